@@ -1,0 +1,82 @@
+"""The residual network of the cluttered-digits example, with three early exits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from offramp.capture.early_exit import EarlyExitModel
+
+__all__ = ["DigitNet", "build"]
+
+
+class Block(nn.Module):
+    """Basic residual block (He et al., arXiv 1512.03385)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class DigitNet(nn.Module):
+    """A 26-layer residual network that takes uint8 images of shape (batch, 96, 96, 3).
+
+    Normalisation is part of the network, so that what crosses ``cut=0`` is the image itself.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
+        )
+        self.stage1 = _stage(16, 16, 2, stride=1)
+        self.stage2 = _stage(16, 32, 3, stride=2)
+        self.stage3 = _stage(32, 64, 4, stride=2)
+        self.stage4 = _stage(64, 64, 3, stride=2)
+        self.classify = nn.Linear(64, 10)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = image.permute(0, 3, 1, 2).to(torch.float32) / 64.0 - 2.0
+        x = self.stage4(self.stage3(self.stage2(self.stage1(self.stem(x)))))
+        return self.classify(x.mean((2, 3)))
+
+
+def build() -> EarlyExitModel:
+    """Return an untrained network with exits after stage 1, 2 and 3."""
+    return EarlyExitModel(
+        DigitNet(),
+        {"stage1": _exit(16, pool=4), "stage2": _exit(32, pool=2), "stage3": _exit(64, pool=1)},
+    )
+
+
+def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
+    first = Block(inputs, outputs, stride)
+    return nn.Sequential(first, *(Block(outputs, outputs, 1) for _ in range(blocks - 1)))
+
+
+def _exit(channels: int, pool: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.AvgPool2d(pool),
+        nn.Conv2d(channels, 48, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(48),
+        nn.ReLU(),
+        nn.Conv2d(48, 48, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(48),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(48, 10),
+    )

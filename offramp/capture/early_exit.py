@@ -1,0 +1,50 @@
+"""A model with early exits, put together without touching the model's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from offramp.errors import CaptureError
+
+__all__ = ["EarlyExitModel"]
+
+
+class EarlyExitModel(nn.Module):
+    """A model and exit heads that read the outputs of its named sub-modules.
+
+    ``heads`` maps a sub-module's path, as in ``model.named_modules()``, to the head that answers
+    from that sub-module's output. ``forward`` returns the logits of every exit in the order in
+    which the model reaches them, and the model's own output last: train it with any loss over
+    that list (BranchyNet, arXiv 1709.01686, sums the cross-entropies).
+    """
+
+    def __init__(self, model: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        modules = dict(model.named_modules())
+        for path in heads:
+            if path not in modules:
+                raise CaptureError(
+                    f"no sub-module {path!r} to put an exit on; the model has: "
+                    + ", ".join(name for name in modules if name)
+                )
+        self.model = model
+        self.paths = tuple(heads)
+        self.heads = nn.ModuleList(heads.values())
+
+    def forward(self, *inputs: Tensor) -> list[Tensor]:
+        answers: list[Tensor] = []
+        modules = dict(self.model.named_modules())
+        hooks = [
+            modules[path].register_forward_hook(
+                lambda _module, _inputs, output, head=head: answers.append(head(output))
+            )
+            for path, head in zip(self.paths, self.heads, strict=True)
+        ]
+        try:
+            final = self.model(*inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [*answers, final]
