@@ -1,0 +1,27 @@
+"""Backends: the engines that run a bundle's segments."""
+
+from offramp.backends.backend import Backend, Run
+from offramp.backends.onnxruntime_backend import OnnxRuntimeBackend
+from offramp.backends.torch_backend import TorchBackend
+from offramp.errors import ConfigError
+
+__all__ = ["BACKENDS", "Backend", "Run", "get", "installed"]
+
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend for backend in (OnnxRuntimeBackend(), TorchBackend())
+}
+
+
+def get(name: str) -> Backend:
+    """Return a backend by name; raise `ConfigError` if it is unknown or not installed."""
+    if name not in BACKENDS:
+        raise ConfigError(f"unknown backend {name!r}; choose one of {', '.join(BACKENDS)}")
+    missing = BACKENDS[name].missing()
+    if missing:
+        raise ConfigError(f"backend {name!r} needs the package {missing!r}; install it")
+    return BACKENDS[name]
+
+
+def installed() -> list[Backend]:
+    """Return the backends that can run here, in order of preference."""
+    return [backend for backend in BACKENDS.values() if backend.missing() is None]

@@ -1,0 +1,34 @@
+"""The contract of a backend: an engine that runs the programs of a bundle."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from offramp.tensors import Array
+
+__all__ = ["Backend", "Run"]
+
+Run = Callable[[Sequence[Array]], list[Array]]
+"""Takes and returns one array a tensor, each with the batch as its first dimension."""
+
+
+class Backend(ABC):
+    """An engine. It is stateless: all state is in what `load` returns."""
+
+    name: ClassVar[str]
+    file: ClassVar[str]
+    """The file of a program's folder that this engine reads."""
+
+    @abstractmethod
+    def missing(self) -> str | None:
+        """Return what has to be installed before this backend can run, or None."""
+
+    @abstractmethod
+    def load(self, folder: Path, threads: int) -> Run:
+        """Load one program to run on ``threads`` threads.
+
+        Raises `BundleError` if the folder's files are not what this engine reads.
+        """

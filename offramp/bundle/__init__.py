@@ -1,0 +1,16 @@
+"""The bundle: a compiled model in one file or folder, named by its digest."""
+
+from offramp.bundle.archive import Bundle, open_bundle, write_bundle
+from offramp.bundle.manifest import Boundary, ExitSpec, FileEntry, Manifest, Proof, SegmentSpec
+
+__all__ = [
+    "Boundary",
+    "Bundle",
+    "ExitSpec",
+    "FileEntry",
+    "Manifest",
+    "Proof",
+    "SegmentSpec",
+    "open_bundle",
+    "write_bundle",
+]

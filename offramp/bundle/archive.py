@@ -1,0 +1,186 @@
+"""Bundles on disk: a zip file or a folder, checked file by file against the manifest."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+
+from offramp.bundle.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
+from offramp.errors import BundleError
+from offramp.tensors import Array
+
+__all__ = ["Bundle", "cache_folder", "open_bundle", "write_bundle"]
+
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 16 << 20
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip entry's earliest date: equal content gives equal bytes
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: its manifest, its digest and a folder that holds its checked files."""
+
+    manifest: Manifest
+    digest: str
+    folder: Path
+
+    @property
+    def cuts(self) -> range:
+        """Every cut, from 0 (send the input) to K (send nothing)."""
+        return self.manifest.cuts
+
+    def path(self, name: str) -> Path:
+        """Return the path of one of the manifest's files."""
+        if name not in self.manifest.files:
+            raise BundleError(f"bundle {self.digest[:12]} holds no file {name!r}")
+        return self.folder / name
+
+    def arrays(self, name: str) -> dict[str, Array]:
+        """Read a safetensors file of the bundle."""
+        try:
+            return load_arrays(self.path(name).read_bytes())
+        except (OSError, SafetensorError) as error:
+            raise BundleError(f"{self.folder / name}: cannot be read ({error})") from None
+
+    @cached_property
+    def examples(self) -> list[Array]:
+        """A few real inputs, one array with a leading sample dimension for each input tensor."""
+        arrays = self.arrays("examples.safetensors")
+        return [arrays[tensor.name] for tensor in self.manifest.boundaries[0].tensors]
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Open a bundle file or folder and check every file of it.
+
+    A file is unpacked once into `cache_folder`, under its digest. Raises `BundleError` if
+    anything is missing, truncated or altered, or if the format is newer than this release.
+    """
+    if path.is_dir():
+        manifest, digest = decode_manifest(_read_small(path / MANIFEST), str(path))
+        _check_folder(path, manifest)
+        return Bundle(manifest, digest, path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entry = archive.getinfo(MANIFEST)
+            if entry.file_size > MAX_MANIFEST_BYTES:
+                raise BundleError(f"{path}: the manifest takes {entry.file_size} bytes; refused")
+            manifest, digest = decode_manifest(archive.read(MANIFEST), str(path))
+            return Bundle(manifest, digest, _unpack(archive, manifest, digest, path))
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError) as e:
+        raise BundleError(f"{path}: not a whole bundle ({e}); get the bundle again") from None
+
+
+def write_bundle(
+    path: Path, fields: Mapping[str, Any], files: Mapping[str, bytes]
+) -> tuple[Manifest, str]:
+    """Write a bundle file and return its manifest and digest.
+
+    ``fields`` are the manifest's fields but ``files``. The file appears whole or not at all.
+    """
+    entries = {
+        name: FileEntry(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for name, data in sorted(files.items())
+    }
+    manifest = Manifest(**fields, files=entries)
+    text, digest = encode_manifest(manifest)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for name, data in [(MANIFEST, text), *sorted(files.items())]:
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED)
+        os.replace(partial, path)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be written ({error.strerror}); free some space") from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+    return manifest, digest
+
+
+def cache_folder() -> Path:
+    """Return the folder of unpacked bundles: ``$OFFRAMP_CACHE`` or ``~/.cache/offramp``."""
+    given = os.environ.get("OFFRAMP_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "offramp"
+
+
+def _unpack(archive: zipfile.ZipFile, manifest: Manifest, digest: str, path: Path) -> Path:
+    home = cache_folder() / digest
+    if home.is_dir():
+        with contextlib.suppress(BundleError):  # a damaged cache is made anew
+            _check_folder(home, manifest)
+            return home
+        shutil.rmtree(home, ignore_errors=True)
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=home.parent))
+    except OSError as error:
+        raise BundleError(
+            f"{home.parent}: cannot be written ({error.strerror}); set OFFRAMP_CACHE to a folder "
+            "that can"
+        ) from None
+    try:
+        (partial / MANIFEST).write_bytes(archive.read(MANIFEST))
+        for name, entry in manifest.files.items():
+            _unpack_file(archive, name, entry, partial, path)
+        with contextlib.suppress(OSError):  # another process was first: its files are the same
+            os.replace(partial, home)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return home
+
+
+def _unpack_file(
+    archive: zipfile.ZipFile, name: str, entry: FileEntry, folder: Path, path: Path
+) -> None:
+    if archive.getinfo(name).file_size != entry.bytes:
+        raise BundleError(f"{path}: {name} does not have the size that the manifest says")
+    data = archive.read(name)
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise BundleError(f"{path}: {name} does not match its digest; get the bundle again")
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(data)
+
+
+def _check_folder(folder: Path, manifest: Manifest) -> None:
+    for name, entry in manifest.files.items():
+        file = folder / name
+        try:
+            if file.stat().st_size != entry.bytes:
+                raise BundleError(f"{file}: does not have the size that the manifest says")
+            with file.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise BundleError(f"{file}: cannot be read ({error.strerror})") from None
+        if digest != entry.sha256:
+            raise BundleError(f"{file}: does not match its digest; get the bundle again")
+
+
+def _read_small(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise BundleError(f"{path}: {path.stat().st_size} bytes are too many for a manifest")
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def to_contiguous(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the arrays in the C order that safetensors stores."""
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}

@@ -1,0 +1,156 @@
+"""The manifest: what a bundle holds, as checked plain data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from offramp.errors import BundleError, ConfigError
+from offramp.settings import describe_error
+from offramp.tensors import TensorSpec
+
+__all__ = [
+    "FORMAT",
+    "Boundary",
+    "ExitSpec",
+    "FileEntry",
+    "Manifest",
+    "Proof",
+    "SegmentSpec",
+    "decode_manifest",
+    "encode_manifest",
+]
+
+FORMAT = 1
+"""The version of the bundle format that this release writes and reads."""
+
+Count = Annotated[int, Field(ge=0)]
+Folder = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)*$")]
+_FILE_NAME = re.compile(r"^[a-z0-9_]+(/[a-z0-9_]+)*\.[a-z0-9]+$")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class FileEntry(_Model):
+    """The size and SHA-256 (hex) of one file of the bundle."""
+
+    bytes: Count
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Boundary(_Model):
+    """The tensors that cross one cut, and the codec levels calibrated for them.
+
+    ``levels`` maps a level's name to the codec's parameters, one mapping for each tensor.
+    """
+
+    tensors: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
+    levels: dict[str, tuple[dict[str, float], ...]] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """The size of one uncompressed sample in bytes."""
+        return sum(tensor.nbytes for tensor in self.tensors)
+
+
+class SegmentSpec(_Model):
+    """The operations between two neighbouring cuts; ``macs`` counts multiply-adds per sample."""
+
+    folder: Folder
+    macs: Count
+
+
+class ExitSpec(_Model):
+    """An exit head on a boundary; ``temperature`` divides its logits before they are compared."""
+
+    name: str
+    boundary: Count
+    folder: Folder
+    macs: Count
+    temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
+
+
+class Proof(_Model):
+    """The largest absolute difference between head + tail at ``cut`` and the whole model."""
+
+    backend: str
+    cut: Count
+    max_abs_difference: Annotated[float, Field(ge=0)]
+    samples: Count
+
+
+class Manifest(_Model):
+    """What a bundle holds.
+
+    There are K segments and K + 1 boundaries: boundary 0 is the model's input, boundary k lies
+    between segments k - 1 and k, boundary K is the model's output.
+    """
+
+    format: Literal[1] = 1
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    classes: tuple[str, ...] = ()
+    card: dict[str, str] = {}
+    boundaries: Annotated[tuple[Boundary, ...], Field(min_length=2)]
+    segments: Annotated[tuple[SegmentSpec, ...], Field(min_length=1)]
+    exits: tuple[ExitSpec, ...] = ()
+    temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
+    proofs: tuple[Proof, ...] = ()
+    files: dict[str, FileEntry]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Manifest:
+        if len(self.boundaries) != len(self.segments) + 1:
+            raise ValueError("there must be one boundary more than there are segments")
+        if any(not 0 < e.boundary < len(self.segments) for e in self.exits):
+            raise ValueError("an exit lies on a boundary between two segments")
+        if sorted(e.boundary for e in self.exits) != [e.boundary for e in self.exits]:
+            raise ValueError("exits come in the order of their boundaries")
+        for path in self.files:
+            if not _FILE_NAME.match(path):
+                raise ValueError(f"file name {path!r} is not allowed")
+        return self
+
+    @property
+    def cuts(self) -> range:
+        """Every cut, from 0 (send the input) to K (send nothing)."""
+        return range(len(self.boundaries))
+
+    def exits_before(self, cut: int) -> int:
+        """The number of exits that the device runs at ``cut``."""
+        return sum(e.boundary <= cut for e in self.exits) if cut else 0
+
+
+def encode_manifest(manifest: Manifest) -> tuple[bytes, str]:
+    """Return the manifest's canonical JSON and its SHA-256 in hex, which names the bundle."""
+    plain = manifest.model_dump(mode="json")
+    data = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def decode_manifest(data: bytes, where: str) -> tuple[Manifest, str]:
+    """Read a manifest; raise `BundleError` that names ``where`` unless it is sound."""
+    try:
+        plain = json.loads(data)
+    except ValueError as error:
+        raise BundleError(f"{where}: the manifest is not JSON ({error}); get the bundle again") from None
+    version = plain.get("format") if isinstance(plain, dict) else None
+    if not isinstance(version, int) or version < 1:
+        raise BundleError(f"{where}: this is not an Offramp manifest; get the bundle again")
+    if version > FORMAT:
+        raise BundleError(
+            f"{where}: the bundle has format {version}, this release reads up to {FORMAT}; "
+            "install a newer Offramp"
+        )
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        raise BundleError(f"{where}: {describe_error(error)}; get the bundle again") from None
+    except ConfigError as error:
+        raise BundleError(f"{where}: {error}; get the bundle again") from None
+    return manifest, hashlib.sha256(data).hexdigest()

@@ -1,0 +1,101 @@
+"""ONNX export of a segment, its weights left in the safetensors file beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from offramp.errors import CaptureError
+
+__all__ = ["export_onnx"]
+
+_SMALL_BYTES = 64  # a smaller tensor costs more as a reference than as itself
+
+
+def export_onnx(module: nn.Module, examples: Sequence[Tensor], weights: bytes) -> bytes:
+    """Return an ONNX model whose initializers point into ``weights`` where that holds them.
+
+    ``weights`` is the content of ``weights.safetensors`` in the model's own folder. The batch
+    dimension is free. Raises `CaptureError` with the exporter's reason.
+    """
+    shapes = tuple({0: Dim.DYNAMIC} for _ in examples)
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.export.export(module, tuple(examples), dynamic_shapes=shapes)
+            exported = torch.onnx.export(program, (), dynamo=True, optimize=True, verbose=False)
+    except Exception as error:  # the exporter raises many kinds; its text is what helps
+        reason = " ".join(str(error).split())[:600]
+        raise CaptureError(f"a segment cannot be exported to ONNX: {reason}") from error
+    assert exported is not None
+    model = exported.model_proto
+    _strip_origins(model)
+    _share_weights(model, weights)
+    return bytes(model.SerializeToString())
+
+
+def _strip_origins(model: onnx.ModelProto) -> None:
+    """Remove stack traces and doc strings: they carry paths of the machine that compiled."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output,
+                 *graph.initializer, *model.functions):  # fmt: skip
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+
+
+def _share_weights(model: onnx.ModelProto, weights: bytes) -> None:
+    """Replace initializers by references to equal bytes in a safetensors file."""
+    stored = _tensor_places(weights)
+    for tensor in model.graph.initializer:
+        place = stored.get((tensor.data_type, tuple(tensor.dims), bytes(tensor.raw_data)))
+        if place is None or len(tensor.raw_data) < _SMALL_BYTES:
+            continue
+        offset, length = place
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, text in (("location", "weights.safetensors"), ("offset", offset), ("length", length)):
+            tensor.external_data.add(key=key, value=str(text))
+
+
+def _tensor_places(weights: bytes) -> dict[tuple[int, tuple[int, ...], bytes], tuple[int, int]]:
+
+
+    (header_bytes,) = struct.unpack_from("<Q", weights)
+    header = json.loads(weights[8 : 8 + header_bytes])
+    places = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        first, last = (8 + header_bytes + at for at in entry["data_offsets"])
+        kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(_NUMPY[entry["dtype"]]))
+        places[kind, tuple(entry["shape"]), weights[first:last]] = (first, last - first)
+    return places
+
+
+_NUMPY = {
+    "F32": "float32", "F16": "float16", "F64": "float64", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter, which prints and warns about things that are not the user's."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

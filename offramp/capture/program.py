@@ -1,0 +1,78 @@
+"""Programs: a segment's graph as JSON, in ATen operations, with its weights beside it.
+
+`torch.export.save` pickles; a program holds names, numbers and nothing that runs by itself.
+`offramp.backends.torch_program` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from offramp.errors import CaptureError
+
+__all__ = ["write_program"]
+
+
+def write_program(module: fx.GraphModule) -> tuple[bytes, dict[str, Tensor]]:
+    """Return a graph as canonical JSON and its weights by name.
+
+    Raises `CaptureError` that names the operation if one is outside ATen.
+    """
+    inputs: list[str] = []
+    nodes: list[dict[str, Any]] = []
+    outputs: list[Any] = []
+    weights: dict[str, Tensor] = {}
+    for node in module.graph.nodes:
+        if node.op == "placeholder":
+            inputs.append(node.name)
+        elif node.op == "get_attr":
+            weights[node.target] = module.get_buffer(node.target).contiguous()
+        elif node.op == "output":
+            outputs = [_encode(value) for value in node.args[0]]
+        else:
+            nodes.append(
+                {
+                    "name": node.name,
+                    "op": _operation(node),
+                    "args": _encode(node.args),
+                    "kwargs": _encode(dict(node.kwargs)),
+                }
+            )
+    plain = {"inputs": inputs, "nodes": nodes, "outputs": outputs}
+    return json.dumps(plain, separators=(",", ":")).encode(), weights
+
+
+def _operation(node: fx.Node) -> str:
+    if node.target is operator.getitem:
+        return "getitem"
+    if isinstance(node.target, torch._ops.OpOverload) and node.target.namespace == "aten":
+        return str(node.target)
+    where = node.meta.get("stack_trace") or ""
+    line = where.strip().splitlines()[-1].strip() if where.strip() else "unknown line"
+    raise CaptureError(f"operation {node.target} is not an ATen operation (at: {line})")
+
+
+def _encode(value: Any) -> Any:
+    match value:
+        case fx.Node(op="get_attr"):
+            return {"weight": value.target}
+        case fx.Node():
+            return {"node": value.name}
+        case list() | tuple():
+            return [_encode(item) for item in value]
+        case dict():
+            return {key: _encode(item) for key, item in value.items()}
+        case bool() | int() | str() | None:
+            return value
+        case float():
+            return {"float": value.hex()}
+        case torch.dtype() | torch.memory_format() | torch.layout():
+            return {"torch": str(value).removeprefix("torch.")}
+        case torch.device():
+            return {"device": "cpu"}
+    raise CaptureError(f"an argument of type {type(value).__name__} cannot be stored in a program")

@@ -1,0 +1,97 @@
+"""The codecs by which tensors cross the wire, and the registry that names them.
+
+docs/wire-format.md specifies every payload; docs/adding-a-codec.md says how to add one.
+"""
+
+from __future__ import annotations
+
+from offramp import frame
+from offramp.codecs.affine import Affine
+from offramp.codecs.codec import Codec
+from offramp.codecs.fp16 import Fp16
+from offramp.codecs.jpeg import Jpeg
+from offramp.codecs.lossless import Lossless
+from offramp.codecs.png import Png
+from offramp.codecs.raw import Raw
+from offramp.codecs.webp import WebP
+from offramp.errors import ConfigError, FrameError, InputError
+from offramp.tensors import Array, TensorSpec
+
+__all__ = ["Codec", "by_id", "decode", "encode", "get", "names", "supporting"]
+
+# An id that went out is never given to another codec; a codec that is withdrawn leaves a gap.
+_CODECS: tuple[Codec, ...] = (
+    Raw("raw", 1, lossless=True),
+    Lossless("lossless", 2, lossless=True),
+    Fp16("fp16", 3, lossless=False),
+    Affine("affine8", 24, lossless=False, bits=8),
+    Affine("affine6", 22, lossless=False, bits=6),
+    Affine("affine4", 20, lossless=False, bits=4),
+    Affine("affine3", 19, lossless=False, bits=3),
+    Affine("affine2", 18, lossless=False, bits=2),
+    Png("png", 32, lossless=True),
+    WebP("webp_lossless", 33, lossless=True),
+    WebP("webp90", 34, lossless=False, quality=90),
+    WebP("webp75", 35, lossless=False, quality=75),
+    WebP("webp50", 36, lossless=False, quality=50),
+    Jpeg("jpeg90", 37, lossless=False, quality=90),
+    Jpeg("jpeg75", 38, lossless=False, quality=75),
+)
+_BY_NAME = {codec.name: codec for codec in _CODECS}
+_BY_ID = {codec.id: codec for codec in _CODECS}
+
+
+def names() -> list[str]:
+    """Return the name of every codec."""
+    return list(_BY_NAME)
+
+
+def get(name: str) -> Codec:
+    """Return the codec of a name, uncalibrated."""
+    if name not in _BY_NAME:
+        raise ConfigError(f"unknown codec {name!r}; choose one of {', '.join(_BY_NAME)}")
+    return _BY_NAME[name]
+
+
+def by_id(codec_id: int) -> Codec:
+    """Return the codec of an id that a frame states."""
+    if codec_id not in _BY_ID:
+        raise FrameError(f"frame has an unknown codec: id {codec_id}")
+    return _BY_ID[codec_id]
+
+
+def supporting(spec: TensorSpec) -> list[Codec]:
+    """Return the codecs that can carry a tensor."""
+    return [codec for codec in _CODECS if codec.supports(spec)]
+
+
+def encode(codec: Codec, sample: Array) -> bytes:
+    """Return one sample as a frame; raise `InputError` if the codec cannot carry it."""
+    dtype = sample.dtype.name
+    try:
+        spec = TensorSpec("sample", dtype, sample.shape)
+    except ConfigError as error:
+        raise InputError(str(error)) from error
+    if not codec.supports(spec):
+        raise InputError(f"codec {codec.name!r} does not carry {dtype} of shape {sample.shape}")
+    return frame.pack(frame.Frame(codec.id, dtype, sample.shape, codec.encode(sample)))
+
+
+def decode(data: bytes | memoryview, spec: TensorSpec, *, limit_bytes: int) -> Array:
+    """Return the sample that a frame holds; raise `FrameError` if it is not one of ``spec``.
+
+    ``limit_bytes`` is the most that the sample may take, whatever ``spec`` says.
+    """
+    found = frame.unpack(data, limit_bytes=limit_bytes)
+    if (found.dtype, found.shape) != (spec.dtype, spec.shape):
+        raise FrameError(
+            f"frame holds {found.dtype} of shape {found.shape}, but tensor {spec.name!r} "
+            f"is {spec.dtype} of shape {spec.shape}"
+        )
+    codec = by_id(found.codec_id)
+    if not codec.supports(spec):
+        raise FrameError(f"frame's codec {codec.name!r} does not carry tensor {spec.name!r}")
+    sample = codec.decode(found.payload, spec)
+    if sample.dtype != spec.dtype or sample.shape != spec.shape:
+        raise FrameError(f"frame's codec {codec.name!r} gave another tensor than {spec.name!r}")
+    return sample

@@ -1,0 +1,94 @@
+"""What the image codecs share: which tensors are images, and how Pillow is kept to them."""
+
+from __future__ import annotations
+
+import io
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from offramp.codecs.codec import Codec
+from offramp.errors import FrameError
+from offramp.tensors import Array, TensorSpec
+
+__all__ = ["ImageCodec", "Picture"]
+
+_MOST_PIXELS = 1 << 26  # below the size at which Pillow warns
+
+
+class Picture(NamedTuple):
+    """What a file must say of itself: its size in pixels and its channels, 3 or 1."""
+
+    width: int
+    height: int
+    channels: int
+
+    @property
+    def mode(self) -> str:
+        """Pillow's name for such pixels."""
+        return "RGB" if self.channels == 3 else "L"
+
+
+@dataclass(frozen=True)
+class ImageCodec(Codec):
+    """A codec for uint8 images of shape (H, W, 3), (H, W, 1) or (H, W).
+
+    A payload is a file as Pillow writes it, with nothing in it but the pixels. ``quality`` is
+    Pillow's, 1 to 100, and does not matter to decoding. Pillow reads a payload only after
+    `check` has found the expected size in it: some of its readers allocate as they open.
+    """
+
+    quality: int | None = None
+
+    format: ClassVar[str]
+    longest_side: ClassVar[int]
+
+    def supports(self, spec: TensorSpec) -> bool:
+        """Say whether the tensor is an image that the format can hold."""
+        shape = spec.shape
+        return (
+            spec.dtype == "uint8"
+            and (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3)))
+            and max(shape[:2]) <= self.longest_side
+            and shape[0] * shape[1] <= _MOST_PIXELS
+        )
+
+    def encode(self, sample: Array) -> bytes:
+        """Return the image as a file."""
+        if sample.shape[2:] == (1,):
+            sample = sample[:, :, 0]
+        file = io.BytesIO()
+        image = Image.fromarray(np.ascontiguousarray(sample))
+        image.save(file, self.format, **self.options())
+        return file.getvalue()
+
+    def decode(self, payload: bytes | memoryview, spec: TensorSpec) -> Array:
+        """Return the file's pixels."""
+        height, width, *channels = spec.shape
+        picture = Picture(width, height, channels[0] if channels else 1)
+        self.check(memoryview(payload), picture)
+        try:
+            with Image.open(io.BytesIO(payload), formats=(self.format,)) as image:
+                size, pixels = image.size, _pixels(image, picture)
+        except Exception as error:  # Pillow's readers raise many kinds
+            raise FrameError(f"payload is no {self.format} image: {error}") from error
+        if size != (width, height):
+            raise FrameError(f"payload is an image of {size} pixels, not {(width, height)}")
+        return pixels.reshape(spec.shape)
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Return what Pillow is told when it writes the file."""
+
+    @abstractmethod
+    def check(self, payload: memoryview, picture: Picture) -> None:
+        """Raise `FrameError` unless the file says that it is such a picture and no more."""
+
+
+def _pixels(image: Image.Image, picture: Picture) -> Array:
+    if image.mode not in (picture.mode, "RGB"):
+        raise FrameError(f"payload is an image of mode {image.mode}, not {picture.mode}")
+    return np.array(image if image.mode == picture.mode else image.convert(picture.mode))

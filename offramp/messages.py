@@ -1,0 +1,265 @@
+"""Messages: what crosses the wire, as checked values; the one module that touches protobuf.
+
+`docs/wire-format.md` and the comments in ``protos/offramp/v1`` are the reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from offramp.errors import InputError, OfframpError
+from protos.offramp.v1 import inference_pb2 as pb
+
+__all__ = [
+    "MAX_TENSORS",
+    "STATUS_CODES",
+    "Answer",
+    "Failure",
+    "Load",
+    "Probe",
+    "ProbeReply",
+    "Request",
+    "Timeline",
+    "failure_of",
+]
+
+MAX_TENSORS = 256
+"""The most tensors that may cross one boundary."""
+
+STATUS_CODES = {
+    "OK": 0,
+    "CANCELLED": 1,
+    "INVALID_ARGUMENT": 3,
+    "DEADLINE_EXCEEDED": 4,
+    "NOT_FOUND": 5,
+    "RESOURCE_EXHAUSTED": 8,
+    "FAILED_PRECONDITION": 9,
+    "INTERNAL": 13,
+    "UNAVAILABLE": 14,
+    "DATA_LOSS": 15,
+}
+"""The codes of google.rpc.Code that Offramp uses."""
+
+_NAMES = {code: name for name, code in STATUS_CODES.items()}
+_U32 = (1 << 32) - 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sample's encoded boundary; ``timeout_s`` is the time left at sending, 0 for no deadline."""
+
+    id: int
+    digest: str
+    cut: int
+    frames: tuple[bytes, ...]
+    timeout_s: float = 0.0
+    plan_id: str = ""
+
+    def to_proto(self) -> pb.InferRequest:
+        """Return the message to send."""
+        return pb.InferRequest(
+            id=self.id,
+            bundle_digest=bytes.fromhex(self.digest),
+            cut=self.cut,
+            frames=self.frames,
+            timeout_us=_microseconds(self.timeout_s),
+            plan_id=self.plan_id,
+        )
+
+    @classmethod
+    def from_proto(cls, message: pb.InferRequest) -> Request:
+        """Check a received message; raise `InputError` that names the wrong field."""
+        if len(message.bundle_digest) != 32:
+            raise InputError(
+                f"bundle_digest has {len(message.bundle_digest)} bytes; send the manifest's "
+                "SHA-256, 32 bytes"
+            )
+        if not 1 <= len(message.frames) <= MAX_TENSORS:
+            raise InputError(f"there are {len(message.frames)} frames; send 1 to {MAX_TENSORS}")
+        if len(message.plan_id) > 64:
+            raise InputError(f"plan_id has {len(message.plan_id)} characters; send at most 64")
+        return cls(
+            id=message.id,
+            digest=message.bundle_digest.hex(),
+            cut=message.cut,
+            frames=tuple(message.frames),
+            timeout_s=message.timeout_us / 1e6,
+            plan_id=message.plan_id,
+        )
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The spans of one request on the server, in seconds.
+
+    ``received_s`` is read from a clock of the server's own: only differences mean anything.
+    """
+
+    received_s: float = 0.0
+    queue_s: float = 0.0
+    decode_s: float = 0.0
+    segment_s: tuple[float, ...] = ()
+    encode_s: float = 0.0
+    total_s: float = 0.0
+    received_bytes: int = 0
+
+    def to_proto(self) -> pb.Timeline:
+        """Return the message to send."""
+        return pb.Timeline(
+            received_us=round(self.received_s * 1e6),
+            queue_us=_microseconds(self.queue_s),
+            decode_us=_microseconds(self.decode_s),
+            segment_us=[_microseconds(span) for span in self.segment_s],
+            encode_us=_microseconds(self.encode_s),
+            total_us=_microseconds(self.total_s),
+            received_bytes=self.received_bytes,
+        )
+
+    @classmethod
+    def from_proto(cls, message: pb.Timeline) -> Timeline:
+        """Read a received message."""
+        return cls(
+            received_s=message.received_us / 1e6,
+            queue_s=message.queue_us / 1e6,
+            decode_s=message.decode_us / 1e6,
+            segment_s=tuple(span / 1e6 for span in message.segment_us),
+            encode_s=message.encode_us / 1e6,
+            total_s=message.total_us / 1e6,
+            received_bytes=message.received_bytes,
+        )
+
+
+@dataclass(frozen=True)
+class Load:
+    """How busy the server is; ``cpu_share`` is its recent share of all processors, 0 to 1."""
+
+    queued: int = 0
+    running: int = 0
+    queue_s: float = 0.0
+    cpu_share: float = 0.0
+
+    def to_proto(self) -> pb.ServerLoad:
+        """Return the message to send."""
+        return pb.ServerLoad(
+            queued=self.queued,
+            running=self.running,
+            queue_us=_microseconds(self.queue_s),
+            cpu_permille=round(min(max(self.cpu_share, 0.0), 1.0) * 1000),
+        )
+
+    @classmethod
+    def from_proto(cls, message: pb.ServerLoad) -> Load:
+        """Read a received message."""
+        return cls(
+            queued=message.queued,
+            running=message.running,
+            queue_s=message.queue_us / 1e6,
+            cpu_share=message.cpu_permille / 1e3,
+        )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a sample has no answer: a status name of `STATUS_CODES` and one sentence."""
+
+    status: str
+    message: str
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one request: the outputs' frames, or a failure."""
+
+    id: int
+    outputs: tuple[bytes, ...] = ()
+    failure: Failure | None = None
+    timeline: Timeline = Timeline()
+    load: Load = Load()
+    plan_id: str = ""
+
+    def to_proto(self) -> pb.InferResponse:
+        """Return the message to send."""
+        message = pb.InferResponse(
+            id=self.id,
+            outputs=self.outputs,
+            timeline=self.timeline.to_proto(),
+            load=self.load.to_proto(),
+            plan_id=self.plan_id,
+        )
+        if self.failure:
+            message.status.code = STATUS_CODES[self.failure.status]
+            message.status.message = self.failure.message
+            message.status.retry_after_us = _microseconds(self.failure.retry_after_s)
+        return message
+
+    @classmethod
+    def from_proto(cls, message: pb.InferResponse) -> Answer:
+        """Read a received message; a status code that is not known here counts as INTERNAL."""
+        failure = None
+        if message.status.code:
+            failure = Failure(
+                _NAMES.get(message.status.code, "INTERNAL"),
+                message.status.message,
+                message.status.retry_after_us / 1e6,
+            )
+        return cls(
+            id=message.id,
+            outputs=tuple(message.outputs),
+            failure=failure,
+            timeline=Timeline.from_proto(message.timeline),
+            load=Load.from_proto(message.load),
+            plan_id=message.plan_id,
+        )
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A message that measures the link: ``padding_bytes`` bytes without meaning."""
+
+    id: int
+    padding_bytes: int = 0
+
+    def to_proto(self) -> pb.ProbeRequest:
+        """Return the message to send."""
+        return pb.ProbeRequest(id=self.id, padding=bytes(self.padding_bytes))
+
+    @classmethod
+    def from_proto(cls, message: pb.ProbeRequest) -> Probe:
+        """Read a received message."""
+        return cls(id=message.id, padding_bytes=len(message.padding))
+
+
+@dataclass(frozen=True)
+class ProbeReply:
+    """The answer to a probe."""
+
+    id: int
+    timeline: Timeline = Timeline()
+    load: Load = Load()
+
+    def to_proto(self) -> pb.ProbeResponse:
+        """Return the message to send."""
+        return pb.ProbeResponse(
+            id=self.id, timeline=self.timeline.to_proto(), load=self.load.to_proto()
+        )
+
+    @classmethod
+    def from_proto(cls, message: pb.ProbeResponse) -> ProbeReply:
+        """Read a received message."""
+        return cls(
+            id=message.id,
+            timeline=Timeline.from_proto(message.timeline),
+            load=Load.from_proto(message.load),
+        )
+
+
+def failure_of(error: Exception) -> Failure:
+    """Say what an error means to a peer; what is not ours is INTERNAL, without its details."""
+    if isinstance(error, OfframpError):
+        return Failure(error.status, str(error))
+    return Failure("INTERNAL", "the server failed on this sample; its log says why")
+
+
+def _microseconds(seconds: float) -> int:
+    return min(max(round(seconds * 1e6), 0), _U32)

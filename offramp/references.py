@@ -1,0 +1,32 @@
+"""References: Python objects named on a command line as ``module:name``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from offramp.errors import ConfigError
+
+__all__ = ["load_reference"]
+
+
+def load_reference(reference: str) -> Callable[..., Any]:
+    """Return the callable that ``module:name`` names; the working directory is searched too.
+
+    Raises `ConfigError` that says which part of the reference cannot be found.
+    """
+    module_name, colon, name = reference.partition(":")
+    if not colon or not module_name or not name:
+        raise ConfigError(f"{reference!r} is not of the form module:name, such as mynet:build")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(f"module {module_name!r} cannot be imported ({error})") from None
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise ConfigError(f"module {module_name!r} has no function or class {name!r}")
+    return found  # type: ignore[no-any-return]
