@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from offramp.capture.early_exit import EarlyExitModel
+from offramp.exits.heads.local import local_head
 
-__all__ = ["DigitNet", "build"]
+__all__ = ["DigitNet", "build", "trained"]
 
 
 class Block(nn.Module):
@@ -56,27 +60,18 @@ class DigitNet(nn.Module):
 
 def build() -> EarlyExitModel:
     """Return an untrained network with exits after stage 1, 2 and 3."""
-    return EarlyExitModel(
-        DigitNet(),
-        {"stage1": _exit(16, pool=4), "stage2": _exit(32, pool=2), "stage3": _exit(64, pool=1)},
-    )
+    model = DigitNet()
+    shapes = {"stage1": (16, 48, 48), "stage2": (32, 24, 24), "stage3": (64, 12, 12)}
+    return EarlyExitModel(model, {path: local_head(shape, 10) for path, shape in shapes.items()})
+
+
+def trained() -> EarlyExitModel:
+    """Return the network with the weights that ``train.py`` wrote beside this file."""
+    model = build()
+    model.load_state_dict(load_file(Path(__file__).with_name("weights.safetensors")))
+    return model
 
 
 def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
     first = Block(inputs, outputs, stride)
     return nn.Sequential(first, *(Block(outputs, outputs, 1) for _ in range(blocks - 1)))
-
-
-def _exit(channels: int, pool: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.AvgPool2d(pool),
-        nn.Conv2d(channels, 48, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(48),
-        nn.ReLU(),
-        nn.Conv2d(48, 48, 3, 1, 1, bias=False),
-        nn.BatchNorm2d(48),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(48, 10),
-    )

@@ -5,6 +5,8 @@ docs/wire-format.md specifies every payload; docs/adding-a-codec.md says how to 
 
 from __future__ import annotations
 
+import numpy as np
+
 from offramp import frame
 from offramp.codecs.affine import Affine
 from offramp.codecs.codec import Codec
@@ -15,7 +17,7 @@ from offramp.codecs.png import Png
 from offramp.codecs.raw import Raw
 from offramp.codecs.webp import WebP
 from offramp.errors import ConfigError, FrameError, InputError
-from offramp.tensors import Array, TensorSpec
+from offramp.tensors import DTYPES, Array, TensorSpec
 
 __all__ = ["Codec", "by_id", "decode", "encode", "get", "names", "supporting"]
 
@@ -37,6 +39,7 @@ _CODECS: tuple[Codec, ...] = (
     Jpeg("jpeg90", 37, lossless=False, quality=90),
     Jpeg("jpeg75", 38, lossless=False, quality=75),
 )
+_DTYPE_NAMES = {np.dtype(dtype): dtype for dtype in DTYPES}  # `dtype.name` takes 3 microseconds
 _BY_NAME = {codec.name: codec for codec in _CODECS}
 _BY_ID = {codec.id: codec for codec in _CODECS}
 
@@ -67,7 +70,7 @@ def supporting(spec: TensorSpec) -> list[Codec]:
 
 def encode(codec: Codec, sample: Array) -> bytes:
     """Return one sample as a frame; raise `InputError` if the codec cannot carry it."""
-    dtype = sample.dtype.name
+    dtype = _DTYPE_NAMES.get(sample.dtype, str(sample.dtype))
     try:
         spec = TensorSpec("sample", dtype, sample.shape)
     except ConfigError as error:

@@ -50,7 +50,8 @@ class Affine(Codec):
                 f"codec {self.name!r} carries finite numbers only, not a sample from "
                 f"{ends[0]} to {ends[1]}; send it as 'fp16' or 'lossless'"
             )
-        ends = self.clip or ends
+        if self.clip:
+            ends, values = self.clip, np.clip(values, *self.clip, dtype=np.float32)
         codes = quantise(values, ends, self.top)
         return _ENDS.pack(*ends) + zstd.compress(packing.pack(codes, self.bits).data)
 
@@ -77,7 +78,7 @@ class Affine(Codec):
         return replace(self, clip=ends)
 
     def _through(self, values: Array, ends: tuple[float, float]) -> Array:
-        return dequantise(quantise(values, ends, self.top), ends, self.top)
+        return dequantise(quantise(np.clip(values, *ends), ends, self.top), ends, self.top)
 
     def parameters(self) -> dict[str, float]:
         """Return the calibrated ends."""
@@ -92,19 +93,19 @@ class Affine(Codec):
                 f"codec {self.name!r} takes the parameters low and high, "
                 f"not {', '.join(sorted(parameters))}"
             )
-        low, high = (float(np.float32(parameters[end])) for end in ("low", "high"))
+        with np.errstate(over="ignore"):
+            low, high = (float(np.float32(parameters[end])) for end in ("low", "high"))
         if not -math.inf < low < high < math.inf:
             raise ConfigError(f"codec {self.name!r} cannot clip to low {low} and high {high}")
         return replace(self, clip=(low, high))
 
 
 def quantise(values: Array, ends: tuple[float, float], top: int) -> Array:
-    """Return the nearest code of each value: 0 stands for the low end, ``top`` for the high."""
+    """Return the nearest code of each value between the ends: 0 for the low, ``top`` the high."""
     low, high = ends
     if low == high:
         return np.zeros(values.shape, np.uint8)
-    scaled = np.clip(values, low, high, dtype=_working_dtype(high - low))
-    scaled -= low
+    scaled = np.subtract(values, low, dtype=_working_dtype(high - low))
     scaled *= top / (high - low)
     codes: Array = np.rint(scaled, out=scaled).astype(np.uint8)
     return codes

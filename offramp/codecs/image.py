@@ -58,34 +58,38 @@ class ImageCodec(Codec):
 
     def encode(self, sample: Array) -> bytes:
         """Return the image as a file."""
-        if sample.shape[2:] == (1,):
-            sample = sample[:, :, 0]
+        picture = _picture(sample.shape)
+        grey = sample[:, :, 0] if sample.shape[2:] == (1,) else sample
         file = io.BytesIO()
-        image = Image.fromarray(np.ascontiguousarray(sample))
-        image.save(file, self.format, **self.options())
+        image = Image.fromarray(np.ascontiguousarray(grey))
+        image.save(file, self.format, **self.options(picture))
         return file.getvalue()
 
     def decode(self, payload: bytes | memoryview, spec: TensorSpec) -> Array:
         """Return the file's pixels."""
-        height, width, *channels = spec.shape
-        picture = Picture(width, height, channels[0] if channels else 1)
+        picture = _picture(spec.shape)
         self.check(memoryview(payload), picture)
         try:
             with Image.open(io.BytesIO(payload), formats=(self.format,)) as image:
                 size, pixels = image.size, _pixels(image, picture)
         except Exception as error:  # Pillow's readers raise many kinds
             raise FrameError(f"payload is no {self.format} image: {error}") from error
-        if size != (width, height):
-            raise FrameError(f"payload is an image of {size} pixels, not {(width, height)}")
+        if size != (picture.width, picture.height):
+            raise FrameError(f"payload is an image of {size} pixels, not of {picture}")
         return pixels.reshape(spec.shape)
 
     @abstractmethod
-    def options(self) -> dict[str, Any]:
+    def options(self, picture: Picture) -> dict[str, Any]:
         """Return what Pillow is told when it writes the file."""
 
     @abstractmethod
     def check(self, payload: memoryview, picture: Picture) -> None:
         """Raise `FrameError` unless the file says that it is such a picture and no more."""
+
+
+def _picture(shape: tuple[int, ...]) -> Picture:
+    height, width, *channels = shape
+    return Picture(width, height, channels[0] if channels else 1)
 
 
 def _pixels(image: Image.Image, picture: Picture) -> Array:

@@ -49,6 +49,6 @@ def unpack(packed: Array, count: int, bits: int) -> Array:
         codes = spread.view(np.uint8)
     if share > bits and codes.max() >> bits:
         raise FrameError(f"payload has a code of more than {bits} bits")
-    if codes[count:].any():
+    if codes.size > count and codes[count:].any():
         raise FrameError("payload has codes after its last element")
     return codes[:count]

@@ -26,7 +26,7 @@ class Png(ImageCodec):
     format: ClassVar[str] = "PNG"
     longest_side: ClassVar[int] = 1 << 26
 
-    def options(self) -> dict[str, Any]:
+    def options(self, picture: Picture) -> dict[str, Any]:
         """Return Pillow's default effort."""
         return {"compress_level": 6}
 

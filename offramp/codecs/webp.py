@@ -27,7 +27,7 @@ class WebP(ImageCodec):
     format: ClassVar[str] = "WEBP"
     longest_side: ClassVar[int] = 16_383
 
-    def options(self) -> dict[str, Any]:
+    def options(self, picture: Picture) -> dict[str, Any]:
         """Return the quality, or that nothing may be lost."""
         return {"lossless": True} if self.lossless else {"quality": self.quality}
 

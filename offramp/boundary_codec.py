@@ -1,0 +1,44 @@
+"""A boundary's codec: one level applied to every tensor that crosses a cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from offramp import codecs
+from offramp.bundle import Boundary
+from offramp.errors import ConfigError, FrameError
+from offramp.tensors import Array, TensorSpec
+
+__all__ = ["BoundaryCodec", "decode_boundary"]
+
+
+class BoundaryCodec:
+    """Encodes one sample of a boundary at a level, with the bundle's calibrated parameters."""
+
+    def __init__(self, boundary: Boundary, level: str) -> None:
+        if level not in boundary.levels:
+            raise ConfigError(
+                f"level {level!r} is not calibrated for this cut; it has {', '.join(boundary.levels)}"
+            )
+        self.level = level
+        self._codecs = [
+            codecs.get(level).with_parameters(parameters) for parameters in boundary.levels[level]
+        ]
+
+    def encode(self, sample: Sequence[Array]) -> tuple[bytes, ...]:
+        """Return one frame for each tensor; the arrays have no batch dimension."""
+        return tuple(
+            codecs.encode(codec, array) for codec, array in zip(self._codecs, sample, strict=True)
+        )
+
+
+def decode_boundary(
+    frames: Sequence[bytes], tensors: Sequence[TensorSpec], *, limit_bytes: int
+) -> list[Array]:
+    """Decode one sample of a boundary; raise `FrameError` unless the frames are of ``tensors``."""
+    if len(frames) != len(tensors):
+        raise FrameError(f"there are {len(frames)} frames for {len(tensors)} boundary tensors")
+    return [
+        codecs.decode(frame, tensor, limit_bytes=limit_bytes)
+        for frame, tensor in zip(frames, tensors, strict=True)
+    ]

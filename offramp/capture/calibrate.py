@@ -1,0 +1,116 @@
+"""Calibration: run held-out samples through every exit, cut and codec level, and record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from offramp import codecs
+from offramp.boundary_codec import BoundaryCodec, decode_boundary
+from offramp.bundle import Boundary
+from offramp.calibration import Calibration
+from offramp.errors import CaptureError
+from offramp.exits import fit_temperature
+from offramp.network import Network
+from offramp.samples import LabelledSamples
+from offramp.tensors import Array
+
+__all__ = ["calibrate"]
+
+BATCH = 50
+FIT_SAMPLES = 200
+Report = Callable[[str], None]
+
+
+def calibrate(
+    network: Network, held_out: LabelledSamples, report: Report
+) -> tuple[dict[str, object], Calibration]:
+    """Return the manifest's calibrated fields and the recorded arrays.
+
+    The fields are ``boundaries`` with codec parameters, ``exits`` with temperatures, and the
+    final ``temperature``.
+    """
+    manifest = network.bundle.manifest
+    report(f"calibrating on {len(held_out)} samples")
+    values = _all_boundaries(network, held_out)
+    final_logits = values[-1][0]
+    if final_logits.ndim != 2 or held_out.labels.max() >= final_logits.shape[1]:
+        raise CaptureError(
+            f"calibration needs logits of shape (samples, classes) with more classes than the "
+            f"largest label, {held_out.labels.max()}; the model gives {final_logits.shape}"
+        )
+    exit_logits = [
+        _in_batches(lambda rows, at=at, spec=spec: network.exit_logits(at, rows), values[spec.boundary])
+        for at, spec in enumerate(manifest.exits)
+    ]
+    boundaries, answers, sizes = [], {}, {}
+    for cut, boundary in enumerate(manifest.boundaries):
+        fitted = boundary if cut == network.depth else _fit_levels(boundary, values[cut])
+        boundaries.append(fitted)
+        for level in fitted.levels:
+            report(f"calibrating cut {cut}, level {level}")
+            answers[cut, level], sizes[cut, level] = _record(network, cut, level, fitted, values)
+    fields: dict[str, object] = {
+        "boundaries": tuple(boundaries),
+        "exits": tuple(
+            spec.model_copy(update={"temperature": fit_temperature(logits, held_out.labels)})
+            for spec, logits in zip(manifest.exits, exit_logits, strict=True)
+        ),
+        "temperature": fit_temperature(final_logits, held_out.labels),
+    }
+    shape = (0, *final_logits.shape)
+    stacked = np.stack(exit_logits) if exit_logits else np.zeros(shape, np.float32)
+    return fields, Calibration(held_out.labels, stacked, final_logits, answers, sizes)
+
+
+def _all_boundaries(network: Network, held_out: LabelledSamples) -> list[list[Array]]:
+    """Return the tensors of every boundary for all samples."""
+    values = [list(held_out.inputs)]
+    for at in range(network.depth):
+        parts = [network.run_segment(at, rows) for rows in _batches(values[at])]
+        values.append([np.concatenate(part) for part in zip(*parts, strict=True)])
+    return values
+
+
+def _fit_levels(boundary: Boundary, tensors: list[Array]) -> Boundary:
+    """Calibrate every level that can carry all of the boundary's tensors."""
+    shared = [
+        name
+        for name in codecs.names()
+        if all(codecs.get(name).supports(spec) for spec in boundary.tensors)
+    ]
+    levels = {
+        name: tuple(codecs.get(name).fit(array[:FIT_SAMPLES]).parameters() for array in tensors)
+        for name in shared
+    }
+    return boundary.model_copy(update={"levels": levels})
+
+
+def _record(
+    network: Network, cut: int, level: str, boundary: Boundary, values: list[list[Array]]
+) -> tuple[Array, Array]:
+    codec = BoundaryCodec(boundary, level)
+    lossless = codecs.get(level).lossless
+    received, sizes = [], []
+    for sample in zip(*values[cut], strict=True):
+        frames = codec.encode(sample)
+        sizes.append(sum(len(frame) for frame in frames))
+        if not lossless:
+            received.append(decode_boundary(frames, boundary.tensors, limit_bytes=boundary.nbytes))
+    if lossless:
+        outputs = values[-1][0]
+    else:
+        tensors = [np.stack(part) for part in zip(*received, strict=True)]
+        parts = [network.run(cut, network.depth, rows)[0] for rows in _batches(tensors)]
+        outputs = np.concatenate(parts)
+    return outputs.argmax(axis=-1).astype(np.int16), np.array(sizes, dtype=np.int32)
+
+
+def _in_batches(run: Callable[[list[Array]], Array], tensors: list[Array]) -> Array:
+    return np.concatenate([run(rows) for rows in _batches(tensors)])
+
+
+def _batches(tensors: list[Array]) -> Iterator[list[Array]]:
+    for start in range(0, len(tensors[0]), BATCH):
+        yield [array[start : start + BATCH] for array in tensors]

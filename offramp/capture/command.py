@@ -1,0 +1,89 @@
+"""The sub-command ``offramp compile``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["compile_"]
+
+_REFERENCE = {"metavar": "MODULE:FUNCTION"}
+
+
+@click.command("compile")
+@click.argument("model", metavar="MODULE:FACTORY")
+@click.option(
+    "--data",
+    required=True,
+    **_REFERENCE,
+    help="Held-out samples: a function that returns (inputs, labels) as arrays. "
+    "Neither the model nor its exits may have seen them in training.",
+)
+@click.option("--train", **_REFERENCE, help="Samples to train the exit heads on, in the same form.")
+@click.option(
+    "--example",
+    **_REFERENCE,
+    help="Example inputs, an array or a tuple of arrays with a batch dimension, to trace the "
+    "model with. By default the first samples of --data.",
+)
+@click.option(
+    "--exit",
+    "exits",
+    multiple=True,
+    metavar="SUBMODULE",
+    help="Put an exit after this sub-module, such as layer2. May be repeated.",
+)
+@click.option("--head", default="linear", show_default=True, help="Kind of the exit heads.")
+@click.option(
+    "--max-segments",
+    default=8,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Cut the model into at most this many segments.",
+)
+@click.option("--name", help="The model's name. By default the factory's.")
+@click.option("--classes", default="", help="Names of the classes, separated by commas.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the exits' training.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The bundle to write, such as my.offramp.",
+)
+def compile_(model: str, data: str, out: Path, **options: Any) -> None:
+    """Compile a PyTorch model into a bundle.
+
+    MODULE:FACTORY names a function without arguments that returns a torch.nn.Module, or an
+    EarlyExitModel that brings its own exits.
+
+    \b
+    offramp compile mynet:build --data mynet:held_out --train mynet:training \\
+        --exit layer1 --exit layer2 -o my.offramp
+    """
+    from offramp.capture.compiler import CompileOptions, compile_model
+    from offramp.references import load_reference
+    from offramp.samples import as_labelled
+
+    module = load_reference(model)()
+    held_out = as_labelled(load_reference(data)())
+    training = as_labelled(load_reference(options["train"])()) if options["train"] else None
+    example = load_reference(options["example"])() if options["example"] else None
+    compile_model(
+        module,
+        held_out,
+        out,
+        CompileOptions(
+            name=options["name"] or model.partition(":")[2],
+            classes=tuple(filter(None, options["classes"].split(","))),
+            max_segments=options["max_segments"],
+            exits=options["exits"],
+            head=options["head"],
+            seed=options["seed"],
+        ),
+        training=training,
+        examples=example,
+        report=lambda line: click.echo(line, err=True),
+    )
