@@ -71,7 +71,7 @@ class ImageCodec(Codec):
         self.check(memoryview(payload), picture)
         try:
             with Image.open(io.BytesIO(payload), formats=(self.format,)) as image:
-                size, pixels = image.size, _pixels(image, picture)
+                size, pixels = image.size, np.array(image.convert(picture.mode))
         except Exception as error:  # Pillow's readers raise many kinds
             raise FrameError(f"payload is no {self.format} image: {error}") from error
         if size != (picture.width, picture.height):
@@ -90,9 +90,3 @@ class ImageCodec(Codec):
 def _picture(shape: tuple[int, ...]) -> Picture:
     height, width, *channels = shape
     return Picture(width, height, channels[0] if channels else 1)
-
-
-def _pixels(image: Image.Image, picture: Picture) -> Array:
-    if image.mode not in (picture.mode, "RGB"):
-        raise FrameError(f"payload is an image of mode {image.mode}, not {picture.mode}")
-    return np.array(image if image.mode == picture.mode else image.convert(picture.mode))

@@ -1,0 +1,161 @@
+"""Candidates: every cut, codec level and threshold vector, evaluated on the calibration samples.
+
+What does not depend on the conditions (accuracy, exit shares, bytes) is computed once. Under
+given conditions a candidate's mean latency is then affine in 1 / bandwidth, and a quantile is one
+order statistic: a sample that leaves is always earlier than one that is sent, and among those sent
+the one with more bytes is later. So evaluation is exact and needs no pass over the samples.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp import exits
+from offramp.bundle import Bundle
+from offramp.calibration import Calibration
+from offramp.exits import first_exit
+
+__all__ = ["CLOSED", "Candidates", "build_candidates"]
+
+CLOSED = 2.0
+"""A threshold that no sample reaches."""
+
+_GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, CLOSED)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """C candidates as parallel arrays; E exits, N calibration samples.
+
+    ``cut`` (C,), ``level`` (C names, None where nothing is sent), ``thresholds`` (C, E) with
+    exits beyond the cut closed, ``accuracy`` (C,), ``exit_shares`` (C, E), ``sent_share`` (C,),
+    ``bytes_mean`` (C,) over all samples, ``sent_bytes`` (C, N): the bytes of the samples sent, in
+    ascending order at the end of each row, zeros before them.
+    """
+
+    policy: str
+    cut: NDArray[np.int64]
+    level: tuple[str | None, ...]
+    thresholds: Floats
+    accuracy: Floats
+    exit_shares: Floats
+    sent_share: Floats
+    bytes_mean: Floats
+    sent_bytes: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.cut)
+
+    def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Candidates:
+        """Return some of the candidates."""
+        kept = np.arange(len(self))[rows]
+        return Candidates(
+            self.policy,
+            self.cut[kept],
+            tuple(self.level[row] for row in kept),
+            self.thresholds[kept],
+            self.accuracy[kept],
+            self.exit_shares[kept],
+            self.sent_share[kept],
+            self.bytes_mean[kept],
+            self.sent_bytes[kept],
+        )
+
+
+def build_candidates(
+    bundle: Bundle, calibration: Calibration, policy: str = "confidence"
+) -> Candidates:
+    """Evaluate all combinations and keep those that no other of the same cut and level beats."""
+    manifest = bundle.manifest
+    rule = exits.get(policy)
+    temperatures = [spec.temperature for spec in manifest.exits]
+    logits = list(calibration.exit_logits)
+    scores = [rule.score(logits[: e + 1], temperatures[: e + 1]) for e in range(len(logits))]
+    parts = []
+    for cut in manifest.cuts:
+        active = manifest.exits_before(cut)
+        grid = np.array(list(itertools.product(_GRID, repeat=active)))
+        leaves = np.stack(
+            [
+                first_exit(scores[:active], row) if active else np.zeros(len(calibration.labels))
+                for row in grid
+            ]
+        ).astype(np.int64)
+        levels = [level for at, level in calibration.levels if at == cut] or [None]
+        for level in levels:
+            parts.append(_evaluate(calibration, policy, cut, level, grid, leaves))
+    return _join(parts, len(manifest.exits))
+
+
+def _evaluate(
+    calibration: Calibration,
+    policy: str,
+    cut: int,
+    level: str | None,
+    grid: Floats,
+    leaves: NDArray[np.int64],
+) -> Candidates:
+    labels, active = calibration.labels, grid.shape[1]
+    if level is None:
+        final = calibration.final_logits.argmax(axis=-1) == labels
+        sizes = np.zeros(len(labels), np.int32)
+    else:
+        final = calibration.answers[cut, level] == labels
+        sizes = calibration.sizes[cut, level]
+    right = np.stack([*(calibration.exit_logits[:active].argmax(axis=-1) == labels), final])
+    correct = np.take_along_axis(right, leaves, axis=0)
+    shares = np.stack([(leaves == e).mean(axis=1) for e in range(active + 1)], axis=1)
+    kept = _undominated(correct.mean(axis=1), grid, shares[:, :active].cumsum(axis=1))
+    sent = leaves[kept] == active
+    bytes_sent = np.where(sent, sizes, 0).astype(np.int32)
+    return Candidates(
+        policy=policy,
+        cut=np.full(len(kept), cut),
+        level=(level,) * len(kept),
+        thresholds=grid[kept],
+        accuracy=correct.mean(axis=1)[kept],
+        exit_shares=shares[kept, :active],
+        sent_share=shares[kept, active] * (level is not None),
+        bytes_mean=bytes_sent.mean(axis=1),
+        sent_bytes=np.sort(bytes_sent, axis=1),
+    )
+
+
+def _undominated(accuracy: Floats, grid: Floats, gone: Floats) -> NDArray[np.int64]:
+    """Return the rows that no other row matches or beats in accuracy and in every latency.
+
+    A row is as fast as another if it runs no exit that the other leaves closed, and if at each
+    exit at least as many samples are ``gone``.
+    """
+    runs = grid < CLOSED
+    order = np.lexsort((*-gone.T, -accuracy))
+    kept: list[int] = []
+    for row in order:
+        faster = (gone[kept] >= gone[row]).all(axis=1) & (runs[kept] <= runs[row]).all(axis=1)
+        if not faster.any():
+            kept.append(int(row))
+    return np.array(kept)
+
+
+def _join(parts: list[Candidates], exit_count: int) -> Candidates:
+    def padded(array: Floats, fill: float) -> Floats:
+        missing = exit_count - array.shape[1]
+        return np.pad(array, ((0, 0), (0, missing)), constant_values=fill)
+
+    return Candidates(
+        policy=parts[0].policy,
+        cut=np.concatenate([part.cut for part in parts]),
+        level=tuple(itertools.chain.from_iterable(part.level for part in parts)),
+        thresholds=np.concatenate([padded(part.thresholds, CLOSED) for part in parts]),
+        accuracy=np.concatenate([part.accuracy for part in parts]),
+        exit_shares=np.concatenate([padded(part.exit_shares, 0.0) for part in parts]),
+        sent_share=np.concatenate([part.sent_share for part in parts]),
+        bytes_mean=np.concatenate([part.bytes_mean for part in parts]),
+        sent_bytes=np.concatenate([part.sent_bytes for part in parts]),
+    )

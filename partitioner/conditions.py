@@ -1,0 +1,39 @@
+"""Conditions: the link and the two machines' loads, as they are now."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from offramp.errors import PlanError
+
+__all__ = ["Conditions"]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a plan depends on besides the profiles.
+
+    ``bandwidth_bps`` is the uplink's; ``rtt_s`` the round trip of an empty message, the server's
+    own time left out; ``queue_s`` the wait at the server. A stretch of 2 means that a machine
+    takes twice its profile's time. ``reachable`` is false while no server answers.
+    """
+
+    bandwidth_bps: float
+    rtt_s: float
+    queue_s: float = 0.0
+    device_stretch: float = 1.0
+    server_stretch: float = 1.0
+    reachable: bool = True
+
+    def __post_init__(self) -> None:
+        for name, low in (
+            ("bandwidth_bps", 1.0),
+            ("rtt_s", 0.0),
+            ("queue_s", 0.0),
+            ("device_stretch", 1e-6),
+            ("server_stretch", 1e-6),
+        ):
+            value = getattr(self, name)
+            if not math.isfinite(value) or value < low:
+                raise PlanError(f"conditions: {name} is {value}; it must be at least {low:g}")

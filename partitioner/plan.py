@@ -1,0 +1,55 @@
+"""A plan: cut, codec level and exit thresholds, with what is predicted of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+__all__ = ["Plan", "Prediction"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a plan is expected to do under the conditions it was made for.
+
+    ``exit_shares`` holds the share of samples that leave at each of the device's exits;
+    ``bytes_mean`` is over all samples, those that leave counting as 0.
+    """
+
+    mean_s: float
+    p95_s: float
+    miss_share: float
+    accuracy: float
+    exit_shares: tuple[float, ...]
+    sent_share: float
+    bytes_mean: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the device does with each sample.
+
+    ``thresholds`` holds one number for each exit up to the cut; ``level`` is None at the last
+    cut, where nothing is sent. ``reason`` says in words why this plan was chosen.
+    """
+
+    cut: int
+    level: str | None
+    policy: str
+    thresholds: tuple[float, ...]
+    prediction: Prediction | None = None
+    reason: str = ""
+
+    @property
+    def id(self) -> str:
+        """A short name of what the plan does, equal for equal plans."""
+        text = f"{self.cut}/{self.level}/{self.policy}/" + ",".join(
+            f"{threshold:.6f}" for threshold in self.thresholds
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def describe(self) -> str:
+        """Say in one line what the plan does."""
+        exits = " ".join("closed" if t > 1 else f"{t:.3g}" for t in self.thresholds)
+        sends = f"sends {self.level}" if self.level else "sends nothing"
+        return f"cut {self.cut}, {sends}" + (f", thresholds {exits}" if exits else "")

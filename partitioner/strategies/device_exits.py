@@ -1,0 +1,24 @@
+"""Strategy `device_exits`: the whole model on the device, with its early exits."""
+
+from __future__ import annotations
+
+from partitioner.conditions import Conditions
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+from partitioner.planner import Planner
+from partitioner.strategies.strategy import Strategy
+
+__all__ = ["DeviceExits"]
+
+
+class DeviceExits(Strategy):
+    """Sends nothing; what early exits alone give (BranchyNet, arXiv 1709.01686)."""
+
+    name = "device_exits"
+    adapts = False
+
+    def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
+        """Return the best plan of the last cut."""
+        depth = max(planner.bundle.cuts)
+        ranking = planner.rank(objective, conditions, lambda c: c.cut == depth)
+        return planner.describe(ranking, objective, conditions)

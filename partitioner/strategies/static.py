@@ -1,0 +1,30 @@
+"""Strategy `static`: the best split for the conditions at the start, kept for ever."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from partitioner.conditions import Conditions
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+from partitioner.planner import Planner
+from partitioner.strategies.strategy import Strategy
+
+__all__ = ["Static"]
+
+
+class Static(Strategy):
+    """Splits with exits at the one cut that suits the link as it was first measured.
+
+    What a deployment does that profiles once (Edgent's static setting, arXiv 1910.05316).
+    """
+
+    name = "static"
+    adapts = False
+
+    def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
+        """Return the best plan that sends something and runs something on the device."""
+        conditions = replace(conditions, reachable=True)
+        depth = max(planner.bundle.cuts)
+        ranking = planner.rank(objective, conditions, lambda c: (c.cut > 0) & (c.cut < depth))
+        return planner.describe(ranking, objective, conditions)

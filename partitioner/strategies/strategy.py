@@ -1,0 +1,24 @@
+"""The contract of a strategy: a rule that turns conditions into a plan."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from partitioner.conditions import Conditions
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+from partitioner.planner import Planner
+
+__all__ = ["Strategy"]
+
+
+class Strategy(ABC):
+    """A pure rule. ``adapts`` tells whether it may be asked again when the conditions change."""
+
+    name: ClassVar[str]
+    adapts: ClassVar[bool]
+
+    @abstractmethod
+    def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
+        """Return the plan for these conditions."""
