@@ -1,0 +1,186 @@
+"""Every registered codec keeps the contract that stands in `offramp.codecs.codec`."""
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from offramp import codecs
+from offramp.codecs import Codec
+from offramp.errors import ConfigError, FrameError, InputError
+from offramp.tensors import DTYPES, TensorSpec
+
+ALL = [codecs.get(name) for name in codecs.names()]
+LIMIT_BYTES = 1 << 24
+
+FEATURE_SHAPES = [(), (1,), (7,), (3, 5), (64, 12, 12), (2, 1, 3, 1, 5)]
+IMAGE_SHAPES = [(1, 1, 3), (4, 6, 1), (17, 13, 3), (31, 9), (96, 96, 3)]
+
+# The root mean square error that each lossy image codec stays below on smooth pictures.
+IMAGE_BOUNDS = {"webp90": 3, "webp75": 6, "webp50": 8, "jpeg90": 4, "jpeg75": 6}
+
+
+def spec_of(sample) -> TensorSpec:
+    return TensorSpec("x", sample.dtype.name, sample.shape)
+
+
+def smooth_image(shape):
+    rows, columns = np.indices(shape[:2])
+    grey = (rows * 2 + columns).astype("uint8")
+    return np.broadcast_to(grey.reshape(*shape[:2], *(1,) * (len(shape) - 2)), shape).copy()
+
+
+def make_samples():
+    """Yield tensors of every dtype and many shapes, sparse, signed, constant and random."""
+    rng = np.random.default_rng(7)
+    for shape in FEATURE_SHAPES:
+        for dtype in DTYPES:
+            yield np.maximum(20 * rng.normal(size=shape), 0).astype(dtype)
+        yield rng.normal(size=shape).astype("float32")
+        yield np.full(shape, -3.25, "float32")
+        yield np.zeros(shape, "float16")
+    for shape in IMAGE_SHAPES:
+        yield smooth_image(shape)
+        yield rng.integers(0, 256, shape, "uint8")
+
+
+SAMPLES = list(make_samples())
+
+
+def carried_by(codec: Codec):
+    return [sample for sample in SAMPLES if codec.supports(spec_of(sample))]
+
+
+def error_bound(codec: Codec, sample) -> float:
+    """Return what docs/wire-format.md promises about the largest error of an element."""
+    peak = float(np.abs(sample.astype(np.float64)).max())
+    if codec.lossless:
+        return 0.0
+    if codec.name == "fp16":
+        return max(peak * 2.0**-11, 2.0**-25)
+    if codec.name.startswith("affine"):
+        step = (float(sample.max()) - float(sample.min())) / (2**codec.bits - 1)
+        return 0.5 * step + 4 * peak * float(np.finfo(sample.dtype).eps)
+    return 255.0
+
+
+@pytest.mark.parametrize("codec", ALL, ids=codecs.names())
+class TestEveryCodec:
+    def test_carries_some_of_the_samples(self, codec) -> None:
+        assert len(carried_by(codec)) >= 5
+
+    def test_gives_back_what_it_was_given(self, codec) -> None:
+        for sample in carried_by(codec):
+            spec = spec_of(sample)
+            found = codecs.decode(codecs.encode(codec, sample), spec, limit_bytes=spec.nbytes)
+            assert found.dtype == sample.dtype
+            assert found.shape == sample.shape
+            assert found.flags.c_contiguous
+            assert found.flags.writeable
+            assert found.flags.aligned
+            error = np.abs(found.astype(np.float64) - sample.astype(np.float64)).max()
+            assert error <= error_bound(codec, sample), spec
+            if codec.lossless:
+                assert found.tobytes() == sample.tobytes()
+
+    def test_decodes_its_payload_when_found_by_id(self, codec) -> None:
+        sample = carried_by(codec)[-1]
+        payload = codec.encode(sample)
+        found = codecs.by_id(codec.id)
+        again = found.decode(memoryview(payload), spec_of(sample))
+        assert again.tobytes() == codec.decode(payload, spec_of(sample)).tobytes()
+
+    def test_same_sample_gives_same_bytes_and_stays_as_it_was(self, codec) -> None:
+        for sample in carried_by(codec):
+            before = sample.copy()
+            sample.setflags(write=False)
+            assert codec.encode(sample) == codec.encode(before)
+            assert sample.tobytes() == before.tobytes()
+
+    def test_takes_samples_that_are_not_contiguous(self, codec) -> None:
+        for sample in carried_by(codec):
+            scattered = np.zeros(tuple(2 * side for side in sample.shape), sample.dtype)
+            scattered = scattered[(..., *(slice(None, None, 2),) * sample.ndim)]
+            scattered[...] = sample
+            assert codec.encode(scattered) == codec.encode(sample)
+            assert codec.encode(np.asfortranarray(sample)) == codec.encode(sample)
+
+    def test_parameters_survive_being_stored(self, codec) -> None:
+        sample = carried_by(codec)[-1]
+        fitted = codec.fit(np.stack([sample, sample // 2]))
+        assert all(isinstance(value, float) for value in fitted.parameters().values())
+        restored = codecs.get(codec.name).with_parameters(fitted.parameters())
+        assert restored == fitted
+        assert restored.encode(sample) == fitted.encode(sample)
+        assert codec.with_parameters({}) == codec
+
+    def test_unknown_parameters_are_a_config_error(self, codec) -> None:
+        with pytest.raises(ConfigError, match="zoom"):
+            codec.with_parameters({"zoom": 1.0})
+
+    def test_decodes_without_the_parameters_it_was_calibrated_with(self, codec) -> None:
+        sample = carried_by(codec)[-1]
+        fitted = codec.fit(np.stack([sample // 2, sample // 3]))
+        spec = spec_of(sample)
+        data = codecs.encode(fitted, sample)
+        found = codecs.decode(data, spec, limit_bytes=spec.nbytes)
+        assert found.tobytes() == fitted.decode(fitted.encode(sample), spec).tobytes()
+
+    def test_refuses_a_payload_of_another_shape(self, codec) -> None:
+        sample = carried_by(codec)[-1]
+        payload = codec.encode(sample)
+        height, *rest = sample.shape
+        for shape in [(height + 1, *rest), (height - 1, *rest)]:
+            with pytest.raises(FrameError):
+                codec.decode(payload, TensorSpec("x", sample.dtype.name, shape))
+
+    def test_refuses_an_empty_payload(self, codec) -> None:
+        with pytest.raises(FrameError):
+            codec.decode(b"", spec_of(carried_by(codec)[0]))
+
+    def test_serves_several_threads_at_once(self, codec) -> None:
+        sample = carried_by(codec)[-1]
+        expected = codec.encode(sample)
+        with ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(codec.encode, [sample] * 40)) == {expected}
+
+    def test_sample_of_no_dtype_that_crosses_is_an_input_error(self, codec) -> None:
+        for sample in [np.zeros(3), np.zeros((0, 2), "float32"), np.zeros(2, ">f4")]:
+            with pytest.raises(InputError):
+                codecs.encode(codec, sample)
+
+
+@pytest.mark.parametrize("codec", [codec for codec in ALL if codec.lossless], ids=str)
+def test_lossless_codecs_keep_every_bit_of_floats(codec) -> None:
+    special = np.array([0x7FC00001, 0x7F800001, 0xFFFFFFFF, 0x80000000, 0x7F800000, 1], "<u4")
+    sample = special.view("float32").astype("float32", copy=False)
+    spec = spec_of(sample)
+    if codec.supports(spec):
+        assert codec.decode(codec.encode(sample), spec).tobytes() == sample.tobytes()
+
+
+@pytest.mark.parametrize("name", IMAGE_BOUNDS)
+def test_lossy_image_codecs_stay_below_their_error(name) -> None:
+    codec = codecs.get(name)
+    for shape in [(96, 96, 3), (40, 64, 1), (33, 47)]:
+        sample = smooth_image(shape)
+        found = codec.decode(codec.encode(sample), spec_of(sample))
+        difference = found.astype(float) - sample
+        assert math.sqrt(np.mean(difference**2)) <= IMAGE_BOUNDS[name]
+
+
+def test_every_lossy_image_codec_has_a_bound() -> None:
+    image = TensorSpec("x", "uint8", (8, 8, 3))
+    lossy = {codec.name for codec in codecs.supporting(image) if not codec.lossless}
+    assert lossy == set(IMAGE_BOUNDS)
+
+
+def test_decode_refuses_a_frame_of_another_tensor() -> None:
+    sample = np.zeros((2, 3), "float32")
+    data = codecs.encode(codecs.get("raw"), sample)
+    for spec in [TensorSpec("x", "float32", (3, 2)), TensorSpec("x", "int32", (2, 3))]:
+        with pytest.raises(FrameError, match="frame holds float32"):
+            codecs.decode(data, spec, limit_bytes=LIMIT_BYTES)
+    with pytest.raises(FrameError, match="over the limit"):
+        codecs.decode(data, spec_of(sample), limit_bytes=23)

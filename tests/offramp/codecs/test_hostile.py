@@ -1,0 +1,280 @@
+"""Whatever arrives is decoded or refused with `FrameError`, in little memory."""
+
+import io
+import struct
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from offramp import codecs
+from offramp.codecs import zstd
+from offramp.errors import FrameError
+from offramp.frame import Frame, pack, unpack
+from offramp.tensors import TensorSpec
+
+ALL = [codecs.get(name) for name in codecs.names()]
+GIB = 1 << 30
+LIMIT_BYTES = 1 << 20
+
+rng = np.random.default_rng(3)
+FEATURES = np.maximum(rng.normal(size=(3, 5, 7)), 0).astype("float32")
+PICTURE = (np.indices((12, 10)).sum(axis=0)[..., None] * [3, 5, 7]).astype("uint8")
+
+
+def sample_for(codec):
+    return FEATURES if codec.supports(spec_of(FEATURES)) else PICTURE
+
+
+def spec_of(sample) -> TensorSpec:
+    return TensorSpec("x", sample.dtype.name, sample.shape)
+
+
+def survive(data, spec) -> None:
+    """Decode ``data``; anything but a sample of the spec or a FrameError fails the test."""
+    try:
+        sample = codecs.decode(data, spec, limit_bytes=LIMIT_BYTES)
+    except FrameError:
+        return
+    assert sample.dtype == spec.dtype
+    assert sample.shape == spec.shape
+
+
+@st.composite
+def damage(draw, valid: bytes) -> bytes:
+    """Return ``valid`` with bits flipped, an end cut off, or a part replaced or repeated."""
+    data = bytearray(valid)
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(data)))
+        other = draw(st.integers(0, len(data)))
+        kind = draw(st.sampled_from(["flip", "cut", "splice", "insert", "overwrite"]))
+        if kind == "flip" and place < len(data):
+            data[place] ^= 1 << draw(st.integers(0, 7))
+        elif kind == "cut":
+            del data[place:]
+        elif kind == "splice":
+            data[place:place] = data[other : other + draw(st.integers(0, 40))]
+        else:
+            noise = draw(st.binary(max_size=8))
+            data[place : place + len(noise) * (kind == "overwrite")] = noise
+    return bytes(data)
+
+
+@settings(max_examples=1000)
+@given(st.binary(max_size=200), st.sampled_from([FEATURES, PICTURE]))
+def test_random_bytes(data, sample) -> None:
+    survive(data, spec_of(sample))
+
+
+@pytest.mark.parametrize("codec", ALL, ids=codecs.names())
+class TestDamage:
+    @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+    @given(data=st.data())
+    def test_damaged_frames(self, codec, data) -> None:
+        sample = sample_for(codec)
+        survive(data.draw(damage(codecs.encode(codec, sample))), spec_of(sample))
+
+    @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+    @given(data=st.data())
+    def test_damaged_payloads_under_a_right_checksum(self, codec, data) -> None:
+        sample = sample_for(codec)
+        payload = data.draw(damage(codec.encode(sample)))
+        survive(pack(Frame(codec.id, sample.dtype.name, sample.shape, payload)), spec_of(sample))
+
+    def test_every_truncated_payload_is_refused(self, codec) -> None:
+        sample = sample_for(codec)
+        payload = codec.encode(sample)
+        for length in range(len(payload)):
+            with pytest.raises(FrameError):
+                codec.decode(payload[:length], spec_of(sample))
+
+    def test_trailing_bytes_are_refused(self, codec) -> None:
+        sample = sample_for(codec)
+        payload = codec.encode(sample)
+        for tail in (b"\0", b"\xff\xd9", payload):
+            with pytest.raises(FrameError):
+                codec.decode(payload + tail + b"\0", spec_of(sample))
+
+    def test_payload_of_another_codec(self, codec) -> None:
+        sample = sample_for(codec)
+        for other in codecs.supporting(spec_of(sample)):
+            payload = other.encode(sample)
+            survive(
+                pack(Frame(codec.id, sample.dtype.name, sample.shape, payload)), spec_of(sample)
+            )
+
+
+def test_frame_of_a_codec_that_does_not_carry_the_tensor() -> None:
+    payload = codecs.get("raw").encode(FEATURES)
+    data = pack(Frame(codecs.get("png").id, "float32", FEATURES.shape, payload))
+    with pytest.raises(FrameError, match="does not carry"):
+        codecs.decode(data, spec_of(FEATURES), limit_bytes=LIMIT_BYTES)
+
+
+def test_frame_of_an_unknown_codec() -> None:
+    data = pack(Frame(0, "float32", FEATURES.shape, b""))
+    with pytest.raises(FrameError, match="unknown codec"):
+        codecs.decode(data, spec_of(FEATURES), limit_bytes=LIMIT_BYTES)
+
+
+def test_bool_that_is_neither_zero_nor_one() -> None:
+    spec = TensorSpec("x", "bool", (3,))
+    with pytest.raises(FrameError, match="bool"):
+        codecs.get("raw").decode(b"\0\1\2", spec)
+
+
+def zeros_in_zstd(*, states_size: bool) -> bytes:
+    """Return a frame of some 32 kB that expands to 1 GiB of zeros."""
+    compressor = zstandard.ZstdCompressor(level=1)
+    chunk = bytes(1 << 20)
+    stream = compressor.compressobj(size=GIB if states_size else -1)
+    return b"".join(stream.compress(chunk) for _ in range(1024)) + stream.flush()
+
+
+def lying_about_its_size(bomb: bytes, size_bytes: int) -> bytes:
+    """Return ``bomb``, which states 1 GiB in four bytes, with another size stated."""
+    stated = struct.pack("<I", GIB)
+    assert bomb.count(stated, 0, 16) == 1
+    return bomb.replace(stated, struct.pack("<I", size_bytes), 1)
+
+
+@pytest.fixture(scope="module")
+def bombs() -> list[bytes]:
+    honest = zeros_in_zstd(states_size=True)
+    return [
+        honest,
+        zeros_in_zstd(states_size=False),
+        lying_about_its_size(honest, FEATURES.nbytes),
+        honest[:20],
+    ]
+
+
+def peak_bytes(call) -> int:
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["lossless", "fp16", "affine8", "affine2"])
+def test_decompression_bombs_take_no_memory(bombs, name) -> None:
+    codec = codecs.get(name)
+    ends = struct.pack("<ff", 0, 1) if name.startswith("affine") else b""
+
+    def defuse() -> None:
+        for bomb in bombs:
+            with pytest.raises(FrameError):
+                codec.decode(ends + bomb, spec_of(FEATURES))
+
+    assert peak_bytes(defuse) < 500_000
+
+
+def test_header_that_asks_for_a_gibibyte_takes_no_memory() -> None:
+    body = b"\x9cF\x01\x02\x00\x01" + b"\x80\x80\x80\x80\x01" + b"\x00"
+    data = body + struct.pack("<I", zlib.crc32(body))
+
+    def refuse() -> None:
+        with pytest.raises(FrameError, match="over the limit"):
+            unpack(data, limit_bytes=LIMIT_BYTES)
+
+    assert peak_bytes(refuse) < 100_000
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        zstandard.ZstdCompressor(write_content_size=False).compress(bytes(10)),
+        zstd.compress(bytes(10)) + b"\0",
+        zstd.compress(bytes(10)) * 2,
+        zstd.compress(bytes(10))[:-1],
+        zstd.compress(bytes(11)),
+        b"\x50\x2a\x4d\x18\x0a\0\0\0" + bytes(10),  # a skippable frame of ten bytes
+        b"",
+    ],
+)
+def test_zstandard_frames_that_are_not_one_whole_frame_of_the_size(frame) -> None:
+    with pytest.raises(FrameError):
+        zstd.decompress(frame, 10)
+
+
+def saved(image: Image.Image, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def webp_that_claims(side: int) -> bytes:
+    """Return a lossless WebP whose header says that it is ``side`` pixels wide and high."""
+    payload = bytearray(codecs.get("webp_lossless").encode(PICTURE))
+    struct.pack_into("<I", payload, 21, (side - 1) | (side - 1) << 14)
+    return bytes(payload)
+
+
+def png_that_claims(side: int) -> bytes:
+    payload = bytearray(codecs.get("png").encode(PICTURE))
+    struct.pack_into(">II", payload, 16, side, side)
+    struct.pack_into(">I", payload, 29, zlib.crc32(payload[12:29]))
+    return bytes(payload)
+
+
+def jpeg_that_claims(side: int) -> bytes:
+    payload = bytearray(codecs.get("jpeg75").encode(PICTURE))
+    struct.pack_into(">HH", payload, payload.index(b"\xff\xc0") + 5, side, side)
+    return bytes(payload)
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("webp_lossless", webp_that_claims(16_000)),
+        ("png", png_that_claims(30_000)),
+        ("jpeg75", jpeg_that_claims(30_000)),
+    ],
+)
+def test_pictures_that_claim_another_size_take_no_memory(name, payload) -> None:
+    def refuse() -> None:
+        with pytest.raises(FrameError):
+            codecs.get(name).decode(payload, spec_of(PICTURE))
+
+    assert peak_bytes(refuse) < 100_000
+
+
+COLOUR = Image.fromarray(PICTURE)
+CLEAR = COLOUR.convert("RGBA")
+CLEAR.putalpha(100)
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        ("png", saved(COLOUR, "PNG", dpi=(72, 72))),
+        ("png", saved(COLOUR.convert("RGBA"), "PNG")),
+        ("png", saved(COLOUR.convert("L"), "PNG")),
+        ("png", saved(COLOUR.quantize(8), "PNG")),
+        ("jpeg90", saved(COLOUR, "JPEG", progressive=True)),
+        ("jpeg90", saved(COLOUR, "JPEG", comment="hello")),
+        ("jpeg90", saved(COLOUR.convert("CMYK"), "JPEG")),
+        ("jpeg90", saved(COLOUR.convert("L"), "JPEG")),
+        ("webp90", saved(COLOUR, "WEBP", lossless=True)),
+        ("webp_lossless", saved(COLOUR, "WEBP")),
+        ("webp90", saved(COLOUR, "WEBP", xmp=b"<x/>")),
+        ("webp_lossless", saved(CLEAR, "WEBP", lossless=True)),
+        ("png", saved(COLOUR, "BMP")),
+    ],
+)
+def test_pictures_with_more_or_other_than_the_pixels_are_refused(name, payload) -> None:
+    with pytest.raises(FrameError):
+        codecs.get(name).decode(payload, spec_of(PICTURE))
+
+
+def test_large_noise_fits_a_jpeg() -> None:
+    noise = (np.random.default_rng(0).integers(0, 2, (300, 300, 3)) * 255).astype("uint8")
+    codec = codecs.get("jpeg90")
+    assert codec.decode(codec.encode(noise), spec_of(noise)).shape == noise.shape
