@@ -1,0 +1,76 @@
+"""The contract of a link condition.
+
+A condition decides when bytes that enter it leave it. It is a pure model: time is an argument,
+randomness comes from its seed, and the same calls give the same answers. A caller asks in the
+order in which the bytes enter, with times that never fall, and starts at 0.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import inf
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from sim.link.course import Course
+
+__all__ = ["Chain", "Condition", "ConditionSettings"]
+
+
+class ConditionSettings(BaseModel):
+    """What a link description says about one condition; `kind` names the condition."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    kind: str
+
+
+class Condition(ABC):
+    """One thing that happens to bytes on a link.
+
+    A subclass states its settings and answers `leave_s`. What enters first leaves first: this
+    class never lets bytes leave before those that entered earlier.
+    """
+
+    Settings: ClassVar[type[ConditionSettings]]
+
+    _last_s = 0.0
+
+    @abstractmethod
+    def __init__(self, course: Course[Any], seed: str) -> None:
+        """Take the settings over time, and the seed of whatever is random."""
+
+    @abstractmethod
+    def leave_s(self, now_s: float, nbytes: int) -> float:
+        """When `nbytes` that enter at `now_s` would leave if nothing were ahead of them."""
+
+    def release_s(self, now_s: float, nbytes: int) -> float:
+        """When `nbytes` that enter at `now_s` leave; infinite if they never do."""
+        if inf in (now_s, self._last_s):
+            return inf
+        self._last_s = max(self._last_s, self.leave_s(now_s, nbytes))
+        return self._last_s
+
+    def forget(self, now_s: float) -> None:
+        """Drop whatever is still in the condition at `now_s`, so that nothing waits for it."""
+        self._last_s = min(self._last_s, now_s)
+
+
+class Chain:
+    """Conditions through which bytes pass one after the other, in the order given."""
+
+    def __init__(self, conditions: Sequence[Condition]) -> None:
+        self.conditions = tuple(conditions)
+
+    def release_s(self, now_s: float, nbytes: int) -> float:
+        """When `nbytes` that enter the first condition at `now_s` leave the last one."""
+        for condition in self.conditions:
+            now_s = condition.release_s(now_s, nbytes)
+        return now_s
+
+    def forget(self, now_s: float) -> None:
+        """Drop whatever is still on its way at `now_s`."""
+        for condition in self.conditions:
+            condition.forget(now_s)

@@ -1,0 +1,42 @@
+"""A random extra delay that never reorders."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Literal
+
+from pydantic import Field
+
+from sim.link.condition import Condition, ConditionSettings
+from sim.link.course import Course
+
+__all__ = ["Jitter", "JitterSettings"]
+
+
+class JitterSettings(ConditionSettings):
+    """The mean of the extra delay, and how it is distributed.
+
+    `exponential` has a long tail; `uniform` lies between 0 and twice the mean.
+    """
+
+    kind: Literal["jitter"] = "jitter"
+    seconds: float = Field(ge=0)
+    distribution: Literal["exponential", "uniform"] = "exponential"
+
+
+class Jitter(Condition):
+    """Every entry waits for a time of its own, and for those that entered before it."""
+
+    Settings = JitterSettings
+
+    def __init__(self, course: Course[JitterSettings], seed: str) -> None:
+        self._course, self._random = course, Random(seed)
+
+    def leave_s(self, now_s: float, nbytes: int) -> float:
+        """When `nbytes` that enter at `now_s` would leave if nothing were ahead of them."""
+        settings = self._course.at(now_s)
+        if settings is None or settings.seconds == 0:
+            return now_s
+        if settings.distribution == "uniform":
+            return now_s + self._random.uniform(0, 2 * settings.seconds)
+        return now_s + self._random.expovariate(1 / settings.seconds)

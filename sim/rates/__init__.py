@@ -1,0 +1,1 @@
+"""How fast a link serves bytes: rates as functions of time, integrated exactly."""

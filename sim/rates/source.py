@@ -1,0 +1,43 @@
+"""The contract of a rate source, and the constant one."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Protocol
+
+__all__ = ["CRUMB_BYTES", "UNLIMITED", "ConstantRate", "RateSource"]
+
+CRUMB_BYTES = 1e-3
+"""What rounding may leave of a byte count: less than this is served, so that it never waits out
+a gap of the rate."""
+
+
+class RateSource(Protocol):
+    """A rate over time, seen through its integral: how many bytes it serves, and by when."""
+
+    def served_bytes(self, from_s: float, to_s: float) -> float:
+        """The integral of the rate from `from_s` to `to_s`, in bytes."""
+
+    def finish_s(self, start_s: float, nbytes: float) -> float:
+        """The first time by which `nbytes` are served from `start_s` on; infinite if never."""
+
+
+class ConstantRate:
+    """A rate that is the same at all times."""
+
+    def __init__(self, bps: float) -> None:
+        self._bytes_per_s = bps / 8
+
+    def served_bytes(self, from_s: float, to_s: float) -> float:
+        """The integral of the rate from `from_s` to `to_s`, in bytes."""
+        return self._bytes_per_s * (to_s - from_s) if to_s > from_s else 0.0
+
+    def finish_s(self, start_s: float, nbytes: float) -> float:
+        """The first time by which `nbytes` are served from `start_s` on; infinite if never."""
+        if nbytes <= 0:
+            return start_s
+        return start_s + nbytes / self._bytes_per_s if self._bytes_per_s else inf
+
+
+UNLIMITED = ConstantRate(inf)
+"""A rate that serves any number of bytes at once."""

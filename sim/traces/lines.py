@@ -1,0 +1,52 @@
+"""The rows of a trace file, and the error that names one of them."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from offramp.errors import ConfigError
+
+__all__ = ["Row", "bad_row", "numbered_rows", "read_text"]
+
+_LIMIT_BYTES = 256 << 20
+_GZIP_MAGIC = b"\x1f\x8b"
+
+Row = tuple[int, list[str]]
+"""A line's number, counted from 1, and its fields."""
+
+
+def read_text(path: Path) -> str:
+    """The text of a trace file, decompressed if it is gzip."""
+    try:
+        with path.open("rb") as raw:
+            packed = raw.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            content = stream.read(_LIMIT_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(
+            f"trace {path} cannot be read ({error}): name a text file, plain or gzip"
+        ) from error
+    if len(content) > _LIMIT_BYTES:
+        raise ConfigError(f"trace {path} holds more than {_LIMIT_BYTES} bytes: give a shorter one")
+    try:
+        return content.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"trace {path} is not text (byte {error.start}): name a text file, plain or gzip"
+        ) from error
+
+
+def numbered_rows(text: str) -> Iterator[Row]:
+    """Every row that is neither blank nor a comment that starts with #."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if (fields := line.split()) and not fields[0].startswith("#"):
+            yield number, fields
+
+
+def bad_row(path: Path, row: Row, why: str) -> ConfigError:
+    """The error for a row that is wrong: `why` says what and what to do."""
+    text = " ".join(row[1])[:40]
+    return ConfigError(f"trace {path}, line {row[0]}: {text!r} {why}")

@@ -1,0 +1,102 @@
+"""What holds of every link condition, whatever it does."""
+
+import inspect
+import pkgutil
+from importlib import import_module
+from itertools import pairwise
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+import sim.link
+from sim.link import CONDITIONS, Condition, Course
+from sim.link.rate import Rate
+from sim.phases import ALWAYS, Phases
+
+SETTINGS = {
+    "delay": [{"seconds": 0.02}, {"seconds": 0}],
+    "jitter": [{"seconds": 0.01}, {"seconds": 0.01, "distribution": "uniform"}],
+    "noop": [{}],
+    "outage": [{"windows_s": [[0.5, 1], [1, 1.25]]}, {"windows_s": [[0, 1]], "reset": True}],
+    "rate": [
+        {"bps": 1e5},
+        {"markov": {}},
+        {"markov": {"states": [{"bps": 8e4, "dwell_s": 0.2}, {"bps": 0, "dwell_s": 0.1}]}},
+    ],
+}
+CASES = [(kind, settings) for kind, each in SETTINGS.items() for settings in each]
+PHASED = Phases([1.5, 2.0], repeats=True)
+
+each_condition = pytest.mark.parametrize(("kind", "settings"), CASES)
+entries = st.lists(
+    st.tuples(st.floats(0, 0.5), st.integers(0, 20_000)), min_size=1, max_size=30
+).map(lambda steps: list(_times(steps)))
+
+
+def _times(steps):
+    now_s = 0.0
+    for step_s, nbytes in steps:
+        now_s += step_s
+        yield now_s, nbytes
+
+
+def build(kind, settings, *, phases=ALWAYS, seed="seed"):
+    cls = CONDITIONS[kind]
+    chosen = cls.Settings.model_validate({"kind": kind, **settings})
+    absent = (None,) * (len(phases) - 1)
+    return cls(Course(phases, (chosen, *absent), ((),) * len(phases)), seed)
+
+
+def test_every_condition_is_registered_and_tested():
+    found = {
+        member
+        for module in pkgutil.iter_modules(sim.link.__path__, "sim.link.")
+        for _, member in inspect.getmembers(import_module(module.name), inspect.isclass)
+        if issubclass(member, Condition) and not inspect.isabstract(member)
+    }
+    assert found == set(CONDITIONS.values())
+    assert set(SETTINGS) == set(CONDITIONS)
+
+
+def test_a_condition_is_registered_under_its_kind():
+    for kind, cls in CONDITIONS.items():
+        assert cls.Settings.model_fields["kind"].default == kind
+
+
+@each_condition
+@pytest.mark.parametrize("phases", [ALWAYS, PHASED], ids=["always", "phased"])
+@examples(max_examples=10, deadline=None)
+@given(entries=entries)
+def test_first_in_first_out_and_never_before_entering(kind, settings, phases, entries):
+    model = build(kind, settings, phases=phases)
+    released = [model.release_s(*entry) for entry in entries]
+    assert all(left >= now_s for left, (now_s, _) in zip(released, entries, strict=True))
+    assert all(one <= other for one, other in pairwise(released))
+
+
+@each_condition
+@examples(max_examples=10, deadline=None)
+@given(entries=entries)
+def test_the_same_seed_and_calls_give_the_same_answers(kind, settings, entries):
+    one, other = build(kind, settings), build(kind, settings)
+    assert [one.release_s(*e) for e in entries] == [other.release_s(*e) for e in entries]
+
+
+@each_condition
+def test_what_enters_after_never_stays(kind, settings):
+    model = build(kind, settings)
+    assert model.release_s(inf, 1) == inf
+
+
+@each_condition
+def test_a_busy_condition_delivers_what_entered_or_the_integral_of_its_rate(kind, settings):
+    model, packets = build(kind, settings), 2000
+    last_s = max(model.release_s(0.0, 1500) for _ in range(packets))
+    if isinstance(model, Rate):
+        served = model.served.served_bytes(0.0, last_s)
+        assert served == pytest.approx(packets * 1500, rel=1e-6)
+    else:
+        assert last_s < inf

@@ -1,0 +1,173 @@
+from itertools import pairwise
+from math import inf
+from statistics import mean
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.phases import Phases
+from sim.rates.markov import LTE, MarkovRate, MarkovState
+from sim.rates.source import UNLIMITED, ConstantRate
+from sim.rates.switched import SwitchedRate
+from sim.rates.trace import RateTrace
+
+
+def bursts() -> RateTrace:
+    """1000 bytes in the first second, nothing in the next, 3000 in the third; again from 3 s."""
+    return RateTrace([0, 1, 2, 3], [0, 1000, 1000, 4000])
+
+
+def two_states(seed: str = "a") -> MarkovRate:
+    return MarkovRate([MarkovState(8e6, 2.0, (0, 1)), MarkovState(0, 1.0, (1, 0))], seed)
+
+
+def good_out_slow() -> SwitchedRate:
+    phases = Phases([10, 5, 1])
+    sources = [ConstantRate(8000), ConstantRate(8000), ConstantRate(80)]
+    return SwitchedRate(phases, sources, [(), ((0.0, 5.0),), ()])
+
+
+def cycle() -> SwitchedRate:
+    sources = [ConstantRate(8000), bursts()]
+    return SwitchedRate(Phases([2, 4], repeats=True), sources, [((0.5, 1.0),), ()])
+
+
+SOURCES = {
+    "constant": lambda: ConstantRate(1e6),
+    "trace": bursts,
+    "markov": two_states,
+    "switched": good_out_slow,
+    "cycle": cycle,
+}
+
+
+def test_a_constant_rate_serves_evenly():
+    rate = ConstantRate(8000)
+    assert rate.finish_s(2.0, 500) == 2.5
+    assert rate.served_bytes(1.0, 4.0) == 3000
+
+
+def test_a_rate_of_zero_never_serves_and_no_limit_serves_at_once():
+    assert ConstantRate(0).finish_s(1.0, 1) == inf
+    assert UNLIMITED.finish_s(1.0, 10**12) == 1.0
+    assert UNLIMITED.served_bytes(1.0, 1.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("start_s", "nbytes", "finish_s"),
+    [
+        (0.0, 500, 0.5),
+        (0.0, 1000, 1.0),
+        (0.0, 1001.5, 2.0005),
+        (1.5, 1500, 2.5),
+        (0.0, 4000, 3.0),
+        (0.0, 4500, 3.5),
+        (2.5, 1500 + 2 * 4000, 9.0),
+    ],
+)
+def test_a_trace_is_integrated_exactly_and_repeats(start_s, nbytes, finish_s):
+    assert bursts().finish_s(start_s, nbytes) == pytest.approx(finish_s, abs=1e-12)
+
+
+def test_rounding_does_not_send_the_last_byte_through_a_gap():
+    trace, now_s = RateTrace([0, 0.1, 50], [0, 1500, 1500]), 0.0
+    for _ in range(15):
+        now_s = trace.finish_s(now_s, 100)
+    assert now_s == pytest.approx(0.1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "nbytes", "finish_s"),
+    [
+        (0.0, 10_000, 10.0),
+        (9.0, 1000, 10.0),
+        (9.0, 1010, 16.0),
+        (12.0, 10, 16.0),
+        (12.0, 0, 12.0),
+    ],
+)
+def test_bytes_in_service_are_served_on_at_the_new_rate(start_s, nbytes, finish_s):
+    assert good_out_slow().finish_s(start_s, nbytes) == pytest.approx(finish_s, abs=1e-12)
+
+
+def test_a_source_begins_anew_with_its_phase():
+    # A cycle of 6 s: 500 bytes by 0.5 s, 1000 more from 1 to 2 s, then the trace's 4000 and 1000.
+    rate = cycle()
+    assert rate.served_bytes(0.0, 6.0) == 6500
+    assert rate.finish_s(0.0, 6500) == pytest.approx(6.0)
+    assert rate.finish_s(0.0, 65_000 + 600) == pytest.approx(61.1)
+
+
+def test_repeated_phases_without_a_rate_never_serve():
+    rate = SwitchedRate(Phases([1, 1], repeats=True), [ConstantRate(0)] * 2, [(), ()])
+    assert rate.finish_s(0.0, 1) == inf
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@settings(max_examples=20, deadline=None)
+@given(start_s=st.floats(0, 30), nbytes=st.floats(1, 5000))
+def test_a_finish_time_is_where_the_integral_reaches_the_bytes(name, start_s, nbytes):
+    source = SOURCES[name]()
+    finish_s = source.finish_s(start_s, nbytes)
+    assert source.served_bytes(start_s, finish_s) == pytest.approx(nbytes, abs=0.01)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.floats(0, 50), min_size=2, max_size=6))
+def test_the_integral_adds_up(name, cuts):
+    source, cuts = SOURCES[name](), sorted(cuts)
+    parts = sum(source.served_bytes(a, b) for a, b in pairwise(cuts))
+    assert source.served_bytes(cuts[0], cuts[-1]) == pytest.approx(parts, abs=0.01)
+
+
+def test_a_markov_rate_dwells_and_moves_as_asked():
+    rate = two_states()
+    horizon_s = 20_000
+    # Two thirds of the time at 1e6 bytes per second, the rest at none.
+    assert rate.served_bytes(0, horizon_s) / horizon_s == pytest.approx(1e6 * 2 / 3, rel=0.03)
+    stays_s = [b - a for a, b in pairwise(rate._times_s)]
+    assert mean(stays_s[::2]) == pytest.approx(2.0, rel=0.05)
+    assert mean(stays_s[1::2]) == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_markov_rate_draws_the_next_state_by_its_weights():
+    states = [
+        MarkovState(8, 1.0, (0, 3, 1)),
+        MarkovState(16, 1.0, (1, 0, 0)),
+        MarkovState(24, 1.0, (1, 0, 0)),
+    ]
+    rate = MarkovRate(states, "weights")
+    rate.served_bytes(0, 20_000)
+    stays = zip(rate._times_s, rate._times_s[1:], rate._served, rate._served[1:], strict=False)
+    levels = [round((d - c) / (b - a)) for a, b, c, d in stays]
+    assert levels.count(2) / levels.count(3) == pytest.approx(3, rel=0.1)
+
+
+def test_a_markov_rate_follows_from_its_seed_and_not_from_the_questions():
+    whole, parts = two_states(), two_states()
+    parts.finish_s(3.0, 1e6)
+    parts.served_bytes(0, 17)
+    assert whole.finish_s(0.0, 1e8) == parts.finish_s(0.0, 1e8)
+    assert whole.finish_s(0.0, 1e8) != two_states("b").finish_s(0.0, 1e8)
+
+
+def test_the_default_markov_rate_is_of_the_order_of_lte():
+    mean_bps = MarkovRate(LTE, "1").served_bytes(0, 50_000) * 8 / 50_000
+    assert 5e6 < mean_bps < 15e6
+
+
+@pytest.mark.parametrize(
+    ("states", "why"),
+    [
+        ([MarkovState(0, 1.0, (1,))], "above 0"),
+        ([MarkovState(8, 1.0, (0, 1)), MarkovState(0, 1.0, (0, 1))], "state 1 must lead"),
+        ([MarkovState(8, 1.0, (1, 2))], "1 weights"),
+        ([MarkovState(8, 1.0, (-1,))], "none negative"),
+        ([MarkovState(8, 1.0, (0,))], "not all 0"),
+    ],
+)
+def test_a_markov_chain_that_would_stay_silent_is_refused(states, why):
+    with pytest.raises(ValueError, match=why):
+        MarkovRate(states, "1")

@@ -1,0 +1,138 @@
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offramp.errors import ConfigError
+from sim.traces import read_trace
+
+RECORDED = Path(__file__).parents[2].parent / "shared" / "data" / "mahimahi"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="trace"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def test_a_mahimahi_trace_of_one_line_is_12_mbps(write):
+    trace = read_trace(write("1\n"))
+    assert trace.knots == [(0, 0), (0.001, 1500)]
+    assert trace.mean_bps == pytest.approx(12e6)
+
+
+def test_a_mahimahi_trace_delivers_each_packet_at_its_time(write):
+    trace = read_trace(write("2\n2\n5\n10\n"))
+    assert trace.knots == [
+        (0, 0),
+        (0.001, 0),
+        (0.002, 3000),
+        (0.004, 3000),
+        (0.005, 4500),
+        (0.009, 4500),
+        (0.010, 6000),
+    ]
+    now_s, times_ms = 0.0, []
+    for _ in range(6):
+        now_s = trace.finish_s(now_s, 1500)
+        times_ms.append(round(now_s * 1000, 6))
+    assert times_ms == [1.5, 2, 5, 10, 11.5, 12]
+
+
+def test_a_mahimahi_opportunity_at_zero_counts_in_the_first_millisecond(write):
+    assert read_trace(write("0\n4\n")).knots[:2] == [(0, 0), (0.001, 1500)]
+
+
+def test_a_column_trace_holds_each_rate_until_the_next(write):
+    trace = read_trace(write("# seconds Mbit/s\n\n10 8\n11  0\n13 16\n"))
+    assert trace.knots == [(0, 0), (1, 1e6), (3, 1e6), (5, 5e6)]
+    assert trace.finish_s(0.5, 1e6) == pytest.approx(3.25)
+
+
+def test_a_column_trace_of_one_row_is_constant(write):
+    assert read_trace(write("0 2.5")).finish_s(0.0, 312_500 * 7) == pytest.approx(7.0)
+
+
+def test_a_gzip_trace_is_read_whatever_its_name(write):
+    assert read_trace(write(gzip.compress(b"1\n"), "trace.up")).period_bytes == 1500
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "is empty"),
+        ("\n# only a comment\n", "is empty"),
+        ("0\n0\n", "lasts 0 ms"),
+        ("1\n5\n3\n", "line 3: '3' comes before 5: sort"),
+        ("1\n-5\n", "line 2: '-5' is not a whole number of milliseconds"),
+        ("1\nx\n", "line 2: 'x' is not a whole number"),
+        ("1\n2 3\n", "line 2: '2 3' is not a whole number"),
+        ("1.5\n", "line 1: '1.5' is not a whole number"),
+        ("1\n" + "9" * 4000, "line 2: '9+' is above"),
+        ("0 1\n0 2\n", "line 2: '0 2' does not come after 0 s: sort"),
+        ("1 1\n0 2\n", "line 2: '0 2' does not come after 1 s: sort"),
+        ("0 1\n1 -2\n", "line 2: '1 -2' must hold numbers from 0"),
+        ("0 nan\n", "line 1: '0 nan' must hold numbers from 0"),
+        ("0 1\ninf 1\n", "line 2: 'inf 1' must hold numbers from 0"),
+        ("0 1\n1 1e300\n", "line 2: '1 1e300' must hold numbers from 0"),
+        ("0 1\n1 fast\n", "line 2: '1 fast' is not two numbers"),
+        ("0 1\n1\n", "line 2: '1' is not two numbers"),
+        ("0 0\n1 0\n", "is all zero"),
+        ("1 2 3\n", "line 1: 3 columns"),
+        (b"\xff\xfe1\n", "is not text"),
+        (gzip.compress(b"1\n" * 999)[:-12], "cannot be read"),
+        (b"\x1f\x8bnot gzip at all", "cannot be read"),
+    ],
+)
+def test_a_hostile_trace_is_refused_by_file_and_line(write, content, why):
+    path = write(content)
+    with pytest.raises(ConfigError, match=why) as refused:
+        read_trace(path)
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_trace_is_refused(tmp_path):
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            read_trace(path)
+
+
+def test_a_trace_that_unpacks_to_too_much_is_refused(write, monkeypatch):
+    monkeypatch.setattr("sim.traces.lines._LIMIT_BYTES", 1000)
+    with pytest.raises(ConfigError, match="more than 1000 bytes"):
+        read_trace(write(gzip.compress(b"1\n" * 501)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=200))
+def test_whatever_a_file_holds_it_is_a_trace_or_a_config_error(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "fuzz"
+    path.write_bytes(content)
+    try:
+        trace = read_trace(path)
+    except ConfigError:
+        return
+    assert trace.period_bytes > 0
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded mahimahi traces are not here")
+@pytest.mark.parametrize(
+    ("name", "lines", "last_ms"),
+    [
+        ("ATT-LTE-driving.up.gz", 70_336, 1_012_472),
+        ("TMobile-LTE-short.up.gz", 155_381, 140_000),
+        ("Verizon-EVDO-driving.down.gz", 46_065, 1_062_016),
+    ],
+)
+def test_a_recorded_trace_serves_its_packets_in_its_time(name, lines, last_ms):
+    trace = read_trace(RECORDED / name)
+    assert trace.period_bytes == lines * 1500
+    assert trace.period_s == last_ms / 1000
+    assert trace.finish_s(0.0, lines * 1500 * 3) == pytest.approx(3 * trace.period_s)
