@@ -36,7 +36,9 @@ class TensorSpec:
                 f"tensor {self.name!r} has dtype {self.dtype!r}; Offramp carries {', '.join(DTYPES)}"
             )
         if len(self.shape) > MAX_DIMENSIONS or any(side < 1 for side in self.shape):
-            raise ConfigError(f"tensor {self.name!r} has shape {self.shape}; sides must be positive")
+            raise ConfigError(
+                f"tensor {self.name!r} has shape {self.shape}; sides must be positive"
+            )
         if self.elements > MAX_ELEMENTS:
             raise ConfigError(f"tensor {self.name!r} has {self.elements} elements; too many")
 

@@ -122,7 +122,9 @@ class Planner:
                 plans.append(self._plan_of(int(row), ranking))
         return plans
 
-    def predict(self, plan: Plan, objective: Objective, conditions: Conditions) -> Prediction | None:
+    def predict(
+        self, plan: Plan, objective: Objective, conditions: Conditions
+    ) -> Prediction | None:
         """Return what a plan would do now; None if it is none of the candidates."""
         candidates = self.candidates
         padded = np.full(candidates.thresholds.shape[1], CLOSED)

@@ -115,4 +115,6 @@ def load_profile(path: Path) -> Profile:
     except OSError as error:
         raise PlanError(f"{path}: cannot be read ({error.strerror})") from None
     except ValidationError as error:
-        raise PlanError(f"{path}: {describe_error(error)}; measure it with: offramp profile") from None
+        raise PlanError(
+            f"{path}: {describe_error(error)}; measure it with: offramp profile"
+        ) from None

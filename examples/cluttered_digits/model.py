@@ -44,13 +44,13 @@ class DigitNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
+            nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU()
         )
-        self.stage1 = _stage(16, 16, 2, stride=1)
-        self.stage2 = _stage(16, 32, 3, stride=2)
-        self.stage3 = _stage(32, 64, 4, stride=2)
-        self.stage4 = _stage(64, 64, 3, stride=2)
-        self.classify = nn.Linear(64, 10)
+        self.stage1 = _stage(32, 32, 2, stride=1)
+        self.stage2 = _stage(32, 48, 3, stride=2)
+        self.stage3 = _stage(48, 64, 5, stride=2)
+        self.stage4 = _stage(64, 96, 2, stride=2)
+        self.classify = nn.Linear(96, 10)
 
     def forward(self, image: Tensor) -> Tensor:
         x = image.permute(0, 3, 1, 2).to(torch.float32) / 64.0 - 2.0
@@ -59,9 +59,9 @@ class DigitNet(nn.Module):
 
 
 def build() -> EarlyExitModel:
-    """Return an untrained network with exits after stage 1, 2 and 3."""
+    """Return an untrained network with exits after stage 1, stage 2 and amid stage 3."""
     model = DigitNet()
-    shapes = {"stage1": (16, 48, 48), "stage2": (32, 24, 24), "stage3": (64, 12, 12)}
+    shapes = {"stage1": (32, 48, 48), "stage2": (48, 24, 24), "stage3.2": (64, 12, 12)}
     return EarlyExitModel(model, {path: local_head(shape, 10) for path, shape in shapes.items()})
 
 

@@ -81,7 +81,14 @@ def open_bundle(path: Path) -> Bundle:
             return Bundle(manifest, digest, _unpack(archive, manifest, digest, path))
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError) as e:
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as e:
         raise BundleError(f"{path}: not a whole bundle ({e}); get the bundle again") from None
 
 
@@ -106,7 +113,9 @@ def write_bundle(
                 archive.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED)
         os.replace(partial, path)
     except OSError as error:
-        raise BundleError(f"{path}: cannot be written ({error.strerror}); free some space") from None
+        raise BundleError(
+            f"{path}: cannot be written ({error.strerror}); free some space"
+        ) from None
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()

@@ -138,7 +138,9 @@ def decode_manifest(data: bytes, where: str) -> tuple[Manifest, str]:
     try:
         plain = json.loads(data)
     except ValueError as error:
-        raise BundleError(f"{where}: the manifest is not JSON ({error}); get the bundle again") from None
+        raise BundleError(
+            f"{where}: the manifest is not JSON ({error}); get the bundle again"
+        ) from None
     version = plain.get("format") if isinstance(plain, dict) else None
     if not isinstance(version, int) or version < 1:
         raise BundleError(f"{where}: this is not an Offramp manifest; get the bundle again")

@@ -41,7 +41,9 @@ def calibrate(
             f"largest label, {held_out.labels.max()}; the model gives {final_logits.shape}"
         )
     exit_logits = [
-        _in_batches(lambda rows, at=at, spec=spec: network.exit_logits(at, rows), values[spec.boundary])
+        _in_batches(
+            lambda rows, at=at, spec=spec: network.exit_logits(at, rows), values[spec.boundary]
+        )
         for at, spec in enumerate(manifest.exits)
     ]
     boundaries, answers, sizes = [], {}, {}

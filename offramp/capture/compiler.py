@@ -180,9 +180,7 @@ def _train(
     with tempfile.TemporaryDirectory() as folder:
         network = Network(_lay_out(draft, Path(folder)), threads=_threads())
         chunks = range(0, len(training), 256)
-        features = [
-            network.run(0, boundary, training[at : at + 256].inputs)[0] for at in chunks
-        ]
+        features = [network.run(0, boundary, training[at : at + 256].inputs)[0] for at in chunks]
     head = build_head(options.head, _boundaries(draft)[boundary].tensors[0], classes)
     return train_head(head, np.concatenate(features), training.labels, seed=options.seed)
 

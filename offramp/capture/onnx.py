@@ -63,12 +63,15 @@ def _share_weights(model: onnx.ModelProto, weights: bytes) -> None:
         offset, length = place
         tensor.ClearField("raw_data")
         tensor.data_location = onnx.TensorProto.EXTERNAL
-        for key, text in (("location", "weights.safetensors"), ("offset", offset), ("length", length)):
+        for key, text in (
+            ("location", "weights.safetensors"),
+            ("offset", offset),
+            ("length", length),
+        ):
             tensor.external_data.add(key=key, value=str(text))
 
 
 def _tensor_places(weights: bytes) -> dict[tuple[int, tuple[int, ...], bytes], tuple[int, int]]:
-
 
     (header_bytes,) = struct.unpack_from("<Q", weights)
     header = json.loads(weights[8 : 8 + header_bytes])

@@ -18,9 +18,7 @@ TOLERANCE = 1e-3
 """The largest difference that passes, as a share of the largest output (at least of 1)."""
 
 
-def prove(
-    network: Network, inputs: Sequence[Array], expected: Sequence[Array]
-) -> Iterator[Proof]:
+def prove(network: Network, inputs: Sequence[Array], expected: Sequence[Array]) -> Iterator[Proof]:
     """Yield a proof for each cut; raise `CaptureError` at the first that fails.
 
     The boundary crosses as lossless frames, one sample at a time, as it does on the wire.

@@ -1,0 +1,51 @@
+"""The sub-command ``offramp run``: the device agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["run"]
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--source",
+    required=True,
+    help="Where samples come from: module:function that returns (inputs, labels), a folder of "
+    "images, a .npy or .npz file, or - for .npy arrays on standard input.",
+)
+@click.option("--server", metavar="HOST:PORT", help="The edge server. Without it: device alone.")
+@click.option("--require-server", is_flag=True, help="End with status 6 if it does not answer.")
+@click.option("--strategy", help="How plans are chosen.  [default: adaptive]")
+@click.option("--deadline-ms", type=float, help="Time each answer may take.  [default: 250]")
+@click.option(
+    "--rate", "rate_hz", type=float, help="Samples a second; without it, as fast as may be."
+)
+@click.option("--slowdown", type=float, help="Stand for a board slower by this.  [default: 8]")
+@click.option("--backend", help="Engine that runs the head.  [default: onnxruntime]")
+@click.option("--threads", type=int, help="Threads of the engine.  [default: 1]")
+@click.option("--max-accuracy-drop", type=float, help="Accuracy that may be lost.  [default: 0.01]")
+@click.option("--minimise", type=click.Choice(["mean", "p95"]), help="[default: mean]")
+@click.option(
+    "--profile",
+    type=click.Path(path_type=Path),
+    help="Profile of this machine (offramp profile). Without it, one is measured now.",
+)
+@click.option("--server-profile", type=click.Path(path_type=Path), help="Profile of the server.")
+@click.option("--settings", type=click.Path(path_type=Path), help="YAML file of settings.")
+@click.option("--out", "outs", multiple=True, help="Write JSON lines here; - for standard output.")
+@click.option("--quiet", is_flag=True, help="Show nothing on the terminal.")
+def run(bundle: Path, source: str, **options: Any) -> None:
+    """Stream samples through BUNDLE's head, and its hard ones to the server.
+
+    Every sample gets an answer: if the server is late or gone, the device answers, and the result
+    says so. Exit status 0; 2 for a wrong option, 4 for a damaged bundle, 5 for a wrong sample
+    file, 6 with --require-server, 8 for a wrong profile or objective.
+    """
+    from device.main import run_agent
+
+    run_agent(bundle, source, options)

@@ -1,0 +1,204 @@
+"""The controller: observations and time in, plans out.
+
+It joins the link estimator, the breaker, both machines' stretches and the strategy. It knows no
+socket, clock or thread: the agent and the simulator drive the same object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from device.breaker import Breaker
+from device.estimator import LinkEstimator
+from device.stretch import Stretch
+from offramp.messages import Load, Timeline
+from partitioner.conditions import Conditions
+from partitioner.objective import Objective
+from partitioner.plan import Plan, Prediction
+from partitioner.planner import FRAME_OVERHEAD_BYTES, Planner
+from partitioner.strategies import Strategy
+
+__all__ = ["Controller", "PlanChange", "Tuning"]
+
+PROBE_BYTES = (0, 6000)
+"""Paddings that probes use in turn: the difference tells bandwidth from round trip."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How eagerly the controller acts; times in seconds.
+
+    A new plan must promise ``hysteresis`` (a share) less latency than the one in force.
+    """
+
+    replan_s: float = 0.25
+    probe_s: float = 1.0
+    hysteresis: float = 0.05
+    breaker_failures: int = 2
+    breaker_retry_s: float = 0.5
+
+
+@dataclass(frozen=True)
+class PlanChange:
+    """A plan taken up at a time, with the conditions that led to it."""
+
+    at_s: float
+    plan: Plan
+    conditions: Conditions
+
+
+@dataclass
+class _Sent:
+    """A message on its way: when it left, and the bits up to its end."""
+
+    at_s: float
+    bits: float
+    cut: int | None
+
+
+@dataclass
+class Controller:
+    """Decides which plan is in force; every method takes the time as its first argument."""
+
+    planner: Planner
+    objective: Objective
+    strategy: Strategy
+    tuning: Tuning = field(default_factory=Tuning)
+
+    def __post_init__(self) -> None:
+        self.estimator = LinkEstimator()
+        self.breaker = Breaker(self.tuning.breaker_failures, self.tuning.breaker_retry_s)
+        self.device_stretch = Stretch()
+        self.server_stretch = Stretch()
+        self.queue_s = 0.0
+        self.changes: list[PlanChange] = []
+        self._plan: Plan | None = None
+        self._decided_s = 0.0
+        self._decided_reachable = True
+        self._sent: dict[int, _Sent] = {}
+        self._last_probe_s = 0.0
+        self._probes = 0
+
+    def conditions(self) -> Conditions:
+        """Return what is believed of the link and the machines."""
+        link = self.estimator.estimate()
+        return Conditions(
+            bandwidth_bps=link.bandwidth_bps,
+            rtt_s=link.rtt_s,
+            queue_s=self.queue_s,
+            device_stretch=self.device_stretch.value,
+            server_stretch=self.server_stretch.value,
+            reachable=self.breaker.closed,
+        )
+
+    def plan(self, now_s: float) -> Plan:
+        """Return the plan in force, decided anew if it is time or reachability changed."""
+        due = now_s - self._decided_s >= self.tuning.replan_s
+        turned = self.breaker.closed != self._decided_reachable
+        if self._plan is None or (self.strategy.adapts and (due or turned)):
+            self._decide(now_s)
+        assert self._plan is not None
+        return self._plan
+
+    def predicted(self, plan: Plan) -> Prediction | None:
+        """Return what a plan promises under the conditions now."""
+        return self.planner.predict(plan, self.objective, self.conditions())
+
+    def send_s(self, size_bytes: int, cut: int) -> float:
+        """Return how long an answer to a sample sent now is expected to take, at most.
+
+        Twice the estimate, and three standard deviations of the round trip: beyond that the
+        link has changed.
+        """
+        link = self.estimator.estimate()
+        tail_s = self.planner.server.tail[cut].median_s * self.server_stretch.value
+        bits = 8 * (size_bytes + FRAME_OVERHEAD_BYTES)
+        return 2 * (link.rtt_s + bits / link.bandwidth_bps + self.queue_s + tail_s) + (
+            3 * link.rtt_sigma_s
+        )
+
+    def sent(self, now_s: float, message: int, size_bytes: int, cut: int | None = None) -> None:
+        """Take in that a message goes out; ``cut`` is None for a probe."""
+        size = size_bytes + FRAME_OVERHEAD_BYTES
+        backlog = self.estimator.sent(now_s, size)
+        self._sent[message] = _Sent(now_s, backlog + 8 * size, cut)
+
+    def answered(self, now_s: float, message: int, timeline: Timeline, load: Load) -> None:
+        """Take in that an answer came, in time or late."""
+        sent = self._sent.pop(message, None)
+        if sent is None:
+            return
+        self.breaker.succeed()
+        network_s = max(now_s - sent.at_s - timeline.total_s, 1e-5)
+        self.estimator.observe(now_s, sent.bits, network_s)
+        self.queue_s += 0.3 * (max(timeline.queue_s, load.queue_s) - self.queue_s)
+        if sent.cut is not None and timeline.segment_s:
+            expected = self.planner.server.tail[sent.cut].median_s
+            self.server_stretch.observe(sum(timeline.segment_s), expected)
+
+    def unanswered(self, now_s: float, message: int) -> None:
+        """Take in that an answer has not come in time; it may still come."""
+        sent = self._sent.get(message)
+        if sent is not None:
+            self.estimator.observe_silence(now_s, sent.bits, now_s - sent.at_s)
+        self.breaker.fail(now_s)
+
+    def refused(self, now_s: float, message: int) -> None:
+        """Take in that the server answered with a failure."""
+        self._sent.pop(message, None)
+        self.breaker.fail(now_s)
+
+    def disconnected(self, now_s: float) -> None:
+        """Take in that the connection is gone, and with it all that was on its way."""
+        self._sent.clear()
+        self.estimator.forget_backlog(now_s)
+        self.breaker.trip(now_s)
+
+    def computed(self, observed_s: float, expected_s: float) -> None:
+        """Take in how long the device took for work that its profile knows."""
+        self.device_stretch.observe(observed_s, expected_s)
+
+    def probe_bytes(self, now_s: float) -> int | None:
+        """Return the padding of the probe to send now, or None if none is due.
+
+        Probes go out while the breaker is open, and when traffic has told nothing for a while.
+        """
+        if self.breaker.closed:
+            quiet_s = now_s - max(self.estimator.estimate().heard_s, self._last_probe_s)
+            due = quiet_s >= self.tuning.probe_s
+        else:
+            due = self.breaker.may_probe(now_s)
+        if not due:
+            return None
+        self._last_probe_s = now_s
+        self._probes += 1
+        return PROBE_BYTES[self._probes % 2 if self.breaker.closed else 0]
+
+    def _decide(self, now_s: float) -> None:
+        conditions = self.conditions()
+        chosen = self.strategy.decide(self.planner, self.objective, conditions)
+        self._decided_s = now_s
+        turned = self._decided_reachable != conditions.reachable
+        self._decided_reachable = conditions.reachable
+        if self._plan is not None and not turned and not self._is_better(chosen, conditions):
+            return
+        if self._plan is None or chosen.id != self._plan.id:
+            self.changes.append(PlanChange(now_s, chosen, conditions))
+        self._plan = chosen
+
+    def _is_better(self, chosen: Plan, conditions: Conditions) -> bool:
+        assert self._plan is not None
+        now = self.planner.predict(self._plan, self.objective, conditions)
+        then = chosen.prediction
+        if now is None or then is None:
+            return True
+        if (now.miss_share <= self.objective.max_miss_share) != (
+            then.miss_share <= self.objective.max_miss_share
+        ):
+            return True
+        old, new = (
+            (now.mean_s, then.mean_s)
+            if self.objective.minimise == "mean"
+            else (now.p95_s, then.p95_s)
+        )
+        return new < old * (1 - self.tuning.hysteresis)

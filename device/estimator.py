@@ -1,0 +1,101 @@
+"""The link estimator: bandwidth and round trip from the traffic's own timestamps.
+
+A message of B bytes comes back after ``r + 8 B x`` seconds, the server's own time left out, where
+r is the round trip of an empty message and x the time per bit. A Kalman filter follows (r, x) as
+a random walk. Sizes must differ for r and x to be told apart: probes of two sizes see to that.
+A surprise (an innovation beyond three standard deviations) widens the filter's uncertainty, so
+that a changed link is believed after one or two messages: the last sample predicts the next second
+of a mobile link better than long averages do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["LinkEstimate", "LinkEstimator"]
+
+_MIN_RTT_S = 2e-4
+_MIN_S_PER_BIT, _MAX_S_PER_BIT = 1e-10, 1e-3  # 10 Gbit/s to 1 kbit/s
+_RTT_DRIFT_S = 0.02  # a second ago, r was within this
+_RATE_DRIFT = 0.5  # and x within this share of itself
+_NOISE_S, _NOISE_SHARE = 0.001, 0.1
+_SURPRISE = 3.0
+
+
+@dataclass(frozen=True)
+class LinkEstimate:
+    """What is believed of the link, with standard deviations, and when it was last heard of."""
+
+    bandwidth_bps: float
+    rtt_s: float
+    bandwidth_sigma_bps: float
+    rtt_sigma_s: float
+    heard_s: float
+
+
+class LinkEstimator:
+    """A two-state Kalman filter; time comes in as an argument and never goes back."""
+
+    def __init__(self, bandwidth_bps: float = 10e6, rtt_s: float = 0.02) -> None:
+        self._r, self._x = rtt_s, 1 / bandwidth_bps
+        self._prr, self._prx, self._pxx = rtt_s**2, 0.0, self._x**2
+        self._now = -math.inf
+        self._heard = -math.inf
+        self._pipe_free = -math.inf
+
+    def sent(self, now_s: float, size_bytes: int) -> float:
+        """Note that a message goes out; return the bits that lie before it on the uplink."""
+        backlog_s = max(self._pipe_free - now_s, 0.0)
+        self._pipe_free = max(self._pipe_free, now_s) + 8 * size_bytes * self._x
+        return backlog_s / self._x
+
+    def observe(self, now_s: float, bits: float, elapsed_s: float) -> None:
+        """Take in that ``bits`` (those before the message included) came back after a time."""
+        self._heard = now_s
+        self._update(now_s, bits, elapsed_s)
+
+    def observe_silence(self, now_s: float, bits: float, waited_s: float) -> None:
+        """Take in that ``bits`` have not come back yet; matters if they should have."""
+        if waited_s > self._r + bits * self._x:
+            self._update(now_s, bits, waited_s)
+
+    def forget_backlog(self, now_s: float) -> None:
+        """Start anew with an empty uplink, after a reconnection."""
+        self._pipe_free = now_s
+
+    def estimate(self) -> LinkEstimate:
+        """Return what is believed now."""
+        bandwidth = 1 / self._x
+        return LinkEstimate(
+            bandwidth_bps=bandwidth,
+            rtt_s=self._r,
+            bandwidth_sigma_bps=bandwidth * min(math.sqrt(self._pxx) / self._x, 1.0),
+            rtt_sigma_s=math.sqrt(self._prr),
+            heard_s=self._heard,
+        )
+
+    def _update(self, now_s: float, bits: float, elapsed_s: float) -> None:
+        waited = now_s - self._now if math.isfinite(self._now) else 0.0
+        self._now = max(self._now, now_s)
+        drift = min(max(waited, 0.0), 10.0)
+        self._prr += _RTT_DRIFT_S**2 * drift
+        self._pxx += (_RATE_DRIFT * self._x) ** 2 * drift
+        surprise = elapsed_s - (self._r + bits * self._x)
+        noise = (_NOISE_S + _NOISE_SHARE * elapsed_s) ** 2
+        if surprise**2 > _SURPRISE**2 * (self._variance(bits) + noise):
+            self._prr += (0.5 * surprise) ** 2
+            if bits > 0:
+                self._pxx += (0.5 * surprise / bits) ** 2
+        variance = self._variance(bits) + noise
+        gain_r = (self._prr + bits * self._prx) / variance
+        gain_x = (self._prx + bits * self._pxx) / variance
+        self._r = max(self._r + gain_r * surprise, _MIN_RTT_S)
+        self._x = min(max(self._x + gain_x * surprise, _MIN_S_PER_BIT), _MAX_S_PER_BIT)
+        prr, prx, pxx = self._prr, self._prx, self._pxx
+        self._prr = max(prr - gain_r * (prr + bits * prx), 1e-12)
+        self._prx = prx - gain_r * (prx + bits * pxx)
+        self._pxx = max(pxx - gain_x * (prx + bits * pxx), 1e-30)
+
+    def _variance(self, bits: float) -> float:
+        return self._prr + 2 * bits * self._prx + bits**2 * self._pxx

@@ -1,0 +1,94 @@
+"""Puts an agent together from a bundle, a source and settings."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from device.agent import Agent
+from device.controller import Controller
+from device.head import Head
+from device.pace import SLOWDOWN_SOURCE
+from device.settings import AgentSettings
+from device.sinks import JsonLinesSink, Sink, TerminalSink
+from device.sources import open_source
+from offramp import __version__
+from offramp.bundle import Bundle, open_bundle
+from offramp.calibration import load_calibration
+from offramp.network import Network
+from offramp.settings import load_settings, merge_settings
+from partitioner import strategies
+from partitioner.candidates import build_candidates
+from partitioner.measure import measure_profile
+from partitioner.planner import Planner
+from partitioner.profile import Profile, load_profile
+
+__all__ = ["run_agent"]
+
+
+def run_agent(bundle_path: Path, source_text: str, options: dict[str, Any]) -> None:
+    """Run the agent with the command line's options."""
+    settings = _settings(options)
+    bundle = open_bundle(bundle_path)
+    strategy = strategies.get(settings.strategy)
+    source = open_source(source_text, bundle.manifest)
+    here = _profile(bundle, settings, options["profile"])
+    there = load_profile(options["server_profile"]) if options["server_profile"] else here
+    board = here.slowed(settings.slowdown)
+    planner = Planner(bundle, build_candidates(bundle, load_calibration(bundle)), board, there)
+    objective = settings.objective.model_copy(update={"deadline_s": settings.deadline_s})
+    controller = Controller(planner, objective, strategy, settings.tuning)
+    head = Head(Network(bundle, settings.backend, settings.threads), board)
+    with ExitStack() as stack:
+        sinks: list[Sink] = [JsonLinesSink(target) for target in options["outs"]]
+        if not options["quiet"]:
+            sinks.append(TerminalSink(source.count))
+        for sink in sinks:
+            stack.callback(sink.close)
+            sink.write(_opening(bundle, settings, board, source.count))
+        agent = Agent(head, controller, settings, sinks, require_server=options["require_server"])
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: agent.stop())
+        agent.run(source)
+
+
+def _settings(options: dict[str, Any]) -> AgentSettings:
+    names = ("server", "strategy", "backend", "threads", "slowdown", "rate_hz")
+    given = {name: options[name] for name in names}
+    if options["deadline_ms"] is not None:
+        given["deadline_s"] = options["deadline_ms"] / 1e3
+    settings = load_settings(AgentSettings, options["settings"], given)
+    names = ("max_accuracy_drop", "minimise")
+    wanted = {name: options[name] for name in names if options[name] is not None}
+    return merge_settings(settings, {"objective": {**settings.objective.model_dump(), **wanted}})
+
+
+def _profile(bundle: Bundle, settings: AgentSettings, path: Path | None) -> Profile:
+    if path is not None:
+        return load_profile(path)
+    return measure_profile(bundle, settings.backend, threads=settings.threads)
+
+
+def _opening(
+    bundle: Bundle, settings: AgentSettings, board: Profile, count: int | None
+) -> dict[str, Any]:
+    return {
+        "kind": "run",
+        "offramp": __version__,
+        "model": bundle.manifest.name,
+        "digest": bundle.digest,
+        "segments": len(bundle.manifest.segments),
+        "exits": [spec.name for spec in bundle.manifest.exits],
+        "samples": count,
+        "machine": board.machine.model_dump(),
+        "slowdown": board.slowdown,
+        "slowdown_source": SLOWDOWN_SOURCE,
+        "whole_model_s": board.head[-1].median_s,
+        **settings.model_dump(exclude={"tuning"}),
+        "tuning": asdict(settings.tuning),
+    }

@@ -1,0 +1,124 @@
+"""The connection to the edge server: the device's one module that knows gRPC."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+
+import grpc
+
+from offramp.errors import ConfigError
+from offramp.messages import Answer, Probe, ProbeReply, Request
+from protos.offramp.v1 import inference_pb2 as pb
+from protos.offramp.v1.edge_pb2_grpc import EdgeStub
+
+__all__ = ["Remote"]
+
+MAX_MESSAGE_BYTES = 16 << 20
+_CONNECT_S = 2.0
+_RETRY_S = (0.1, 0.2, 0.5, 1.0)
+_STOP = object()
+
+
+class Remote:
+    """One stream to a server, reopened for as long as it is wanted.
+
+    ``on_message`` gets every `Answer` and `ProbeReply`; ``on_state`` gets True when the stream
+    opens and False with a reason when it breaks. Both are called on the connection's own thread.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        on_message: Callable[[Answer | ProbeReply], None],
+        on_state: Callable[[bool, str], None],
+    ) -> None:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ConfigError(f"{address!r} is not an address; give HOST:PORT")
+        self.address = address
+        self._on_message = on_message
+        self._on_state = on_state
+        self._outbox: queue.SimpleQueue[object] | None = None
+        self._call: grpc.Call | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="remote", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._thread.start()
+
+    def send(self, message: Request | Probe) -> bool:
+        """Hand over a message; return False if there is no stream now."""
+        outbox = self._outbox
+        if outbox is None:
+            return False
+        if isinstance(message, Request):
+            outbox.put(pb.StreamRequest(infer=message.to_proto()))
+        else:
+            outbox.put(pb.StreamRequest(probe=message.to_proto()))
+        return True
+
+    def close(self) -> None:
+        """End the stream and wait a moment for the thread."""
+        self._closing.set()
+        call, outbox = self._call, self._outbox
+        if outbox is not None:
+            outbox.put(_STOP)
+        if call is not None:
+            call.cancel()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=_CONNECT_S + 1)
+
+    def _run(self) -> None:
+        attempt = 0
+        while not self._closing.is_set():
+            opened, reason = self._session()
+            if self._closing.is_set():
+                return
+            self._on_state(False, reason)
+            attempt = 0 if opened else attempt + 1
+            self._closing.wait(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+
+    def _session(self) -> tuple[bool, str]:
+        """Run one connection to its end; return whether it opened, and why it ended."""
+        options = [
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_retries", 0),
+        ]
+        opened = False
+        with grpc.insecure_channel(self.address, options) as channel:
+            try:
+                grpc.channel_ready_future(channel).result(timeout=_CONNECT_S)
+            except grpc.FutureTimeoutError:
+                return False, f"{self.address} does not answer; is the server running?"
+            outbox: queue.SimpleQueue[object] = queue.SimpleQueue()
+            try:
+                call = EdgeStub(channel).Stream(_drain(outbox))
+                self._call, self._outbox, opened = call, outbox, True
+                self._on_state(True, "")
+                for message in call:
+                    self._deliver(message)
+                return opened, f"{self.address} ended the stream"
+            except grpc.RpcError as error:
+                code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
+                detail = error.details() if isinstance(error, grpc.Call) else str(error)
+                return opened, f"{self.address}: {code}, {detail}"
+            finally:
+                self._outbox = self._call = None
+                outbox.put(_STOP)
+
+    def _deliver(self, message: pb.StreamResponse) -> None:
+        match message.WhichOneof("kind"):
+            case "infer":
+                self._on_message(Answer.from_proto(message.infer))
+            case "probe":
+                self._on_message(ProbeReply.from_proto(message.probe))
+
+
+def _drain(outbox: queue.SimpleQueue[object]) -> Iterator[object]:
+    while (message := outbox.get()) is not _STOP:
+        yield message

@@ -1,0 +1,38 @@
+"""Settings of the device agent."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from device.controller import Tuning
+from device.pace import DEFAULT_SLOWDOWN
+from offramp.settings import Settings
+from partitioner.objective import Objective
+
+__all__ = ["AgentSettings"]
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class AgentSettings(Settings):
+    """What a run of the agent depends on besides bundle, source and server.
+
+    ``rate_hz`` is how many samples arrive a second; None means that the next one arrives when
+    the device is ready for it. Of a full inbox the oldest sample is dropped, and reported.
+    ``slowdown`` makes this machine stand for a slower board; 1 uses it as it is.
+    """
+
+    server: str | None = None
+    strategy: str = "adaptive"
+    backend: str = "onnxruntime"
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    slowdown: Annotated[float, Field(ge=1, le=1000)] = DEFAULT_SLOWDOWN
+    rate_hz: Positive | None = None
+    deadline_s: Positive = 0.25
+    max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 4
+    inbox: Annotated[int, Field(ge=1, le=65536)] = 4
+    connect_s: Positive = 3.0
+    objective: Objective = Objective()
+    tuning: Tuning = Tuning()

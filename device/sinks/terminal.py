@@ -1,0 +1,65 @@
+"""Sink `terminal`: what happens now, as a line for people."""
+
+from __future__ import annotations
+
+import collections
+import sys
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+__all__ = ["TerminalSink"]
+
+_RECENT = 50
+
+
+class TerminalSink:
+    """Shows progress on a terminal, and only the plan changes elsewhere."""
+
+    def __init__(self, count: int | None, stream: TextIO | None = None) -> None:
+        self._console = Console(file=stream or sys.stderr, soft_wrap=True)
+        self._live = self._console.is_terminal
+        self._recent: collections.deque[dict[str, Any]] = collections.deque(maxlen=_RECENT)
+        self._bandwidth = ""
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+        self._task = self._bar.add_task("starting", total=count)
+        self._bar.start()
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Show one line."""
+        match line["kind"]:
+            case "result":
+                self._recent.append(line)
+                self._bar.update(self._task, advance=1, description=self._now())
+            case "load":
+                self._bandwidth = f"{line['bandwidth_bps'] / 1e6:.3g} Mbit/s"
+            case "plan":
+                sends = line["level"] or "nothing"
+                self._say(
+                    f"{line['at_s']:7.1f} s  plan {line['id']}: cut {line['cut']}, sends {sends}; "
+                    f"{line['reason']}"
+                )
+            case "link":
+                state = "connected" if line["up"] else f"not connected: {line['reason']}"
+                self._say(f"{line['at_s']:7.1f} s  {state}")
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._bar.stop()
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False)
+
+    def _now(self) -> str:
+        shares = collections.Counter(line.get("by", line["status"]) for line in self._recent)
+        latencies = sorted(line["latency_s"] for line in self._recent)
+        by = "  ".join(f"{name} {n / len(self._recent):.0%}" for name, n in sorted(shares.items()))
+        return f"p50 {latencies[len(latencies) // 2] * 1e3:.0f} ms  {by}  {self._bandwidth}"

@@ -1,0 +1,49 @@
+"""The command ``offramp serve``."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["serve"]
+
+_LEVELS = ("debug", "info", "warning", "error")
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@click.command()
+@click.argument("bundles", metavar="BUNDLE...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--listen", metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
+@click.option("--backend", help="The engine that runs the segments, such as onnxruntime.")
+@click.option("--threads", type=int, help="Threads for one sample.")
+@click.option("--workers", type=int, help="Samples that run at the same time.")
+@click.option("--grace", "grace_s", type=float, metavar="SECONDS", help="Longest time to stop in.")
+@click.option(
+    "--settings",
+    "file",
+    type=click.Path(path_type=Path),
+    help="A YAML file of settings (docs/edge-server.md); options here win over it.",
+)
+@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+def serve(bundles: tuple[Path, ...], file: Path | None, log_level: str, **options: Any) -> None:
+    """Run the tails of BUNDLEs for devices, until SIGTERM or Ctrl-C.
+
+    Prints one line, "listening on HOST:PORT", when it is ready.
+    """
+    # gRPC writes lines of its own to stderr, in a form of its own; what matters we say ourselves.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    import asyncio
+
+    from edge_server.server import load_engine, run_server
+    from edge_server.settings import ServerSettings
+    from offramp.settings import load_settings
+
+    logging.basicConfig(level=log_level.upper(), format=_FORMAT)
+    given = {"bundles": bundles or None, **options}
+    settings = load_settings(ServerSettings, file, given)
+    engine = load_engine(settings)
+    asyncio.run(run_server(settings, engine, lambda at: click.echo(f"listening on {at}")))

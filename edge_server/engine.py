@@ -1,0 +1,116 @@
+"""The engine: checks a request, decodes its frames, runs the tail and encodes the outputs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from offramp import codecs
+from offramp.errors import BundleError, DeadlineError, InputError, UnknownBundleError
+from offramp.messages import Request
+from offramp.network import Network
+from offramp.tensors import Array, TensorSpec
+
+__all__ = ["Engine", "Outcome"]
+
+_RAW = codecs.get("raw")  # outputs are a few scores: compressing them would not pay
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outputs of a request as frames, and how long each step took."""
+
+    outputs: tuple[bytes, ...]
+    decode_s: float
+    segment_s: tuple[float, ...]
+    encode_s: float
+
+
+class Engine:
+    """Runs any cut of the networks it holds; safe to use from several threads at once.
+
+    ``limit_bytes`` is the most that one decoded tensor may take. Building an engine runs each
+    network once on zeros: a bundle that cannot run is refused now, and the first request does
+    not pay for what a backend puts off.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[Network],
+        limit_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.networks = {network.bundle.digest: network for network in networks}
+        self._limit_bytes = limit_bytes
+        self._clock = clock
+        for network in self.networks.values():
+            _try_out(network)
+
+    def check(self, request: Request) -> None:
+        """Raise unless the request names a bundle held here, a cut of it and its tensors."""
+        network = self.networks.get(request.digest)
+        if network is None:
+            raise UnknownBundleError(
+                f"bundle {request.digest[:12]} is not loaded here; ask Describe what is, or "
+                "start the server with it"
+            )
+        if not 0 <= request.cut < network.depth:
+            raise InputError(
+                f"cut {request.cut} is out of range; bundle {request.digest[:12]} runs here from "
+                f"cuts 0 to {network.depth - 1}"
+            )
+        tensors = _boundary(network, request.cut)
+        if len(request.frames) != len(tensors):
+            raise InputError(
+                f"{len(request.frames)} frames for cut {request.cut}; its boundary has "
+                f"{len(tensors)} tensors, send one frame for each"
+            )
+
+    def run(self, request: Request, deadline_s: float) -> Outcome:
+        """Return the answer to a request that `check` let pass.
+
+        ``deadline_s`` is on the engine's clock. It is looked at before each segment: an answer
+        that can only be late is not worth another one. Raises `DeadlineError` then.
+        """
+        network = self.networks[request.digest]
+        marks = [self._clock()]
+        pairs = zip(request.frames, _boundary(network, request.cut), strict=True)
+        tensors = [
+            codecs.decode(frame, spec, limit_bytes=self._limit_bytes)[None] for frame, spec in pairs
+        ]
+        marks.append(self._clock())
+        for at in range(request.cut, network.depth):
+            if marks[-1] >= deadline_s:
+                raise DeadlineError(
+                    f"the deadline passed before segment {at}; allow more time or send a later cut"
+                )
+            tensors = network.run_segment(at, tensors)
+            marks.append(self._clock())
+        outputs = zip(tensors, _boundary(network, network.depth), strict=True)
+        encoded = tuple(codecs.encode(_RAW, array.reshape(spec.shape)) for array, spec in outputs)
+        marks.append(self._clock())
+        decode_s, *segment_s, encode_s = np.diff(marks).tolist()
+        return Outcome(encoded, decode_s, tuple(segment_s), encode_s)
+
+
+def _boundary(network: Network, at: int) -> tuple[TensorSpec, ...]:
+    return network.bundle.manifest.boundaries[at].tensors
+
+
+def _try_out(network: Network) -> None:
+    name = network.bundle.manifest.name
+    zeros: list[Array] = [np.zeros((1, *spec.shape), spec.dtype) for spec in _boundary(network, 0)]
+    try:
+        outputs = network.run(0, network.depth, zeros)
+    except Exception as error:  # each backend raises its own kinds
+        reason = " ".join(str(error).split())
+        raise BundleError(f"bundle {name!r} does not run ({reason}); compile it again") from None
+    found = [(output.dtype.name, output.shape) for output in outputs]
+    stated = [(spec.dtype, (1, *spec.shape)) for spec in _boundary(network, network.depth)]
+    if found != stated:
+        raise BundleError(
+            f"bundle {name!r} gives {found} where its manifest says {stated}; compile it again"
+        )

@@ -1,0 +1,144 @@
+"""The server's life: loads bundles, listens, tells its health, and stops without losing work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from edge_server.engine import Engine
+from edge_server.processor import ProcessorMeter
+from edge_server.service import EdgeService
+from edge_server.settings import ServerSettings
+from edge_server.workers import WorkerPool
+from offramp.bundle import open_bundle
+from offramp.errors import AddressError
+from offramp.network import Network
+from protos.offramp.v1 import edge_pb2, edge_pb2_grpc
+
+__all__ = ["EdgeServer", "load_engine", "run_server"]
+
+SERVICE: str = edge_pb2.DESCRIPTOR.services_by_name["Edge"].full_name
+_LINGER_S = 0.5  # health watches never end by themselves; all else has ended before
+_SAMPLE_S = 1.0
+_LEAST_PING_S = 5
+
+_log = logging.getLogger(__name__)
+
+
+def load_engine(settings: ServerSettings) -> Engine:
+    """Open and load every bundle; raise `BundleError` or `ConfigError` if one cannot run."""
+    networks = [
+        Network(open_bundle(path), settings.backend, settings.threads) for path in settings.bundles
+    ]
+    return Engine(networks, settings.max_tensor_bytes)
+
+
+async def run_server(
+    settings: ServerSettings, engine: Engine, announce: Callable[[str], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT; ``announce`` is told the address once it is listened on."""
+    server = EdgeServer(settings, engine)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    announce(await server.start())
+    await stop.wait()
+    await server.stop()
+
+
+class EdgeServer:
+    """An edge server in this process, on the running event loop."""
+
+    def __init__(self, settings: ServerSettings, engine: Engine) -> None:
+        self._settings = settings
+        self.pool = WorkerPool(engine, settings.workers, settings.queue_length, settings.max_wait_s)
+        self._service = EdgeService(self.pool, settings)
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            options=_options(settings), maximum_concurrent_rpcs=settings.max_calls
+        )
+        edge_pb2_grpc.add_EdgeServicer_to_server(  # type: ignore[no-untyped-call]
+            self._service, self._server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def start(self) -> str:
+        """Listen, and return the address with the port that was bound."""
+        listen = self._settings.listen
+        try:
+            port = self._server.add_insecure_port(listen)
+        except RuntimeError:
+            port = 0
+        if not port:
+            self.pool.close(_LINGER_S)
+            raise AddressError(f"cannot listen on {listen}: {_reason(listen)}; choose another one")
+        for name in ("", SERVICE):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._server.start()
+        self._sampling = asyncio.create_task(self._sample_processor())
+        for digest, network in self.pool.engine.networks.items():
+            name = network.bundle.manifest.name
+            _log.info("serving %r, %d segments, bundle %s", name, network.depth, digest)
+        return f"{listen.rpartition(':')[0]}:{port}"
+
+    async def stop(self) -> None:
+        """Refuse new samples, answer those that wait, end the streams; at most ``grace_s``."""
+        end_s = time.monotonic() + self._settings.grace_s
+        _log.info("stopping: %d samples wait", self.pool.load().queued)
+        await self._health.enter_graceful_shutdown()
+        if not await asyncio.to_thread(self.pool.drain, self._settings.grace_s):
+            _log.warning("samples were still due after %g s of grace", self._settings.grace_s)
+        self._service.drained.set()
+        await self._service.wait_for_streams(max(end_s - time.monotonic(), _LINGER_S))
+        await self._server.stop(_LINGER_S)
+        self._sampling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._sampling
+        await asyncio.to_thread(self.pool.close, _LINGER_S)
+        _log.info("stopped")
+
+    async def _sample_processor(self) -> None:
+        meter = ProcessorMeter()
+        while True:
+            await asyncio.sleep(_SAMPLE_S)
+            self.pool.cpu_share = meter.share()
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    keepalive_ms = round(settings.keepalive_s * 1e3)
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.keepalive_time_ms", keepalive_ms),
+        ("grpc.keepalive_timeout_ms", keepalive_ms),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.min_ping_interval_without_data_ms", _LEAST_PING_S * 1000),
+    ]
+
+
+def _reason(listen: str) -> str:
+    """Ask the system why an address cannot be listened on; gRPC does not pass it on."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, int(port)))
+            probe.listen()
+    except OSError as error:
+        return error.strerror or str(error)
+    return "gRPC refuses it"

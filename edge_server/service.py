@@ -1,0 +1,148 @@
+"""The service `offramp.v1.Edge`: turns messages into values and back, and calls plain functions."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import grpc
+
+from edge_server.session import Arrival, Reply, Session, answer_one, stamp
+from edge_server.settings import ServerSettings
+from edge_server.workers import STOPPING, WorkerPool
+from offramp import __version__
+from offramp.errors import InputError
+from offramp.messages import (
+    STATUS_CODES,
+    Answer,
+    Failure,
+    Probe,
+    ProbeReply,
+    Request,
+    Timeline,
+    failure_of,
+)
+from protos.offramp.v1 import edge_pb2_grpc
+from protos.offramp.v1 import inference_pb2 as pb
+
+__all__ = ["EdgeService"]
+
+_GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_END = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
+_TRAILER_RETRY_MS = "grpc-retry-pushback-ms"  # gRFC A6: gRPC's own retries obey it
+
+StreamContext = grpc.aio.ServicerContext[pb.StreamRequest, pb.StreamResponse]
+InferContext = grpc.aio.ServicerContext[pb.InferRequest, pb.InferResponse]
+DescribeContext = grpc.aio.ServicerContext[pb.DescribeRequest, pb.DescribeResponse]
+
+
+class EdgeService(edge_pb2_grpc.EdgeServicer):
+    """Answers devices from a pool; once ``drained`` is set, every stream is brought to its end."""
+
+    def __init__(self, pool: WorkerPool, settings: ServerSettings) -> None:
+        self.drained = asyncio.Event()
+        self._pool = pool
+        self._settings = settings
+        self._streams: set[asyncio.Task[None]] = set()
+
+    async def Stream(  # noqa: N802
+        self, request_iterator: AsyncIterator[pb.StreamRequest], context: StreamContext
+    ) -> None:
+        """Serve one device's stream."""
+        task = asyncio.current_task()
+        assert task is not None
+        if len(self._streams) >= self._settings.max_streams:
+            await _abort(context, _TOO_MANY)
+        self._streams.add(task)
+        try:
+            await self._serve(context)
+        finally:
+            self._streams.discard(task)
+
+    async def Infer(  # noqa: N802
+        self, request: pb.InferRequest, context: InferContext
+    ) -> pb.InferResponse:
+        """Answer one sample; a failure becomes the call's status."""
+        timeline = Timeline(received_s=time.monotonic(), received_bytes=request.ByteSize())
+        content = _parse(request, timeline)
+        if isinstance(content, Request):
+            content = await answer_one(self._pool, content, timeline)
+        if content.failure:
+            await _abort(context, content.failure)
+        return stamp(content, self._pool).to_proto()
+
+    async def Describe(  # noqa: N802
+        self, request: pb.DescribeRequest, context: DescribeContext
+    ) -> pb.DescribeResponse:
+        """Say what is loaded and allowed."""
+        networks = self._pool.engine.networks
+        return pb.DescribeResponse(
+            bundles=[
+                pb.BundleDescription(
+                    digest=bytes.fromhex(digest),
+                    name=network.bundle.manifest.name,
+                    segments=network.depth,
+                    backend=network.backend,
+                )
+                for digest, network in networks.items()
+            ],
+            version=__version__,
+            max_message_bytes=self._settings.max_message_bytes,
+        )
+
+    async def wait_for_streams(self, limit_s: float) -> None:
+        """Wait until every stream has ended, at most ``limit_s``."""
+        if self._streams:
+            await asyncio.wait(set(self._streams), timeout=limit_s)
+
+    async def _serve(self, context: StreamContext) -> None:
+        async def read() -> Arrival | None:
+            while (message := await context.read()) is not _END:
+                arrival = _arrival(message)
+                if arrival:
+                    return arrival
+            return None
+
+        async def write(reply: Reply) -> None:
+            await context.write(_message(reply, self._pool))
+
+        session = Session(self._pool, read, write, self._settings.max_in_flight)
+        finished = await session.run(self.drained)
+        if not finished:
+            await _abort(context, STOPPING)
+
+
+_TOO_MANY = Failure(
+    "RESOURCE_EXHAUSTED", "the server serves as many streams as it may; try another server"
+)
+
+
+def _parse(message: pb.InferRequest, timeline: Timeline) -> Request | Answer:
+    try:
+        return Request.from_proto(message)
+    except InputError as error:
+        return Answer(message.id, failure=failure_of(error), timeline=timeline)
+
+
+def _arrival(message: pb.StreamRequest) -> Arrival | None:
+    timeline = Timeline(received_s=time.monotonic(), received_bytes=message.ByteSize())
+    match message.WhichOneof("kind"):
+        case "infer":
+            return _parse(message.infer, timeline), timeline
+        case "probe":
+            return Probe.from_proto(message.probe), timeline
+        case _:
+            return None
+
+
+def _message(reply: Reply, pool: WorkerPool) -> pb.StreamResponse:
+    if isinstance(reply, ProbeReply):
+        return pb.StreamResponse(probe=stamp(reply, pool).to_proto())
+    return pb.StreamResponse(infer=stamp(reply, pool).to_proto())
+
+
+async def _abort(context: StreamContext | InferContext, failure: Failure) -> None:
+    retry_ms = round(failure.retry_after_s * 1e3)
+    trailers = ((_TRAILER_RETRY_MS, str(max(retry_ms, 1))),) if failure.retry_after_s else ()
+    await context.abort(_GRPC_CODES[STATUS_CODES[failure.status]], failure.message, trailers)

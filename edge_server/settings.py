@@ -1,0 +1,46 @@
+"""Settings of an edge server; docs/edge-server.md explains each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, field_validator
+
+from offramp.settings import Settings
+
+__all__ = ["ServerSettings"]
+
+Count = Annotated[int, Field(ge=1, le=65_536)]
+Bytes = Annotated[int, Field(ge=1024, le=1 << 30)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class ServerSettings(Settings):
+    """What an edge server runs, where it listens and what it allows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    bundles: Annotated[tuple[Path, ...], Field(min_length=1)]
+    listen: str = "127.0.0.1:50051"
+    backend: str = "onnxruntime"
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    queue_length: Count = 64
+    max_wait_s: Seconds = 10.0
+    max_in_flight: Count = 16
+    max_streams: Count = 256
+    max_calls: Count = 1024
+    max_message_bytes: Bytes = 16 << 20
+    max_tensor_bytes: Bytes = 64 << 20
+    keepalive_s: Annotated[float, Field(ge=1, le=3600)] = 20.0
+    grace_s: Seconds = 10.0
+
+    @field_validator("listen")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        bare = ":" not in host or (host.startswith("[") and host.endswith("]"))
+        if not host or not bare or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+            raise ValueError("give HOST:PORT, such as 127.0.0.1:50051, or [::1]:50051 for IPv6")
+        return value

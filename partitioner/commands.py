@@ -1,0 +1,102 @@
+"""The sub-commands ``offramp profile`` and ``offramp plan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["plan", "profile"]
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--backend", default="onnxruntime", show_default=True, help="Engine to measure.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(1, 256))
+@click.option("--rounds", default=30, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("-o", "--out", required=True, type=_FILE, help="The profile to write (JSON).")
+def profile(bundle: Path, backend: str, threads: int, rounds: int, out: Path) -> None:
+    """Measure what BUNDLE's parts cost on this machine.
+
+    Whole heads and tails are timed for every cut, and every exit and codec level: the times of
+    single layers do not add up.
+    """
+    from offramp.bundle import open_bundle
+    from offramp.errors import ConfigError
+    from partitioner.measure import measure_profile
+    from partitioner.tables import profile_table
+
+    opened = open_bundle(bundle)
+    with click.progressbar(length=rounds, label=f"measuring on {backend}", file=_stderr()) as bar:
+        measured = measure_profile(
+            opened, backend, threads=threads, rounds=rounds, progress=lambda *_: bar.update(1)
+        )
+    try:
+        out.write_text(measured.model_dump_json(indent=1) + "\n")
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written ({error.strerror})") from None
+    _print(profile_table(opened, measured))
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--device-profile", required=True, type=_FILE, help="From offramp profile, there.")
+@click.option("--server-profile", type=_FILE, help="By default, that of the device.")
+@click.option("--slowdown", default=1.0, show_default=True, help="The device is slower by this.")
+@click.option("--bandwidth-mbps", required=True, type=float, help="Uplink, in Mbit/s.")
+@click.option("--rtt-ms", required=True, type=float, help="Round trip of an empty message.")
+@click.option("--queue-ms", default=0.0, show_default=True, help="Wait at the server.")
+@click.option("--strategy", default="adaptive", show_default=True)
+@click.option("--minimise", default="mean", show_default=True, type=click.Choice(["mean", "p95"]))
+@click.option("--max-accuracy-drop", default=0.01, show_default=True, type=float)
+@click.option("--deadline-ms", type=float, help="At most 1% of the samples may be later.")
+def plan(bundle: Path, **options: Any) -> None:
+    """Print the best plan for BUNDLE under given conditions, the runners-up and why."""
+    from offramp.bundle import open_bundle
+    from offramp.calibration import load_calibration
+    from offramp.settings import load_settings
+    from partitioner import strategies
+    from partitioner.candidates import build_candidates
+    from partitioner.conditions import Conditions
+    from partitioner.objective import Objective
+    from partitioner.planner import Planner
+    from partitioner.profile import load_profile
+    from partitioner.tables import plan_table
+
+    opened = open_bundle(bundle)
+    device = load_profile(options["device_profile"])
+    server = load_profile(options["server_profile"] or options["device_profile"])
+    deadline_ms = options["deadline_ms"]
+    objective = load_settings(
+        Objective,
+        None,
+        {
+            "minimise": options["minimise"],
+            "max_accuracy_drop": options["max_accuracy_drop"],
+            "deadline_s": deadline_ms / 1e3 if deadline_ms is not None else None,
+        },
+    )
+    conditions = Conditions(
+        bandwidth_bps=options["bandwidth_mbps"] * 1e6,
+        rtt_s=options["rtt_ms"] / 1e3,
+        queue_s=options["queue_ms"] / 1e3,
+    )
+    candidates = build_candidates(opened, load_calibration(opened))
+    planner = Planner(opened, candidates, device.slowed(options["slowdown"]), server)
+    chosen = strategies.get(options["strategy"]).decide(planner, objective, conditions)
+    others = planner.runners_up(planner.rank(objective, conditions))
+    _print(plan_table(opened, chosen, others))
+    click.echo(f"{chosen.describe()}\n{chosen.reason}")
+
+
+def _stderr() -> Any:
+    return click.get_text_stream("stderr")
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    Console(soft_wrap=True).print(table)

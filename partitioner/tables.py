@@ -1,0 +1,65 @@
+"""Tables of profiles and plans for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from offramp.bundle import Bundle
+from partitioner.plan import Plan
+from partitioner.profile import Profile, Timing
+
+__all__ = ["plan_table", "profile_table"]
+
+
+def profile_table(bundle: Bundle, profile: Profile) -> Table:
+    """Return head and tail times for every cut, and the quickest codec level."""
+    machine = profile.machine
+    table = Table(
+        title=f"{bundle.manifest.name} on {profile.backend}, {profile.threads} thread(s), "
+        f"{machine.processor}"
+    )
+    for name in ("cut", "boundary", "head ms", "tail ms", "quickest encode ms"):
+        table.add_column(name, justify="right")
+    for cut, boundary in enumerate(bundle.manifest.boundaries):
+        encodes = {
+            level: profile.encode[f"{cut}/{level}"].median_s
+            for level in boundary.levels
+            if level != "raw"
+        }
+        quickest = min(encodes, key=lambda level: encodes[level], default=None)
+        table.add_row(
+            str(cut),
+            f"{boundary.nbytes} B",
+            _milliseconds(profile.head[cut]),
+            _milliseconds(profile.tail[cut]),
+            f"{encodes[quickest] * 1e3:.2f} ({quickest})" if quickest else "",
+        )
+    return table
+
+
+def plan_table(bundle: Bundle, chosen: Plan, others: Sequence[Plan]) -> Table:
+    """Return the chosen plan and others with what is predicted of them."""
+    table = Table(title=f"plans for {bundle.manifest.name}")
+    for name in ("", "plan", "mean ms", "p95 ms", "late", "accuracy", "sent", "B/sample"):
+        table.add_column(name, justify="left" if name in ("", "plan") else "right")
+    for mark, plan in [("*", chosen), *(("", other) for other in others)]:
+        prediction = plan.prediction
+        if prediction is None:
+            continue
+        table.add_row(
+            mark,
+            plan.describe(),
+            f"{prediction.mean_s * 1e3:.1f}",
+            f"{prediction.p95_s * 1e3:.1f}",
+            f"{prediction.miss_share:.1%}",
+            f"{prediction.accuracy:.4f}",
+            f"{prediction.sent_share:.1%}",
+            f"{prediction.bytes_mean:.0f}",
+        )
+    return table
+
+
+def _milliseconds(timing: Timing) -> str:
+    return f"{timing.median_s * 1e3:.2f} ({timing.p10_s * 1e3:.2f} to {timing.p90_s * 1e3:.2f})"

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_server.engine import Engine
+from offramp import codecs
+from offramp.bundle import Bundle
+from offramp.errors import BundleError, DeadlineError, FrameError, InputError, UnknownBundleError
+from offramp.messages import Answer
+from offramp.network import Network
+from offramp.tensors import TensorSpec
+
+NEVER_S = float("inf")
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2])
+@pytest.mark.parametrize("codec", ["raw", "lossless"])
+def test_every_cut_equals_the_whole_model(
+    engine: Engine, sample: Any, cut: int, codec: str
+) -> None:
+    request = sample.request(cut, codec=codec)
+    engine.check(request)
+    outcome = engine.run(request, NEVER_S)
+    sample.check(Answer(1, outcome.outputs))
+    assert len(outcome.segment_s) == 3 - cut
+    assert min(outcome.decode_s, outcome.encode_s, *outcome.segment_s) >= 0
+
+
+def test_each_bundle_gives_its_own_answer(
+    engine: Engine, other_network: Network, sample: Any, sample_of: Callable[..., Any]
+) -> None:
+    other = sample_of(other_network)
+    for each in (sample, other):
+        each.check(Answer(1, engine.run(each.request(1), NEVER_S).outputs))
+    assert sample.digest != other.digest
+    assert not np.array_equal(sample.tensors[-1][0], other.tensors[-1][0])
+
+
+def test_times_are_exact_on_the_engines_clock(network: Network, sample: Any) -> None:
+    ticks = iter([1.0, 1.5, 2.5, 4.5, 8.5])
+    engine = Engine([network], 1 << 20, clock=lambda: next(ticks))
+    outcome = engine.run(sample.request(1), NEVER_S)
+    assert (outcome.decode_s, outcome.segment_s, outcome.encode_s) == (0.5, (1.0, 2.0), 4.0)
+
+
+def test_deadline_is_looked_at_before_each_segment(gated: Any, sample: Any) -> None:
+    ticks = iter([0.0, 1.0, 2.0, 3.0])
+    engine = Engine([gated], 1 << 20, clock=lambda: next(ticks))
+    gated.ran.clear()
+    with pytest.raises(DeadlineError, match="before segment 2; allow more time"):
+        engine.run(sample.request(0), 2.5)
+    assert gated.ran == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"digest": "ab" * 32}, UnknownBundleError, "bundle abababababab is not loaded here"),
+        ({"cut": 3}, InputError, "cut 3 is out of range; .* cuts 0 to 2"),
+        ({"cut": 4_294_967_295}, InputError, "out of range"),
+        ({"cut": 2}, InputError, "1 frames for cut 2; its boundary has 2 tensors"),
+        ({"frames": (b"x",) * 256}, InputError, "256 frames for cut 0"),
+    ],
+)
+def test_check_refuses(
+    engine: Engine, sample: Any, changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        engine.check(replace(sample.request(0), **changes))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b"garbage that is no frame",
+        codecs.encode(codecs.get("raw"), np.zeros((6, 6, 4), np.uint8)),
+        codecs.encode(codecs.get("raw"), np.zeros((6, 6, 3), np.float32)),
+    ],
+)
+def test_run_refuses_frames_of_other_tensors(engine: Engine, sample: Any, frame: bytes) -> None:
+    with pytest.raises(FrameError):
+        engine.run(replace(sample.request(0), frames=(frame,)), NEVER_S)
+
+
+def test_run_refuses_tensors_over_the_limit(network: Network, sample: Any) -> None:
+    with pytest.raises(FrameError, match="over the limit"):
+        Engine([network], 1024).run(sample.request(1), NEVER_S)
+
+
+def test_altered_byte_is_refused(engine: Engine, sample: Any) -> None:
+    request = sample.request(1)
+    altered = bytearray(request.frames[0])
+    altered[40] ^= 1
+    with pytest.raises(FrameError, match="checksum"):
+        engine.run(replace(request, frames=(bytes(altered),)), NEVER_S)
+
+
+def test_bundle_that_does_not_give_what_it_states_is_refused_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_tiny: Callable[..., Bundle]
+) -> None:
+    monkeypatch.setenv("OFFRAMP_CACHE", str(tmp_path))
+    bundle = write_tiny(
+        tmp_path / "x.offramp", "lies", seed=1, output=TensorSpec("logits", "float32", (11,))
+    )
+    with pytest.raises(BundleError, match=r"'lies' gives .*10.* where its manifest says .*11"):
+        Engine([Network(bundle)], 1 << 20)
+
+
+def test_bundle_that_fails_to_run_is_refused_at_the_start(
+    gated: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(at: int, tensors: Any) -> None:
+        raise RuntimeError("no such\nkernel")
+
+    monkeypatch.setattr(gated, "run_segment", fail)
+    with pytest.raises(BundleError, match="'tiny' does not run \\(no such kernel\\)"):
+        Engine([gated], 1 << 20)

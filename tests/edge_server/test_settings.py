@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_server.settings import ServerSettings
+from offramp.errors import ConfigError
+from offramp.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:50051", "[::1]:65535", "0.0.0.0:1"])
+def test_addresses(listen: str) -> None:
+    assert ServerSettings(bundles=(Path("a"),), listen=listen).listen == listen
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"listen": "50051"}, "listen: give HOST:PORT"),
+        ({"listen": "::1:50051"}, "listen: give HOST:PORT"),
+        ({"listen": "host:65536"}, "listen: give HOST:PORT"),
+        ({"listen": "host:-1"}, "listen: give HOST:PORT"),
+        ({"bundles": ()}, "bundles"),
+        ({"threads": 0}, "threads"),
+        ({"grace_s": float("nan")}, "grace_s"),
+        ({"max_wait_s": 0}, "max_wait_s"),
+        ({"max_message_bytes": 1}, "max_message_bytes"),
+        ({"treads": 2}, "unknown key 'treads'"),
+    ],
+)
+def test_wrong_values_name_their_key(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_settings(ServerSettings, None, {"bundles": ("a",), **values})
+
+
+def test_file_is_read_and_options_win_over_it(tmp_path: Path) -> None:
+    file = tmp_path / "server.yaml"
+    file.write_text("bundles: [a.offramp, b.offramp]\nthreads: 2\nqueue_length: 7\n")
+    settings = load_settings(ServerSettings, file, {"threads": 3, "backend": None})
+    assert settings.bundles == (Path("a.offramp"), Path("b.offramp"))
+    assert (settings.threads, settings.queue_length, settings.backend) == (3, 7, "onnxruntime")
+
+
+def test_every_setting_and_its_default_stand_in_the_documentation() -> None:
+    text = (ROOT / "docs" / "edge-server.md").read_text()
+    for name, field in ServerSettings.model_fields.items():
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        if not field.is_required():
+            shown = row.split("|")[2].strip().strip("`").replace("_", "")
+            assert type(field.default)(shown) == field.default, name
