@@ -36,6 +36,7 @@ __all__ = ["Agent"]
 
 _MARGIN_S = 0.005
 _START_PROBES = 8
+_FIRST_PROBE_ID = 1 << 62
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Agent:
         self._waiting: dict[int, _Work] = {}
         self._abandoned: deque[_Work] = deque()
         self._ids = itertools.count()
+        self._probe_ids = itertools.count(_FIRST_PROBE_ID)
         self._fed = False
         self._stopped = False
         self._error: BaseException | None = None
@@ -230,7 +232,8 @@ class Agent:
             self._send(work, self._head.encode(progress, plan.level))
 
     def _send(self, work: _Work, frames: tuple[bytes, ...]) -> None:
-        assert work.plan is not None and work.progress is not None
+        assert work.plan is not None
+        assert work.progress is not None
         now_s = time.perf_counter()
         work.sent_s = now_s
         work.sent_bytes = sum(len(frame) for frame in frames)
@@ -255,7 +258,8 @@ class Agent:
 
     def _give_up_s(self, work: _Work, expected_s: float) -> float:
         """Leave time for this sample's fallback, for those that wait too, and for one head."""
-        assert work.progress is not None and work.plan is not None
+        assert work.plan is not None
+        assert work.progress is not None
         options = self._head.options(work.progress)
         quickest_s = min(option.time_s for option in options)
         reserve_s = (
@@ -345,7 +349,7 @@ class Agent:
             self._write({"kind": "link", "at_s": self._since(now_s), "up": up, "reason": reason})
 
     def _send_probe(self, padding_bytes: int) -> None:
-        probe = Probe(next(self._ids) | 1 << 62, padding_bytes)
+        probe = Probe(next(self._probe_ids), padding_bytes)
         self._controller.sent(time.perf_counter(), probe.id, padding_bytes)
         if self._remote is not None:
             self._remote.send(probe)

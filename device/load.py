@@ -19,7 +19,7 @@ def read_load() -> dict[str, Any]:
         "memory_share": round(psutil.virtual_memory().percent / 100, 3),
         "resident_bytes": psutil.Process().memory_info().rss,
     }
-    sensors = getattr(psutil, "sensors_temperatures", dict)()
+    sensors: dict[str, list[Any]] = getattr(psutil, "sensors_temperatures", dict)()
     readings = [reading.current for group in sensors.values() for reading in group]
     if readings:
         load["temperature_celsius"] = max(readings)

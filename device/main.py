@@ -63,8 +63,8 @@ def _settings(options: dict[str, Any]) -> AgentSettings:
     if options["deadline_ms"] is not None:
         given["deadline_s"] = options["deadline_ms"] / 1e3
     settings = load_settings(AgentSettings, options["settings"], given)
-    names = ("max_accuracy_drop", "minimise")
-    wanted = {name: options[name] for name in names if options[name] is not None}
+    chosen = ("max_accuracy_drop", "minimise")
+    wanted = {name: options[name] for name in chosen if options[name] is not None}
     return merge_settings(settings, {"objective": {**settings.objective.model_dump(), **wanted}})
 
 

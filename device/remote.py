@@ -67,7 +67,7 @@ class Remote:
         if outbox is not None:
             outbox.put(_STOP)
         if call is not None:
-            call.cancel()
+            call.cancel()  # type: ignore[no-untyped-call]
         if self._thread.ident is not None:
             self._thread.join(timeout=_CONNECT_S + 1)
 
@@ -97,7 +97,7 @@ class Remote:
                 return False, f"{self.address} does not answer; is the server running?"
             outbox: queue.SimpleQueue[object] = queue.SimpleQueue()
             try:
-                call = EdgeStub(channel).Stream(_drain(outbox))
+                call = EdgeStub(channel).Stream(_drain(outbox))  # type: ignore[no-untyped-call]
                 self._call, self._outbox, opened = call, outbox, True
                 self._on_state(True, "")
                 for message in call:

@@ -8,8 +8,9 @@ from typing import Any, Literal
 __all__ = ["Result", "Spans", "Status"]
 
 Status = Literal["ok", "degraded", "dropped", "failed"]
-"""``ok``: answered as planned. ``degraded``: the server's answer did not come in time and the device
-answered instead. ``dropped``: never started, the inbox was full. ``failed``: the sample is bad."""
+"""``ok``: answered as planned. ``degraded``: the server's answer did not come in time and the
+device answered instead. ``dropped``: not started, for want of time or room. ``failed``: the sample
+is not what the model takes."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class EdgeServer:
         self._settings = settings
         self.pool = WorkerPool(engine, settings.workers, settings.queue_length, settings.max_wait_s)
         self._service = EdgeService(self.pool, settings)
-        self._health = health.aio.HealthServicer()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._server = grpc.aio.server(
             options=_options(settings), maximum_concurrent_rpcs=settings.max_calls
         )

@@ -10,7 +10,8 @@ import grpc
 
 from edge_server.session import Arrival, Reply, Session, answer_one, stamp
 from edge_server.settings import ServerSettings
-from edge_server.workers import STOPPING, WorkerPool
+from edge_server.ticket import STOPPING
+from edge_server.workers import WorkerPool
 from offramp import __version__
 from offramp.errors import InputError
 from offramp.messages import (

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from edge_server.workers import Ticket, WorkerPool
-from offramp.messages import Answer, Failure, Probe, ProbeReply, Request, Timeline
+from edge_server.ticket import DEADLINE_PASSED, Ticket
+from edge_server.workers import WorkerPool
+from offramp.messages import Answer, Probe, ProbeReply, Request, Timeline
 
 __all__ = ["Arrival", "Reply", "Session", "answer_one", "stamp"]
 
@@ -121,9 +122,7 @@ async def answer_one(pool: WorkerPool, request: Request, timeline: Timeline) -> 
         async with asyncio.timeout(left_s):
             return await answered
     except TimeoutError:
-        return ticket.failed(
-            Failure("DEADLINE_EXCEEDED", "the deadline passed; allow more time or send less")
-        )
+        return ticket.failed(DEADLINE_PASSED)
     finally:
         pool.withdraw(answered)
 

@@ -10,49 +10,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from edge_server.engine import Engine
 from edge_server.load import LoadMeter
 from edge_server.schedule import Schedule
+from edge_server.ticket import STOPPING, Ticket, expired_in_queue, queue_full
 from offramp.errors import OfframpError
-from offramp.messages import Answer, Failure, Load, Request, Timeline, failure_of
+from offramp.messages import Answer, Failure, Load, failure_of
 
-__all__ = ["STOPPING", "Ticket", "WorkerPool"]
+__all__ = ["WorkerPool"]
 
-STOPPING = Failure(
-    "UNAVAILABLE", "the server is stopping; send to another one or run the sample on the device"
-)
 _WAIT_S = 1.0  # a waiting worker looks around at least this often
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Ticket:
-    """A sample on its way through the server.
-
-    ``timeline`` holds when it was received and its size. ``owner`` is who `WorkerPool.withdraw`
-    names. ``deliver`` is called once from a worker's thread, unless the owner withdraws; it
-    must neither wait nor raise.
-    """
-
-    request: Request
-    timeline: Timeline
-    owner: object
-    deliver: Callable[[Answer], None]
-
-    def deadline_s(self, longest_s: float) -> float:
-        """Return when the answer is of no use any more, at most ``longest_s`` from reception."""
-        return self.timeline.received_s + min(self.request.timeout_s or longest_s, longest_s)
-
-    def failed(self, failure: Failure, queue_s: float = 0.0) -> Answer:
-        """Return the answer that says why there is none."""
-        timeline = replace(self.timeline, queue_s=queue_s)
-        return Answer(
-            self.request.id, failure=failure, timeline=timeline, plan_id=self.request.plan_id
-        )
 
 
 class WorkerPool:
@@ -101,7 +72,7 @@ class WorkerPool:
                 self._due += 1
                 self._ready.notify()
         self._report_expired(expired, now_s)
-        return None if retry_after_s is None else _full(retry_after_s)
+        return None if retry_after_s is None else queue_full(retry_after_s)
 
     def withdraw(self, owner: object) -> int:
         """Drop an owner's waiting tickets without an answer and return how many there were."""
@@ -177,7 +148,7 @@ class WorkerPool:
     def _report_expired(self, tickets: list[Ticket], now_s: float) -> None:
         for ticket in tickets:
             queue_s = now_s - ticket.timeline.received_s
-            self._deliver(ticket, ticket.failed(_too_late(queue_s), queue_s))
+            self._deliver(ticket, ticket.failed(expired_in_queue(queue_s), queue_s))
 
     def _deliver(self, ticket: Ticket, answer: Answer) -> None:
         ticket.deliver(answer)
@@ -187,20 +158,3 @@ class WorkerPool:
     def _settle(self, tickets: int) -> None:
         self._due -= tickets
         self._settled.notify_all()
-
-
-def _full(retry_after_s: float) -> Failure:
-    return Failure(
-        "RESOURCE_EXHAUSTED",
-        f"the server's queue is full; try again in {retry_after_s * 1e3:.0f} ms or run the "
-        "sample on the device",
-        retry_after_s,
-    )
-
-
-def _too_late(queue_s: float) -> Failure:
-    return Failure(
-        "DEADLINE_EXCEEDED",
-        f"the deadline passed after {queue_s * 1e3:.0f} ms in the queue; allow more time or "
-        "send less while the server is busy",
-    )

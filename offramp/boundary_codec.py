@@ -18,7 +18,8 @@ class BoundaryCodec:
     def __init__(self, boundary: Boundary, level: str) -> None:
         if level not in boundary.levels:
             raise ConfigError(
-                f"level {level!r} is not calibrated for this cut; it has {', '.join(boundary.levels)}"
+                f"level {level!r} is not calibrated for this cut; choose one of "
+                + ", ".join(boundary.levels)
             )
         self.level = level
         self._codecs = [

@@ -8,7 +8,7 @@
     ├── InputError                5       INVALID_ARGUMENT      a sample of the wrong shape or type
     │   └── FrameError            5       INVALID_ARGUMENT      bytes that are no frame
     ├── LinkError                 6       UNAVAILABLE           a peer that cannot be reached
-    ├── AddressError              7       FAILED_PRECONDITION   an address that cannot be listened on
+    ├── AddressError              7       FAILED_PRECONDITION   an address that is taken or bad
     ├── PlanError                 8       FAILED_PRECONDITION   no plan meets the objective
     └── OverloadError             9       RESOURCE_EXHAUSTED    a server that refuses more work
         └── DeadlineError         9       DEADLINE_EXCEEDED     work that came or ended too late

@@ -46,7 +46,7 @@ _U32 = (1 << 32) - 1
 
 @dataclass(frozen=True)
 class Request:
-    """One sample's encoded boundary; ``timeout_s`` is the time left at sending, 0 for no deadline."""
+    """One sample's encoded boundary; ``timeout_s`` is the time left at sending, 0 for no limit."""
 
     id: int
     digest: str

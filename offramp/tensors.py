@@ -33,7 +33,7 @@ class TensorSpec:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ConfigError(
-                f"tensor {self.name!r} has dtype {self.dtype!r}; Offramp carries {', '.join(DTYPES)}"
+                f"tensor {self.name!r} has dtype {self.dtype!r}; choose one of {', '.join(DTYPES)}"
             )
         if len(self.shape) > MAX_DIMENSIONS or any(side < 1 for side in self.shape):
             raise ConfigError(

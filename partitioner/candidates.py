@@ -87,8 +87,8 @@ def build_candidates(
                 for row in grid
             ]
         ).astype(np.int64)
-        levels = [level for at, level in calibration.levels if at == cut] or [None]
-        for level in levels:
+        levels: list[str | None] = [level for at, level in calibration.levels if at == cut]
+        for level in levels or [None]:
             parts.append(_evaluate(calibration, policy, cut, level, grid, leaves))
     return _join(parts, len(manifest.exits))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def plan(bundle: Path, **options: Any) -> None:
 
 
 def _stderr() -> Any:
-    return click.get_text_stream("stderr")
+    return sys.stderr
 
 
 def _print(table: Any) -> None:

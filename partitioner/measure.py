@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy as np
 from offramp.boundary_codec import BoundaryCodec, decode_boundary
 from offramp.bundle import Bundle
 from offramp.network import Network
-from offramp.tensors import Array
 from partitioner.profile import Machine, Profile, Timing
 
 __all__ = ["measure_profile"]
@@ -81,27 +81,24 @@ def this_machine() -> Machine:
 
 
 def _tasks(network: Network) -> Iterator[_Task]:
+    depth, manifest = network.depth, network.bundle.manifest
     values = [[array[:1] for array in network.bundle.examples]]
-    for at in range(network.depth):
+    for at in range(depth):
         values.append(network.run_segment(at, values[at]))
-    for cut in range(1, network.depth + 1):
-        yield _Task("head", cut, lambda cut=cut: network.run(0, cut, values[0]))
-    for cut in range(network.depth):
-        yield _Task("tail", cut, lambda cut=cut: network.run(cut, network.depth, values[cut]))
-    for at, spec in enumerate(network.bundle.manifest.exits):
-        tensors = values[spec.boundary]
-        yield _Task("exit", at, lambda at=at, tensors=tensors: network.exit_logits(at, tensors))
-    for cut, boundary in enumerate(network.bundle.manifest.boundaries):
-        sample: list[Array] = [array[0] for array in values[cut]]
+    for cut in range(1, depth + 1):
+        yield _Task("head", cut, partial(network.run, 0, cut, values[0]))
+    for cut in range(depth):
+        yield _Task("tail", cut, partial(network.run, cut, depth, values[cut]))
+    for at, spec in enumerate(manifest.exits):
+        yield _Task("exit", at, partial(network.exit_logits, at, values[spec.boundary]))
+    for cut, boundary in enumerate(manifest.boundaries):
+        sample = [array[0] for array in values[cut]]
         for level in boundary.levels:
             codec = BoundaryCodec(boundary, level)
             frames = codec.encode(sample)
-            yield _Task("encode", f"{cut}/{level}", lambda c=codec, s=sample: c.encode(s))
-            yield _Task(
-                "decode",
-                f"{cut}/{level}",
-                lambda f=frames, b=boundary: decode_boundary(f, b.tensors, limit_bytes=b.nbytes),
-            )
+            decode = partial(decode_boundary, limit_bytes=boundary.nbytes)
+            yield _Task("encode", f"{cut}/{level}", partial(codec.encode, sample))
+            yield _Task("decode", f"{cut}/{level}", partial(decode, frames, boundary.tensors))
 
 
 def _timing(values: list[float]) -> Timing:

@@ -114,7 +114,7 @@ class Planner:
     def runners_up(self, ranking: Ranking, count: int = 3) -> list[Plan]:
         """Return the best plan of each other cut, best first."""
         seen = {int(self.candidates.cut[ranking.rows[0]])}
-        plans = []
+        plans: list[Plan] = []
         for row in ranking.rows:
             cut = int(self.candidates.cut[row])
             if cut not in seen and len(plans) < count:

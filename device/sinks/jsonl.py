@@ -19,9 +19,7 @@ class JsonLinesSink:
         self._target = target
         self._stream: TextIO
         try:
-            if target != "-":
-                Path(target).parent.mkdir(parents=True, exist_ok=True)
-            self._stream = sys.stdout if target == "-" else Path(target).open("w", encoding="utf-8")
+            self._stream = sys.stdout if target == "-" else _create(Path(target))
         except OSError as error:
             raise ConfigError(f"{target}: cannot be written ({error.strerror})") from None
 
@@ -39,3 +37,8 @@ class JsonLinesSink:
         """Close the file."""
         if self._stream is not sys.stdout:
             self._stream.close()
+
+
+def _create(path: Path) -> TextIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("w", encoding="utf-8")

@@ -17,7 +17,7 @@ __all__ = ["FileSource", "StreamSource"]
 
 
 class FileSource:
-    """A ``.npy`` file of shape (samples, ...), or ``.npz`` with ``inputs`` and perhaps ``labels``."""
+    """A ``.npy`` file (samples, ...), or an ``.npz`` of ``inputs`` and, if any, ``labels``."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -27,7 +27,7 @@ class FileSource:
             else:
                 with loaded:
                     self._inputs = loaded["inputs"]
-                    self._labels = loaded["labels"] if "labels" in loaded else None
+                    self._labels = loaded.get("labels")
         except KeyError:
             raise InputError(f"{path}: holds no array named 'inputs'") from None
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

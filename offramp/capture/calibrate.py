@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -40,10 +41,8 @@ def calibrate(
             f"calibration needs logits of shape (samples, classes) with more classes than the "
             f"largest label, {held_out.labels.max()}; the model gives {final_logits.shape}"
         )
-    exit_logits = [
-        _in_batches(
-            lambda rows, at=at, spec=spec: network.exit_logits(at, rows), values[spec.boundary]
-        )
+    exit_logits: list[Array] = [
+        _in_batches(partial(network.exit_logits, at), values[spec.boundary])
         for at, spec in enumerate(manifest.exits)
     ]
     boundaries, answers, sizes = [], {}, {}

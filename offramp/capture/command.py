@@ -9,7 +9,7 @@ import click
 
 __all__ = ["compile_"]
 
-_REFERENCE = {"metavar": "MODULE:FUNCTION"}
+_REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
 
 
 @click.command("compile")

@@ -77,7 +77,8 @@ def compile_model(
     """Capture, cut, export, prove, calibrate; write the bundle to ``path``.
 
     ``held_out`` are samples that neither the model nor its exits were trained on; the first of
-    them trace the model unless ``examples`` are given. Raises `CaptureError` if any step cannot be done or a proof fails.
+    them trace the model unless ``examples`` are given. Raises `CaptureError` if any step cannot
+    be done or a proof fails.
     """
     backbone, heads = _take_apart(model)
     traced = _as_tensors(held_out.inputs if examples is None else examples)

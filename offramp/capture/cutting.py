@@ -6,6 +6,7 @@ batch. The batch size itself may be needed on both sides: each segment reads it 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,7 @@ def cut_graph(
     proposed = {cut for cut in possible if graph.is_heavy(cut + 1)} | set(forced.values())
     cuts = graph.thin(sorted(proposed), set(forced.values()), max_segments)
     edges = [-1, *cuts, len(graph.nodes) - 1]
-    segments = [graph.extract(*edge) for edge in zip(edges, edges[1:], strict=False)]
+    segments = [graph.extract(*edge) for edge in itertools.pairwise(edges)]
     return segments, {name: edges.index(cut) for name, cut in forced.items()}
 
 
@@ -77,7 +78,7 @@ class _Graph:
         self.nodes = [n for n in program.graph.nodes if n.op == "call_function" and n.users]
         self.batch = self.inputs[0].meta["val"].shape[0]
         place = {node: at for at, node in enumerate(self.nodes)}
-        place.update({node: -1 for node in self.inputs})
+        place.update(dict.fromkeys(self.inputs, -1))
         self.place = place
         self.last_use = {node: max(place.get(user, -1) for user in node.users) for node in place}
         for node in self.outputs:

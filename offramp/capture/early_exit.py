@@ -34,6 +34,7 @@ class EarlyExitModel(nn.Module):
         self.heads = nn.ModuleList(heads.values())
 
     def forward(self, *inputs: Tensor) -> list[Tensor]:
+        """Return every exit's logits and the model's own output."""
         answers: list[Tensor] = []
         modules = dict(self.model.named_modules())
         hooks = [

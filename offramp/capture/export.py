@@ -29,7 +29,8 @@ def capture(model: nn.Module, examples: Sequence[Tensor]) -> ExportedProgram:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.export.export(model.eval(), inputs, dynamic_shapes=shapes)
-            return program.run_decompositions({})
+            functional: ExportedProgram = program.run_decompositions({})
+            return functional
     except Exception as error:  # the exporter raises many kinds; its text is what helps
         reason = " ".join(str(error).split())
         reason = reason if len(reason) < 600 else reason[:600] + " ..."

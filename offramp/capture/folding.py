@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import fx
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -34,14 +36,14 @@ def _only_first(norm: fx.Node) -> bool:
 def _fold(module: fx.GraphModule, conv: fx.Node, norm: fx.Node) -> None:
     _, scale, shift, mean, variance, _, epsilon = norm.args
 
-    def tensor(node: object) -> torch.Tensor | None:
-        return module.get_buffer(node.target) if isinstance(node, fx.Node) else None
+    def tensor(node: Any) -> Any:
+        return module.get_buffer(str(node.target)) if isinstance(node, fx.Node) else None
 
     bias = conv.args[2] if len(conv.args) > 2 else None
+    statistics = (tensor(mean), tensor(variance), cast(float, epsilon))
     weights = fuse_conv_bn_weights(
-        tensor(conv.args[1]), tensor(bias), tensor(mean), tensor(variance), epsilon,
-        tensor(scale), tensor(shift),
-    )  # fmt: skip
+        tensor(conv.args[1]), tensor(bias), *statistics, tensor(scale), tensor(shift)
+    )
     folded = []
     with module.graph.inserting_before(conv):
         for kind, value in zip(("weight", "bias"), weights, strict=True):

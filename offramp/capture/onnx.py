@@ -80,7 +80,7 @@ def _tensor_places(weights: bytes) -> dict[tuple[int, tuple[int, ...], bytes], t
         if name == "__metadata__":
             continue
         first, last = (8 + header_bytes + at for at in entry["data_offsets"])
-        kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(_NUMPY[entry["dtype"]]))
+        kind = int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(_NUMPY[entry["dtype"]])))
         places[kind, tuple(entry["shape"]), weights[first:last]] = (first, last - first)
     return places
 

@@ -1,4 +1,4 @@
-"""Cluttered digits: an image task, made from scikit-learn's handwritten digits, whose difficulty varies.
+"""Cluttered digits: an image task of varying difficulty from scikit-learn's handwritten digits.
 
 Each image is a 96 x 96 RGB scene with one whole digit (the label) among fragments of other
 digits, strokes and occluding patches. Scale, rotation, contrast, clutter, occlusion and noise
@@ -92,7 +92,7 @@ def _background(rng: RandomState) -> NDArray[np.int64]:
     rows = coarse[cell] * (_ONE - rest)[:, None, None] + coarse[cell + 1] * rest[:, None, None]
     rows >>= 16
     across = rest[None, :, None]
-    return (rows[:, cell] * (_ONE - across) + rows[:, cell + 1] * across) >> 16
+    return np.asarray((rows[:, cell] * (_ONE - across) + rows[:, cell + 1] * across) >> 16)
 
 
 def _digit(
@@ -110,7 +110,7 @@ def _digit(
     sign = np.where(ground > 127, -1, 1)
     if rng.randint(3) == 0:  # not only dark on light or light on dark: one channel may differ
         sign[rng.randint(3)] *= -1
-    colour = np.clip(ground + sign * (contrast + rng.randint(0, 40, 3)), 0, 255)
+    colour = np.asarray(ground + sign * (contrast + rng.randint(0, 40, 3))).clip(0, 255)
     _paste(canvas, source, centre, degrees, pixels, colour)
     return centre  # type: ignore[return-value]
 

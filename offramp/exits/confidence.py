@@ -21,4 +21,4 @@ class ConfidencePolicy(ExitPolicy):
 
     def score(self, logits: Sequence[Array], temperatures: Sequence[float]) -> NDArray[np.float64]:
         """Return the last exit's largest probability after temperature scaling."""
-        return softmax(logits[-1], temperatures[-1]).max(axis=-1)
+        return np.asarray(softmax(logits[-1], temperatures[-1]).max(axis=-1))

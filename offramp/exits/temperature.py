@@ -1,4 +1,4 @@
-"""Temperature scaling (Guo et al., arXiv 1706.04599): one number repairs an exit's probabilities."""
+"""Temperature scaling: one number repairs an exit's probabilities (Guo et al., 1706.04599)."""
 
 from __future__ import annotations
 

@@ -36,12 +36,12 @@ def train_head(
     head.train()
     for _ in range(epochs):
         losses = []
-        for rows in torch.randperm(len(inputs), generator=order).split(batch):
+        for rows in torch.randperm(len(inputs), generator=order).split(batch):  # type: ignore[no-untyped-call]
             if len(rows) < batch:
                 continue
             loss = F.cross_entropy(head(inputs[rows]), targets[rows])
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             losses.append(loss.item())

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from edge_server.engine import Engine
-from edge_server.workers import STOPPING, Ticket, WorkerPool
+from edge_server.ticket import STOPPING, Ticket
+from edge_server.workers import WorkerPool
 from offramp.messages import Answer, Request, Timeline
 
 

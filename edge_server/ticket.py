@@ -1,0 +1,62 @@
+"""Tickets: samples on their way through the server, and why one may leave without an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from offramp.messages import Answer, Failure, Request, Timeline
+
+__all__ = ["DEADLINE_PASSED", "STOPPING", "Ticket", "expired_in_queue", "queue_full"]
+
+STOPPING = Failure(
+    "UNAVAILABLE", "the server is stopping; send to another one or run the sample on the device"
+)
+DEADLINE_PASSED = Failure(
+    "DEADLINE_EXCEEDED", "the deadline passed before the answer; allow more time or send less"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """A sample on its way through the server.
+
+    ``timeline`` holds when it was received and its size. ``owner`` is who may withdraw it.
+    ``deliver`` is called once, from any thread, unless the ticket is refused or withdrawn; it
+    must neither wait nor raise.
+    """
+
+    request: Request
+    timeline: Timeline
+    owner: object
+    deliver: Callable[[Answer], None]
+
+    def deadline_s(self, longest_s: float) -> float:
+        """Return when the answer is of no use any more, at most ``longest_s`` from reception."""
+        return self.timeline.received_s + min(self.request.timeout_s or longest_s, longest_s)
+
+    def failed(self, failure: Failure, queue_s: float = 0.0) -> Answer:
+        """Return the answer that says why there is none."""
+        timeline = replace(self.timeline, queue_s=queue_s)
+        return Answer(
+            self.request.id, failure=failure, timeline=timeline, plan_id=self.request.plan_id
+        )
+
+
+def queue_full(retry_after_s: float) -> Failure:
+    """Return why a ticket is refused when as many wait as may."""
+    return Failure(
+        "RESOURCE_EXHAUSTED",
+        f"the server's queue is full; try again in {retry_after_s * 1e3:.0f} ms or run the "
+        "sample on the device",
+        retry_after_s,
+    )
+
+
+def expired_in_queue(queue_s: float) -> Failure:
+    """Return why a ticket that waited ``queue_s`` is dropped."""
+    return Failure(
+        "DEADLINE_EXCEEDED",
+        f"the deadline passed after {queue_s * 1e3:.0f} ms in the queue; allow more time or "
+        "send less while the server is busy",
+    )
