@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from device.controller import Controller
-from device.fallback import choose_option, give_up_s
+from device.fallback import give_up_s
 from device.head import Head, Progress
 from device.load import read_load
 from device.remote import Remote
@@ -35,6 +35,7 @@ from partitioner.plan import Plan
 __all__ = ["Agent"]
 
 _MARGIN_S = 0.005
+_GRACE_S = 0.05  # an answer so late is still worth more than none
 _START_PROBES = 8
 _FIRST_PROBE_ID = 1 << 62
 
@@ -215,18 +216,21 @@ class Agent:
         except (InputError, ValueError) as error:
             self._emit(work, Result(work.id, "failed", reason=str(error)))
             return
-        if started_s >= work.deadline_s:
+        if started_s >= work.deadline_s + _GRACE_S:
             self._drop(work, "its deadline passed before the device got to it")
             return
         with self._changed:
             work.plan = plan = self._controller.plan(started_s)
         progress = Progress([np.ascontiguousarray(array)[None] for array in work.sample.inputs])
         work.progress = progress
-        self._head.run(progress, plan, work.deadline_s)
+        self._head.run(progress, plan, work.deadline_s - _MARGIN_S)
         with self._changed:
             self._controller.computed(progress.head_s, self._head.expected_s(progress))
+            self._head.stretch = self._controller.device_stretch.value
+        if progress.hurried:
+            work.reason = "too little time for more than this exit"
         if progress.left is not None or progress.final is not None:
-            self._answer_here(work, "ok")
+            self._answer_here(work, "degraded" if progress.hurried else "ok")
         else:
             assert plan.level is not None
             self._send(work, self._head.encode(progress, plan.level))
@@ -275,13 +279,8 @@ class Agent:
         assert work.progress is not None
         started_s = time.perf_counter()
         with self._changed:
-            others_s = _MARGIN_S * (1 + len(self._abandoned))
-        option = choose_option(
-            self._head.options(work.progress),
-            now_s=started_s + others_s,
-            deadline_s=work.deadline_s,
-        )
-        self._head.finish(work.progress, option)
+            spare_s = _MARGIN_S * (1 + len(self._abandoned))
+        self._head.fall_back(work.progress, work.deadline_s - spare_s)
         self._answer_here(work, "degraded", fallback_s=time.perf_counter() - started_s)
 
     def _tick(self, now_s: float) -> None:

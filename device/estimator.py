@@ -21,6 +21,7 @@ _RTT_DRIFT_S = 0.02  # a second ago, r was within this
 _RATE_DRIFT = 0.5  # and x within this share of itself
 _NOISE_S, _NOISE_SHARE = 0.001, 0.1
 _SURPRISE = 3.0
+_LEAP = 4.0  # a changed rate is taken to be within this many times the old one, then again
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ class LinkEstimator:
         noise = (_NOISE_S + _NOISE_SHARE * elapsed_s) ** 2
         if surprise**2 > _SURPRISE**2 * (self._variance(bits) + noise):
             self._prr += (0.5 * surprise) ** 2
-            if bits > 0:
-                self._pxx += (0.5 * surprise / bits) ** 2
+            if bits > 0:  # a short message says little about the rate, however late it is
+                self._pxx += min(0.5 * abs(surprise) / bits, _LEAP * self._x) ** 2
         variance = self._variance(bits) + noise
         gain_r = (self._prr + bits * self._prx) / variance
         gain_x = (self._prx + bits * self._pxx) / variance

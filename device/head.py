@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from device.fallback import Option
+from device.fallback import Option, choose_option
 from device.pace import Pace
 from offramp import exits
 from offramp.boundary_codec import BoundaryCodec
@@ -33,16 +33,21 @@ class Progress:
     logits: dict[int, Array] = field(default_factory=dict)
     left: int | None = None
     final: Array | None = None
+    hurried: bool = False
     head_s: float = 0.0
     encode_s: float = 0.0
 
 
 class Head:
-    """A bundle's device part with its profile; ``profile`` gives the board's time of each step."""
+    """A bundle's device part with its profile, which gives the board's time of each step.
+
+    ``stretch`` is how much longer than that the board takes now.
+    """
 
     def __init__(self, network: Network, profile: Profile) -> None:
         self.network = network
         self.profile = profile
+        self.stretch = 1.0
         self.pace = Pace(profile.slowdown)
         self._manifest = network.bundle.manifest
         self._codecs: dict[tuple[int, str], BoundaryCodec] = {}
@@ -50,15 +55,19 @@ class Head:
     def run(self, progress: Progress, plan: Plan, deadline_s: float) -> None:
         """Run up to the plan's cut, or to the exit at which the sample leaves.
 
-        If the plan ends on the device and the model's answer would come after ``deadline_s``
-        (`time.perf_counter`), the sample leaves at the last exit that it has passed.
+        If the plan ends on the device and there is no time for that until ``deadline_s``
+        (`time.perf_counter`), the sample is ``hurried``: it leaves at the last exit in reach.
         """
         started = time.perf_counter()
         self.pace.begin()
         while progress.at < plan.cut and progress.left is None:
-            if plan.level is None and progress.logits and self._too_late(progress, deadline_s):
-                progress.left = max(progress.logits)
-                break
+            if plan.level is None:
+                options = self.options(progress)
+                option = choose_option(options, now_s=time.perf_counter(), deadline_s=deadline_s)
+                if option.exit is not None:
+                    self.finish(progress, option)
+                    progress.hurried = True
+                    break
             self._step(progress)
             self._try_exits(progress, plan)
         if progress.left is None and progress.at == self.network.depth:
@@ -77,9 +86,15 @@ class Head:
         progress.encode_s = time.perf_counter() - started
         return frames
 
+    def fall_back(self, progress: Progress, deadline_s: float) -> None:
+        """Answer a sample that was sent in vain, as well as there is time for."""
+        self.pace.begin()
+        options = self.options(progress)
+        option = choose_option(options, now_s=time.perf_counter(), deadline_s=deadline_s)
+        self.finish(progress, option)
+
     def finish(self, progress: Progress, option: Option) -> None:
         """Run on to where ``option`` stops and take its answer."""
-        self.pace.begin()
         while progress.at < option.stop:
             self._step(progress)
         if option.exit is None:
@@ -91,15 +106,16 @@ class Head:
 
     def options(self, progress: Progress) -> list[Option]:
         """Return the ways to answer here from where the sample is, best answer first."""
-        depth = self.network.depth
-        options = [Option(None, depth, self.profile.between_s(progress.at, depth))]
+        depth, slower = self.network.depth, self.stretch
+        options = [Option(None, depth, self.profile.between_s(progress.at, depth) * slower)]
         for at, spec in reversed(list(enumerate(self._manifest.exits))):
             if at in progress.logits:
                 options.append(Option(at, progress.at, 0.0))
                 break
             if spec.boundary >= progress.at > 0 or spec.boundary > progress.at:
                 time_s = self.profile.between_s(progress.at, spec.boundary)
-                options.append(Option(at, spec.boundary, time_s + self.profile.exits[at].median_s))
+                time_s += self.profile.exits[at].median_s
+                options.append(Option(at, spec.boundary, time_s * slower))
         return options
 
     def expected_s(self, progress: Progress) -> float:
@@ -130,7 +146,3 @@ class Head:
     def _run_exit(self, progress: Progress, at: int) -> None:
         progress.logits[at] = np.asarray(self.network.exit_logits(at, progress.values))
         self.pace.step(self.profile.exits[at].median_s)
-
-    def _too_late(self, progress: Progress, deadline_s: float) -> bool:
-        rest_s = self.profile.between_s(progress.at, self.network.depth)
-        return time.perf_counter() + rest_s > deadline_s

@@ -1,0 +1,18 @@
+"""Optional packages: what the report and the demo need besides the device's own."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from offramp.errors import ConfigError
+
+__all__ = ["require_extras"]
+
+
+def require_extras(*modules: str) -> None:
+    """Raise `ConfigError` that says what to install, unless every module is there."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise ConfigError(
+            f"{' and '.join(missing)} cannot be imported; install with: pip install 'offramp[demo]'"
+        )

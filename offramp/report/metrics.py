@@ -1,0 +1,155 @@
+"""Metrics: the rows in which runs are set side by side, on the terminal and in HTML alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from offramp.report.summary import Latency, RunSummary
+
+__all__ = ["Cell", "Metric", "Row", "compare", "show_bytes", "show_seconds", "show_share"]
+
+Value = Callable[[RunSummary], float | None]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a run: how it is read, shown, and which end of it is good, if any."""
+
+    title: str
+    value: Value
+    show: Callable[[float], str]
+    best: Literal["most", "least"] | None = None
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of one run as text; ``best`` if no other run has a better one."""
+
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric over all runs."""
+
+    title: str
+    meaning: str
+    cells: tuple[Cell, ...]
+
+
+def compare(summaries: Sequence[RunSummary]) -> list[Row]:
+    """Return the rows of the table, in the order of the runs."""
+    rows = [_row(metric, summaries) for metric in _metrics(summaries)]
+    intervals = Row(
+        "95% interval",
+        "the true accuracy lies in here with 95% confidence; where intervals overlap widely, "
+        "accuracies cannot be told apart",
+        tuple(Cell(_interval(summary)) for summary in summaries),
+    )
+    return [*rows[:2], intervals, *rows[2:]]
+
+
+def show_share(share: float) -> str:
+    """Show a share in per cent."""
+    return f"{share * 100:.1f}%"
+
+
+def show_seconds(time_s: float) -> str:
+    """Show a time in milliseconds, or in seconds from 10 s on."""
+    return f"{time_s:.1f} s" if time_s >= 10 else f"{time_s * 1e3:.1f} ms"
+
+
+def show_bytes(size_bytes: float) -> str:
+    """Show a size with three digits, 1 kB being 1000 B."""
+    return f"{size_bytes:.0f} B" if size_bytes < 1000 else f"{size_bytes / 1000:.3g} kB"
+
+
+def _metrics(summaries: Sequence[RunSummary]) -> list[Metric]:
+    names = list(dict.fromkeys(name for summary in summaries for name in summary.answered_by))
+    return [
+        Metric(
+            "right in time",
+            lambda s: s.right_in_time_share,
+            show_share,
+            "most",
+            "samples whose answer is right and came before the deadline",
+        ),
+        Metric(
+            "accuracy",
+            lambda s: s.accuracy,
+            show_share,
+            "most",
+            "answers that are right, in time or not",
+        ),
+        *(Metric(f"by {name}", _share_of(name), show_share) for name in names),
+        Metric(
+            "degraded",
+            lambda s: s.degraded_share,
+            show_share,
+            "least",
+            "the server's answer did not come in time, and the device answered instead",
+        ),
+        Metric(
+            "late or none",
+            lambda s: s.miss_share,
+            show_share,
+            "least",
+            "samples without an answer before the deadline",
+        ),
+        Metric("latency p50", _latency(lambda x: x.p50_s), show_seconds, "least", "the median"),
+        Metric(
+            "latency p95",
+            _latency(lambda x: x.p95_s),
+            show_seconds,
+            "least",
+            "19 of 20 answers come within this time",
+        ),
+        Metric("latency p99", _latency(lambda x: x.p99_s), show_seconds, "least"),
+        Metric("latency mean", _latency(lambda x: x.mean_s), show_seconds, "least"),
+        Metric(
+            "sent a sample",
+            lambda s: s.bytes_per_sample,
+            show_bytes,
+            "least",
+            "mean over all samples, those that send nothing too",
+        ),
+        Metric("plan changes", lambda s: s.plan_changes, "{:.0f}".format),
+        Metric(
+            "server lost",
+            lambda s: s.link_down_s,
+            "{:.1f} s".format,
+            meaning="time in which the device held the server to be out of reach",
+        ),
+        Metric("dropped", lambda s: s.dropped, "{:.0f}".format, "least", "never started"),
+        Metric("failed", lambda s: s.failed, "{:.0f}".format, "least", "not a sample of the model"),
+    ]
+
+
+def _row(metric: Metric, summaries: Sequence[RunSummary]) -> Row:
+    values = [metric.value(summary) for summary in summaries]
+    texts = ["–" if value is None else metric.show(value) for value in values]
+    known = [value for value in values if value is not None]
+    best = ""
+    if metric.best and len(set(texts)) > 1:
+        best = metric.show(max(known) if metric.best == "most" else min(known))
+    cells = tuple(Cell(text, bool(best) and text == best) for text in texts)
+    return Row(metric.title, metric.meaning, cells)
+
+
+def _share_of(name: str) -> Value:
+    return lambda summary: summary.answered_by.get(name, 0.0)
+
+
+def _latency(part: Callable[[Latency], float]) -> Value:
+    return lambda summary: None if summary.latency is None else part(summary.latency)
+
+
+def _interval(summary: RunSummary) -> str:
+    if summary.accuracy_interval is None:
+        return "–"
+    low, high = summary.accuracy_interval
+    return f"{low * 100:.0f}–{high * 100:.0f}%"

@@ -1,0 +1,126 @@
+"""Plots that set runs side by side: latencies, where the time went, bytes against accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from offramp.report.colours import SPAN_COLOURS, strategy_styles
+from offramp.report.figure import new_figure, plot_style, to_svg
+from offramp.report.runs import Run
+from offramp.report.summary import RunSummary
+
+__all__ = ["plot_bytes", "plot_latencies", "plot_spans"]
+
+_POINTS = ("o", "s", "D", "^", "v", "P", "X")
+
+
+def plot_latencies(runs: Sequence[Run], labels: Sequence[str]) -> str:
+    """Draw the share of all samples that have an answer within a time, one line a run."""
+    styles = strategy_styles(labels)
+    with plot_style():
+        figure = new_figure(3.6)
+        axes = figure.add_subplot()
+        for run, label in zip(runs, labels, strict=True):
+            answers_ms = np.sort([r.latency_s for r in run.results if r.answered]) * 1e3
+            share = np.arange(len(answers_ms) + 1) / len(run.results) * 100
+            colour, line = styles[label]
+            axes.step(
+                [*answers_ms[:1], *answers_ms],
+                share,
+                where="post",
+                color=colour,
+                linestyle=line,
+                linewidth=2.6 if label == "adaptive" else 1.8,
+                label=_plain(label),
+            )
+        _mark_deadlines(axes, runs)
+        axes.set_xscale("log")
+        _plain_ticks(axes.xaxis)
+        axes.set(xlabel="latency (ms, logarithmic)", ylim=(0, 102))
+        axes.set_ylabel("answered within it (% of all samples)")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        return to_svg(figure, "latencies")
+
+
+def plot_spans(summaries: Sequence[RunSummary]) -> str:
+    """Draw each run's mean latency as a bar of its parts."""
+    with plot_style():
+        figure = new_figure(1.9 + 0.36 * len(summaries))
+        axes = figure.add_subplot()
+        rows = np.arange(len(summaries))
+        left = np.zeros(len(summaries))
+        for span, (title, colour) in SPAN_COLOURS.items():
+            widths = np.array([summary.span_s[span] * 1e3 for summary in summaries])
+            if widths.max() > 0:
+                axes.barh(rows, widths, left=left, height=0.66, color=colour, label=title)
+            left += widths
+        for row, total in zip(rows, left, strict=True):
+            axes.annotate(
+                f"{total:.1f} ms", (total, row), (5, 0), textcoords="offset points", va="center"
+            )
+        axes.set_yticks(rows, [_plain(summary.label) for summary in summaries])
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel="mean time a sample (ms)", xlim=(0, max(left.max() * 1.12, 1e-3)))
+        figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+        return to_svg(figure, "spans")
+
+
+def plot_bytes(summaries: Sequence[RunSummary]) -> str:
+    """Draw accuracy, with its 95% interval, over the bytes sent a sample."""
+    styles = strategy_styles([summary.label for summary in summaries])
+    with plot_style():
+        figure = new_figure(3.4)
+        axes = figure.add_subplot()
+        most = max(summary.bytes_per_sample for summary in summaries)
+        apart_kb = max(most, 1.0) / 1000 * 0.012  # runs that send the same stay visible
+        seen: dict[int, int] = {}
+        for at, summary in enumerate(summaries):
+            if summary.accuracy is None or summary.accuracy_interval is None:
+                continue
+            place = round(summary.bytes_per_sample / max(most, 1.0) * 80)
+            low, high = summary.accuracy_interval
+            axes.errorbar(
+                summary.bytes_per_sample / 1000 + apart_kb * seen.get(place, 0),
+                summary.accuracy * 100,
+                [[(summary.accuracy - low) * 100], [(high - summary.accuracy) * 100]],
+                fmt=_POINTS[at % len(_POINTS)],
+                color=styles[summary.label][0],
+                markersize=9,
+                capsize=4,
+                label=_plain(summary.label),
+            )
+            seen[place] = seen.get(place, 0) + 1
+        axes.set(xlabel="sent to the server (kB a sample, mean)", ylabel="accuracy (%)")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        return to_svg(figure, "bytes")
+
+
+def _mark_deadlines(axes: Any, runs: Sequence[Run]) -> None:
+    for deadline_s in sorted({run.opening.deadline_s for run in runs if run.opening.deadline_s}):
+        axes.axvline(deadline_s * 1e3, color="#555555", linewidth=1)
+        axes.annotate(
+            f"deadline {deadline_s * 1e3:.0f} ms",
+            (deadline_s * 1e3, 4),
+            (-4, 0),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9,
+        )
+
+
+def _plain_ticks(axis: Any) -> None:
+    """Write 10, 20, 50 instead of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _plain(label: str) -> str:
+    """Return a label that matplotlib shows in its legend even if it begins with ``_``."""
+    return f" {label}" if label.startswith("_") else label

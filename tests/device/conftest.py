@@ -1,0 +1,72 @@
+"""A synthetic model of two segments and one exit, with exact times, for the pure modules."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
+from offramp.calibration import Calibration
+from offramp.tensors import TensorSpec
+from partitioner.candidates import build_candidates
+from partitioner.planner import Planner
+from partitioner.profile import Machine, Profile, Timing
+
+N = 100
+
+
+def timing(seconds):
+    return Timing(median_s=seconds, p10_s=seconds, p90_s=seconds, runs=1)
+
+
+@pytest.fixture(scope="session")
+def planner():
+    """Head 10 ms a segment on the device, 1 ms on the server; 1000 B at the cut in the middle."""
+    boundaries = (
+        Boundary(tensors=(TensorSpec("image", "uint8", (100, 100, 1)),), levels={"raw": ({},)}),
+        Boundary(tensors=(TensorSpec("feature", "float32", (250,)),), levels={"raw": ({},)}),
+        Boundary(tensors=(TensorSpec("logits", "float32", (2,)),)),
+    )
+    manifest = Manifest(
+        name="synthetic",
+        boundaries=boundaries,
+        segments=(SegmentSpec(folder="a", macs=1), SegmentSpec(folder="b", macs=1)),
+        exits=(ExitSpec(name="middle", boundary=1, folder="e", macs=1),),
+        files={},
+    )
+    bundle = Bundle(manifest, "1" * 64, Path("nowhere"))
+    labels = np.arange(N) % 2
+    sure = np.where(np.arange(N) < N // 2, 5.0, 0.1)  # half of the samples are easy
+    exit_logits = np.where(labels[:, None] == [0, 1], sure[:, None], 0.0).astype(np.float32)
+    hard_and_wrong = np.arange(N) >= 80
+    exit_logits[hard_and_wrong] = exit_logits[hard_and_wrong][:, ::-1]
+    final = np.where(labels[:, None] == [0, 1], 5.0, 0.0).astype(np.float32)
+    calibration = Calibration(
+        labels=labels,
+        exit_logits=exit_logits[None],
+        final_logits=final,
+        answers={(0, "raw"): labels.astype(np.int16), (1, "raw"): labels.astype(np.int16)},
+        sizes={
+            (0, "raw"): np.full(N, 10_000, np.int32),
+            (1, "raw"): np.full(N, 1000, np.int32),
+        },
+    )
+    device = _profile(bundle, 0.010)
+    server = _profile(bundle, 0.001)
+    return Planner(bundle, build_candidates(bundle, calibration), device, server)
+
+
+def _profile(bundle, segment_s):
+    nothing = {"0/raw": timing(0.0), "1/raw": timing(0.0)}
+    return Profile(
+        digest=bundle.digest,
+        backend="onnxruntime",
+        threads=1,
+        machine=Machine(processor="test", cores=1, system="test", python="3"),
+        measured="2026-01-01",
+        head=tuple(timing(segment_s * k) for k in range(3)),
+        tail=tuple(timing(segment_s * (2 - k)) for k in range(3)),
+        exits=(timing(segment_s / 10),),
+        encode=nothing,
+        decode=nothing,
+    )

@@ -1,0 +1,143 @@
+"""The controller under virtual time, on the synthetic model of conftest.py."""
+
+import pytest
+
+from device.controller import Controller, Tuning
+from offramp.messages import Load, Timeline
+from partitioner import strategies
+from partitioner.objective import Objective
+from partitioner.planner import FRAME_OVERHEAD_BYTES
+
+GOOD, POOR = (40e6, 0.004), (0.3e6, 0.120)
+
+
+@pytest.fixture
+def controller(planner):
+    return make(planner, "adaptive")
+
+
+def make(planner, strategy, **tuning):
+    objective = Objective(max_accuracy_drop=0.0, deadline_s=0.5)
+    return Controller(planner, objective, strategies.get(strategy), Tuning(**tuning))
+
+
+def exchange(controller, now_s, message, link, size_bytes=1000, cut=1, tail_s=0.001):
+    """Send one message over a perfect link; return when its answer came."""
+    bandwidth_bps, rtt_s = link
+    controller.sent(now_s, message, size_bytes, cut)
+    elapsed_s = rtt_s + 8 * (size_bytes + FRAME_OVERHEAD_BYTES) / bandwidth_bps + tail_s
+    timeline = Timeline(segment_s=(tail_s,), total_s=tail_s)
+    controller.answered(now_s + elapsed_s, message, timeline, Load())
+    return now_s + elapsed_s
+
+
+def settle(controller, now_s, link, rounds=10):
+    for at in range(rounds):
+        size, cut = ((0, None), (6000, None))[at % 2]
+        now_s = exchange(controller, now_s + 0.05, 1000 + at, link, size, cut)
+    return now_s
+
+
+def test_the_story_of_a_link_that_goes_and_comes_back(controller):
+    story = []
+
+    def note(now_s):
+        story.append((controller.plan(now_s).cut, controller.conditions().reachable))
+
+    now_s = settle(controller, 0.0, GOOD)
+    note(now_s)
+    now_s = settle(controller, now_s, POOR)
+    note(now_s + 0.3)
+    now_s += 0.5
+    for message in (1, 2):
+        controller.sent(now_s, message, 1000, 1)
+        controller.unanswered(now_s + 0.4, message)
+    note(now_s + 0.41)
+    padding = controller.probe_bytes(now_s + 1.0)
+    assert padding == 0
+    exchange(controller, now_s + 1.0, 3, GOOD, padding, None)
+    now_s = settle(controller, now_s + 1.1, GOOD)
+    note(now_s + 0.3)
+    assert story == [(0, True), (2, True), (2, False), (0, True)]
+    assert [change.plan.cut for change in controller.changes] == [0, 2, 0]
+
+
+def test_a_lost_connection_turns_the_plan_at_once(controller):
+    now_s = settle(controller, 0.0, GOOD)
+    assert controller.plan(now_s).level is not None
+    controller.disconnected(now_s + 0.001)
+    plan = controller.plan(now_s + 0.002)
+    assert (plan.cut, plan.level) == (2, None)
+    assert "no reachable server" in plan.reason
+
+
+def test_a_plan_is_kept_until_the_gain_exceeds_the_hysteresis(planner):
+    eager, calm = make(planner, "adaptive", hysteresis=0.0), make(planner, "adaptive")
+    # Between the cuts the means cross where 10 kB at cut 0 cost what the head does at cut 1.
+    for controller in (eager, calm):
+        now_s = settle(controller, 0.0, (30e6, 0.004))
+        first = controller.plan(now_s)
+        settle(controller, now_s, (11e6, 0.004), rounds=20)
+    assert first.cut == 0
+    second = {c: c.plan(10.0).cut for c in (eager, calm)}
+    prediction = calm.predicted(first)
+    best = eager.plan(10.0).prediction
+    assert prediction is not None
+    assert best is not None
+    gain = 1 - best.mean_s / prediction.mean_s
+    assert second[calm] == (second[eager] if gain > 0.05 else 0)
+
+
+def test_a_strategy_that_does_not_adapt_decides_once(planner):
+    controller = make(planner, "static")
+    now_s = settle(controller, 0.0, GOOD)
+    first = controller.plan(now_s)
+    controller.disconnected(now_s)
+    assert controller.plan(now_s + 10) is first
+    assert 0 < first.cut < 2
+
+
+def test_probes_go_out_only_when_traffic_is_silent(controller):
+    now_s = settle(controller, 0.0, GOOD)
+    controller.plan(now_s)
+    times = [round(now_s + step / 10, 6) for step in range(25)]
+    sent = [round(t - now_s, 1) for t in times if controller.probe_bytes(t) is not None]
+    assert sent == [1.0, 2.0]
+
+
+def test_probes_alternate_in_size_so_that_bandwidth_and_round_trip_come_apart(controller):
+    now_s = settle(controller, 0.0, GOOD)
+    sizes = [controller.probe_bytes(now_s + 1.5 * step) for step in range(1, 5)]
+    assert sorted(sizes) == [0, 0, 6000, 6000]
+    assert sizes[0] != sizes[1]
+
+
+def test_a_busy_server_stretches_its_profile(controller):
+    now_s = 0.0
+    for message in range(30):
+        now_s = exchange(controller, now_s + 0.05, message, GOOD, tail_s=0.003)
+    assert controller.conditions().server_stretch == pytest.approx(3.0, rel=0.02)
+
+
+def test_a_refusal_counts_as_a_failure(controller):
+    settle(controller, 0.0, GOOD)
+    for message in (1, 2):
+        controller.sent(2.0, message, 1000, 1)
+        controller.refused(2.01, message)
+    assert not controller.conditions().reachable
+
+
+def test_late_and_unknown_answers_do_no_harm(controller):
+    now_s = settle(controller, 0.0, GOOD)
+    controller.sent(now_s, 7, 1000, 1)
+    controller.unanswered(now_s + 0.2, 7)
+    controller.answered(now_s + 0.4, 7, Timeline(), Load())
+    controller.answered(now_s + 0.5, 7, Timeline(), Load())
+    controller.answered(now_s + 0.5, 999, Timeline(), Load())
+    assert controller.conditions().rtt_s > GOOD[1]
+
+
+def test_the_time_allowed_for_an_answer_covers_what_the_link_takes(controller):
+    settle(controller, 0.0, GOOD)
+    needed_s = GOOD[1] + 8 * 1110 / GOOD[0] + 0.001
+    assert needed_s < controller.send_s(1000, 1) < 10 * needed_s
