@@ -1,6 +1,8 @@
 """Programs read back as torch modules; see `offramp.capture.program` for their form.
 
-A program may come from a stranger: it can name functional ATen operations and nothing else.
+A program may come from a stranger: it can name functional ATen operations and nothing else. The
+graph becomes Python source, so none of a program's own names may reach it: inputs and weights
+are numbered, and keywords must be those of the operation.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ def build_program(data: bytes, weights: Mapping[str, Tensor]) -> fx.GraphModule:
         plain = json.loads(data)
         root, graph = nn.Module(), fx.Graph()
         made: dict[str, fx.Node] = {}
-        for name in plain["inputs"]:
-            made[name] = graph.placeholder(name)
+        for at, name in enumerate(plain["inputs"]):
+            made[name] = graph.placeholder(f"input_{at}")
+        places = {name: f"weight_{at}" for at, name in enumerate(weights)}
         for name, tensor in weights.items():
-            root.register_buffer(name, tensor)
+            root.register_buffer(places[name], tensor)
 
         def value(item: Any) -> Any:
             if isinstance(item, list):
@@ -44,19 +47,29 @@ def build_program(data: bytes, weights: Mapping[str, Tensor]) -> fx.GraphModule:
                 return made[name]
             if kind != "weight" or name not in weights:
                 raise BundleError(f"a program refers to {kind} {name!r}, which it does not hold")
-            return graph.get_attr(name)
+            return graph.get_attr(places[name])
 
         for node in plain["nodes"]:
+            operation = _operation(node["op"])
             arguments = tuple(value(item) for item in node["args"])
-            keywords = {str(key): value(item) for key, item in node["kwargs"].items()}
-            made[node["name"]] = graph.call_function(
-                _operation(node["op"]), arguments, keywords, name=node["name"]
-            )
-        graph.output(tuple(value(item) for item in plain["outputs"]))
+            keywords = {key: value(item) for key, item in node["kwargs"].items()}
+            _check_keywords(node["op"], operation, keywords)
+            made[node["name"]] = graph.call_function(operation, arguments, keywords)
+        outputs = tuple(value(item) for item in plain["outputs"])
+        if not all(isinstance(output, fx.Node) for output in outputs):
+            raise BundleError("a program returns something that is no tensor; get the bundle again")
+        graph.output(outputs)
         return fx.GraphModule(root, graph)
     except BundleError:
         raise
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise BundleError(f"a program cannot be read ({error!r}); get the bundle again") from None
 
 
@@ -91,3 +104,11 @@ def _operation(name: str) -> Callable[..., Any]:
     if not isinstance(operation, torch._ops.OpOverload) or operation._schema.is_mutable:
         raise BundleError(f"a program uses {name!r}; only functional operations are allowed")
     return operation
+
+
+def _check_keywords(name: str, operation: Callable[..., Any], keywords: Mapping[str, Any]) -> None:
+    schema = getattr(operation, "_schema", None)
+    known = {argument.name for argument in schema.arguments} if schema else set()
+    if not keywords.keys() <= known:
+        unknown = ", ".join(sorted(map(repr, keywords.keys() - known)))
+        raise BundleError(f"a program gives {name!r} an argument that it does not take: {unknown}")

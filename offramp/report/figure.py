@@ -6,12 +6,12 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["WIDTH_INCH", "new_figure", "plot_style", "to_svg"]
+__all__ = ["WIDTH_INCH", "new_figure", "plot_style", "to_svg", "use_plain_ticks"]
 
 WIDTH_INCH = 10.0
 _INK, _GRID = "#333333", "#E3E3E3"
@@ -64,3 +64,12 @@ def to_svg(figure: Figure, name: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     return re.sub(r'<g id="[^"]*"', "<g", text)  # groups that nothing refers to
+
+
+def use_plain_ticks(axis: Any) -> None:
+    """Write 10, 20, 50 instead of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -1,16 +1,30 @@
-"""The headline: the result of a comparison in one sentence, computed from the data."""
+"""The headline: the result of a comparison in words, computed from the data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from offramp.report.metrics import show_bytes, show_seconds, show_share
 from offramp.report.summary import RunSummary
 
-__all__ = ["choose_subject", "write_headline"]
+__all__ = ["Headline", "choose_subject", "write_headline"]
 
 _OWN = "adaptive"
-_REFERENCES = {"device_only": "all on the device", "server_only": "all on the server"}
+_MEANINGS = {
+    "device_only": "everything on the device",
+    "device_exits": "early exits, all on the device",
+    "server_only": "everything on the server",
+    "static": "a fixed split",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What the subject achieved, in one sentence, and what each other run did, for comparison."""
+
+    result: str
+    others: tuple[str, ...] = ()
 
 
 def choose_subject(summaries: Sequence[RunSummary]) -> int:
@@ -18,24 +32,27 @@ def choose_subject(summaries: Sequence[RunSummary]) -> int:
     return next((at for at, each in enumerate(summaries) if each.strategy == _OWN), 0)
 
 
-def write_headline(summaries: Sequence[RunSummary]) -> str:
-    """Say what the subject achieved, and beside it the plain alternatives or the best other."""
+def write_headline(summaries: Sequence[RunSummary]) -> Headline:
+    """Say what became of the samples under the subject's strategy, and under the others."""
     subject = summaries[choose_subject(summaries)]
     others = [each for each in summaries if each is not subject]
-    plain = [each for each in others if each.strategy in _REFERENCES and each.label in _REFERENCES]
-    beside = plain or sorted(others, key=_merit, reverse=True)[:1]
-    sentence = (
-        f"{subject.label} answered {show_share(_merit(subject))} of {subject.samples} samples "
-        f"{_quality(subject)}{_median(subject)}, "
-        f"and sent {show_bytes(subject.bytes_per_sample)} a sample"
+    name = subject.label[:1].upper() + subject.label[1:]
+    result = f"{name} {_achieved(subject)}, sending {_sent(subject)} a sample."
+    return Headline(result, tuple(_describe(other) for other in others))
+
+
+def _describe(summary: RunSummary) -> str:
+    meaning = _MEANINGS.get(summary.label)
+    name = f"{summary.label} ({meaning})" if meaning else summary.label
+    return f"{name}: {show_share(_merit(summary))}{_median(summary, '')}, {_sent(summary)} a sample"
+
+
+def _achieved(summary: RunSummary) -> str:
+    how = "in time" if summary.right_in_time_share is None else "correctly and in time"
+    return (
+        f"answered {show_share(_merit(summary))} of {summary.samples} samples {how}"
+        f"{_median(summary, ' of its answers')}"
     )
-    compared = [
-        f"{_REFERENCES.get(each.label, each.label)}: {show_share(_merit(each))}{_median(each)}, "
-        f"{show_bytes(each.bytes_per_sample)}"
-        for each in beside
-    ]
-    ending = f" ({'; '.join(compared)})." if compared else "."
-    return sentence[0].upper() + sentence[1:] + ending
 
 
 def _merit(summary: RunSummary) -> float:
@@ -44,9 +61,12 @@ def _merit(summary: RunSummary) -> float:
     return summary.right_in_time_share
 
 
-def _quality(summary: RunSummary) -> str:
-    return "in time" if summary.right_in_time_share is None else "correctly and in time"
+def _median(summary: RunSummary, whose: str) -> str:
+    if summary.latency is None:
+        return ""
+    return f", half{whose} within {show_seconds(summary.latency.p50_s)}"
 
 
-def _median(summary: RunSummary) -> str:
-    return f", half of them within {show_seconds(summary.latency.p50_s)}" if summary.latency else ""
+def _sent(summary: RunSummary) -> str:
+    size = summary.bytes_per_sample
+    return "nothing" if size == 0 else show_bytes(size)

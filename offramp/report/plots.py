@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from offramp.report.colours import SPAN_COLOURS, strategy_styles
-from offramp.report.figure import new_figure, plot_style, to_svg
+from offramp.report.figure import new_figure, plot_style, to_svg, use_plain_ticks
 from offramp.report.runs import Run
 from offramp.report.summary import RunSummary
 
@@ -38,7 +38,7 @@ def plot_latencies(runs: Sequence[Run], labels: Sequence[str]) -> str:
             )
         _mark_deadlines(axes, runs)
         axes.set_xscale("log")
-        _plain_ticks(axes.xaxis)
+        use_plain_ticks(axes.xaxis)
         axes.set(xlabel="latency (ms, logarithmic)", ylim=(0, 102))
         axes.set_ylabel("answered within it (% of all samples)")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -110,15 +110,6 @@ def _mark_deadlines(axes: Any, runs: Sequence[Run]) -> None:
             ha="right",
             fontsize=9,
         )
-
-
-def _plain_ticks(axis: Any) -> None:
-    """Write 10, 20, 50 instead of powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _plain(label: str) -> str:

@@ -66,9 +66,7 @@ def parse_run(lines: Iterable[bytes], origin: str) -> Run:
         if line is None:
             continue
         if kind == "run" and found["run"]:
-            raise ConfigError(
-                f"{origin}, line {number}: a second run begins; a file holds one run"
-            )
+            raise ConfigError(f"{origin}, line {number}: a second run begins; a file holds one run")
         found[kind].append(line)
     for kind in ("run", "result"):
         if not found[kind]:

@@ -12,7 +12,15 @@ import numpy as np
 from offramp.report.lines import ResultLine
 from offramp.report.runs import Run
 
-__all__ = ["SPANS", "Latency", "RunSummary", "label_runs", "summarise", "wilson_interval"]
+__all__ = [
+    "SPANS",
+    "Latency",
+    "RunSummary",
+    "answerers",
+    "label_runs",
+    "summarise",
+    "wilson_interval",
+]
 
 _Z_95 = 1.959963984540054  # the normal distribution's 97.5th percentile
 
@@ -92,7 +100,7 @@ def summarise(run: Run, label: str | None = None) -> RunSummary:
             sum(not result.late for result in right) / len(judged) if judged else None
         ),
         in_time_share=1 - miss_share,
-        answered_by={name: by[name] / count for name in _answerers(run, by)},
+        answered_by={name: by[name] / count for name in answerers(run)},
         degraded_share=statuses["degraded"] / count,
         dropped=statuses["dropped"],
         failed=statuses["failed"],
@@ -103,6 +111,13 @@ def summarise(run: Run, label: str | None = None) -> RunSummary:
         link_down_s=_link_down_s(run),
         span_s=_mean_spans([result for result in results if result.answered]),
     )
+
+
+def answerers(run: Run) -> list[str]:
+    """Return all who could have answered, in the order of the network, and who else did."""
+    known = [*(f"exit {name}" for name in run.opening.exits), "device", "server"]
+    found = {result.by for result in run.results if result.answered}
+    return [*known, *sorted(found - set(known))]
 
 
 def label_runs(runs: Sequence[Run]) -> list[str]:
@@ -124,11 +139,6 @@ def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
     spread = share * (1 - share) / trials + (_Z_95 / (2 * trials)) ** 2
     half = _Z_95 * math.sqrt(spread) / scale
     return max(middle - half, 0.0), min(middle + half, 1.0)
-
-
-def _answerers(run: Run, found: Counter[str]) -> list[str]:
-    known = [*(f"exit {name}" for name in run.opening.exits), "device", "server"]
-    return [*known, *sorted(set(found) - set(known))]
 
 
 def _latency(latencies_s: list[float]) -> Latency | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from offramp.report.colours import answerer_marks
-from offramp.report.figure import new_figure, plot_style, to_svg
+from offramp.report.colours import Mark, answerer_marks
+from offramp.report.figure import new_figure, plot_style, to_svg, use_plain_ticks
 from offramp.report.lines import ResultLine
-from offramp.report.plots import _plain_ticks
 from offramp.report.runs import Run
-from offramp.report.summary import summarise
+from offramp.report.summary import answerers
 
 __all__ = ["plot_run", "plot_side_by_side"]
 
@@ -53,7 +52,7 @@ def plot_side_by_side(runs: Sequence[Run], labels: Sequence[str]) -> str:
 
 def _draw_phases(axes: Any, run: Run, *, named: bool) -> None:
     ends_s = [*(phase.start_s for phase in run.phases[1:]), run.end_s]
-    for at, (phase, end_s) in enumerate(zip(run.phases, ends_s, strict=True)):
+    for at, (phase, end_s) in enumerate(zip(run.phases, ends_s, strict=False)):
         colour = _OUTAGE if phase.bandwidth_bps == 0 else _BAND if at % 2 else "none"
         axes.axvspan(phase.start_s, end_s, facecolor=colour, edgecolor="none", zorder=0)
         if named:
@@ -94,7 +93,7 @@ def _draw_bandwidth(axes: Any, run: Run) -> None:
         label="estimated by the device",
     )
     axes.set_yscale("log")
-    _plain_ticks(axes.yaxis)
+    use_plain_ticks(axes.yaxis)
     axes.set_ylabel("bandwidth\n(Mbit/s)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
 
@@ -123,7 +122,7 @@ def _draw_cut(axes: Any, run: Run) -> None:
 
 
 def _draw_latencies(axes: Any, run: Run) -> None:
-    for name, (colour, marker) in answerer_marks(_answerers([run])).items():
+    for name, (colour, marker) in _marks([run]).items():
         for degraded in (False, True):
             chosen = [r for r in run.results if _is_by(r, name) and _is_degraded(r) == degraded]
             if chosen:
@@ -139,7 +138,7 @@ def _draw_latencies(axes: Any, run: Run) -> None:
     if run.opening.deadline_s:
         axes.axhline(run.opening.deadline_s * 1e3, color="#555555", linewidth=1)
     axes.set_yscale("log")
-    _plain_ticks(axes.yaxis)
+    use_plain_ticks(axes.yaxis)
     axes.set_ylabel("latency\n(ms)")
 
 
@@ -149,7 +148,8 @@ def _legend(figure: Any, runs: Sequence[Run]) -> None:
 
     keys = [
         Line2D([], [], color=colour, marker=marker, linestyle="none", label=name or "no answer")
-        for name, (colour, marker) in answerer_marks(_answerers(runs)).items()
+        for name, (colour, marker) in _marks(runs).items()
+        if any(_is_by(result, name) for run in runs for result in run.results)
     ]
     if any(_is_degraded(result) for run in runs for result in run.results):
         empty = Line2D([], [], color="#555555", marker="o", markerfacecolor="none")
@@ -162,14 +162,9 @@ def _legend(figure: Any, runs: Sequence[Run]) -> None:
     figure.legend(handles=keys, loc="outside lower center", ncols=4, fontsize=9)
 
 
-def _answerers(runs: Sequence[Run]) -> list[str]:
-    names: dict[str, bool] = {}
-    for run in runs:
-        for name in summarise(run).answered_by:
-            names[name] = names.get(name, False) or any(_is_by(r, name) for r in run.results)
-        names[""] = names.get("", False) or any(_is_by(r, "") for r in run.results)
-    ordered = [name for name in names if name] + [""]
-    return [name for name in ordered if names.get(name)]
+def _marks(runs: Sequence[Run]) -> dict[str, Mark]:
+    """Return the marks of all who could have answered, and last of nobody."""
+    return answerer_marks([*dict.fromkeys(name for run in runs for name in answerers(run)), ""])
 
 
 def _is_by(result: ResultLine, name: str) -> bool:

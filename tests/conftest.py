@@ -1,0 +1,125 @@
+"""Bundles that every folder's tests may use, and a cache that no test shares with the machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from offramp.bundle import Bundle, Manifest
+    from offramp.calibration import Calibration
+    from offramp.samples import LabelledSamples
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    before = os.environ.get("OFFRAMP_CACHE")
+    os.environ["OFFRAMP_CACHE"] = str(tmp_path_factory.mktemp("bundles"))
+    yield
+    if before is None:
+        del os.environ["OFFRAMP_CACHE"]
+    else:
+        os.environ["OFFRAMP_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def embedded_file() -> Path:
+    path = REPOSITORY / "offramp/embedded/cluttered_digits.offramp"
+    if not path.is_file():
+        pytest.skip(f"{path.relative_to(REPOSITORY)} is not there; examples/ trains it")
+    return path
+
+
+@pytest.fixture(scope="session")
+def embedded(embedded_file: Path) -> Bundle:
+    from offramp.bundle import open_bundle
+
+    return open_bundle(embedded_file)
+
+
+@pytest.fixture(scope="session")
+def tiny_samples() -> LabelledSamples:
+    """Sixty noisy 8 x 8 RGB images of three classes: the channel that is bright."""
+    from offramp.samples import LabelledSamples
+
+    random = np.random.default_rng(7)
+    labels = np.arange(60) % 3
+    images = random.integers(0, 160, (60, 8, 8, 3))
+    images[np.arange(60), :, :, labels] += random.integers(10, 90, (60, 1, 1))
+    return LabelledSamples((images.clip(0, 255).astype(np.uint8),), labels.astype(np.int64))
+
+
+@pytest.fixture(scope="session")
+def tiny_compiled(
+    tmp_path_factory: pytest.TempPathFactory, tiny_samples: LabelledSamples
+) -> tuple[Path, Manifest]:
+    """A residual network of three segments with one exit, through the whole compiler."""
+    import torch
+    from torch import nn
+
+    from offramp.capture.compiler import CompileOptions, compile_model
+    from offramp.capture.early_exit import EarlyExitModel
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+            self.norm = nn.BatchNorm2d(4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(x + self.norm(self.conv(x)))
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+            self.first, self.second = Block(), Block()
+            self.answer = nn.Linear(4, 3)
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            x = torch.relu(self.stem(image.permute(0, 3, 1, 2).float() / 255))
+            return self.answer(self.second(self.first(x)).mean((2, 3)))
+
+    torch.manual_seed(0)
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    model = EarlyExitModel(Residual(), {"first": head})
+    images, labels = (torch.from_numpy(a) for a in (*tiny_samples.inputs, tiny_samples.labels))
+    rate = torch.optim.Adam(model.parameters(), 0.02)
+    for _ in range(40):
+        rate.zero_grad()
+        sum(nn.functional.cross_entropy(logits, labels) for logits in model(images)).backward()
+        rate.step()
+    path = tmp_path_factory.mktemp("compiled") / "tiny.offramp"
+    options = CompileOptions(name="tiny", classes=("red", "green", "blue"), max_segments=3)
+    return path, compile_model(model, tiny_samples, path, options)
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tiny_compiled: tuple[Path, Manifest]) -> Path:
+    return tiny_compiled[0]
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_file: Path) -> Bundle:
+    from offramp.bundle import open_bundle
+
+    return open_bundle(tiny_file)
+
+
+@pytest.fixture(scope="session")
+def tiny_calibration(tiny: Bundle) -> Calibration:
+    from offramp.calibration import load_calibration
+
+    return load_calibration(tiny)
