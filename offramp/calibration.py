@@ -61,25 +61,40 @@ class Calibration:
 def load_calibration(bundle: Bundle) -> Calibration:
     """Read a bundle's calibration arrays and check that they fit its manifest."""
     arrays = bundle.arrays(FILE)
-    keys = [name.split("/") for name in arrays if name.startswith("answers/")]
-    levels = sorted((int(cut), level) for _, cut, level in keys)
+    boundaries = bundle.manifest.boundaries
+    levels = [(cut, level) for cut, boundary in enumerate(boundaries) for level in boundary.levels]
     try:
         calibration = Calibration(
             labels=arrays["labels"],
             exit_logits=arrays["exit_logits"],
             final_logits=arrays["final_logits"],
-            answers={at: arrays[f"answers/{at[0]}/{at[1]}"] for at in levels},
-            sizes={at: arrays[f"sizes/{at[0]}/{at[1]}"] for at in levels},
+            answers={(cut, level): arrays[f"answers/{cut}/{level}"] for cut, level in levels},
+            sizes={(cut, level): arrays[f"sizes/{cut}/{level}"] for cut, level in levels},
         )
     except KeyError as error:
         raise BundleError(f"bundle {bundle.digest[:12]} lacks the array {error}") from None
-    count = len(calibration.labels)
-    recorded = [*calibration.answers.values(), *calibration.sizes.values()]
-    exits, samples = calibration.exit_logits.shape[:2]
-    if (
-        exits != len(bundle.manifest.exits)
-        or samples != count
-        or any(array.shape != (count,) for array in recorded)
-    ):
-        raise BundleError(f"bundle {bundle.digest[:12]}: calibration arrays do not fit together")
+    if not _fits_together(calibration, len(bundle.manifest.exits)):
+        raise BundleError(
+            f"bundle {bundle.digest[:12]}: calibration arrays do not fit together; "
+            "compile the model again"
+        )
     return calibration
+
+
+def _fits_together(calibration: Calibration, exits: int) -> bool:
+    labels, final = calibration.labels, calibration.final_logits
+    sizes = calibration.sizes.values()
+    return (
+        final.ndim == 2
+        and all(final.shape)
+        and calibration.exit_logits.shape == (exits, *final.shape)
+        and all(_is_counts(array, len(final)) for array in (labels, *sizes))
+        and int(labels.max()) < final.shape[1]
+        and all(array.shape == labels.shape for array in calibration.answers.values())
+        and all(array.dtype.kind == "i" for array in calibration.answers.values())
+        and bool(np.isfinite(final).all() and np.isfinite(calibration.exit_logits).all())
+    )
+
+
+def _is_counts(array: Array, length: int) -> bool:
+    return array.shape == (length,) and array.dtype.kind == "i" and int(array.min()) >= 0

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from offramp.errors import ConfigError
 
-__all__ = ["Settings", "describe_error", "load_settings", "merge_settings"]
+__all__ = ["Settings", "describe_error", "load_settings", "load_texts", "merge_settings"]
 
 
 class Settings(BaseModel):
@@ -33,6 +33,15 @@ def load_settings(model: type[S], path: Path | None, overrides: dict[str, Any] |
         return model.model_validate({**values, **given})
     except ValidationError as error:
         raise ConfigError(f"{path or 'settings'}: {describe_error(error)}") from None
+
+
+def load_texts(path: Path) -> dict[str, str]:
+    """Read a YAML file of texts by name; raise `ConfigError` if a value is not a text."""
+    values = _read(path)
+    for key, value in values.items():
+        if not isinstance(value, str):
+            raise ConfigError(f"{path}: {key} must be a text (given: {value!r}); quote it")
+    return values
 
 
 def merge_settings(settings: S, overrides: dict[str, Any]) -> S:

@@ -88,7 +88,9 @@ def build_candidates(
             ]
         ).astype(np.int64)
         levels: list[str | None] = [level for at, level in calibration.levels if at == cut]
-        for level in levels or [None]:
+        if cut == max(manifest.cuts):
+            levels = [None]
+        for level in levels:
             parts.append(_evaluate(calibration, policy, cut, level, grid, leaves))
     return _join(parts, len(manifest.exits))
 

@@ -45,6 +45,11 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
 )
 @click.option("--name", help="The model's name. By default the factory's.")
 @click.option("--classes", default="", help="Names of the classes, separated by commas.")
+@click.option(
+    "--card",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="YAML file of texts for the bundle's card, such as data and recipe.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the exits' training.")
 @click.option(
     "-o",
@@ -66,6 +71,7 @@ def compile_(model: str, data: str, out: Path, **options: Any) -> None:
     from offramp.capture.compiler import CompileOptions, compile_model
     from offramp.references import load_reference
     from offramp.samples import as_labelled
+    from offramp.settings import load_texts
 
     module = load_reference(model)()
     held_out = as_labelled(load_reference(data)())
@@ -78,6 +84,7 @@ def compile_(model: str, data: str, out: Path, **options: Any) -> None:
         CompileOptions(
             name=options["name"] or model.partition(":")[2],
             classes=tuple(filter(None, options["classes"].split(","))),
+            card=load_texts(options["card"]) if options["card"] else {},
             max_segments=options["max_segments"],
             exits=options["exits"],
             head=options["head"],

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from offramp import __version__, backends
 from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec, write_bundle
 from offramp.bundle.manifest import Proof
 from offramp.calibration import FILE as CALIBRATION_FILE
+from offramp.calibration import Calibration
 from offramp.capture.calibrate import calibrate
 from offramp.capture.cutting import Segment, cut_graph
 from offramp.capture.early_exit import EarlyExitModel
@@ -60,7 +62,7 @@ class CompileOptions:
 class _Draft:
     """A bundle in the making: its files and the manifest's fields so far."""
 
-    fields: dict[str, object]
+    fields: dict[str, Any]
     files: dict[str, bytes]
 
 
@@ -104,9 +106,21 @@ def compile_model(
         draft.fields["proofs"] = tuple(_prove_all(bundle, backbone, held_out))
         fields, calibration = calibrate(Network(bundle, threads=_threads()), held_out, report)
     draft.files[CALIBRATION_FILE] = _safetensors(calibration.to_arrays())
+    draft.fields["card"] = {**draft.fields["card"], "accuracy": _accuracies(draft, calibration)}
     manifest, digest = write_bundle(path, {**draft.fields, **fields}, draft.files)
     report(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB, digest {digest[:12]})")
     return manifest
+
+
+def _accuracies(draft: _Draft, calibration: Calibration) -> str:
+    specs = draft.fields.get("exits", ())
+    right = calibration.exit_logits.argmax(axis=-1) == calibration.labels
+    parts = [
+        f"exit {spec.name} {share:.4f}"
+        for spec, share in zip(specs, right.mean(axis=1), strict=True)
+    ]
+    parts.append(f"whole model {calibration.accuracy:.4f}")
+    return f"on {len(calibration.labels)} held-out samples: {', '.join(parts)}"
 
 
 def _take_apart(model: nn.Module) -> tuple[nn.Module, dict[str, nn.Module]]:
@@ -135,7 +149,7 @@ def _export_segments(
             values = list(segment.module(*values))
     boundaries = [segments[0].inputs, *(segment.outputs for segment in segments)]
     folders = [f"segments/{at:02d}" for at in range(len(segments))]
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "name": options.name,
         "classes": options.classes,
         "card": {**_origin(), **options.card},
@@ -152,11 +166,10 @@ def _export_segments(
 
 
 def _export_exit(draft: _Draft, head: nn.Module, path: str, boundary: int) -> None:
-    tensors = _boundaries(draft)[boundary].tensors
+    tensors = draft.fields["boundaries"][boundary].tensors
     example = [_random(spec) for spec in tensors]
     (segment,), _ = cut_graph(capture(head, example), (), 1)
     exits = draft.fields.get("exits", ())
-    assert isinstance(exits, tuple)
     folder = f"exits/{len(exits):02d}"
     _export(segment, example, folder, draft.files)
     spec = ExitSpec(name=path, boundary=boundary, folder=folder, macs=segment.macs)
@@ -182,7 +195,7 @@ def _train(
         network = Network(_lay_out(draft, Path(folder)), threads=_threads())
         chunks = range(0, len(training), 256)
         features = [network.run(0, boundary, training[at : at + 256].inputs)[0] for at in chunks]
-    head = build_head(options.head, _boundaries(draft)[boundary].tensors[0], classes)
+    head = build_head(options.head, draft.fields["boundaries"][boundary].tensors[0], classes)
     return train_head(head, np.concatenate(features), training.labels, seed=options.seed)
 
 
@@ -204,13 +217,7 @@ def _lay_out(draft: _Draft, folder: Path) -> Bundle:
     for name, data in draft.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    return Bundle(Manifest(**draft.fields, files={}), "0" * 64, folder)  # type: ignore[arg-type]
-
-
-def _boundaries(draft: _Draft) -> tuple[Boundary, ...]:
-    boundaries = draft.fields["boundaries"]
-    assert isinstance(boundaries, tuple)
-    return boundaries
+    return Bundle(Manifest(**draft.fields, files={}), "0" * 64, folder)
 
 
 def _random(spec: TensorSpec) -> torch.Tensor:

@@ -15,7 +15,7 @@ __all__ = ["WIDTH_INCH", "new_figure", "plot_style", "to_svg", "use_plain_ticks"
 
 WIDTH_INCH = 10.0
 _INK, _GRID = "#333333", "#E3E3E3"
-_STYLE = {
+_STYLE: Any = {
     "axes.edgecolor": "#9A9A9A",
     "axes.grid": True,
     "axes.labelcolor": _INK,

@@ -131,7 +131,7 @@ def _metrics(summaries: Sequence[RunSummary]) -> list[Metric]:
 
 def _row(metric: Metric, summaries: Sequence[RunSummary]) -> Row:
     values = [metric.value(summary) for summary in summaries]
-    texts = ["–" if value is None else metric.show(value) for value in values]
+    texts = ["-" if value is None else metric.show(value) for value in values]
     known = [value for value in values if value is not None]
     best = ""
     if metric.best and len(set(texts)) > 1:
@@ -150,6 +150,6 @@ def _latency(part: Callable[[Latency], float]) -> Value:
 
 def _interval(summary: RunSummary) -> str:
     if summary.accuracy_interval is None:
-        return "–"
+        return "-"
     low, high = summary.accuracy_interval
-    return f"{low * 100:.0f}–{high * 100:.0f}%"
+    return f"{low * 100:.0f}-{high * 100:.0f}%"

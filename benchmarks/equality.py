@@ -1,0 +1,61 @@
+"""For every cut, head + tail against the whole model: every pair of backends, real samples.
+
+The head runs on one backend, the boundary crosses as lossless frames, the tail runs on another;
+the reference is the whole model in torch, without cuts.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from benchmarks.harness import BUNDLE, finish, parse, tabulate
+from offramp import backends, codecs
+from offramp.bundle import open_bundle
+from offramp.capture.proof import TOLERANCE
+from offramp.embedded.cluttered_digits import load
+from offramp.network import Network
+from offramp.tensors import TensorSpec
+
+
+def main() -> None:
+    options = parse("equality", __doc__)
+    bundle = open_bundle(BUNDLE)
+    images, _ = load("test", 8 if options.quick else 64)
+    networks = {b.name: Network(bundle, b.name) for b in backends.installed()}
+    depth = len(bundle.manifest.segments)
+    whole = networks["torch"].run(0, depth, [images])[0]
+    differences: dict[str, list[float]] = {}
+    for head, tail in itertools.product(networks, repeat=2):
+        values = [images]
+        found = differences.setdefault(f"{head} + {tail}", [])
+        for cut in bundle.cuts:
+            specs = bundle.manifest.boundaries[cut].tensors
+            received = [_cross(array, spec) for array, spec in zip(values, specs, strict=True)]
+            outputs = networks[tail].run(cut, depth, received)[0]
+            found.append(float(np.abs(outputs - whole).max()))
+            if cut < depth:
+                values = networks[head].run_segment(cut, values)
+    columns = ["head + tail", *(f"cut {cut}" for cut in bundle.cuts)]
+    rows = [[pair, *(f"{d:.1e}" for d in found)] for pair, found in differences.items()]
+    tabulate(f"largest absolute difference of the logits, {len(images)} samples", columns, rows)
+    worst = max(max(found) for found in differences.values())
+    largest = float(np.abs(whole).max())
+    finish(
+        "equality",
+        f"{worst:.1e} largest difference over all cuts, logits up to {largest:.3g} "
+        f"(required at most {TOLERANCE * largest:.1e})",
+        {"differences": differences, "worst": worst, "largest_logit": largest},
+        options,
+    )
+
+
+def _cross(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
+    lossless = codecs.get("lossless")
+    frames = [codecs.encode(lossless, sample) for sample in array]
+    return np.stack([codecs.decode(f, spec, limit_bytes=spec.nbytes) for f in frames])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""Samples of the cluttered-digits task, as ``offramp compile`` and ``offramp run`` take them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offramp.embedded.cluttered_digits import load
+
+__all__ = ["held_out", "test"]
+
+
+def held_out() -> tuple[np.ndarray, np.ndarray]:
+    """Return 1,000 calibration samples; neither the model nor its exits were trained on them."""
+    return load("calibration", 1000)
+
+
+def test() -> tuple[np.ndarray, np.ndarray]:
+    """Return 1,000 test samples."""
+    return load("test", 1000)

@@ -1,0 +1,44 @@
+"""A small residual network for Fashion-MNIST; its exits are put on when it is compiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from examples.cluttered_digits.model import Block
+from offramp.errors import ConfigError
+
+__all__ = ["FashionNet", "trained"]
+
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+
+
+class FashionNet(nn.Module):
+    """A 14-layer residual network, 16 / 32 / 64 wide, for uint8 images (batch, 28, 28, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
+        )
+        self.stage1 = nn.Sequential(Block(16, 16, 1), Block(16, 16, 1))
+        self.stage2 = nn.Sequential(Block(16, 32, 2), Block(32, 32, 1))
+        self.stage3 = nn.Sequential(Block(32, 64, 2), Block(64, 64, 1))
+        self.classify = nn.Linear(64, 10)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = image.permute(0, 3, 1, 2).to(torch.float32) / 90.0 - 0.8
+        x = self.stage3(self.stage2(self.stage1(self.stem(x))))
+        return self.classify(x.mean((2, 3)))
+
+
+def trained() -> FashionNet:
+    """Return the network with the weights that ``train.py`` wrote beside this file."""
+    if not WEIGHTS.is_file():
+        raise ConfigError("no weights yet; run: python -m examples.fashion_mnist.train")
+    model = FashionNet()
+    model.load_state_dict(load_file(WEIGHTS))
+    return model

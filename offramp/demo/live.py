@@ -1,0 +1,77 @@
+"""The live view: a growing run file, told as it grows."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from offramp.demo.schedule import Phase, phase_at
+
+__all__ = ["Narrator", "Tail"]
+
+_RECENT = 40
+
+
+class Tail:
+    """Reads what was added to a file of JSON lines since the last time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_bytes = 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return the lines that are complete by now and were not returned before."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as stream:
+            stream.seek(self._read_bytes)
+            added = stream.read()
+        complete = added[: added.rfind(b"\n") + 1]
+        self._read_bytes += len(complete)
+        return [json.loads(line) for line in complete.splitlines()]
+
+
+class Narrator:
+    """Turns a run's lines into what a person wants to hear. Pure: lines in, text out."""
+
+    def __init__(self, phases: Sequence[Phase]) -> None:
+        self._phases = phases
+        self._phase: Phase | None = None
+        self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
+        self._bandwidth = ""
+        self.results = 0
+
+    def tell(self, line: dict[str, Any]) -> list[str]:
+        """Take in one line; return the events that it brings."""
+        at_s = float(line.get("at_s", line.get("arrived_s", 0.0)))
+        events = self._enter(at_s)
+        if line["kind"] == "result":
+            self.results += 1
+            self._recent.append(line)
+        elif line["kind"] == "load":
+            self._bandwidth = f"{line['bandwidth_bps'] / 1e6:.3g} Mbit/s"
+        elif line["kind"] == "plan":
+            sends = f"sends {line['level']}" if line["level"] else "sends nothing"
+            events.append(f"{at_s:6.1f} s  plan: cut {line['cut']}, {sends}; {line['reason']}")
+        elif line["kind"] == "link" and not line["up"]:
+            events.append(f"{at_s:6.1f} s  connection lost: {line['reason']}")
+        return events
+
+    def status(self) -> str:
+        """Return the state of the latest samples in one short line."""
+        if not self._recent:
+            return "starting"
+        latencies_s = sorted(line["latency_s"] for line in self._recent)
+        by = Counter(line.get("by", "no answer") for line in self._recent)
+        shares = ", ".join(f"{name} {n / len(self._recent):.0%}" for name, n in sorted(by.items()))
+        return f"median {latencies_s[len(latencies_s) // 2] * 1e3:.0f} ms; {shares}"
+
+    def _enter(self, at_s: float) -> list[str]:
+        phase = phase_at(self._phases, at_s)
+        if phase == self._phase or (self._phase and phase.start_s < self._phase.start_s):
+            return []
+        self._phase = phase
+        return [f"{phase.start_s:6.1f} s  link {phase.describe()}"]

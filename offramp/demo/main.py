@@ -1,0 +1,142 @@
+"""The demo: samples, a profile, the main job, each strategy on the same link, and the report."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import join
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from offramp.demo.live import Narrator
+from offramp.demo.processes import Child, offramp_command
+from offramp.demo.samples import check_bundle, write_part, write_samples
+from offramp.demo.settings import STRATEGIES, DemoSettings
+from offramp.demo.steps import Job, measure_profile, run_job
+from offramp.errors import ConfigError
+from offramp.report.extras import require_extras
+from offramp.report.html import Report, write_html
+from offramp.report.runs import read_run
+from offramp.report.summary import summarise
+from offramp.report.table import build_table
+
+__all__ = ["run_demo"]
+
+
+def run_demo(settings: DemoSettings, console: Console) -> Path:
+    """Run the demo and return the report's path; no process outlives it."""
+    require_extras("sklearn", "matplotlib", "jinja2")
+    check_bundle(settings.bundle)
+    _make_folder(settings)
+    with _ends_on_sigterm():
+        main, part = _prepare(settings, console)
+        serve = offramp_command("serve", settings.bundle, "--listen", "127.0.0.1:0")
+        with Child("server", serve, settings.logs) as server:
+            _say(console, "\nMain job: adaptive, while the link goes good, poor, out and back")
+            featured = _run(
+                settings, Job("main", "adaptive", main, settings.samples), server, console
+            )
+            _say(console, "\nEvery strategy: the same samples, the same link, made shorter")
+            runs = [
+                _run(settings, Job(name, name, part, settings.table_samples), server, console)
+                for name in STRATEGIES
+            ]
+    return _report(settings, featured, runs, console)
+
+
+def _prepare(settings: DemoSettings, console: Console) -> tuple[Path, Path]:
+    """Write the samples and the profile; return the files of all samples and of the table's."""
+    main, part = settings.out / "samples.npz", settings.out / "samples-table.npz"
+    with _progress(console) as bar:
+        task = bar.add_task("drawing test images", total=settings.samples, status="")
+        write_samples(
+            main, settings.samples, settings.seed, lambda drawn: bar.update(task, advance=drawn)
+        )
+    write_part(main, part, settings.table_samples)
+    with console.status("measuring what the network costs on this machine"):
+        measure_profile(settings)
+    return main, part
+
+
+def _run(settings: DemoSettings, job: Job, server: Child, console: Console) -> Path:
+    """Run a job behind a progress bar; the main job's events are told one by one."""
+    narrator = Narrator(job.phases(settings))
+    with _progress(console) as bar:
+        task = bar.add_task(job.strategy, total=job.count, status="starting")
+
+        def hear(line: dict[str, Any]) -> None:
+            for event in narrator.tell(line):
+                if job.name == "main":
+                    _say(bar.console, event)
+            bar.update(task, completed=narrator.results, status=narrator.status())
+
+        run_file = run_job(settings, job, server, hear)
+    if not console.is_terminal:
+        _say(console, f"{job.strategy}: {narrator.results} samples, at the end {narrator.status()}")
+    return run_file
+
+
+def _report(
+    settings: DemoSettings, featured: Path, run_files: list[Path], console: Console
+) -> Path:
+    runs = tuple(read_run(path) for path in run_files)
+    opening = runs[0].opening
+    _say(
+        console,
+        f"\nThe device is emulated {opening.slowdown:g} times slower than this machine, the "
+        f"server is not; deadline {settings.deadline_s * 1e3:g} ms; "
+        f"{settings.table_samples} samples a strategy",
+    )
+    console.print(build_table([summarise(run) for run in runs]))
+    out = settings.out / "report.html"
+    again = join(["offramp", "report", *map(str, run_files), "--timeline", str(featured)])
+    commands = (settings.command(), f"{again} -o {out}")
+    write_html(Report(runs, read_run(featured), commands), out)
+    _say(console, f"report: {out}")
+    return out
+
+
+def _make_folder(settings: DemoSettings) -> None:
+    try:
+        settings.logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{settings.out}: cannot be made ({error.strerror})") from None
+    if any(settings.out.glob("*.jsonl")):
+        raise ConfigError(f"{settings.out} holds another demo's runs; name a new folder with --out")
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<20}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[status]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _ends_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM unwind like Ctrl-C does, so that children end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: Callable[..., Any] | int | None = signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

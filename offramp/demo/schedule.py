@@ -1,0 +1,83 @@
+"""The schedule: what the demo's link is like, and when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Phase", "build_schedule", "phase_at", "to_link", "to_line"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What the link is like from a time on; ``bandwidth_bps`` 0 delivers nothing."""
+
+    name: str
+    start_s: float
+    seconds: float
+    bandwidth_bps: float
+    delay_s: float
+
+    def describe(self) -> str:
+        """Say what the phase is in one phrase."""
+        if self.bandwidth_bps == 0:
+            return f"{self.name}: nothing is delivered"
+        rate, delay = self.bandwidth_bps / 1e6, self.delay_s * 1e3
+        return f"{self.name}: {rate:g} Mbit/s, {delay:g} ms each way"
+
+
+_WIFI = (40e6, 0.003)  # round figures: Wi-Fi to a box in the same building
+_BAD_LTE = (0.8e6, 0.040)  # a phone at the edge of its cell
+_NOTHING = (0.0, 0.0)
+
+_SHARES = (
+    ("good", 0.30, _WIFI),
+    ("poor", 0.30, _BAD_LTE),
+    ("outage", 0.15, _NOTHING),
+    ("back", 0.25, _WIFI),
+)
+
+
+def build_schedule(duration_s: float) -> tuple[Phase, ...]:
+    """Return the phases of a run of that duration: good, poor, outage, back."""
+    phases: list[Phase] = []
+    start_s = 0.0
+    for name, share, (bandwidth_bps, delay_s) in _SHARES:
+        seconds = round(share * duration_s, 3)
+        phases.append(Phase(name, round(start_s, 3), seconds, bandwidth_bps, delay_s))
+        start_s += seconds
+    return tuple(phases)
+
+
+def phase_at(phases: Sequence[Phase], time_s: float) -> Phase:
+    """Return the phase that holds at a time; the last holds for ever."""
+    return [phase for phase in phases if phase.start_s <= time_s][-1]
+
+
+def to_link(phases: Sequence[Phase], seed: int) -> dict[str, Any]:
+    """Return the description of the link that ``offramp shape --link`` takes."""
+    return {
+        "seed": seed,
+        "phases": [
+            {"name": phase.name, "seconds": phase.seconds, "up": _chain(phase)} for phase in phases
+        ],
+    }
+
+
+def to_line(phases: Sequence[Phase]) -> dict[str, Any]:
+    """Return the line of kind ``phases`` that tells a report what the link truly was."""
+    kept = ("name", "start_s", "bandwidth_bps", "delay_s")
+    return {
+        "kind": "phases",
+        "phases": [{name: getattr(phase, name) for name in kept} for phase in phases],
+    }
+
+
+def _chain(phase: Phase) -> list[dict[str, Any]]:
+    if phase.bandwidth_bps == 0:
+        return [{"kind": "outage"}]
+    return [
+        {"kind": "rate", "bps": phase.bandwidth_bps},
+        {"kind": "delay", "seconds": phase.delay_s},
+    ]
