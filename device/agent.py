@@ -86,6 +86,8 @@ class Agent:
         self._stopped = False
         self._error: BaseException | None = None
         self._started_s = time.perf_counter()
+        self._streaming = False
+        self._early: list[tuple[float, dict[str, Any]]] = []
         self._last_load_s = 0.0
         self._seen_changes = 0
         self._connected = threading.Event()
@@ -101,6 +103,9 @@ class Agent:
         try:
             self._connect()
             self._started_s = time.perf_counter()
+            self._streaming = True
+            for at_s, line in self._early:
+                self._write({**line, "at_s": self._since(at_s)})
             compute.start()
             self._feed(source)
         finally:
@@ -131,7 +136,7 @@ class Agent:
                 raise LinkError(self._link_reason)
             with self._changed:
                 self._controller.disconnected(time.perf_counter())
-            self._write({"kind": "link", "at_s": 0.0, "up": False, "reason": self._link_reason})
+            self._report_link(time.perf_counter(), up=False, reason=self._link_reason)
             return
         for at in range(_START_PROBES):
             self._send_probe(at % 2 * 6000)
@@ -345,7 +350,15 @@ class Agent:
                 self._waiting.clear()
             self._changed.notify_all()
         if up != was_up:
-            self._write({"kind": "link", "at_s": self._since(now_s), "up": up, "reason": reason})
+            self._report_link(now_s, up=up, reason=reason)
+
+    def _report_link(self, now_s: float, *, up: bool, reason: str) -> None:
+        """Write that the connection opened or broke; before the run's start, at a negative time."""
+        line = {"kind": "link", "up": up, "reason": reason}
+        if self._streaming:
+            self._write({**line, "at_s": self._since(now_s)})
+        else:
+            self._early.append((now_s, line))
 
     def _send_probe(self, padding_bytes: int) -> None:
         probe = Probe(next(self._probe_ids), padding_bytes)
@@ -420,7 +433,7 @@ class Agent:
                 sink.write(line)
 
     def _since(self, time_s: float) -> float:
-        return round(max(time_s - self._started_s, 0.0), 6)
+        return round(time_s - self._started_s, 6)
 
 
 def _answer(

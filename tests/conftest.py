@@ -35,6 +35,18 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def _one_registry() -> Iterator[None]:
+    """Let ONNX exports share one table of operations: parsing it takes a second each time."""
+    from functools import cache
+
+    registration = pytest.importorskip("torch.onnx._internal.exporter._registration")
+    with pytest.MonkeyPatch.context() as patch:
+        registry = registration.ONNXRegistry
+        patch.setattr(registry, "from_torchlib", cache(registry.from_torchlib))
+        yield
+
+
+@pytest.fixture(scope="session")
 def embedded_file() -> Path:
     path = REPOSITORY / "offramp/embedded/cluttered_digits.offramp"
     if not path.is_file():
@@ -63,7 +75,7 @@ def tiny_samples() -> LabelledSamples:
 
 @pytest.fixture(scope="session")
 def tiny_compiled(
-    tmp_path_factory: pytest.TempPathFactory, tiny_samples: LabelledSamples
+    tmp_path_factory: pytest.TempPathFactory, tiny_samples: LabelledSamples, _one_registry: None
 ) -> tuple[Path, Manifest]:
     """A residual network of three segments with one exit, through the whole compiler."""
     import torch

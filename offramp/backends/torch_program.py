@@ -1,6 +1,6 @@
 """Programs read back as torch modules; see `offramp.capture.program` for their form.
 
-A program may come from a stranger: it can name functional ATen operations and nothing else. The
+A program may come from a stranger: it can name functional ATen operations and `OPERATORS`, no more. The
 graph becomes Python source, so none of a program's own names may reach it: inputs and weights
 are numbered, and keywords must be those of the operation.
 """
@@ -17,7 +17,16 @@ from torch import Tensor, fx, nn
 
 from offramp.errors import BundleError
 
-__all__ = ["build_program"]
+__all__ = ["OPERATORS", "build_program"]
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "getitem": operator.getitem,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "floordiv": operator.floordiv,
+}
+"""What a program may do outside ATen: take one of several results, reckon with the batch size."""
 
 _REFUSED = ("from_file",)
 
@@ -88,8 +97,8 @@ def _torch_constant(name: str) -> Any:
 
 
 def _operation(name: str) -> Callable[..., Any]:
-    if name == "getitem":
-        return operator.getitem
+    if name in OPERATORS:
+        return OPERATORS[name]
     namespace, _, rest = name.partition(".")
     packet, _, overload = rest.partition(".")
     if namespace != "aten" or packet in _REFUSED:

@@ -45,6 +45,7 @@ def cut_graph(
     the segments and, for each name in ``after``, the boundary that its output became.
     """
     graph = _Graph(program)
+    graph.check_outputs()
     forced = {name: graph.end_of(name) for name in after}
     possible = {cut for cut in range(len(graph.nodes) - 1) if graph.may_cut(cut)}
     for name, cut in forced.items():
@@ -68,12 +69,12 @@ class _Graph:
         placeholders = [n for n in program.graph.nodes if n.op == "placeholder"]
         weights = {**program.state_dict, **program.constants}
         self.inputs: list[fx.Node] = []
-        self.weights: dict[fx.Node, tuple[str, Tensor]] = {}
+        self.weights: dict[fx.Node, Tensor] = {}
         for node, spec in zip(placeholders, specs, strict=True):
             if spec.kind is InputKind.USER_INPUT:
                 self.inputs.append(node)
             else:
-                self.weights[node] = (str(spec.target), weights[str(spec.target)])
+                self.weights[node] = weights[str(spec.target)]
         self.outputs = _user_outputs(program)
         self.nodes = [n for n in program.graph.nodes if n.op == "call_function" and n.users]
         self.batch = self.inputs[0].meta["val"].shape[0]
@@ -84,6 +85,15 @@ class _Graph:
         for node in self.outputs:
             self.last_use[node] = len(self.nodes)
         self.macs = _count_macs(program)
+
+    def check_outputs(self) -> None:
+        """Raise `CaptureError` unless every output has one row a sample."""
+        for node in self.outputs:
+            if not self._is_batched(node):
+                raise CaptureError(
+                    f"output {node.name!r} does not have the batch as its first dimension alone; "
+                    "return one row for each sample"
+                )
 
     def end_of(self, module: str) -> int:
         """Return the place of the last operation of a sub-module."""
@@ -139,9 +149,8 @@ class _Graph:
         def value(node: fx.Node) -> fx.Node:
             if node not in made:
                 if node in self.weights:
-                    name, tensor = self.weights[node]
-                    root.register_buffer(name.replace(".", "_"), tensor.detach())
-                    made[node] = graph.get_attr(name.replace(".", "_"))
+                    root.register_buffer(node.name, self.weights[node].detach())
+                    made[node] = graph.get_attr(node.name)
                 else:  # the batch size is all else that may come from before
                     made[node] = graph.call_function(
                         torch.ops.aten.sym_size.int, (made[inputs[0]], 0)

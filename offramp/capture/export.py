@@ -20,7 +20,7 @@ def capture(model: nn.Module, examples: Sequence[Tensor]) -> ExportedProgram:
     ``examples`` are the positional inputs, each with a leading batch dimension that stays free.
     Raises `CaptureError` that carries the exporter's reason.
     """
-    batch = {len(example) for example in examples}
+    batch = {len(example) if example.dim() else 0 for example in examples}
     if len(batch) != 1 or batch == {0}:
         raise CaptureError("the example inputs must share one leading batch dimension, at least 1")
     inputs = tuple(_two_of(example) for example in examples)

@@ -7,15 +7,17 @@
 from __future__ import annotations
 
 import json
-import operator
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
+from offramp.backends.torch_program import OPERATORS
 from offramp.errors import CaptureError
 
 __all__ = ["write_program"]
+
+_OPERATORS: dict[Any, str] = {function: name for name, function in OPERATORS.items()}
 
 
 def write_program(module: fx.GraphModule) -> tuple[bytes, dict[str, Tensor]]:
@@ -48,8 +50,8 @@ def write_program(module: fx.GraphModule) -> tuple[bytes, dict[str, Tensor]]:
 
 
 def _operation(node: fx.Node) -> str:
-    if node.target is operator.getitem:
-        return "getitem"
+    if node.target in _OPERATORS:
+        return _OPERATORS[node.target]
     if isinstance(node.target, torch._ops.OpOverload) and node.target.namespace == "aten":
         return str(node.target)
     where = node.meta.get("stack_trace") or ""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from offramp.demo.schedule import Phase, phase_at
 
 __all__ = ["Narrator", "Tail"]
 
@@ -37,27 +34,28 @@ class Tail:
 class Narrator:
     """Turns a run's lines into what a person wants to hear. Pure: lines in, text out."""
 
-    def __init__(self, phases: Sequence[Phase]) -> None:
-        self._phases = phases
-        self._phase: Phase | None = None
+    def __init__(self) -> None:
+        self._coming: list[dict[str, Any]] = []
         self._recent: deque[dict[str, Any]] = deque(maxlen=_RECENT)
-        self._bandwidth = ""
         self.results = 0
 
     def tell(self, line: dict[str, Any]) -> list[str]:
-        """Take in one line; return the events that it brings."""
+        """Take in one line; return the events that it brings, in words."""
         at_s = float(line.get("at_s", line.get("arrived_s", 0.0)))
-        events = self._enter(at_s)
-        if line["kind"] == "result":
-            self.results += 1
-            self._recent.append(line)
-        elif line["kind"] == "load":
-            self._bandwidth = f"{line['bandwidth_bps'] / 1e6:.3g} Mbit/s"
-        elif line["kind"] == "plan":
-            sends = f"sends {line['level']}" if line["level"] else "sends nothing"
-            events.append(f"{at_s:6.1f} s  plan: cut {line['cut']}, {sends}; {line['reason']}")
-        elif line["kind"] == "link" and not line["up"]:
-            events.append(f"{at_s:6.1f} s  connection lost: {line['reason']}")
+        events = []
+        while self._coming and self._coming[0]["start_s"] <= at_s:
+            events.append(_describe_phase(self._coming.pop(0)))
+        match line["kind"]:
+            case "phases":
+                self._coming = list(line["phases"])
+            case "result":
+                self.results += 1
+                self._recent.append(line)
+            case "plan":
+                sends = f"sends {line['level']}" if line["level"] else "sends nothing"
+                events.append(f"{at_s:6.1f} s  plan: cut {line['cut']}, {sends}; {line['reason']}")
+            case "link" if not line["up"]:
+                events.append(f"{at_s:6.1f} s  connection lost: {line['reason']}")
         return events
 
     def status(self) -> str:
@@ -69,9 +67,8 @@ class Narrator:
         shares = ", ".join(f"{name} {n / len(self._recent):.0%}" for name, n in sorted(by.items()))
         return f"median {latencies_s[len(latencies_s) // 2] * 1e3:.0f} ms; {shares}"
 
-    def _enter(self, at_s: float) -> list[str]:
-        phase = phase_at(self._phases, at_s)
-        if phase == self._phase or (self._phase and phase.start_s < self._phase.start_s):
-            return []
-        self._phase = phase
-        return [f"{phase.start_s:6.1f} s  link {phase.describe()}"]
+
+def _describe_phase(phase: dict[str, Any]) -> str:
+    rate, delay = phase["bandwidth_bps"] / 1e6, phase["delay_s"] * 1e3
+    what = f"{rate:g} Mbit/s, {delay:g} ms each way" if rate else "nothing is delivered"
+    return f"{phase['start_s']:6.1f} s  link {phase['name']}: {what}"

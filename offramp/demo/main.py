@@ -66,7 +66,7 @@ def _prepare(settings: DemoSettings, console: Console) -> tuple[Path, Path]:
 
 def _run(settings: DemoSettings, job: Job, server: Child, console: Console) -> Path:
     """Run a job behind a progress bar; the main job's events are told one by one."""
-    narrator = Narrator(job.phases(settings))
+    narrator = Narrator()
     with _progress(console) as bar:
         task = bar.add_task(job.strategy, total=job.count, status="starting")
 

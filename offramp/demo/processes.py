@@ -53,6 +53,11 @@ class Child:
         """The number of the process."""
         return self._process.pid
 
+    @property
+    def log(self) -> Path:
+        """The file of what it says on standard error."""
+        return self._err
+
     def __enter__(self) -> Child:
         return self
 

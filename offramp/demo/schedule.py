@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Phase", "build_schedule", "phase_at", "to_link", "to_line"]
+__all__ = ["Phase", "build_schedule", "to_link", "to_line"]
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,6 @@ class Phase:
     seconds: float
     bandwidth_bps: float
     delay_s: float
-
-    def describe(self) -> str:
-        """Say what the phase is in one phrase."""
-        if self.bandwidth_bps == 0:
-            return f"{self.name}: nothing is delivered"
-        rate, delay = self.bandwidth_bps / 1e6, self.delay_s * 1e3
-        return f"{self.name}: {rate:g} Mbit/s, {delay:g} ms each way"
 
 
 _WIFI = (40e6, 0.003)  # round figures: Wi-Fi to a box in the same building
@@ -50,11 +43,6 @@ def build_schedule(duration_s: float) -> tuple[Phase, ...]:
     return tuple(phases)
 
 
-def phase_at(phases: Sequence[Phase], time_s: float) -> Phase:
-    """Return the phase that holds at a time; the last holds for ever."""
-    return [phase for phase in phases if phase.start_s <= time_s][-1]
-
-
 def to_link(phases: Sequence[Phase], seed: int) -> dict[str, Any]:
     """Return the description of the link that ``offramp shape --link`` takes."""
     return {
@@ -65,12 +53,22 @@ def to_link(phases: Sequence[Phase], seed: int) -> dict[str, Any]:
     }
 
 
-def to_line(phases: Sequence[Phase]) -> dict[str, Any]:
-    """Return the line of kind ``phases`` that tells a report what the link truly was."""
-    kept = ("name", "start_s", "bandwidth_bps", "delay_s")
+def to_line(phases: Sequence[Phase], lead_s: float) -> dict[str, Any]:
+    """Return the line of kind ``phases`` that tells what the link truly was, in the run's time.
+
+    The link's time began ``lead_s`` before the run's.
+    """
     return {
         "kind": "phases",
-        "phases": [{name: getattr(phase, name) for name in kept} for phase in phases],
+        "phases": [
+            {
+                "name": phase.name,
+                "start_s": round(max(phase.start_s - lead_s, 0.0), 3),
+                "bandwidth_bps": phase.bandwidth_bps,
+                "delay_s": phase.delay_s,
+            }
+            for phase in phases
+        ],
     }
 
 

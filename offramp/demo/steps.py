@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from offramp.demo.lead import find_lead_s
 from offramp.demo.live import Tail
 from offramp.demo.processes import Child, offramp_command
 from offramp.demo.schedule import Phase, build_schedule, to_line, to_link
@@ -24,6 +25,8 @@ _PROFILE_LIMIT_S = 240.0
 _SPARE_S = 60.0
 _POLL_S = 0.05
 
+Hear = Callable[[dict[str, Any]], None]
+
 
 @dataclass(frozen=True)
 class Job:
@@ -34,75 +37,80 @@ class Job:
     source: Path
     count: int
 
-    def phases(self, settings: DemoSettings) -> tuple[Phase, ...]:
-        """Return the link's schedule, stretched over the time in which samples arrive."""
-        return build_schedule(self.count / settings.rate_hz)
+
+@dataclass(frozen=True)
+class _Processes:
+    """The three that a run is made of."""
+
+    agent: Child
+    link: Child
+    server: Child
+
+    def have_ended(self) -> bool:
+        """Return whether the agent has ended well, while the others must go on."""
+        self.link.check()
+        self.server.check()
+        return self.agent.ended()
 
 
 def measure_profile(settings: DemoSettings) -> None:
     """Measure what the bundle costs on this machine, once for all runs."""
     command = offramp_command(
-        "profile",
-        settings.bundle,
-        "--rounds",
-        settings.profile_rounds,
-        "-o",
-        settings.profile_file,
+        *("profile", settings.bundle),
+        *("--rounds", settings.profile_rounds),
+        *("-o", settings.profile_file),
     )
     with Child("profile", command, settings.logs) as child:
         child.wait(_PROFILE_LIMIT_S)
 
 
-def run_job(
-    settings: DemoSettings, job: Job, server: Child, hear: Callable[[dict[str, Any]], None]
-) -> Path:
+def run_job(settings: DemoSettings, job: Job, server: Child, hear: Hear) -> Path:
     """Run one job to its end and return its run file; ``hear`` gets every line as it is written.
 
-    The link is a process of its own, so that its schedule begins with the job.
+    The link is a process of its own, so that its schedule begins with the job. A line of kind
+    ``phases`` with that schedule ends the run file.
     """
-    phases = job.phases(settings)
+    phases = build_schedule(job.count / settings.rate_hz)
     link_file = settings.out / f"link-{job.name}.yaml"
     link_file.write_text(yaml.safe_dump(to_link(phases, settings.seed), sort_keys=False))
     run_file = settings.out / f"{job.name}.jsonl"
+    upstream = server.address(_START_LIMIT_S)
     shape = offramp_command(
-        "shape",
-        "--listen",
-        "127.0.0.1:0",
-        "--upstream",
-        server.address(_START_LIMIT_S),
-        "--link",
-        link_file,
+        *("shape", "--listen", "127.0.0.1:0", "--upstream", upstream, "--link", link_file)
     )
     with Child(f"link-{job.name}", shape, settings.logs) as link:
         command = _agent_command(settings, job, link.address(_START_LIMIT_S), run_file)
         with Child(f"agent-{job.name}", command, settings.logs) as agent:
-            _follow(agent, (link, server), Tail(run_file), hear, phases)
+            line = _follow(_Processes(agent, link, server), run_file, phases, hear)
     with run_file.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(to_line(phases)) + "\n")
+        stream.write(json.dumps(line) + "\n")
     return run_file
 
 
 def _follow(
-    agent: Child,
-    beside: tuple[Child, ...],
-    tail: Tail,
-    hear: Callable[[dict[str, Any]], None],
-    phases: tuple[Phase, ...],
-) -> None:
-    """Pass the agent's lines on until it ends well, while those beside it must go on."""
+    processes: _Processes, run_file: Path, phases: tuple[Phase, ...], hear: Hear
+) -> dict[str, Any]:
+    """Pass the agent's lines on until it ends; return the schedule as a line of the run."""
     limit_s = phases[-1].start_s + phases[-1].seconds + _SPARE_S
     until_s = time.monotonic() + limit_s
+    tail = Tail(run_file)
+    schedule: dict[str, Any] | None = None
     ended = False
     while not ended:
-        ended = agent.ended()  # before reading, so that the last lines are read too
-        for other in beside:
-            other.check()
-        for line in tail.read():
+        ended = processes.have_ended()  # before reading, so that the last lines are read too
+        lines = tail.read()
+        if schedule is None and any(line["kind"] == "result" for line in lines):
+            lead_s = find_lead_s(processes.link.log, run_file)
+            if lead_s is not None:
+                schedule = to_line(phases, lead_s)
+                hear(schedule)
+        for line in lines:
             hear(line)
         if time.monotonic() >= until_s:
-            raise OfframpError(f"{agent.name} did not end within {limit_s:.0f} s")
+            raise OfframpError(f"{processes.agent.name} did not end within {limit_s:.0f} s")
         if not ended:
             time.sleep(_POLL_S)
+    return schedule or to_line(phases, 0.0)
 
 
 def _agent_command(settings: DemoSettings, job: Job, server: str, out: Path) -> list[str]:

@@ -67,9 +67,11 @@ def to_svg(figure: Figure, name: str) -> str:
 
 
 def use_plain_ticks(axis: Any) -> None:
-    """Write 10, 20, 50 instead of powers of ten."""
+    """Write 10, 20, 50 on a logarithmic axis, or 10, 100, 1000 where it spans more."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    low, high = axis.get_data_interval()
+    wide = low > 0 and high / low > 200
+    axis.set_major_locator(LogLocator(10, subs=(1,) if wide else (1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())

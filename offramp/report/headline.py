@@ -37,14 +37,14 @@ def write_headline(summaries: Sequence[RunSummary]) -> Headline:
     subject = summaries[choose_subject(summaries)]
     others = [each for each in summaries if each is not subject]
     name = subject.label[:1].upper() + subject.label[1:]
-    result = f"{name} {_achieved(subject)}, sending {_sent(subject)} a sample."
+    result = f"{name} {_achieved(subject)}, {_sent(subject)}."
     return Headline(result, tuple(_describe(other) for other in others))
 
 
 def _describe(summary: RunSummary) -> str:
     meaning = _MEANINGS.get(summary.label)
     name = f"{summary.label} ({meaning})" if meaning else summary.label
-    return f"{name}: {show_share(_merit(summary))}{_median(summary, '')}, {_sent(summary)} a sample"
+    return f"{name}: {show_share(_merit(summary))}{_median(summary, '')}, {_sent(summary)}"
 
 
 def _achieved(summary: RunSummary) -> str:
@@ -69,4 +69,4 @@ def _median(summary: RunSummary, whose: str) -> str:
 
 def _sent(summary: RunSummary) -> str:
     size = summary.bytes_per_sample
-    return "nothing" if size == 0 else show_bytes(size)
+    return "sending nothing" if size == 0 else f"sending {show_bytes(size)} a sample"

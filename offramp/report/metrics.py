@@ -91,7 +91,7 @@ def _metrics(summaries: Sequence[RunSummary]) -> list[Metric]:
             lambda s: s.degraded_share,
             show_share,
             "least",
-            "the server's answer did not come in time, and the device answered instead",
+            "the planned answer could not come in time, and the device answered with what it had",
         ),
         Metric(
             "late or none",

@@ -13,7 +13,7 @@ from offramp.report.summary import answerers
 
 __all__ = ["plot_run", "plot_side_by_side"]
 
-_BAND, _OUTAGE = "#F1F1EC", "#D9D9D9"
+_POOR, _OUTAGE = "#F1F1EC", "#D9D9D9"
 _TRUE, _BELIEVED = "#7F7F7F", "#9467BD"
 
 
@@ -52,8 +52,10 @@ def plot_side_by_side(runs: Sequence[Run], labels: Sequence[str]) -> str:
 
 def _draw_phases(axes: Any, run: Run, *, named: bool) -> None:
     ends_s = [*(phase.start_s for phase in run.phases[1:]), run.end_s]
-    for at, (phase, end_s) in enumerate(zip(run.phases, ends_s, strict=False)):
-        colour = _OUTAGE if phase.bandwidth_bps == 0 else _BAND if at % 2 else "none"
+    best_bps = max((phase.bandwidth_bps for phase in run.phases), default=0.0)
+    for phase, end_s in zip(run.phases, ends_s, strict=False):
+        poor = phase.bandwidth_bps < best_bps / 4
+        colour = _OUTAGE if phase.bandwidth_bps == 0 else _POOR if poor else "none"
         axes.axvspan(phase.start_s, end_s, facecolor=colour, edgecolor="none", zorder=0)
         if named:
             axes.annotate(
@@ -153,7 +155,7 @@ def _legend(figure: Any, runs: Sequence[Run]) -> None:
     ]
     if any(_is_degraded(result) for run in runs for result in run.results):
         empty = Line2D([], [], color="#555555", marker="o", markerfacecolor="none")
-        empty.set(linestyle="none", label="empty: degraded, the server's answer did not come")
+        empty.set(linestyle="none", label="empty: degraded, the plan could not be kept")
         keys.append(empty)
     deadlines_s = sorted({run.opening.deadline_s for run in runs if run.opening.deadline_s})
     if deadlines_s:

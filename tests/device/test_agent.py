@@ -1,0 +1,216 @@
+"""The agent with real processes: every sample is answered, whatever becomes of the server."""
+
+import collections
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from offramp.embedded.cluttered_digits import load
+
+pytestmark = pytest.mark.e2e
+
+COMMAND = [sys.executable, "-c", "from offramp.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    path = tmp_path_factory.mktemp("samples") / "test.npz"
+    images, labels = load("test", 40)
+    np.savez(path, inputs=images, labels=labels)
+    return path
+
+
+@pytest.fixture(scope="module")
+def profile(embedded_file, tmp_path_factory):
+    path = tmp_path_factory.mktemp("profile") / "here.json"
+    command = [*COMMAND, "profile", str(embedded_file), "--rounds", "5", "-o", str(path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return path
+
+
+class Server:
+    """``offramp serve`` in a process of its own."""
+
+    def __init__(self, bundle, port=0):
+        command = [*COMMAND, "serve", str(bundle), "--listen", f"127.0.0.1:{port}"]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        line = self.process.stdout.readline()
+        self.address = re.fullmatch(r"listening on (\S+)\n", line)[1]
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(timeout=10)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def server(embedded_file):
+    server = Server(embedded_file)
+    yield server
+    server.kill()
+
+
+def start(bundle, samples, profile, *options):
+    command = [*COMMAND, "run", str(bundle), "--source", str(samples), "--profile", str(profile)]
+    return subprocess.Popen(
+        [*command, "--out", "-", "--quiet", *map(str, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lines_of(process, timeout_s=60):
+    out, err = process.communicate(timeout=timeout_s)
+    assert process.returncode == 0, err
+    lines = [json.loads(line) for line in out.splitlines()]
+    found = collections.defaultdict(list)
+    for line in lines:
+        found[line["kind"]].append(line)
+    return found
+
+
+def check_all_answered(results, count=40, grace_s=0.1):
+    assert sorted(r["id"] for r in results) == list(range(count))
+    assert {r["status"] for r in results} <= {"ok", "degraded"}
+    assert max(r["latency_s"] - r["deadline_s"] for r in results) <= grace_s
+
+
+def test_every_result_says_who_answered_and_where_the_time_went(
+    embedded_file, samples, profile, server
+):
+    lines = lines_of(
+        start(embedded_file, samples, profile, "--server", server.address, "--rate", 20)
+    )
+    check_all_answered(lines["result"])
+    served = [r for r in lines["result"] if r["by"] == "server"]
+    assert served
+    for result in served:
+        spans = result["spans"]
+        assert spans["network_s"] > 0
+        assert spans["tail_s"] > 0
+        assert result["sent_bytes"] > 0
+        assert sum(spans.values()) == pytest.approx(result["latency_s"], abs=0.02)
+        assert result["plan"] in {plan["id"] for plan in lines["plan"]}
+    assert lines["run"][0]["slowdown"] == 8
+    assert "Raspberry Pi 4" in lines["run"][0]["slowdown_source"]
+
+
+@pytest.mark.parametrize("strategy", ["server_only", "static", "adaptive"])
+def test_a_server_killed_while_samples_stream_costs_no_answer(
+    embedded_file, samples, profile, server, strategy
+):
+    options = ("--server", server.address, "--rate", 15, "--deadline-ms", 200)
+    process = start(embedded_file, samples, profile, *options, "--strategy", strategy)
+    killer = threading.Timer(3.0, server.process.kill)
+    killer.start()
+    lines = lines_of(process)
+    killer.join()
+    check_all_answered(lines["result"])
+    assert [line["up"] for line in lines["link"]][-1] is False
+    local = [r for r in lines["result"] if r["by"] != "server"]
+    assert local
+    if strategy != "adaptive":
+        assert all(r["reason"] for r in local if r["status"] == "degraded")
+
+
+def test_a_server_that_stops_answering_without_a_word_costs_no_answer(
+    embedded_file, samples, profile, server
+):
+    options = ("--server", server.address, "--rate", 15, "--deadline-ms", 200)
+    process = start(
+        embedded_file, samples, profile, *options, "--strategy", "server_only"
+    )
+    frozen = threading.Timer(3.0, server.process.send_signal, [signal.SIGSTOP])
+    frozen.start()
+    lines = lines_of(process)
+    frozen.join()
+    server.process.send_signal(signal.SIGCONT)
+    check_all_answered(lines["result"])
+    late = [r for r in lines["result"] if r.get("reason") == "no answer from the server in time"]
+    assert late
+    assert all(r["status"] == "degraded" for r in late)
+
+
+def test_the_stream_resumes_when_the_server_returns(embedded_file, samples, profile):
+    first = Server(embedded_file)
+    options = ("--server", first.address, "--rate", 8, "--deadline-ms", 200)
+    process = start(
+        embedded_file, samples, profile, *options, "--strategy", "server_only"
+    )
+    time.sleep(2.5)
+    first.kill()
+    second = Server(embedded_file, int(first.address.rpartition(":")[2]))
+    lines = lines_of(process)
+    second.kill()
+    check_all_answered(lines["result"])
+    assert [line["up"] for line in lines["link"]][-3:] == [True, False, True] or (
+        [line["up"] for line in lines["link"]][:2] == [True, False]
+        and lines["link"][-1]["up"] is True
+    )
+    assert max(lines["result"], key=lambda r: r["id"])["by"] == "server"
+
+
+def test_without_a_server_the_device_answers_alone_and_says_so(
+    embedded_file, samples, profile
+):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        lines = lines_of(start(embedded_file, samples, profile, "--server", address))
+    check_all_answered(lines["result"])
+    assert "is the server running?" in lines["link"][0]["reason"]
+    assert all(r["by"] != "server" for r in lines["result"])
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (["--server", "127.0.0.1:9", "--require-server"], 6, "is the server running?"),
+        (["--server", "nonsense"], 2, "give HOST:PORT"),
+        (["--strategy", "magic"], 2, "unknown strategy 'magic'"),
+        (["--backend", "abacus"], 2, "unknown backend 'abacus'"),
+        (["--slowdown", "0.1"], 2, "slowdown"),
+        (["--rate", "-1"], 2, "rate_hz"),
+        (["--out", "/proc/nowhere/x"], 2, "cannot be written"),
+    ],
+)
+def test_what_is_wrong_ends_in_one_sentence_and_its_status(
+    embedded_file, samples, profile, options, status, words
+):
+    process = start(embedded_file, samples, profile, *options)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
+    assert len(err.strip().splitlines()) == 1
+    assert words in err
+
+
+def test_a_sample_of_another_shape_fails_alone(embedded_file, profile, tmp_path):
+    np.savez(tmp_path / "x.npz", inputs=np.zeros((3, 5, 5, 3), np.uint8))
+    lines = lines_of(start(embedded_file, tmp_path / "x.npz", profile))
+    assert [r["status"] for r in lines["result"]] == ["failed"] * 3
+    assert "must be uint8 of shape (96, 96, 3)" in lines["result"][0]["reason"]
+
+
+def test_settings_come_from_a_file_and_unknown_keys_are_named(
+    embedded_file, samples, profile, tmp_path
+):
+    (tmp_path / "good.yaml").write_text("deadline_s: 0.3\nobjective: {minimise: p95}\n")
+    (tmp_path / "bad.yaml").write_text("deadlin_s: 0.3\n")
+    good = start(embedded_file, samples, profile, "--settings", tmp_path / "good.yaml")
+    opening = lines_of(good)["run"][0]
+    assert (opening["deadline_s"], opening["objective"]["minimise"]) == (0.3, "p95")
+    bad = start(embedded_file, samples, profile, "--settings", tmp_path / "bad.yaml")
+    _, err = bad.communicate(timeout=60)
+    assert bad.returncode == 2
+    assert "unknown key 'deadlin_s'" in err

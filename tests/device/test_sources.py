@@ -1,0 +1,129 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from device.sources import open_source
+from device.sources.frames import StreamSource
+from offramp.bundle import Boundary, Manifest, SegmentSpec
+from offramp.errors import ConfigError, InputError
+from offramp.tensors import TensorSpec
+
+SHAPE = (8, 6, 3)
+
+
+def manifest(dtype="uint8", shape=SHAPE):
+    return Manifest(
+        name="test",
+        classes=("cat", "dog"),
+        boundaries=(
+            Boundary(tensors=(TensorSpec("image", dtype, shape),)),
+            Boundary(tensors=(TensorSpec("logits", "float32", (2,)),)),
+        ),
+        segments=(SegmentSpec(folder="a", macs=1),),
+        files={},
+    )
+
+
+def test_a_numpy_file_gives_its_rows(tmp_path):
+    arrays = np.arange(3 * 8 * 6 * 3, dtype=np.uint8).reshape(3, *SHAPE)
+    np.save(tmp_path / "x.npy", arrays)
+    source = open_source(str(tmp_path / "x.npy"), manifest())
+    samples = list(source)
+    assert source.count == 3
+    assert [sample.label for sample in samples] == [None] * 3
+    assert (np.stack([sample.inputs[0] for sample in samples]) == arrays).all()
+
+
+def test_an_npz_file_brings_labels(tmp_path):
+    np.savez(tmp_path / "x.npz", inputs=np.zeros((2, *SHAPE), np.uint8), labels=[1, 0])
+    assert [s.label for s in open_source(str(tmp_path / "x.npz"), manifest())] == [1, 0]
+
+
+def test_frames_on_a_stream_come_one_after_the_other():
+    stream = io.BytesIO()
+    for at in range(3):
+        np.save(stream, np.full(SHAPE, at, np.uint8))
+    stream.seek(0)
+    assert [sample.inputs[0].max() for sample in StreamSource(stream)] == [0, 1, 2]
+
+
+def test_a_stream_cut_short_says_so():
+    stream = io.BytesIO()
+    np.save(stream, np.zeros(SHAPE, np.uint8))
+    short = io.BytesIO(stream.getvalue() * 2)
+    short.truncate(len(stream.getvalue()) + 40)
+    source = iter(StreamSource(short))
+    next(source)
+    with pytest.raises(InputError, match="standard input: not an array"):
+        next(source)
+
+
+def test_a_folder_of_images_is_resized_and_labelled_by_its_sub_folders(tmp_path):
+    for folder in ("cat", "dog", "other"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (20, 20), (255, 0, 0)).save(tmp_path / folder / "a.png")
+    samples = list(open_source(str(tmp_path), manifest()))
+    assert [sample.label for sample in samples] == [0, 1, None]
+    assert all(sample.inputs[0].shape == SHAPE for sample in samples)
+    assert all((sample.inputs[0][..., 0] == 255).all() for sample in samples)
+
+
+def test_a_data_function_is_a_source():
+    source = open_source("tests_data_for_sources:pair", manifest())
+    assert [(s.inputs[0].shape, s.label) for s in source] == [(SHAPE, 0), (SHAPE, 1)]
+
+
+@pytest.fixture(autouse=True)
+def _module(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("module")
+    text = "import numpy as np\n\ndef pair():\n    return np.zeros((2, 8, 6, 3), np.uint8), [0, 1]\n"
+    (folder / "tests_data_for_sources.py").write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+
+
+def bad_npz(path):
+    np.savez(path / "x.npz", other=np.zeros(3))
+    return "x.npz"
+
+
+def labels_of_other_length(path):
+    np.savez(path / "x.npz", inputs=np.zeros((3, 2)), labels=[0, 1])
+    return "x.npz"
+
+
+def garbage(path):
+    (path / "x.npy").write_bytes(b"garbage" * 100)
+    return "x.npy"
+
+
+def pickled(path):
+    np.save(path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
+    return "x.npy"
+
+
+def missing(path):
+    return "nowhere.npy"
+
+
+@pytest.mark.parametrize("make", [bad_npz, labels_of_other_length, garbage, pickled, missing])
+def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path, make):
+    with pytest.raises(InputError) as caught:
+        open_source(str(tmp_path / make(tmp_path)), manifest())
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_source_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"'what\?' is no folder"):
+        open_source("what?", manifest())
+    with pytest.raises(ConfigError, match="no image"):
+        open_source(str(tmp_path), manifest())
+    with pytest.raises(InputError, match="uint8"):
+        open_source(str(tmp_path), manifest("float32", (3, 8, 6)))
+
+
+def test_a_broken_image_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(InputError, match=r"a\.png: not an image"):
+        list(open_source(str(tmp_path), manifest()))
