@@ -52,16 +52,16 @@ def main() -> None:
     rounds = 12 if options.quick else 60
     serve = [SERVE, "serve", str(BUNDLE), "--listen", "127.0.0.1:0"]
     with _process(serve) as address, _process([ECHO]) as echo_address:
-        samples = {
-            choice: _Case(bundle, *choice, address, echo_address, images) for choice in CHOICES
-        }
+        cases = [_Case(bundle, *choice, images) for choice in CHOICES]
+        for case in cases:
+            case.connect(address, echo_address)
         for _ in range(rounds):
-            for case in samples.values():
+            for case in cases:
                 case.turn(5)
-        for case in samples.values():
+        for case in cases:
             case.close()
     rows, ratios = [], {}
-    for (cut, level), case in samples.items():
+    for (cut, level), case in zip(CHOICES, cases, strict=True):
         parts = {name: statistics.median(times) for name, times in case.parts.items()}
         whole, total = statistics.median(case.whole), sum(parts.values())
         ratios[f"{cut}/{level}"] = whole / total
@@ -84,7 +84,13 @@ class _Case:
     """One cut and level, measured end to end and in parts on the same samples in turn."""
 
     def __init__(
-        self, bundle: Bundle, cut: int, level: str, address: str, echo_address: str, images: np.ndarray
+        self,
+        bundle: Bundle,
+        cut: int,
+        level: str,
+        address: str,
+        echo_address: str,
+        images: np.ndarray,
     ) -> None:
         self.bundle, self.cut, self.level = bundle, cut, level
         self.boundary = bundle.manifest.boundaries[cut]

@@ -42,7 +42,7 @@ def _one_registry() -> Iterator[None]:
     registration = pytest.importorskip("torch.onnx._internal.exporter._registration")
     with pytest.MonkeyPatch.context() as patch:
         registry = registration.ONNXRegistry
-        patch.setattr(registry, "from_torchlib", cache(registry.from_torchlib))
+        patch.setattr(registry, "from_torchlib", staticmethod(cache(registry.from_torchlib)))
         yield
 
 

@@ -26,10 +26,10 @@ CLASSES = (
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 HELD_OUT = 5000
 SHA256 = {
-    "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84": "train-images-idx3-ubyte.gz",
-    "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845": "train-labels-idx1-ubyte.gz",
-    "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073": "t10k-images-idx3-ubyte.gz",
-    "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5": "t10k-labels-idx1-ubyte.gz",
+    "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84": "train-images-idx3-ubyte",
+    "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845": "train-labels-idx1-ubyte",
+    "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073": "t10k-images-idx3-ubyte",
+    "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5": "t10k-labels-idx1-ubyte",
 }
 
 Samples = tuple[np.ndarray, np.ndarray]
@@ -59,7 +59,7 @@ def _read(part: str) -> Samples:
 
 def _open(name: str, header_bytes: int) -> np.ndarray:
     data = _fetch(name)
-    if SHA256.get(hashlib.sha256(data).hexdigest()) != name:
+    if SHA256.get(hashlib.sha256(data).hexdigest()) != name.removesuffix(".gz"):
         raise ConfigError(f"{name} does not match its SHA-256; remove it and try again")
     return np.frombuffer(gzip.decompress(data), np.uint8, offset=header_bytes)
 

@@ -7,30 +7,42 @@ knows of the other; when their files were last written tells both.
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 __all__ = ["find_lead_s"]
 
+_TRIES, _PAUSE_S = 20, 0.02
 
-def find_lead_s(link_log: Path, run_file: Path) -> float | None:
-    """Return how long before the run's start the link's time began, or None if it cannot be told.
 
-    ``link_log`` gets a line at the begin of each phase; to be asked during the first of them.
+def find_lead_s(link_log: Path, run_file: Path) -> float:
+    """Return how long before the run's start the link's time began; 0 if it cannot be told.
+
+    ``link_log`` gets a line as each phase begins: ask during the first, after the first result.
     """
+    for _ in range(_TRIES):
+        lead_s = _compare(link_log, run_file)
+        if lead_s is not None:
+            return max(lead_s, 0.0)
+        time.sleep(_PAUSE_S)
+    return 0.0
+
+
+def _compare(link_log: Path, run_file: Path) -> float | None:
     link_s, announced = _read_at_rest(link_log)
     run_s, lines = _read_at_rest(run_file)
-    if len(announced) != 1 or not lines or link_s is None or run_s is None:
+    if link_s is None or run_s is None or len(announced) != 1:
         return None
     last = json.loads(lines[-1])
-    if last["kind"] != "result":
+    if last["kind"] != "result":  # only a result tells when it was written
         return None
-    return max(run_s - (last["arrived_s"] + last["latency_s"]) - link_s, 0.0)
+    written_s = float(last["arrived_s"] + last["latency_s"])
+    return run_s - written_s - link_s
 
 
 def _read_at_rest(path: Path) -> tuple[float | None, list[str]]:
-    """Return when a file was written last and its lines, None if it is written just now."""
-    before = path.stat().st_mtime_ns
+    """Return when a file was last written, None if it is being written now, and its lines."""
+    before_ns = path.stat().st_mtime_ns
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    after = path.stat().st_mtime_ns
-    complete = bool(lines) and lines[-1].endswith("\n")
-    return (before / 1e9 if before == after and complete else None), lines
+    at_rest = path.stat().st_mtime_ns == before_ns and bool(lines) and lines[-1].endswith("\n")
+    return (before_ns / 1e9 if at_rest else None), lines

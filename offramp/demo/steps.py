@@ -95,21 +95,21 @@ def _follow(
     until_s = time.monotonic() + limit_s
     tail = Tail(run_file)
     schedule: dict[str, Any] | None = None
+    held: list[dict[str, Any]] = []  # until the first result tells how the two clocks relate
     ended = False
     while not ended:
         ended = processes.have_ended()  # before reading, so that the last lines are read too
-        lines = tail.read()
-        if schedule is None and any(line["kind"] == "result" for line in lines):
-            lead_s = find_lead_s(processes.link.log, run_file)
-            if lead_s is not None:
-                schedule = to_line(phases, lead_s)
-                hear(schedule)
-        for line in lines:
-            hear(line)
+        held += tail.read()
+        if schedule is None and any(line["kind"] == "result" for line in held):
+            schedule = to_line(phases, find_lead_s(processes.link.log, run_file))
+            hear(schedule)
+        if schedule is not None:
+            for line in held:
+                hear(line)
+            held.clear()
         if time.monotonic() >= until_s:
             raise OfframpError(f"{processes.agent.name} did not end within {limit_s:.0f} s")
-        if not ended:
-            time.sleep(_POLL_S)
+        time.sleep(0.0 if ended else _POLL_S)
     return schedule or to_line(phases, 0.0)
 
 

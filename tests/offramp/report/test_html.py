@@ -1,0 +1,122 @@
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from offramp.errors import ConfigError
+from offramp.report import extras
+from offramp.report.html import Report, render_html, write_html
+from offramp.report.plots import plot_bytes, plot_latencies, plot_spans
+from offramp.report.setup import describe_setup, find_differences
+from offramp.report.summary import label_runs, summarise
+from offramp.report.timeline import plot_run, plot_side_by_side
+
+HOSTILE = "<script>alert(1)</script>"
+SVG = "{http://www.w3.org/2000/svg}svg"
+
+
+def draw_all(runs):
+    labels = label_runs(runs)
+    summaries = [summarise(run, label) for run, label in zip(runs, labels, strict=True)]
+    return [
+        plot_latencies(runs, labels),
+        plot_spans(summaries),
+        plot_bytes(summaries),
+        plot_run(runs[-1]),
+        plot_side_by_side(runs, labels),
+    ]
+
+
+def test_plots_are_well_formed_svg(runs):
+    for svg in draw_all(runs):
+        assert ElementTree.fromstring(svg).tag == SVG
+
+
+def test_equal_runs_give_equal_plots(runs):
+    assert plot_latencies(runs, label_runs(runs)) == plot_latencies(runs, label_runs(runs))
+
+
+def test_axes_have_units(runs):
+    texts = [" ".join(ElementTree.fromstring(svg).itertext()) for svg in draw_all(runs)]
+    for text, unit in zip(texts, ("(ms", "(ms)", "(kB", "(Mbit/s)", "(s)"), strict=True):
+        assert unit in text
+    assert "deadline 100 ms" in texts[0]
+    assert {"good", "poor", "outage", "back"} <= set(texts[3].split())
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        lambda make: [make.opening, make.result(0)],
+        lambda make: [make.opening, make.result(0, label=None, latency_s=0.0, spans=None)],
+        lambda make: [make.opening, make.result(0, status="dropped", by=None, answer=None)],
+        lambda make: [
+            {**make.opening, "deadline_s": None, "exits": []},
+            make.result(0, latency_s=9e7),
+        ],
+        lambda make: [*make.story(strategy="_x $a$ \\frac{"), make.phases],
+    ],
+)
+def test_any_run_can_be_drawn(make, lines):
+    page = render_html(Report((make.parse(lines(make)),)))
+    for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
+        assert ElementTree.fromstring(svg).tag == SVG
+
+
+def test_the_page_needs_nothing_else(runs):
+    page = render_html(Report(runs, runs[-1], ("offramp demo",)))
+    assert not re.search(r"""(?:src|href|action)\s*=\s*["']?(?!["']?#)""", page)
+    assert not re.search(r"@import|<script|<link|<iframe|<img", page)
+    assert all(url.startswith("#") for url in re.findall(r"url\(([^)]*)\)", page))
+    namespaces = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert set(re.findall(r"https?://[^\s\"'<>]*", page)) <= namespaces
+    assert "default-src 'none'" in page
+
+
+def test_the_page_says_what_ran(runs):
+    page = render_html(Report(runs, None, ("offramp demo --seed 0",)))
+    for text in (
+        "Adaptive answered 70.0% of 10 samples correctly and in time",
+        "Chip 9",
+        "ab" * 32,
+        "8 times slower",
+        "a published benchmark",
+        "100.0 ms",
+        "offramp demo --seed 0",
+        "Second by second: adaptive, 10 samples",
+    ):
+        assert text in page
+    assert page.count("<svg") == 5
+
+
+def test_names_are_text_and_nothing_more(make):
+    lines = make.story(strategy=HOSTILE, model=HOSTILE, exits=[HOSTILE], slowdown_source=HOSTILE)
+    lines += [make.result(20, by=HOSTILE)]
+    run = make.parse([*lines, {**make.phases, "phases": [hostile_phase(make)]}], f"{HOSTILE}.jsonl")
+    page = render_html(Report((run, run), None, (HOSTILE,)))
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def hostile_phase(make):
+    return {**make.phases["phases"][0], "name": HOSTILE}
+
+
+def test_runs_that_cannot_be_compared_are_said_to_be(make, runs):
+    assert find_differences(runs) == []
+    other = make.parse(make.story(deadline_s=0.2, slowdown=4)[:-1], "o.jsonl")
+    assert find_differences([*runs, other]) == ["slowdown", "deadline", "samples"]
+    assert ("deadline", "100.0 ms / 200.0 ms") in describe_setup([*runs, other])
+    assert "differ in more than the strategy: slowdown" in render_html(Report((runs[0], other)))
+
+
+def test_the_page_is_written_or_the_path_is_named(runs, tmp_path):
+    write_html(Report(runs[:1]), tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+    with pytest.raises(ConfigError, match="nowhere"):
+        write_html(Report(runs[:1]), tmp_path / "nowhere" / "report.html")
+
+
+def test_missing_packages_are_named():
+    with pytest.raises(ConfigError, match=r"no_such_module .*pip install 'offramp\[demo\]'"):
+        extras.require_extras("json", "no_such_module")

@@ -1,0 +1,227 @@
+"""Calibrations and profiles made of dice, and a planner written out the slow way."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
+from offramp.calibration import Calibration
+from offramp.exits import softmax
+from offramp.tensors import TensorSpec
+from partitioner import candidates
+from partitioner.candidates import CLOSED, Candidates, build_candidates
+from partitioner.conditions import Conditions
+from partitioner.objective import Objective
+from partitioner.planner import FRAME_OVERHEAD_BYTES, Planner
+from partitioner.profile import Machine, Profile, Timing
+
+LEVELS = ("affine4", "raw")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one candidate does, found by following every sample."""
+
+    cut: int
+    level: str | None
+    thresholds: tuple[float, ...]
+    latencies: list[float]
+    accuracy: float
+    exit_shares: list[float]
+    sent_share: float
+    bytes_mean: float
+
+    @property
+    def mean_s(self) -> float:
+        return sum(self.latencies) / len(self.latencies)
+
+    @property
+    def p95_s(self) -> float:
+        """The least latency that 95% of the samples do not exceed."""
+        ordered = sorted(self.latencies)
+        return next(t for at, t in enumerate(ordered, 1) if at * 100 >= 95 * len(ordered))
+
+    def miss_share(self, deadline_s: float) -> float:
+        return sum(t > deadline_s for t in self.latencies) / len(self.latencies)
+
+
+@dataclass(frozen=True)
+class World:
+    """A made-up bundle with its calibration and two machines' profiles."""
+
+    bundle: Bundle
+    calibration: Calibration
+    device: Profile
+    server: Profile
+    candidates: Candidates
+    planner: Planner
+
+    def outcomes(self, conditions: Conditions) -> Iterator[Outcome]:
+        """Follow every sample under every cut, level and threshold vector, pruning nothing."""
+        manifest = self.bundle.manifest
+        for cut in manifest.cuts:
+            active = manifest.exits_before(cut)
+            for level in manifest.boundaries[cut].levels or [None]:
+                for thresholds in itertools.product(candidates._GRID, repeat=active):
+                    yield self.follow(cut, level, thresholds, conditions)
+
+    def follow(
+        self, cut: int, level: str | None, thresholds: tuple[float, ...], now: Conditions
+    ) -> Outcome:
+        exits, c = self.bundle.manifest.exits, self.calibration
+        latencies, right, left_at, sent = [], 0, [0] * len(thresholds), []
+        for sample, label in enumerate(c.labels):
+            device_s, answer = 0.0, None
+            for at, threshold in enumerate(thresholds):
+                if threshold >= CLOSED:
+                    continue
+                device_s += self.device.exits[at].median_s
+                logits = c.exit_logits[at, sample]
+                if softmax(logits, exits[at].temperature).max() >= threshold:
+                    answer = logits.argmax()
+                    device_s += self.device.head[exits[at].boundary].median_s
+                    left_at[at] += 1
+                    break
+            if answer is not None:
+                latencies.append(device_s * now.device_stretch)
+            elif level is None:
+                answer = c.final_logits[sample].argmax()
+                latencies.append((device_s + self.device.head[cut].median_s) * now.device_stretch)
+            else:
+                answer, size = c.answers[cut, level][sample], int(c.sizes[cut, level][sample])
+                key = f"{cut}/{level}"
+                device_s += self.device.head[cut].median_s + self.device.encode[key].median_s
+                server_s = self.server.tail[cut].median_s + self.server.decode[key].median_s
+                latencies.append(
+                    device_s * now.device_stretch
+                    + 8 * (size + FRAME_OVERHEAD_BYTES) / now.bandwidth_bps
+                    + now.rtt_s
+                    + now.queue_s
+                    + server_s * now.server_stretch
+                )
+                sent.append(size)
+            right += int(answer == label)
+        count = len(c.labels)
+        return Outcome(
+            cut,
+            level,
+            thresholds,
+            latencies,
+            right / count,
+            [n / count for n in left_at],
+            len(sent) / count,
+            sum(sent) / count,
+        )
+
+    def best(self, objective: Objective, conditions: Conditions) -> float | None:
+        """Return the least target over all that meet the objective; None if nothing does."""
+        floor = self.planner.accuracy_floor(objective)
+        deadline_s = objective.deadline_s or float("inf")
+        targets = [
+            o.mean_s if objective.minimise == "mean" else o.p95_s
+            for o in self.outcomes(conditions)
+            if o.accuracy >= floor - 1e-12
+            and o.miss_share(deadline_s) <= objective.max_miss_share + 1e-12
+            and (conditions.reachable or o.level is None)
+        ]
+        return min(targets, default=None)
+
+
+def _timing(seconds: float) -> Timing:
+    return Timing(median_s=seconds, p10_s=seconds, p90_s=seconds, runs=1)
+
+
+def _profile(dice: np.random.Generator, manifest: Manifest, speed: float) -> Profile:
+    depth = len(manifest.segments)
+    head = np.cumsum([0.0, *dice.uniform(1e-3, 2e-2, depth)]) * speed
+    keys = [f"{at}/{level}" for at, b in enumerate(manifest.boundaries) for level in b.levels]
+    return Profile(
+        digest="0" * 64,
+        backend="onnxruntime",
+        threads=1,
+        machine=Machine(processor="dice", cores=1, system="none", python="none"),
+        measured="2026-01-01",
+        head=tuple(_timing(t) for t in head),
+        tail=tuple(_timing(head[-1] - t) for t in head),
+        exits=tuple(_timing(t * speed) for t in dice.uniform(1e-4, 3e-3, len(manifest.exits))),
+        encode={key: _timing(dice.uniform(1e-4, 2e-3) * speed) for key in keys},
+        decode={key: _timing(dice.uniform(1e-4, 2e-3) * speed) for key in keys},
+    )
+
+
+def make_world(seed: int, *, depth: int = 3, exits: int = 2, samples: int = 20) -> World:
+    dice = np.random.default_rng(seed)
+    classes = 3
+    labels = dice.integers(0, classes, samples)
+
+    def logits(skill: float) -> np.ndarray:
+        noise = dice.normal(size=(samples, classes)) * dice.uniform(0.5, 3)
+        return (noise + skill * np.eye(classes)[labels]).astype(np.float32)
+
+    places = sorted(dice.integers(1, depth, exits).tolist()) if depth > 1 else []
+    levels = {level: ({},) for level in LEVELS}
+    manifest = Manifest(
+        name="dice",
+        boundaries=tuple(
+            Boundary(tensors=(TensorSpec("x", "float32", (4,)),), levels=levels if at < depth else {})
+            for at in range(depth + 1)
+        ),
+        segments=tuple(SegmentSpec(folder=f"s{at}", macs=1) for at in range(depth)),
+        exits=tuple(
+            ExitSpec(
+                name=f"e{at}",
+                boundary=place,
+                folder=f"e{at}",
+                macs=1,
+                temperature=float(dice.uniform(0.5, 2)),
+            )
+            for at, place in enumerate(places)
+        ),
+        files={},
+    )
+    bundle = Bundle(manifest, "0" * 64, Path("nowhere"))
+    final = logits(4)
+    keys = [(cut, level) for cut in range(depth) for level in LEVELS]
+    calibration = Calibration(
+        labels=labels,
+        exit_logits=np.stack([logits(at + 1) for at in range(len(places))])
+        if places
+        else np.zeros((0, samples, classes), np.float32),
+        final_logits=final,
+        answers={
+            key: np.where(dice.random(samples) < 0.9, final.argmax(1), 0).astype(np.int16)
+            for key in keys
+        },
+        sizes={key: dice.integers(1, 9000, samples).astype(np.int32) for key in keys},
+    )
+    device, server = _profile(dice, manifest, 1.0), _profile(dice, manifest, 0.2)
+    found = build_candidates(bundle, calibration)
+    return World(bundle, calibration, device, server, found, Planner(bundle, found, device, server))
+
+
+@pytest.fixture(scope="session")
+def world() -> Callable[..., World]:
+    return make_world
+
+
+def make_conditions(seed: int, reachable: bool = True) -> Conditions:
+    dice = np.random.default_rng(seed)
+    return Conditions(
+        bandwidth_bps=float(10 ** dice.uniform(4.5, 9)),
+        rtt_s=float(dice.uniform(0, 0.05)),
+        queue_s=float(dice.uniform(0, 0.02)),
+        device_stretch=float(dice.uniform(0.5, 5)),
+        server_stretch=float(dice.uniform(0.5, 3)),
+        reachable=reachable,
+    )
+
+
+@pytest.fixture(scope="session")
+def weather() -> Callable[..., Conditions]:
+    return make_conditions

@@ -1,0 +1,260 @@
+"""The planner's numbers and choices against following every sample by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offramp.bundle import Bundle
+from offramp.errors import PlanError
+from partitioner.candidates import CLOSED
+from partitioner.conditions import Conditions
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+from partitioner.planner import Planner
+from partitioner.profile import Timing
+
+SEEDS = st.integers(0, 2**32 - 1)
+EXITS = st.integers(0, 2)
+MODEST = settings(max_examples=15, deadline=None)
+
+
+@MODEST
+@given(seed=SEEDS, exits=EXITS, deadline_s=st.floats(1e-3, 0.3))
+def test_every_candidates_numbers_are_those_of_its_samples(
+    world: Callable[..., Any],
+    weather: Callable[..., Conditions],
+    seed: int,
+    exits: int,
+    deadline_s: float,
+) -> None:
+    it, now = world(seed, exits=exits), weather(seed)
+    ranking = it.planner.rank(Objective(deadline_s=deadline_s), now)
+    c = it.candidates
+    assert sorted(ranking.rows) == list(range(len(c)))
+    for row in range(len(c)):
+        active = it.bundle.manifest.exits_before(int(c.cut[row]))
+        thresholds = tuple(float(t) for t in c.thresholds[row])
+        o = it.follow(int(c.cut[row]), c.level[row], thresholds[:active], now)
+        assert thresholds[active:] == (CLOSED,) * (exits - active)
+        close = pytest.approx(0, abs=1e-9)
+        assert ranking.mean_s[row] - o.mean_s == close
+        assert ranking.p95_s[row] - o.p95_s == close
+        assert c.accuracy[row] - o.accuracy == close
+        assert c.sent_share[row] - o.sent_share == close
+        assert c.bytes_mean[row] - o.bytes_mean == pytest.approx(0, abs=1e-6)
+        np.testing.assert_allclose(c.exit_shares[row, :active], o.exit_shares, atol=1e-9)
+        if min(abs(t - deadline_s) for t in o.latencies) > 1e-9:
+            assert ranking.miss_share[row] - o.miss_share(deadline_s) == close
+
+
+@MODEST
+@given(
+    seed=SEEDS,
+    exits=EXITS,
+    minimise=st.sampled_from(["mean", "p95"]),
+    drop=st.sampled_from([0.0, 0.05, 0.2, None]),
+    deadline_s=st.sampled_from([None, 0.02, 0.05, 0.2]),
+    misses=st.sampled_from([0.0, 0.1, 0.3]),
+    reachable=st.booleans(),
+)
+def test_the_plan_is_the_best_of_all_candidates_unpruned(
+    world: Callable[..., Any],
+    weather: Callable[..., Conditions],
+    seed: int,
+    exits: int,
+    minimise: Any,
+    drop: float | None,
+    deadline_s: float | None,
+    misses: float,
+    reachable: bool,
+) -> None:
+    it, now = world(seed, exits=exits), weather(seed, reachable)
+    objective = Objective(
+        minimise=minimise, max_accuracy_drop=drop, deadline_s=deadline_s, max_miss_share=misses
+    )
+    best = it.best(objective, now)
+    plan = it.planner.plan(objective, now)
+    assert plan == it.planner.plan(objective, now)
+    assert plan.prediction is not None
+    if best is None:
+        assert "no plan keeps both" in plan.reason
+    else:
+        target = plan.prediction.mean_s if minimise == "mean" else plan.prediction.p95_s
+        assert target == pytest.approx(best, abs=1e-9)
+        assert plan.prediction.accuracy >= it.planner.accuracy_floor(objective) - 1e-9
+        assert plan.prediction.miss_share <= misses + 1e-9
+    if not reachable:
+        assert plan.level is None
+
+
+def test_a_pruned_candidate_never_sends_fewer_bytes(world: Callable[..., Any]) -> None:
+    """More samples may leave and still more bytes be sent: those left are the long ones."""
+    it = world(1, depth=2, exits=2, samples=20)
+    calm = Conditions(bandwidth_bps=2e4, rtt_s=0.0)
+    for drop in np.linspace(0, 1, 11):
+        objective = Objective(max_accuracy_drop=float(drop))
+        plan = it.planner.plan(objective, calm)
+        assert plan.prediction is not None
+        assert plan.prediction.mean_s == pytest.approx(it.best(objective, calm), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_when_nothing_is_accurate_enough_the_most_accurate_in_time_is_taken(
+    world: Callable[..., Any], weather: Callable[..., Conditions], seed: int
+) -> None:
+    it, now = world(seed), weather(seed)
+    outcomes = list(it.outcomes(now))
+    deadline_s = float(np.median([o.p95_s for o in outcomes]))
+    in_time = [o for o in outcomes if o.miss_share(deadline_s) <= 0.01]
+    plan = it.planner.plan(Objective(min_accuracy=1.0, deadline_s=deadline_s), now)
+    assert max(o.accuracy for o in outcomes) < 1
+    assert plan.prediction is not None
+    assert plan.prediction.accuracy == pytest.approx(max(o.accuracy for o in in_time))
+    assert plan.prediction.miss_share <= 0.01
+    assert "no plan keeps both accuracy 1" in plan.reason
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_when_nothing_is_in_time_the_least_late_of_the_accurate_is_taken(
+    world: Callable[..., Any], weather: Callable[..., Conditions], seed: int
+) -> None:
+    it, now = world(seed), weather(seed)
+    objective = Objective(max_accuracy_drop=0.05, deadline_s=1e-3, max_miss_share=0.0)
+    floor = it.planner.accuracy_floor(objective)
+    plan = it.planner.plan(objective, now)
+    assert plan.prediction is not None
+    assert plan.prediction.accuracy >= floor - 1e-12
+    assert plan.prediction.miss_share == pytest.approx(
+        min(o.miss_share(1e-3) for o in it.outcomes(now) if o.accuracy >= floor - 1e-12)
+    )
+
+
+def test_a_share_of_misses_that_is_exactly_allowed_is_allowed(world: Callable[..., Any]) -> None:
+    it = world(3, exits=2, samples=10)
+    now = Conditions(bandwidth_bps=1e6, rtt_s=0.01)
+    for outcome in it.outcomes(now):
+        for deadline_s in outcome.latencies[:2]:
+            late = outcome.miss_share(deadline_s + 1e-7)
+            objective = Objective(
+                max_accuracy_drop=1, deadline_s=deadline_s + 1e-7, max_miss_share=min(late, 0.99)
+            )
+            ranking = it.planner.rank(objective, now)
+            allowed = ranking.miss_share <= late + 1e-9
+            assert (ranking.feasible == allowed).all() or late > 0.99
+
+
+def test_the_floor_is_the_highest_of_those_asked_for(world: Callable[..., Any]) -> None:
+    it = world(4)
+    whole = it.calibration.accuracy
+    floor = it.planner.accuracy_floor
+    assert floor(Objective(max_accuracy_drop=0.1)) == pytest.approx(whole - 0.1)
+    assert floor(Objective(max_accuracy_drop=0.1, min_accuracy=0.99)) == 0.99
+    assert floor(Objective(max_accuracy_drop=None)) == 0.0
+    assert floor(Objective(max_accuracy_drop=0.1, min_accuracy=0.01)) == pytest.approx(whole - 0.1)
+
+
+def test_runners_up_are_other_cuts_best_first(world: Callable[..., Any]) -> None:
+    it = world(5, depth=4)
+    now = Conditions(bandwidth_bps=1e6, rtt_s=0.01)
+    ranking = it.planner.rank(Objective(), now)
+    chosen = it.planner.describe(ranking, Objective(), now)
+    others = it.planner.runners_up(ranking, 10)
+    assert len({chosen.cut, *(p.cut for p in others)}) == 1 + len(others) == 5
+    assert [p.cut for p in it.planner.runners_up(ranking)] == [p.cut for p in others[:3]]
+
+
+def test_a_plan_can_be_predicted_again_elsewhere(world: Callable[..., Any]) -> None:
+    it = world(6)
+    there, here = Conditions(1e6, 0.01), Conditions(2e5, 0.1)
+    plan = it.planner.plan(Objective(), there)
+    assert it.planner.predict(plan, Objective(), there) == plan.prediction
+    o = it.follow(plan.cut, plan.level, plan.thresholds, here)
+    prediction = it.planner.predict(plan, Objective(), here)
+    assert prediction is not None
+    assert prediction.mean_s == pytest.approx(o.mean_s, abs=1e-9)
+    assert it.planner.predict(replace(plan, level="unheard"), Objective(), here) is None
+
+
+def test_a_head_measured_faster_than_a_shorter_one_counts_as_long(
+    world: Callable[..., Any],
+) -> None:
+    """Measurements waver; a quantile by order statistics needs heads that never get faster."""
+    it = world(7, depth=3)
+    steps = [t.median_s for t in it.device.head]
+    swapped = [steps[0], steps[2], steps[1], steps[3]]
+    level = [steps[0], steps[2], steps[2], steps[3]]
+
+    def planner(heads: list[float]) -> Planner:
+        timings = tuple(Timing(median_s=t, p10_s=t, p90_s=t, runs=1) for t in heads)
+        device = it.device.model_copy(update={"head": timings})
+        return Planner(it.bundle, it.candidates, device, it.server)
+
+    now = Conditions(1e6, 0.01)
+    wavering, straight = (planner(h).rank(Objective(), now) for h in (swapped, level))
+    np.testing.assert_array_equal(wavering.mean_s, straight.mean_s)
+    np.testing.assert_array_equal(wavering.p95_s, straight.p95_s)
+
+
+THRESHOLDS = st.lists(st.sampled_from([0.0, 0.5, 0.5 + 1e-9, 1.0, 1.5, CLOSED, 3.0]), max_size=3)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    a=st.tuples(st.integers(0, 2), st.sampled_from(["raw", None]), THRESHOLDS),
+    b=st.tuples(st.integers(0, 2), st.sampled_from(["raw", None]), THRESHOLDS),
+)
+def test_ids_are_equal_if_and_only_if_plans_behave_equally(a: Any, b: Any) -> None:
+    def behaviour(cut: int, level: str | None, thresholds: list[float]) -> Any:
+        return cut, level, [None if t > 1 else t for t in thresholds]
+
+    def plan(cut: int, level: str | None, thresholds: list[float]) -> Plan:
+        return Plan(cut, level, "confidence", tuple(thresholds), reason=f"{cut}")
+
+    assert (plan(*a).id == plan(*b).id) == (behaviour(*a) == behaviour(*b))
+
+
+def test_ids_do_not_change_between_releases() -> None:
+    assert Plan(0, "webp75", "confidence", ()).id == "TBD0"
+    assert Plan(2, "affine4", "confidence", (0.9, CLOSED)).id == "TBD1"
+
+
+def test_a_plan_says_what_it_does() -> None:
+    assert Plan(2, "affine4", "confidence", (0.9, CLOSED)).describe() == (
+        "cut 2, sends affine4, thresholds 0.9 closed"
+    )
+    assert Plan(3, None, "confidence", ()).describe() == "cut 3, sends nothing"
+
+
+def test_a_reason_names_link_target_and_runner_up(world: Callable[..., Any]) -> None:
+    it = world(8)
+    plan = it.planner.plan(Objective(minimise="p95"), Conditions(8e6, 0.02))
+    assert plan.reason.startswith("with 8 Mbit/s and 20 ms, p95 ")
+    assert "; next: cut " in plan.reason
+    alone = it.planner.plan(Objective(), Conditions(8e6, 0.02, reachable=False))
+    assert alone.reason.startswith("with no reachable server, mean ")
+
+
+@pytest.mark.parametrize(
+    "name", ["bandwidth_bps", "rtt_s", "queue_s", "device_stretch", "server_stretch"]
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+def test_conditions_that_cannot_be_are_refused(name: str, value: float) -> None:
+    with pytest.raises(PlanError, match=name):
+        replace(Conditions(1e6, 0.01), **{name: value})
+
+
+def test_a_profile_of_another_bundle_is_refused(world: Callable[..., Any]) -> None:
+    it = world(9)
+    other = Bundle(it.bundle.manifest, "1" * 64, it.bundle.folder)
+    with pytest.raises(PlanError, match="not of 111111111111"):
+        Planner(other, it.candidates, it.device, it.server)
+    for missing in ({"head": ()}, {"exits": ()}, {"encode": {}}, {"decode": {}}, {"tail": ()}):
+        with pytest.raises(PlanError, match="measure it again"):
+            Planner(it.bundle, it.candidates, it.device.model_copy(update=missing), it.server)
