@@ -83,15 +83,7 @@ def main() -> None:
 class _Case:
     """One cut and level, measured end to end and in parts on the same samples in turn."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        cut: int,
-        level: str,
-        address: str,
-        echo_address: str,
-        images: np.ndarray,
-    ) -> None:
+    def __init__(self, bundle: Bundle, cut: int, level: str, images: np.ndarray) -> None:
         self.bundle, self.cut, self.level = bundle, cut, level
         self.boundary = bundle.manifest.boundaries[cut]
         self.network = Network(bundle)
@@ -102,12 +94,15 @@ class _Case:
             name: [] for name in ("head", "encode", "echo", "decode", "tail")
         }
         self._answers: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._next = 0
+
+    def connect(self, address: str, echo_address: str) -> None:
+        """Open a stream to the server and one to the echo."""
         up: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._remote = Remote(address, self._answers.put, lambda is_up, reason: up.put(is_up))
         self._remote.start()
         assert up.get(timeout=10), "the server does not answer"
         self._echo = _Echo(echo_address)
-        self._next = 0
 
     def turn(self, count: int) -> None:
         """Take ``count`` samples end to end, then the same in parts."""

@@ -26,7 +26,7 @@ from device.settings import AgentSettings
 from device.sinks import Sink
 from device.sources import Sample, Source
 from offramp.boundary_codec import decode_boundary
-from offramp.errors import FrameError, InputError, LinkError
+from offramp.errors import FrameError, InputError, LinkError, UnknownBundleError
 from offramp.exits import softmax
 from offramp.messages import Answer, Probe, ProbeReply, Request
 from offramp.tensors import Array
@@ -317,7 +317,8 @@ class Agent:
         now_s = time.perf_counter()
         with self._changed:
             if isinstance(message, Answer) and message.failure:
-                self._controller.refused(now_s, message.id)
+                unknown = message.failure.status == UnknownBundleError.status
+                self._controller.refused(now_s, message.id, for_good=unknown)
             else:
                 self._controller.answered(now_s, message.id, message.timeline, message.load)
             if isinstance(message, ProbeReply):

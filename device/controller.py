@@ -76,6 +76,7 @@ class Controller:
         self._decided_s = 0.0
         self._decided_reachable = True
         self._sent: dict[int, _Sent] = {}
+        self._unserved = False
         self._last_probe_s = 0.0
         self._probes = 0
 
@@ -88,13 +89,13 @@ class Controller:
             queue_s=self.queue_s,
             device_stretch=self.device_stretch.value,
             server_stretch=self.server_stretch.value,
-            reachable=self.breaker.closed,
+            reachable=self._reachable(),
         )
 
     def plan(self, now_s: float) -> Plan:
         """Return the plan in force, decided anew if it is time or reachability changed."""
         due = now_s - self._decided_s >= self.tuning.replan_s
-        turned = self.breaker.closed != self._decided_reachable
+        turned = self._reachable() != self._decided_reachable
         if self._plan is None or (self.strategy.adapts and (due or turned)):
             self._decide(now_s)
         assert self._plan is not None
@@ -143,14 +144,20 @@ class Controller:
             self.estimator.observe_silence(now_s, sent.bits, now_s - sent.at_s)
         self.breaker.fail(now_s)
 
-    def refused(self, now_s: float, message: int) -> None:
-        """Take in that the server answered with a failure."""
+    def refused(self, now_s: float, message: int, *, for_good: bool = False) -> None:
+        """Take in that the server answered with a failure.
+
+        ``for_good`` if it will do so every time, because it does not hold the bundle; nothing is
+        sent then until there is a new connection.
+        """
         self._sent.pop(message, None)
+        self._unserved |= for_good
         self.breaker.fail(now_s)
 
     def disconnected(self, now_s: float) -> None:
         """Take in that the connection is gone, and with it all that was on its way."""
         self._sent.clear()
+        self._unserved = False
         self.estimator.forget_backlog(now_s)
         self.breaker.trip(now_s)
 
@@ -173,6 +180,9 @@ class Controller:
         self._last_probe_s = now_s
         self._probes += 1
         return PROBE_BYTES[self._probes % 2 if self.breaker.closed else 0]
+
+    def _reachable(self) -> bool:
+        return self.breaker.closed and not self._unserved
 
     def _decide(self, now_s: float) -> None:
         conditions = self.conditions()

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 
+from offramp.bundle import Manifest, open_bundle, write_bundle
 from offramp.embedded.cluttered_digits import load
 
 pytestmark = pytest.mark.e2e
@@ -128,9 +129,7 @@ def test_a_server_that_stops_answering_without_a_word_costs_no_answer(
     embedded_file, samples, profile, server
 ):
     options = ("--server", server.address, "--rate", 15, "--deadline-ms", 200)
-    process = start(
-        embedded_file, samples, profile, *options, "--strategy", "server_only"
-    )
+    process = start(embedded_file, samples, profile, *options, "--strategy", "server_only")
     frozen = threading.Timer(3.0, server.process.send_signal, [signal.SIGSTOP])
     frozen.start()
     lines = lines_of(process)
@@ -145,9 +144,7 @@ def test_a_server_that_stops_answering_without_a_word_costs_no_answer(
 def test_the_stream_resumes_when_the_server_returns(embedded_file, samples, profile):
     first = Server(embedded_file)
     options = ("--server", first.address, "--rate", 8, "--deadline-ms", 200)
-    process = start(
-        embedded_file, samples, profile, *options, "--strategy", "server_only"
-    )
+    process = start(embedded_file, samples, profile, *options, "--strategy", "server_only")
     time.sleep(2.5)
     first.kill()
     second = Server(embedded_file, int(first.address.rpartition(":")[2]))
@@ -161,9 +158,7 @@ def test_the_stream_resumes_when_the_server_returns(embedded_file, samples, prof
     assert max(lines["result"], key=lambda r: r["id"])["by"] == "server"
 
 
-def test_without_a_server_the_device_answers_alone_and_says_so(
-    embedded_file, samples, profile
-):
+def test_without_a_server_the_device_answers_alone_and_says_so(embedded_file, samples, profile):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -171,6 +166,24 @@ def test_without_a_server_the_device_answers_alone_and_says_so(
     check_all_answered(lines["result"])
     assert "is the server running?" in lines["link"][0]["reason"]
     assert all(r["by"] != "server" for r in lines["result"])
+
+
+def test_a_server_with_another_model_is_told_apart_and_costs_no_answer(
+    embedded_file, samples, profile, tmp_path
+):
+    bundle = open_bundle(embedded_file)
+    fields = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields}
+    fields.pop("files")
+    files = {name: bundle.path(name).read_bytes() for name in bundle.manifest.files}
+    write_bundle(tmp_path / "other.offramp", {**fields, "name": "other"}, files)
+    server = Server(tmp_path / "other.offramp")
+    options = ("--server", server.address, "--rate", 15, "--strategy", "static")
+    lines = lines_of(start(embedded_file, samples, profile, *options))
+    server.kill()
+    check_all_answered(lines["result"])
+    refused = [r for r in lines["result"] if r["status"] == "degraded"]
+    assert refused
+    assert all(r["reason"].startswith("NOT_FOUND") for r in refused)
 
 
 @pytest.mark.parametrize(

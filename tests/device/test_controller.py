@@ -126,6 +126,17 @@ def test_a_refusal_counts_as_a_failure(controller):
     assert not controller.conditions().reachable
 
 
+def test_a_server_without_the_bundle_is_asked_again_only_after_a_new_connection(controller):
+    now_s = settle(controller, 0.0, GOOD)
+    controller.sent(now_s, 1, 1000, 1)
+    controller.refused(now_s + 0.01, 1, for_good=True)
+    now_s = settle(controller, now_s, GOOD)
+    assert controller.plan(now_s).level is None
+    controller.disconnected(now_s)
+    now_s = settle(controller, now_s, GOOD)
+    assert controller.plan(now_s + 1).level is not None
+
+
 def test_late_and_unknown_answers_do_no_harm(controller):
     now_s = settle(controller, 0.0, GOOD)
     controller.sent(now_s, 7, 1000, 1)

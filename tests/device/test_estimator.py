@@ -80,9 +80,7 @@ def test_uncertainty_grows_with_a_noisy_link_and_is_reported():
 
 @settings(deadline=None, max_examples=200)
 @given(
-    st.lists(
-        st.tuples(st.floats(0, 5), st.integers(0, 10**7), st.floats(1e-5, 100)), max_size=40
-    )
+    st.lists(st.tuples(st.floats(0, 5), st.integers(0, 10**7), st.floats(1e-5, 100)), max_size=40)
 )
 def test_whatever_is_observed_the_estimate_stays_a_link(steps):
     estimator, now_s = LinkEstimator(), 0.0

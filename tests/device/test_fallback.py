@@ -36,9 +36,7 @@ def test_the_best_option_in_time_is_chosen_else_the_quickest():
 )
 def test_giving_up_when_told_still_meets_the_deadline(times, deadline_s, expected_s, reserve_s):
     options = [Option(None, 1, time_s) for time_s in sorted(times, reverse=True)]
-    latest = give_up_s(
-        options, deadline_s=deadline_s, expected_s=expected_s, reserve_s=reserve_s
-    )
+    latest = give_up_s(options, deadline_s=deadline_s, expected_s=expected_s, reserve_s=reserve_s)
     chosen = choose_option(options, now_s=latest, deadline_s=deadline_s + 1e-12)
     assert latest + chosen.time_s <= deadline_s + 1e-9
     assert latest <= deadline_s - reserve_s

@@ -78,7 +78,9 @@ def test_a_data_function_is_a_source():
 @pytest.fixture(autouse=True)
 def _module(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("module")
-    text = "import numpy as np\n\ndef pair():\n    return np.zeros((2, 8, 6, 3), np.uint8), [0, 1]\n"
+    text = (
+        "import numpy as np\n\ndef pair():\n    return np.zeros((2, 8, 6, 3), np.uint8), [0, 1]\n"
+    )
     (folder / "tests_data_for_sources.py").write_text(text)
     monkeypatch.syspath_prepend(str(folder))
 
