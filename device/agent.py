@@ -138,8 +138,8 @@ class Agent:
                 self._controller.disconnected(time.perf_counter())
             self._report_link(time.perf_counter(), up=False, reason=self._link_reason)
             return
-        for at in range(_START_PROBES):
-            self._send_probe(at % 2 * 6000)
+        for _ in range(_START_PROBES):
+            self._send_probe(self._controller.next_probe_bytes())
             if not self._probe_replies.acquire(timeout=1.0):
                 break
 

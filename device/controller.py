@@ -20,8 +20,10 @@ from partitioner.strategies import Strategy
 
 __all__ = ["Controller", "PlanChange", "Tuning"]
 
-PROBE_BYTES = (0, 6000)
-"""Paddings that probes use in turn: the difference tells bandwidth from round trip."""
+_PROBE_S = 0.005  # a long probe should take the uplink this long, to stand out from the noise
+_PROBE_BYTES = (1500, 32_000)
+_STALE_S = 1.0  # an answer that took longer tells how the link was, not how it is
+_HASTE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Tuning:
     """
 
     replan_s: float = 0.25
-    probe_s: float = 1.0
+    probe_s: float = 0.5
     hysteresis: float = 0.05
     breaker_failures: int = 2
     breaker_retry_s: float = 0.5
@@ -78,13 +80,14 @@ class Controller:
         self._sent: dict[int, _Sent] = {}
         self._unserved = False
         self._last_probe_s = 0.0
-        self._probes = 0
+        self._long_probe_next = False
+        self._hasty_probes = 0
 
     def conditions(self) -> Conditions:
         """Return what is believed of the link and the machines."""
         link = self.estimator.estimate()
         return Conditions(
-            bandwidth_bps=link.bandwidth_bps,
+            bandwidth_bps=link.cautious_bps,
             rtt_s=link.rtt_s,
             queue_s=self.queue_s,
             device_stretch=self.device_stretch.value,
@@ -114,7 +117,7 @@ class Controller:
         link = self.estimator.estimate()
         tail_s = self.planner.server.tail[cut].median_s * self.server_stretch.value
         bits = 8 * (size_bytes + FRAME_OVERHEAD_BYTES)
-        return 2 * (link.rtt_s + bits / link.bandwidth_bps + self.queue_s + tail_s) + (
+        return 2 * (link.rtt_s + bits / link.cautious_bps + self.queue_s + tail_s) + (
             3 * link.rtt_sigma_s
         )
 
@@ -130,8 +133,11 @@ class Controller:
         if sent is None:
             return
         self.breaker.succeed()
-        network_s = max(now_s - sent.at_s - timeline.total_s, 1e-5)
-        self.estimator.observe(now_s, sent.bits, network_s)
+        elapsed_s = now_s - sent.at_s
+        if elapsed_s > _STALE_S:
+            self._hasty_probes = 4
+        else:
+            self.estimator.observe(now_s, sent.bits, max(elapsed_s - timeline.total_s, 1e-5))
         self.queue_s += 0.3 * (max(timeline.queue_s, load.queue_s) - self.queue_s)
         if sent.cut is not None and timeline.segment_s:
             expected = self.planner.server.tail[sent.cut].median_s
@@ -168,18 +174,30 @@ class Controller:
     def probe_bytes(self, now_s: float) -> int | None:
         """Return the padding of the probe to send now, or None if none is due.
 
-        Probes go out while the breaker is open, and when traffic has told nothing for a while.
+        Probes go out while the breaker is open, when traffic has told nothing for a while, and
+        at once when an answer has come so late that the link must have changed since.
         """
-        if self.breaker.closed:
-            quiet_s = now_s - max(self.estimator.estimate().heard_s, self._last_probe_s)
-            due = quiet_s >= self.tuning.probe_s
-        else:
-            due = self.breaker.may_probe(now_s)
-        if not due:
+        if not self._probe_is_due(now_s):
             return None
         self._last_probe_s = now_s
-        self._probes += 1
-        return PROBE_BYTES[self._probes % 2 if self.breaker.closed else 0]
+        self._hasty_probes = max(self._hasty_probes - 1, 0)
+        return self.next_probe_bytes()
+
+    def next_probe_bytes(self) -> int:
+        """Return the padding of the next probe: short and long in turn, to tell x from r."""
+        self._long_probe_next = not self._long_probe_next and self.breaker.closed
+        if not self._long_probe_next:
+            return 0
+        bandwidth_bps = self.estimator.estimate().bandwidth_bps
+        return int(min(max(_PROBE_S * bandwidth_bps / 8, _PROBE_BYTES[0]), _PROBE_BYTES[1]))
+
+    def _probe_is_due(self, now_s: float) -> bool:
+        if not self.breaker.closed:
+            return self.breaker.may_probe(now_s)
+        if self._hasty_probes:
+            return now_s - self._last_probe_s >= _HASTE_S
+        quiet_s = now_s - max(self.estimator.estimate().heard_s, self._last_probe_s)
+        return quiet_s >= self.tuning.probe_s
 
     def _reachable(self) -> bool:
         return self.breaker.closed and not self._unserved

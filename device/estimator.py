@@ -26,11 +26,14 @@ _LEAP = 4.0  # a changed rate is taken to be within this many times the old one,
 
 @dataclass(frozen=True)
 class LinkEstimate:
-    """What is believed of the link, with standard deviations, and when it was last heard of."""
+    """What is believed of the link, and when it was last heard of.
+
+    ``cautious_bps`` is the bandwidth if a bit takes one standard deviation longer than believed.
+    """
 
     bandwidth_bps: float
+    cautious_bps: float
     rtt_s: float
-    bandwidth_sigma_bps: float
     rtt_sigma_s: float
     heard_s: float
 
@@ -67,11 +70,10 @@ class LinkEstimator:
 
     def estimate(self) -> LinkEstimate:
         """Return what is believed now."""
-        bandwidth = 1 / self._x
         return LinkEstimate(
-            bandwidth_bps=bandwidth,
+            bandwidth_bps=1 / self._x,
+            cautious_bps=1 / (self._x + math.sqrt(self._pxx)),
             rtt_s=self._r,
-            bandwidth_sigma_bps=bandwidth * min(math.sqrt(self._pxx) / self._x, 1.0),
             rtt_sigma_s=math.sqrt(self._prr),
             heard_s=self._heard,
         )

@@ -101,14 +101,32 @@ def test_probes_go_out_only_when_traffic_is_silent(controller):
     controller.plan(now_s)
     times = [now_s + step / 10 + 1e-6 for step in range(25)]
     sent = [round(t - now_s, 1) for t in times if controller.probe_bytes(t) is not None]
-    assert sent == [1.0, 2.0]
+    assert sent == [0.5, 1.0, 1.5, 2.0]
 
 
 def test_probes_alternate_in_size_so_that_bandwidth_and_round_trip_come_apart(controller):
     now_s = settle(controller, 0.0, GOOD)
-    sizes = [controller.probe_bytes(now_s + 1.5 * step) for step in range(1, 5)]
-    assert sorted(sizes) == [0, 0, 6000, 6000]
-    assert sizes[0] != sizes[1]
+    sizes = [controller.probe_bytes(now_s + step) for step in range(1, 5)]
+    assert sizes[0::2] == [0, 0] or sizes[1::2] == [0, 0]
+    longest = max(sizes)
+    assert longest == pytest.approx(
+        0.005 * controller.estimator.estimate().bandwidth_bps / 8, abs=1
+    )
+    settle(controller, 10.0, POOR, rounds=20)
+    assert max(controller.probe_bytes(20.0 + step) for step in range(2)) == 1500
+
+
+def test_an_answer_that_comes_after_an_outage_starts_a_quick_new_measurement(controller):
+    now_s = settle(controller, 0.0, GOOD)
+    before = controller.conditions()
+    controller.sent(now_s, 1, 0)
+    controller.answered(now_s + 3.0, 1, Timeline(), Load())
+    assert controller.conditions().rtt_s == before.rtt_s
+    times = [now_s + 3.0 + step / 100 + 1e-6 for step in range(60)]
+    sent = [round(t - now_s - 3, 2) for t in times if controller.probe_bytes(t) is not None]
+    assert len(sent) == 4
+    assert sent[0] == 0.0
+    assert sent[-1] < 0.2
 
 
 def test_a_busy_server_stretches_its_profile(controller):
