@@ -89,5 +89,5 @@ def say(text: str) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except subprocess.CalledProcessError as error:
-        sys.exit(error.returncode if error.returncode > 0 else 1)
+    except subprocess.CalledProcessError as error:  # a signal's status is a shell's: 128 and more
+        sys.exit(error.returncode if error.returncode > 0 else 128 - error.returncode)

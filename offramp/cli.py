@@ -64,7 +64,7 @@ def main() -> None:
     try:
         _offramp(prog_name="offramp")
     except OfframpError as error:
-        click.echo(f"offramp: {error}", err=True)
+        click.echo("offramp: " + " ".join(str(error).split()), err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -62,7 +62,7 @@ class Request:
             bundle_digest=bytes.fromhex(self.digest),
             cut=self.cut,
             frames=self.frames,
-            timeout_us=_microseconds(self.timeout_s),
+            timeout_us=max(_microseconds(self.timeout_s), 1) if self.timeout_s else 0,
             plan_id=self.plan_id,
         )
 
@@ -262,4 +262,4 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _microseconds(seconds: float) -> int:
-    return min(max(round(seconds * 1e6), 0), _U32)
+    return round(min(max(seconds * 1e6, 0.0), _U32))

@@ -24,8 +24,9 @@ def load_reference(reference: str) -> Callable[..., Any]:
         sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(f"module {module_name!r} cannot be imported ({error})") from None
+    except Exception as error:  # whatever the user's module raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"module {module_name!r} cannot be imported ({reason})") from error
     found = getattr(module, name, None)
     if not callable(found):
         raise ConfigError(f"module {module_name!r} has no function or class {name!r}")

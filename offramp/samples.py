@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from offramp.errors import InputError
-from offramp.tensors import Array, TensorSpec
+from offramp.tensors import DTYPES, Array, TensorSpec
 
 __all__ = ["LabelledSamples", "as_labelled", "check_inputs"]
 
@@ -38,14 +38,25 @@ def as_labelled(value: Any) -> LabelledSamples:
     except (TypeError, ValueError):
         raise InputError("a data function returns a pair (inputs, labels)") from None
     arrays = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
-    arrays = tuple(np.asarray(array) for array in arrays)
-    labels = np.asarray(labels)
+    try:
+        arrays = tuple(np.asarray(array) for array in arrays)
+        labels = np.asarray(labels)
+    except ValueError as error:
+        raise InputError(f"inputs and labels must be arrays ({error})") from None
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
         raise InputError(
             f"labels must be integers of shape (samples,), not {labels.dtype} of {labels.shape}"
         )
-    if any(len(array) != len(labels) for array in arrays):
-        raise InputError(f"there are {len(labels)} labels but {len(arrays[0])} inputs")
+    if not arrays:
+        raise InputError("there are no inputs; return an array or several beside the labels")
+    for array in arrays:
+        if array.shape[:1] != labels.shape:
+            count = len(array) if array.ndim else "no"
+            raise InputError(f"there are {len(labels)} labels but {count} inputs")
+        if array.dtype not in DTYPES:
+            raise InputError(
+                f"inputs are {array.dtype}; convert them to one of {', '.join(DTYPES)}"
+            )
     if labels.min() < 0:
         raise InputError(f"labels start at 0; {labels.min()} was given")
     return LabelledSamples(arrays, labels.astype(np.int64))

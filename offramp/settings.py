@@ -54,7 +54,9 @@ def merge_settings(settings: S, overrides: dict[str, Any]) -> S:
 
 def describe_error(error: ValidationError) -> str:
     """Say in one line which key is wrong, how, and what was given."""
-    first = error.errors()[0]
+    errors = error.errors()
+    unknown = (e for e in errors if e["type"] == "extra_forbidden")
+    first = next(unknown, errors[0])  # a misspelt key often makes another one missing
     key = ".".join(str(part) for part in first["loc"]) or "the file"
     if first["type"] == "extra_forbidden":
         return f"unknown key {key!r}; remove it or correct its name"

@@ -30,6 +30,8 @@ class TensorSpec:
     dtype: str
     shape: tuple[int, ...]
 
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ConfigError(

@@ -113,9 +113,9 @@ def _evaluate(
     right = np.stack([*(calibration.exit_logits[:active].argmax(axis=-1) == labels), final])
     correct = np.take_along_axis(right, leaves, axis=0)
     shares = np.stack([(leaves == e).mean(axis=1) for e in range(active + 1)], axis=1)
-    kept = _undominated(correct.mean(axis=1), grid, shares[:, :active].cumsum(axis=1))
-    sent = leaves[kept] == active
-    bytes_sent = np.where(sent, sizes, 0).astype(np.int32)
+    sent_bytes = np.sort(np.where(leaves == active, sizes, 0).astype(np.int32), axis=1)
+    gone = shares[:, :active].cumsum(axis=1)
+    kept = _undominated(correct.mean(axis=1), grid, gone, sent_bytes)
     return Candidates(
         policy=policy,
         cut=np.full(len(kept), cut),
@@ -124,23 +124,27 @@ def _evaluate(
         accuracy=correct.mean(axis=1)[kept],
         exit_shares=shares[kept, :active],
         sent_share=shares[kept, active] * (level is not None),
-        bytes_mean=bytes_sent.mean(axis=1),
-        sent_bytes=np.sort(bytes_sent, axis=1),
+        bytes_mean=sent_bytes[kept].mean(axis=1),
+        sent_bytes=sent_bytes[kept],
     )
 
 
-def _undominated(accuracy: Floats, grid: Floats, gone: Floats) -> NDArray[np.int64]:
+def _undominated(
+    accuracy: Floats, grid: Floats, gone: Floats, sent_bytes: NDArray[np.int32]
+) -> NDArray[np.int64]:
     """Return the rows that no other row matches or beats in accuracy and in every latency.
 
-    A row is as fast as another if it runs no exit that the other leaves closed, and if at each
-    exit at least as many samples are ``gone``.
+    A row is as fast as another if it runs no exit that the other leaves closed, if at each exit
+    at least as many samples are ``gone``, and if its k-th longest message is no longer, for all k:
+    fewer samples sent can still be more bytes.
     """
     runs = grid < CLOSED
     order = np.lexsort((*-gone.T, -accuracy))
     kept: list[int] = []
     for row in order:
         faster = (gone[kept] >= gone[row]).all(axis=1) & (runs[kept] <= runs[row]).all(axis=1)
-        if not faster.any():
+        rivals = np.array(kept, dtype=np.int64)[faster]
+        if not (sent_bytes[rivals] <= sent_bytes[row]).all(axis=1).any():
             kept.append(int(row))
     return np.array(kept)
 

@@ -42,9 +42,9 @@ class Plan:
 
     @property
     def id(self) -> str:
-        """A short name of what the plan does, equal for equal plans."""
+        """A short name of what the plan does, equal for plans that do the same and no others."""
         text = f"{self.cut}/{self.level}/{self.policy}/" + ",".join(
-            f"{threshold:.6f}" for threshold in self.thresholds
+            "closed" if threshold > 1 else float(threshold).hex() for threshold in self.thresholds
         )
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 

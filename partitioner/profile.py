@@ -6,6 +6,7 @@ by layer by 0.997 ms (PORTEND, ICPADS 2023).
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -65,7 +66,7 @@ class Profile(_Model):
     threads: Annotated[int, Field(ge=1)]
     machine: Machine
     measured: str
-    slowdown: Annotated[float, Field(gt=0)] = 1.0
+    slowdown: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     head: tuple[Timing, ...]
     tail: tuple[Timing, ...]
     exits: tuple[Timing, ...]
@@ -73,7 +74,9 @@ class Profile(_Model):
     decode: dict[str, Timing]
 
     def slowed(self, factor: float) -> Profile:
-        """Return this profile as of a board slower by ``factor``."""
+        """Return this profile as of a board slower by ``factor``, or raise `PlanError`."""
+        if not (math.isfinite(factor) and factor > 0):
+            raise PlanError(f"the slowdown is {factor}; it must be a positive number")
         return self.model_copy(
             update={
                 "slowdown": self.slowdown * factor,

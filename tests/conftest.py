@@ -35,7 +35,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def _one_registry() -> Iterator[None]:
+def one_registry() -> Iterator[None]:
     """Let ONNX exports share one table of operations: parsing it takes a second each time."""
     from functools import cache
 
@@ -75,7 +75,7 @@ def tiny_samples() -> LabelledSamples:
 
 @pytest.fixture(scope="session")
 def tiny_compiled(
-    tmp_path_factory: pytest.TempPathFactory, tiny_samples: LabelledSamples, _one_registry: None
+    tmp_path_factory: pytest.TempPathFactory, tiny_samples: LabelledSamples, one_registry: None
 ) -> tuple[Path, Manifest]:
     """A residual network of three segments with one exit, through the whole compiler."""
     import torch

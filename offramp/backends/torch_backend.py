@@ -40,11 +40,12 @@ class TorchBackend(Backend):
 
         def run(inputs: Sequence[Array]) -> list[Array]:
             with torch.inference_mode():
-                tensors = [torch.from_numpy(_writable(array)) for array in inputs]
+                tensors = [torch.from_numpy(_plain(array)) for array in inputs]
                 return [output.numpy() for output in module(*tensors)]
 
         return run
 
 
-def _writable(array: Array) -> Array:
-    return array if array.flags.writeable else array.copy()
+def _plain(array: Array) -> Array:
+    """Return an array that torch can share: writable, and without negative strides."""
+    return array if array.flags.writeable and array.flags.c_contiguous else array.copy()

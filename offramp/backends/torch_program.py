@@ -1,8 +1,8 @@
 """Programs read back as torch modules; see `offramp.capture.program` for their form.
 
-A program may come from a stranger: it can name functional ATen operations and `OPERATORS`, no more. The
-graph becomes Python source, so none of a program's own names may reach it: inputs and weights
-are numbered, and keywords must be those of the operation.
+A program may come from a stranger: it can name functional ATen operations and `OPERATORS`, no
+more. The graph becomes Python source, so none of a program's own names may reach it: inputs and
+weights are numbered, and keywords must be those of the operation.
 """
 
 from __future__ import annotations

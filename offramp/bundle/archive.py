@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,16 +69,16 @@ def open_bundle(path: Path) -> Bundle:
     A file is unpacked once into `cache_folder`, under its digest. Raises `BundleError` if
     anything is missing, truncated or altered, or if the format is newer than this release.
     """
-    if path.is_dir():
-        manifest, digest = decode_manifest(_read_small(path / MANIFEST), str(path))
-        _check_folder(path, manifest)
-        return Bundle(manifest, digest, path)
     try:
+        if path.is_dir():
+            manifest, digest = decode_manifest(_read_small(path / MANIFEST), str(path))
+            _check_folder(path, manifest)
+            return Bundle(manifest, digest, path)
         with zipfile.ZipFile(path) as archive:
-            entry = archive.getinfo(MANIFEST)
-            if entry.file_size > MAX_MANIFEST_BYTES:
-                raise BundleError(f"{path}: the manifest takes {entry.file_size} bytes; refused")
-            manifest, digest = decode_manifest(archive.read(MANIFEST), str(path))
+            size = archive.getinfo(MANIFEST).file_size
+            if size > MAX_MANIFEST_BYTES:
+                raise BundleError(f"{path}: the manifest takes {size} bytes; refused")
+            manifest, digest = decode_manifest(_read(archive, MANIFEST, size), str(path))
             return Bundle(manifest, digest, _unpack(archive, manifest, digest, path))
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -88,6 +89,7 @@ def open_bundle(path: Path) -> Bundle:
         NotImplementedError,
         RuntimeError,
         ValueError,
+        zlib.error,
     ) as e:
         raise BundleError(f"{path}: not a whole bundle ({e}); get the bundle again") from None
 
@@ -114,7 +116,8 @@ def write_bundle(
         os.replace(partial, path)
     except OSError as error:
         raise BundleError(
-            f"{path}: cannot be written ({error.strerror}); free some space"
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another "
+            "folder"
         ) from None
     finally:
         with contextlib.suppress(OSError):
@@ -125,7 +128,12 @@ def write_bundle(
 def cache_folder() -> Path:
     """Return the folder of unpacked bundles: ``$OFFRAMP_CACHE`` or ``~/.cache/offramp``."""
     given = os.environ.get("OFFRAMP_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "offramp"
+    try:
+        return Path(given) if given else Path.home() / ".cache" / "offramp"
+    except RuntimeError:
+        raise BundleError(
+            "there is no home folder for unpacked bundles; set OFFRAMP_CACHE"
+        ) from None
 
 
 def _unpack(archive: zipfile.ZipFile, manifest: Manifest, digest: str, path: Path) -> Path:
@@ -138,19 +146,22 @@ def _unpack(archive: zipfile.ZipFile, manifest: Manifest, digest: str, path: Pat
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=home.parent))
+        try:
+            (partial / MANIFEST).write_bytes(
+                _read(archive, MANIFEST, archive.getinfo(MANIFEST).file_size)
+            )
+            for name, entry in manifest.files.items():
+                _unpack_file(archive, name, entry, partial, path)
+            if not home.is_dir():
+                os.replace(partial, home)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
-        raise BundleError(
-            f"{home.parent}: cannot be written ({error.strerror}); set OFFRAMP_CACHE to a folder "
-            "that can"
-        ) from None
-    try:
-        (partial / MANIFEST).write_bytes(archive.read(MANIFEST))
-        for name, entry in manifest.files.items():
-            _unpack_file(archive, name, entry, partial, path)
-        with contextlib.suppress(OSError):  # another process was first: its files are the same
-            os.replace(partial, home)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if not home.is_dir():  # else another process was first: its files are the same
+            raise BundleError(
+                f"{home.parent}: cannot be written ({error.strerror}); free some space or set "
+                "OFFRAMP_CACHE to another folder"
+            ) from None
     return home
 
 
@@ -159,12 +170,21 @@ def _unpack_file(
 ) -> None:
     if archive.getinfo(name).file_size != entry.bytes:
         raise BundleError(f"{path}: {name} does not have the size that the manifest says")
-    data = archive.read(name)
+    data = _read(archive, name, entry.bytes)
     if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise BundleError(f"{path}: {name} does not match its digest; get the bundle again")
     target = folder / name
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
+
+
+def _read(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
+    """Unpack ``size`` bytes of an entry and no more, however many it holds."""
+    entry = archive.getinfo(name)
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile(f"{name} is compressed in another way than bundles are")
+    with archive.open(entry) as stream:
+        return stream.read(size)
 
 
 def _check_folder(folder: Path, manifest: Manifest) -> None:

@@ -111,8 +111,11 @@ class Manifest(_Model):
             raise ValueError("an exit lies on a boundary between two segments")
         if sorted(e.boundary for e in self.exits) != [e.boundary for e in self.exits]:
             raise ValueError("exits come in the order of their boundaries")
+        for boundary in self.boundaries:
+            if any(len(given) != len(boundary.tensors) for given in boundary.levels.values()):
+                raise ValueError("a level has parameters for each tensor of its boundary")
         for path in self.files:
-            if not _FILE_NAME.match(path):
+            if not _FILE_NAME.fullmatch(path):
                 raise ValueError(f"file name {path!r} is not allowed")
         return self
 
@@ -137,7 +140,7 @@ def decode_manifest(data: bytes, where: str) -> tuple[Manifest, str]:
     """Read a manifest; raise `BundleError` that names ``where`` unless it is sound."""
     try:
         plain = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(
             f"{where}: the manifest is not JSON ({error}); get the bundle again"
         ) from None

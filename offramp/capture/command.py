@@ -68,7 +68,6 @@ def compile_(model: str, data: str, out: Path, **options: Any) -> None:
     offramp compile mynet:build --data mynet:held_out --train mynet:training \\
         --exit layer1 --exit layer2 -o my.offramp
     """
-    from offramp.capture.compiler import CompileOptions, compile_model
     from offramp.references import load_reference
     from offramp.samples import as_labelled
     from offramp.settings import load_texts
@@ -77,6 +76,8 @@ def compile_(model: str, data: str, out: Path, **options: Any) -> None:
     held_out = as_labelled(load_reference(data)())
     training = as_labelled(load_reference(options["train"])()) if options["train"] else None
     example = load_reference(options["example"])() if options["example"] else None
+    from offramp.capture.compiler import CompileOptions, compile_model
+
     compile_model(
         module,
         held_out,

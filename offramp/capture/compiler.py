@@ -83,6 +83,8 @@ def compile_model(
     be done or a proof fails.
     """
     backbone, heads = _take_apart(model)
+    if options.exits and training is None:
+        raise CaptureError("to train exit heads, give training samples (--train)")
     traced = _as_tensors(held_out.inputs if examples is None else examples)
     report("capturing the graph")
     paths = (*heads, *options.exits)
@@ -92,8 +94,7 @@ def compile_model(
     draft = _export_segments(segments, held_out, options)
 
     for exit_path in options.exits:
-        if training is None:
-            raise CaptureError("to train exit heads, give training samples (--train)")
+        assert training is not None
         report(f"training the exit after {exit_path}")
         heads[exit_path] = _train(draft, training, places[exit_path], options)
     for exit_path, head in sorted(heads.items(), key=lambda item: places[item[0]]):

@@ -11,7 +11,7 @@ from torch.export import Dim, ExportedProgram
 
 from offramp.errors import CaptureError
 
-__all__ = ["capture"]
+__all__ = ["capture", "two_of"]
 
 
 def capture(model: nn.Module, examples: Sequence[Tensor]) -> ExportedProgram:
@@ -23,7 +23,7 @@ def capture(model: nn.Module, examples: Sequence[Tensor]) -> ExportedProgram:
     batch = {len(example) if example.dim() else 0 for example in examples}
     if len(batch) != 1 or batch == {0}:
         raise CaptureError("the example inputs must share one leading batch dimension, at least 1")
-    inputs = tuple(_two_of(example) for example in examples)
+    inputs = tuple(two_of(example) for example in examples)
     shapes = tuple({0: Dim.DYNAMIC} for _ in inputs)
     try:
         with warnings.catch_warnings(), torch.no_grad():
@@ -39,6 +39,6 @@ def capture(model: nn.Module, examples: Sequence[Tensor]) -> ExportedProgram:
         ) from error
 
 
-def _two_of(example: Tensor) -> Tensor:
+def two_of(example: Tensor) -> Tensor:
     """A batch of two: the exporter would take a batch of one for a constant."""
     return torch.cat([example[:1], example[:1]])

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from offramp.capture.export import two_of
 from offramp.errors import CaptureError
 
 __all__ = ["export_onnx"]
@@ -32,7 +33,8 @@ def export_onnx(module: nn.Module, examples: Sequence[Tensor], weights: bytes) -
     shapes = tuple({0: Dim.DYNAMIC} for _ in examples)
     try:
         with _quiet(), torch.no_grad():
-            program = torch.export.export(module, tuple(examples), dynamic_shapes=shapes)
+            inputs = tuple(two_of(example) for example in examples)
+            program = torch.export.export(module, inputs, dynamic_shapes=shapes)
             exported = torch.onnx.export(program, (), dynamo=True, optimize=True, verbose=False)
     except Exception as error:  # the exporter raises many kinds; its text is what helps
         reason = " ".join(str(error).split())[:600]

@@ -20,7 +20,7 @@ _QUICK = {"samples": 120, "table_samples": 60, "profile_rounds": 10}
 @click.option(
     "--table-samples", type=int, help="Samples for each strategy of the table.  [default: 150]"
 )
-@click.option("--rate", "rate_hz", type=float, help="Samples a second.  [default: 20]")
+@click.option("--rate", "rate_hz", type=float, help="Samples a second.  [default: 15]")
 @click.option("--deadline-ms", type=float, help="Time each answer may take.  [default: 150]")
 @click.option(
     "--slowdown", type=float, help="Stand for a board slower by this.  [default: that of run]"

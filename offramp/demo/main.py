@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from offramp.demo.live import Narrator
-from offramp.demo.processes import Child, offramp_command
 from offramp.demo.samples import check_bundle, write_part, write_samples
 from offramp.demo.settings import STRATEGIES, DemoSettings
 from offramp.demo.steps import Job, measure_profile, run_job
@@ -36,17 +35,13 @@ def run_demo(settings: DemoSettings, console: Console) -> Path:
     _make_folder(settings)
     with _ends_on_sigterm():
         main, part = _prepare(settings, console)
-        serve = offramp_command("serve", settings.bundle, "--listen", "127.0.0.1:0")
-        with Child("server", serve, settings.logs) as server:
-            _say(console, "\nMain job: adaptive, while the link goes good, poor, out and back")
-            featured = _run(
-                settings, Job("main", "adaptive", main, settings.samples), server, console
-            )
-            _say(console, "\nEvery strategy: the same samples, the same link, made shorter")
-            runs = [
-                _run(settings, Job(name, name, part, settings.table_samples), server, console)
-                for name in STRATEGIES
-            ]
+        _say(console, "\nMain job: adaptive, while the link goes good, poor, out and back")
+        featured = _run(settings, Job("main", "adaptive", main, settings.samples), console)
+        _say(console, "\nEvery strategy: the same samples, the same link, made shorter")
+        runs = [
+            _run(settings, Job(name, name, part, settings.table_samples), console)
+            for name in STRATEGIES
+        ]
     return _report(settings, featured, runs, console)
 
 
@@ -64,7 +59,7 @@ def _prepare(settings: DemoSettings, console: Console) -> tuple[Path, Path]:
     return main, part
 
 
-def _run(settings: DemoSettings, job: Job, server: Child, console: Console) -> Path:
+def _run(settings: DemoSettings, job: Job, console: Console) -> Path:
     """Run a job behind a progress bar; the main job's events are told one by one."""
     narrator = Narrator()
     with _progress(console) as bar:
@@ -76,7 +71,7 @@ def _run(settings: DemoSettings, job: Job, server: Child, console: Console) -> P
                     _say(bar.console, event)
             bar.update(task, completed=narrator.results, status=narrator.status())
 
-        run_file = run_job(settings, job, server, hear)
+        run_file = run_job(settings, job, hear)
     if not console.is_terminal:
         _say(console, f"{job.strategy}: {narrator.results} samples, at the end {narrator.status()}")
     return run_file

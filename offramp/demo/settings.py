@@ -30,7 +30,7 @@ class DemoSettings(Settings):
     out: Path
     samples: Count = 500
     table_samples: Count = 150
-    rate_hz: Annotated[float, Field(gt=0, le=1000)] = 20.0
+    rate_hz: Annotated[float, Field(gt=0, le=1000)] = 15.0
     deadline_s: Annotated[float, Field(gt=0, le=60)] = 0.15
     slowdown: Annotated[float, Field(ge=1, le=1000)] | None = None
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0

@@ -11,7 +11,6 @@ from typing import Any
 
 import yaml
 
-from offramp.demo.lead import find_lead_s
 from offramp.demo.live import Tail
 from offramp.demo.processes import Child, offramp_command
 from offramp.demo.schedule import Phase, build_schedule, to_line, to_link
@@ -64,24 +63,22 @@ def measure_profile(settings: DemoSettings) -> None:
         child.wait(_PROFILE_LIMIT_S)
 
 
-def run_job(settings: DemoSettings, job: Job, server: Child, hear: Hear) -> Path:
+def run_job(settings: DemoSettings, job: Job, hear: Hear) -> Path:
     """Run one job to its end and return its run file; ``hear`` gets every line as it is written.
 
-    The link is a process of its own, so that its schedule begins with the job. A line of kind
-    ``phases`` with that schedule ends the run file.
+    Server and link are started for this job, so that the link's schedule begins with it and
+    nothing is left of an earlier job's load. A line of kind ``phases`` ends the run file.
     """
     phases = build_schedule(job.count / settings.rate_hz)
     link_file = settings.out / f"link-{job.name}.yaml"
     link_file.write_text(yaml.safe_dump(to_link(phases, settings.seed), sort_keys=False))
     run_file = settings.out / f"{job.name}.jsonl"
-    upstream = server.address(_START_LIMIT_S)
-    shape = offramp_command(
-        *("shape", "--listen", "127.0.0.1:0", "--upstream", upstream, "--link", link_file)
-    )
-    with Child(f"link-{job.name}", shape, settings.logs) as link:
-        command = _agent_command(settings, job, link.address(_START_LIMIT_S), run_file)
-        with Child(f"agent-{job.name}", command, settings.logs) as agent:
-            line = _follow(_Processes(agent, link, server), run_file, phases, hear)
+    with Child(f"server-{job.name}", _serve_command(settings), settings.logs) as server:
+        shape = _shape_command(server.address(_START_LIMIT_S), link_file)
+        with Child(f"link-{job.name}", shape, settings.logs) as link:
+            run = _agent_command(settings, job, link.address(_START_LIMIT_S), run_file)
+            with Child(f"agent-{job.name}", run, settings.logs) as agent:
+                line = _follow(_Processes(agent, link, server), run_file, phases, hear)
     with run_file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
     return run_file
@@ -95,22 +92,30 @@ def _follow(
     until_s = time.monotonic() + limit_s
     tail = Tail(run_file)
     schedule: dict[str, Any] | None = None
-    held: list[dict[str, Any]] = []  # until the first result tells how the two clocks relate
     ended = False
     while not ended:
         ended = processes.have_ended()  # before reading, so that the last lines are read too
-        held += tail.read()
-        if schedule is None and any(line["kind"] == "result" for line in held):
-            schedule = to_line(phases, find_lead_s(processes.link.log, run_file))
-            hear(schedule)
-        if schedule is not None:
-            for line in held:
-                hear(line)
-            held.clear()
+        for line in tail.read():
+            if schedule is None and line["kind"] == "link" and line["up"]:
+                schedule = to_line(phases, -line["at_s"])  # the link's time begins with it
+                hear(schedule)
+            hear(line)
         if time.monotonic() >= until_s:
             raise OfframpError(f"{processes.agent.name} did not end within {limit_s:.0f} s")
         time.sleep(0.0 if ended else _POLL_S)
     return schedule or to_line(phases, 0.0)
+
+
+def _serve_command(settings: DemoSettings) -> list[str]:
+    return offramp_command("serve", settings.bundle, "--listen", "127.0.0.1:0")
+
+
+def _shape_command(upstream: str, link_file: Path) -> list[str]:
+    return offramp_command(
+        *("shape", "--listen", "127.0.0.1:0"),
+        *("--upstream", upstream),
+        *("--link", link_file),
+    )
 
 
 def _agent_command(settings: DemoSettings, job: Job, server: str, out: Path) -> list[str]:

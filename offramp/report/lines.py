@@ -105,9 +105,9 @@ class LoadLine(_Conditions):
 
 
 class LinkLine(_Fields):
-    """The connection came up or went down."""
+    """The connection came up or went down; before the run's start the time is negative."""
 
-    at_s: Seconds
+    at_s: Annotated[float, Field(ge=-1e8, le=1e8)]
     up: bool
 
 

@@ -14,6 +14,7 @@ from offramp.report.summary import RunSummary
 
 __all__ = ["plot_bytes", "plot_latencies", "plot_spans"]
 
+_LEAST_MS = 0.01  # a logarithmic axis has no 0
 _POINTS = ("o", "s", "D", "^", "v", "P", "X")
 
 
@@ -24,12 +25,13 @@ def plot_latencies(runs: Sequence[Run], labels: Sequence[str]) -> str:
         figure = new_figure(3.6)
         axes = figure.add_subplot()
         for run, label in zip(runs, labels, strict=True):
-            answers_ms = np.sort([r.latency_s for r in run.results if r.answered]) * 1e3
-            share = np.arange(len(answers_ms) + 1) / len(run.results) * 100
+            answers_ms = np.sort([r.latency_s * 1e3 for r in run.results if r.answered])
+            answers_ms = np.maximum(answers_ms, _LEAST_MS)
+            share = np.arange(1, len(answers_ms) + 1) / len(run.results) * 100
             colour, line = styles[label]
             axes.step(
                 [*answers_ms[:1], *answers_ms],
-                share,
+                [*[0.0][: len(answers_ms)], *share],
                 where="post",
                 color=colour,
                 linestyle=line,
@@ -65,7 +67,8 @@ def plot_spans(summaries: Sequence[RunSummary]) -> str:
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set(xlabel="mean time a sample (ms)", xlim=(0, max(left.max() * 1.12, 1e-3)))
-        figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+        if left.any():
+            figure.legend(loc="outside lower center", ncols=3, fontsize=9)
         return to_svg(figure, "spans")
 
 

@@ -160,7 +160,9 @@ def _mean_spans(results: list[ResultLine]) -> dict[str, float]:
 
 def _link_down_s(run: Run) -> float:
     """Add up the time in which the connection was down or the device had given the server up."""
-    events: list[tuple[float, str, bool]] = [(line.at_s, "up", line.up) for line in run.links]
+    events: list[tuple[float, str, bool]] = [
+        (max(line.at_s, 0.0), "up", line.up) for line in run.links
+    ]
     events += [(load.at_s, "reachable", load.reachable) for load in run.loads]
     events += [
         (plan.at_s, "reachable", plan.conditions.reachable) for plan in run.plans if plan.conditions

@@ -21,10 +21,11 @@ def build_table(summaries: Sequence[RunSummary], title: str = "") -> Table:
         caption=Text("* best of its row") if len(summaries) > 1 else None,
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
+        pad_edge=False,
         caption_justify="left",
         title_justify="left",
     )
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for summary in summaries:
         table.add_column(Text(summary.label), justify="right", overflow="fold")
     for row in compare(summaries):

@@ -14,6 +14,7 @@ from offramp.report.summary import answerers
 __all__ = ["plot_run", "plot_side_by_side"]
 
 _POOR, _OUTAGE = "#F1F1EC", "#D9D9D9"
+_LEAST_S = 1e-3  # an axis has some length
 _TRUE, _BELIEVED = "#7F7F7F", "#9467BD"
 
 
@@ -28,7 +29,7 @@ def plot_run(run: Run) -> str:
         _draw_cut(cut, run)
         _draw_latencies(latency, run)
         latency.set_xlabel("time since the run's start (s)")
-        latency.set_xlim(0, run.end_s)
+        latency.set_xlim(0, max(run.end_s, _LEAST_S))
         figure.align_ylabels()
         _legend(figure, [run])
         return to_svg(figure, "timeline")
@@ -45,7 +46,7 @@ def plot_side_by_side(runs: Sequence[Run], labels: Sequence[str]) -> str:
             axes.set_ylabel("ms")
             axes.set_title(label, loc="left", fontsize=10, fontweight="bold", pad=3)
         rows[-1].set_xlabel("time since the run's start (s)")
-        rows[-1].set_xlim(0, max(run.end_s for run in runs))
+        rows[-1].set_xlim(0, max(_LEAST_S, *(run.end_s for run in runs)))
         _legend(figure, runs)
         return to_svg(figure, "side-by-side")
 

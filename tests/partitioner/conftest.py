@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,7 @@ def _profile(dice: np.random.Generator, manifest: Manifest, speed: float) -> Pro
     )
 
 
+@cache
 def make_world(seed: int, *, depth: int = 3, exits: int = 2, samples: int = 20) -> World:
     dice = np.random.default_rng(seed)
     classes = 3
@@ -169,7 +171,9 @@ def make_world(seed: int, *, depth: int = 3, exits: int = 2, samples: int = 20) 
     manifest = Manifest(
         name="dice",
         boundaries=tuple(
-            Boundary(tensors=(TensorSpec("x", "float32", (4,)),), levels=levels if at < depth else {})
+            Boundary(
+                tensors=(TensorSpec("x", "float32", (4,)),), levels=levels if at < depth else {}
+            )
             for at in range(depth + 1)
         ),
         segments=tuple(SegmentSpec(folder=f"s{at}", macs=1) for at in range(depth)),

@@ -48,7 +48,7 @@ class CutModel:
 
 
 @pytest.fixture
-def cut(tmp_path: Path, _one_registry: None) -> Callable[..., CutModel]:
+def cut(tmp_path: Path, one_registry: None) -> Callable[..., CutModel]:
     def make(
         model: nn.Module,
         *inputs: Tensor,

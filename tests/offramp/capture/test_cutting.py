@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from offramp import backends
 from offramp.backends.torch_program import build_program
@@ -180,8 +183,13 @@ def test_at_every_cut_a_model_gives_the_same(kind: type[nn.Module]) -> None:
             torch.testing.assert_close(values[0], model(_input(kind, batch)), rtol=0, atol=2e-5)
 
 
+@cache
+def _captured(kind: type[nn.Module]) -> ExportedProgram:
+    return capture(_build(kind), [_input(kind, 2)])
+
+
 def _cut_only(kind: type[nn.Module], after: tuple[str, ...] = (), most: int = 64) -> Any:
-    return cut_graph(capture(_build(kind), [_input(kind, 2)]), after, most)
+    return cut_graph(_captured(kind), after, most)
 
 
 def test_work_is_positive_and_does_not_depend_on_the_cuts() -> None:
@@ -196,7 +204,7 @@ def test_work_is_positive_and_does_not_depend_on_the_cuts() -> None:
 def test_thinning_keeps_within_the_limit(most: int) -> None:
     segments, _ = _cut_only(Chain, most=most)
     assert len(segments) <= most
-    for before, after in zip(segments, segments[1:], strict=False):
+    for before, after in itertools.pairwise(segments):
         assert before.outputs == after.inputs
 
 
@@ -259,7 +267,9 @@ def test_programs_and_onnx_hold_no_pickle_path_or_second_weights(
         program = (folder / "program.json").read_bytes()
         model = onnx.load(folder / "model.onnx", load_external_data=False)
         for data in (program, model.SerializeToString()):
-            assert not any(word in data for word in (b"/work", b".py", b"site-packages", b"\x80\x04"))
+            assert not any(
+                word in data for word in (b"/work", b".py", b"site-packages", b"\x80\x04")
+            )
         parts = [model, model.graph, *model.graph.node, *model.graph.initializer]
         assert not any(part.doc_string or part.metadata_props for part in parts)
         outside = [t for t in model.graph.initializer if t.external_data]

@@ -65,6 +65,7 @@ def test_who_else_answered_is_not_lost(make):
         ([("load", 0.2, False), ("load", 0.5, True)], 0.3),
         ([("plan", 0.2, False), ("load", 0.5, False)], 0.8),
         ([("link", 0.1, False), ("link", 0.4, True)], 0.3),
+        ([("link", -0.5, False), ("link", 0.4, True)], 0.4),
         ([("link", 0.1, False), ("load", 0.2, False), ("link", 0.4, True)], 0.9),
         ([("load", 0.9, False), ("load", 7.0, True)], 0.1),
     ],

@@ -1,0 +1,160 @@
+"""The compiler as a user meets it: one command, one bundle, or one sentence that says why not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+
+from offramp.bundle import Bundle, open_bundle
+from offramp.calibration import load_calibration
+from offramp.capture.command import compile_
+from offramp.capture.compiler import CompileOptions, compile_model
+from offramp.capture.early_exit import EarlyExitModel
+from offramp.errors import CaptureError, InputError, OfframpError
+from offramp.network import Network
+from offramp.samples import LabelledSamples
+
+USER_MODULE = """
+import numpy as np, torch
+from torch import nn
+
+def build():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 64, 3), nn.ReLU(), nn.Flatten(),
+        nn.Linear(1024, 3))
+
+def held_out(seed=1, count=40):
+    dice = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    images = dice.random((count, 3, 8, 8), dtype=np.float32)
+    images[np.arange(count), labels] += 1
+    return images, labels
+
+def training():
+    return held_out(2, 300)
+
+def example():
+    return held_out(3, 1)[0]
+"""
+
+
+@pytest.fixture
+def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "compiled_by_test.py").write_text(USER_MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    monkeypatch.delitem(sys.modules, "compiled_by_test", raising=False)
+    return "compiled_by_test"
+
+
+def test_a_users_model_becomes_a_bundle(
+    users_module: str, tmp_path: Path, one_registry: None
+) -> None:
+    words = f"{users_module}:build --data {users_module}:held_out --train {users_module}:training"
+    words += f" --example {users_module}:example --exit 1 --max-segments 2 --classes a,b,c -o m.off"
+    result = CliRunner().invoke(compile_, words.split())
+    assert result.exit_code == 0, result.output
+    assert "proving that every cut equals the whole model" in result.output
+    bundle = open_bundle(tmp_path / "m.off")
+    manifest = bundle.manifest
+    assert (manifest.name, manifest.classes) == ("build", ("a", "b", "c"))
+    assert [(e.name, e.boundary) for e in manifest.exits] == [("1", 1)]
+    assert {p.backend for p in manifest.proofs} == {"torch", "onnxruntime"}
+    calibration = load_calibration(bundle)
+    assert (calibration.exit_logits[0].argmax(1) == calibration.labels).mean() > 0.5
+    weights = sum(e.bytes for name, e in manifest.files.items() if "weights" in name)
+    programs = sum(e.bytes for name, e in manifest.files.items() if "model.onnx" in name)
+    assert programs < weights  # their weights are those beside them
+    assert not any(str(tmp_path).encode() in bundle.path(n).read_bytes() for n in manifest.files)
+    assert {"compiled", "versions"} <= set(manifest.card)
+
+
+def _samples(count: int = 8) -> LabelledSamples:
+    images = np.random.default_rng(0).random((count, 3, 8, 8), dtype=np.float32)
+    return LabelledSamples((images,), np.arange(count) % 3)
+
+
+MODEL = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
+BAD: dict[str, tuple[Any, LabelledSamples, CompileOptions, type[OfframpError], str]] = {
+    "no module": (lambda x: x, _samples(), CompileOptions("m"), CaptureError, "function, not a"),
+    "nothing": (None, _samples(), CompileOptions("m"), CaptureError, "NoneType"),
+    "exits untrained": (
+        MODEL, _samples(), CompileOptions("m", exits=("0",)), CaptureError, "training samples"),
+    "exit nowhere": (
+        EarlyExitModel(MODEL, {}), _samples(), CompileOptions("m", exits=("x",)), CaptureError,
+        "training samples"),
+    "wrong samples": (
+        MODEL, LabelledSamples((np.zeros((4, 3, 8, 7), np.float32),), np.arange(4)),
+        CompileOptions("m"), CaptureError, "cannot be captured"),
+    "label beyond the classes": (
+        MODEL, LabelledSamples(_samples().inputs, np.arange(8)), CompileOptions("m"), CaptureError,
+        "largest label, 7"),
+    "several inputs": (
+        MODEL, LabelledSamples(_samples().inputs * 2, np.arange(8) % 3), CompileOptions("m"),
+        CaptureError, "cannot be captured"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_compiled_leaves_one_sentence_and_no_file(
+    name: str, tmp_path: Path, one_registry: None
+) -> None:
+    model, samples, options, kind, said = BAD[name]
+    with pytest.raises(kind, match=said) as caught:
+        compile_model(model, samples, tmp_path / "m.offramp", options)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_samples_must_be_as_the_examples(tmp_path: Path) -> None:
+    wrong = LabelledSamples((np.zeros((4, 3, 8, 8), np.uint8),), np.arange(4) % 3)
+    with pytest.raises(InputError, match="must be float32"):
+        compile_model(
+            MODEL, wrong, tmp_path / "m", CompileOptions("m"), examples=_samples().inputs[0]
+        )
+
+
+def test_one_held_out_sample_is_enough(tmp_path: Path, one_registry: None) -> None:
+    path = tmp_path / "m.offramp"
+    compile_model(MODEL, _samples(1), path, CompileOptions("m"))
+    network = Network(open_bundle(path))
+    (found,) = network.run(0, network.depth, _samples(3).inputs)
+    with torch.no_grad():
+        expected = MODEL(torch.from_numpy(_samples(3).inputs[0])).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_exits_are_put_on_named_sub_modules() -> None:
+    with pytest.raises(CaptureError, match=r"no sub-module 'x' .* the model has: 0, 1"):
+        EarlyExitModel(MODEL, {"x": nn.Identity()})
+    model = EarlyExitModel(MODEL, {"1": nn.Linear(3, 2), "0": nn.Linear(192, 5)})
+    answers = model(torch.rand(4, 3, 8, 8))
+    assert [tuple(a.shape) for a in answers] == [(4, 5), (4, 2), (4, 3)]
+
+
+def test_the_embedded_bundle_is_small_proven_and_says_what_it_is(
+    embedded: Bundle, embedded_file: Path
+) -> None:
+    manifest = embedded.manifest
+    assert embedded_file.stat().st_size <= 5_000_000
+    assert len(manifest.exits) >= 3
+    assert len(manifest.classes) == 10
+    assert {(p.backend, p.cut) for p in manifest.proofs} == {
+        (name, cut) for name in ("torch", "onnxruntime") for cut in embedded.cuts
+    }
+    load_calibration(embedded)
+    network = Network(embedded)
+    values = list(embedded.examples)
+    (expected,) = network.run(0, network.depth, values)
+    for cut in range(network.depth):
+        (found,) = network.run(cut, network.depth, values)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        values = network.run_segment(cut, values)

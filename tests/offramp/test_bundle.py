@@ -1,0 +1,331 @@
+"""Bundles: written once, read for ever, and never half-read."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offramp.bundle import Boundary, Bundle, SegmentSpec, open_bundle, write_bundle
+from offramp.bundle.archive import MANIFEST
+from offramp.errors import BundleError, ConfigError
+from offramp.tensors import TensorSpec
+
+GOLDEN_DIGEST = "0f965329b7df1747c1fdf8b4feb9fd104c9df35a14caf071d0a2160e9b9e35a3"
+FIELDS: dict[str, Any] = {
+    "name": "golden",
+    "classes": ("cat", "dog"),
+    "card": {"data": "none"},
+    "boundaries": (
+        Boundary(tensors=(TensorSpec("image", "uint8", (2, 2)),), levels={"raw": ({},)}),
+        Boundary(tensors=(TensorSpec("logits", "float32", (2,)),)),
+    ),
+    "segments": (SegmentSpec(folder="segments/00", macs=8),),
+}
+FILES = {"segments/00/weights.bin": bytes(range(256)) * 8, "notes.txt": b"hello\n"}
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OFFRAMP_CACHE", str(tmp_path / "cache"))
+    write_bundle(tmp_path / "golden.offramp", FIELDS, FILES)
+    return tmp_path / "golden.offramp"
+
+
+@pytest.fixture
+def folder(path: Path, tmp_path: Path) -> Path:
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "folder")
+    return tmp_path / "folder"
+
+
+def _refused(path: Path) -> str:
+    with pytest.raises(BundleError) as caught:
+        open_bundle(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_written_is_read(path: Path, tmp_path: Path) -> None:
+    manifest, digest = write_bundle(tmp_path / "deep" / "again.offramp", FIELDS, FILES)
+    bundle = open_bundle(tmp_path / "deep" / "again.offramp")
+    assert (bundle.manifest, bundle.digest) == (manifest, digest)
+    assert list(bundle.cuts) == [0, 1]
+    for name, data in FILES.items():
+        assert bundle.path(name).read_bytes() == data
+    with pytest.raises(BundleError, match="holds no file 'other'"):
+        bundle.path("other")
+
+
+def test_equal_content_gives_equal_bytes_and_the_digest_of_yesterday(
+    path: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.offramp"
+    _, digest = write_bundle(again, dict(reversed(FIELDS.items())), dict(reversed(FILES.items())))
+    assert again.read_bytes() == path.read_bytes()
+    assert digest == GOLDEN_DIGEST
+    _, other = write_bundle(again, FIELDS, {**FILES, "notes.txt": b"hallo\n"})
+    assert other != digest
+
+
+def test_a_folder_is_a_bundle_too(path: Path, folder: Path) -> None:
+    from_file, from_folder = open_bundle(path), open_bundle(folder)
+    assert replace(from_file, folder=folder) == from_folder
+    assert from_file.folder.parent == Path(os.environ["OFFRAMP_CACHE"])
+
+
+def test_a_compiled_bundle_gives_its_examples(tiny: Bundle) -> None:
+    (images,) = tiny.examples
+    assert images.shape == (4, 8, 8, 3)
+    assert images.dtype == np.uint8
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_a_truncated_file_is_refused(tenth: int, path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * tenth // 10])
+    assert str(path) in _refused(path)
+
+
+def _flip(data: bytes, at: int, mask: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ mask]) + data[at + 1 :]
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_a_flipped_byte_is_refused_or_changes_nothing(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("flipped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OFFRAMP_CACHE", str(home / "cache"))
+        path = home / "flipped.offramp"
+        manifest, digest = write_bundle(path, FIELDS, FILES)
+        whole = path.read_bytes()
+        at = data.draw(st.integers(0, len(whole) - 1))
+        path.write_bytes(_flip(whole, at, data.draw(st.integers(1, 255))))
+        try:
+            bundle = open_bundle(path)
+        except BundleError:
+            return
+        assert (bundle.manifest, bundle.digest) == (manifest, digest)
+        assert all(bundle.path(name).read_bytes() == FILES[name] for name in FILES)
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=st.binary(max_size=300))
+def test_garbage_is_refused(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("garbage")
+    (folder / MANIFEST).write_bytes(data)
+    _refused(folder)
+    _refused(folder / MANIFEST)
+
+
+def test_files_in_a_folder_are_checked(folder: Path) -> None:
+    file = folder / "notes.txt"
+    file.write_bytes(b"hello!")
+    assert "does not match its digest" in _refused(folder)
+    file.write_bytes(b"hello")
+    assert "does not have the size" in _refused(folder)
+    file.unlink()
+    assert "notes.txt: cannot be read" in _refused(folder)
+    (folder / MANIFEST).unlink()
+    assert "manifest.json: cannot be read" in _refused(folder)
+
+
+def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    assert "cannot be read" in _refused(tmp_path / "absent.offramp")
+    assert "cannot be read" in _refused(tmp_path / ("long" * 1000))
+    _refused(Path("null\0byte"))
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("other.txt", "hello")
+    assert "not a whole bundle" in _refused(tmp_path / "other.zip")
+
+
+def _set(*path: Any, to: Any) -> Callable[[Any], None]:
+    def change(plain: Any) -> None:
+        for step in path[:-1]:
+            plain = plain[step]
+        plain[path[-1]] = to
+
+    return change
+
+
+def _rename_file(to: str) -> Callable[[Any], None]:
+    return lambda plain: plain["files"].update({to: plain["files"].pop("notes.txt")})
+
+
+MANIFESTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "newer": ("install a newer Offramp", _set("format", to=2)),
+    "no version": ("not an Offramp manifest", _set("format", to="1")),
+    "unknown key": ("unknown key 'speed'", _set("speed", to=1)),
+    "unknown key of an entry": ("unknown key", _set("files", "notes.txt", "mode", to=7)),
+    "unknown key of a tensor": ("extra", _set("boundaries", 0, "tensors", 0, "extra", to=1)),
+    "size": ("does not have the size", _set("files", "notes.txt", "bytes", to=7)),
+    "negative size": ("bytes", _set("files", "notes.txt", "bytes", to=-1)),
+    "digest": ("does not match", _set("files", "notes.txt", "sha256", to="0" * 64)),
+    "upper case": ("sha256", _set("files", "notes.txt", "sha256", to="A" * 64)),
+    "climbs": ("not allowed", _rename_file("../notes.txt")),
+    "climbs inside": ("not allowed", _rename_file("a/../../notes.txt")),
+    "absolute": ("not allowed", _rename_file("/tmp/notes.txt")),
+    "hidden": ("not allowed", _rename_file(".notes.txt")),
+    "ends its line": ("not allowed", _rename_file("notes.txt\n")),
+    "backslash": ("not allowed", _rename_file("..\\notes.txt")),
+    "absent file": ("get the bundle again|cannot be read", _rename_file("other.txt")),
+    "folder climbs": ("folder", _set("segments", 0, "folder", to="../x")),
+    "boundary too many": ("one boundary more", lambda plain: plain["boundaries"].append(
+        plain["boundaries"][1])),
+    "exit on the input": ("between two segments", _set("exits", to=[
+        {"name": "e", "boundary": 0, "folder": "e", "macs": 1, "temperature": 1.0}])),
+    "dtype": ("dtype 'object'", _set("boundaries", 0, "tensors", 0, "dtype", to="object")),
+    "shape": ("sides must be positive", _set("boundaries", 0, "tensors", 0, "shape", to=[0])),
+    "many elements": ("too many", _set("boundaries", 0, "tensors", 0, "shape", to=[1 << 20] * 2)),
+    "no tensors": ("boundaries", _set("boundaries", 0, "tensors", to=[])),
+    "level of no tensor": ("each tensor", _set("boundaries", 0, "levels", "raw", to=[])),
+    "temperature": ("temperature", _set("temperature", to=0)),
+    "a list": ("not an Offramp manifest", lambda plain: []),
+    "deep": ("manifest is not JSON|recursion", lambda plain: "deep"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["file", "folder"])
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_hostile_manifests_are_refused(name: str, form: str, folder: Path, tmp_path: Path) -> None:
+    said, change = MANIFESTS[name]
+    plain = json.loads((folder / MANIFEST).read_bytes())
+    changed = change(plain)
+    text = json.dumps(plain if changed is None else changed)
+    if changed == "deep":
+        text = '{"format":1,"name":' + "[" * 100_000
+    (folder / MANIFEST).write_text(text)
+    path = folder
+    if form == "file":
+        path = tmp_path / "hostile.offramp"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(folder / MANIFEST, MANIFEST)
+            for file in FILES:
+                archive.write(folder / file, file)
+    with pytest.raises(BundleError, match=said) as caught:
+        open_bundle(path)
+    assert "\n" not in str(caught.value)
+    assert not any(tmp_path.parent.glob("notes.txt"))
+
+
+def test_a_bomb_is_not_unpacked(folder: Path, tmp_path: Path) -> None:
+    """An entry that holds a gigabyte but says it is short costs no gigabyte."""
+    path = tmp_path / "bomb.offramp"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(folder / MANIFEST, MANIFEST)
+        archive.write(folder / "segments/00/weights.bin", "segments/00/weights.bin")
+        archive.writestr("notes.txt", bytes(64 << 20))
+        archive.getinfo("notes.txt").file_size = 6
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    _refused(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 << 10
+
+
+def test_a_damaged_cache_is_made_anew(path: Path) -> None:
+    home = open_bundle(path).folder
+    (home / "notes.txt").write_bytes(b"hallo\n")
+    assert open_bundle(path).path("notes.txt").read_bytes() == b"hello\n"
+    (home / "notes.txt").unlink()
+    assert open_bundle(path).path("notes.txt").read_bytes() == b"hello\n"
+    assert [p.name for p in home.parent.iterdir()] == [home.name]
+
+
+@pytest.mark.parametrize("at", ["cache", "cache/under", "home"])
+def test_a_cache_that_cannot_be_written_is_named(
+    at: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if at == "home":  # a file lies where the bundle's folder belongs
+        (tmp_path / "cache").mkdir()
+        (tmp_path / "cache" / GOLDEN_DIGEST).write_text("in the way")
+    else:
+        (tmp_path / "cache").write_text("a file")
+        monkeypatch.setenv("OFFRAMP_CACHE", str(tmp_path / at))
+    said = _refused(path)
+    assert "cannot be written" in said
+    assert "OFFRAMP_CACHE" in said
+
+
+def test_without_a_home_the_setting_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OFFRAMP_CACHE")
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert "set OFFRAMP_CACHE" in _refused(path)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    path: Path, tmp_path: Path, full_disk: None
+) -> None:
+    noise = np.random.default_rng(0).bytes(4000)
+    with pytest.raises(BundleError, match="cannot be written"):
+        write_bundle(tmp_path / "out" / "new.offramp", FIELDS, {"noise.bin": noise})
+    assert list((tmp_path / "out").iterdir()) == []
+    before = path.read_bytes()
+    with pytest.raises(BundleError, match="cannot be written"):
+        write_bundle(path, FIELDS, {"noise.bin": noise})
+    assert path.read_bytes() == before
+
+
+def test_a_full_disk_leaves_no_half_unpacked_bundle(
+    path: Path, tmp_path: Path, full_disk: None
+) -> None:
+    said = _refused(path)
+    assert "cache: cannot be written" in said
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_bundle_is_not_written_over_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="cannot be written"):
+        write_bundle(tmp_path, FIELDS, FILES)
+    assert not list(tmp_path.parent.glob(".*.partial"))
+
+
+def test_processes_that_open_at_once_all_succeed(path: Path, tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from offramp.bundle import open_bundle\n"
+    code += "sys.stdin.read(); b = open_bundle(Path(sys.argv[1])); print(b.digest)\n"
+    code += "assert b.path('notes.txt').read_bytes() == b'hello\\n'"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    said = [process.communicate("go", timeout=60)[0] for process in processes]
+    assert said == [f"{GOLDEN_DIGEST}\n"] * 3
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == [GOLDEN_DIGEST]
+
+
+def test_tensor_specs_check_themselves() -> None:
+    with pytest.raises(ConfigError, match="float64"):
+        TensorSpec("x", "float64", (1,))
+    with pytest.raises(ConfigError, match="positive"):
+        TensorSpec("x", "uint8", (1,) * 9)
+    assert TensorSpec("x", "float32", (2, 3)).nbytes == 24

@@ -1,0 +1,187 @@
+"""Settings, references and samples: what a user gives, and what is said when it is wrong."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+from pydantic import Field
+
+from offramp.errors import ConfigError, InputError
+from offramp.references import load_reference
+from offramp.samples import as_labelled, check_inputs
+from offramp.settings import Settings, load_settings, merge_settings
+from offramp.tensors import TensorSpec
+
+
+class Inner(Settings):
+    port: Annotated[int, Field(ge=0)] = 1
+
+
+class Example(Settings):
+    address: str
+    inner: Inner = Inner()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "settings.yaml"
+
+
+def test_a_file_and_overrides_that_win(file: Path) -> None:
+    file.write_text("address: here\ninner: {port: 7}\n")
+    assert load_settings(Example, file) == Example(address="here", inner=Inner(port=7))
+    assert load_settings(Example, file, {"address": "there", "inner": None}).address == "there"
+    assert load_settings(Example, None, {"address": "x"}) == Example(address="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("addres: here", "unknown key 'addres'"),
+        ("address: here\ninner: {prt: 7}", r"unknown key 'inner\.prt'"),
+        ("address: here\ninner: {port: many}", r"inner\.port: .*'many'"),
+        ("address: here\ninner: {port: -1}", r"inner\.port: .*-1"),
+        ("address: [here]", "address: "),
+        ("", "address: Field required"),
+        ("# nothing\n", "address: Field required"),
+        ("address: 'here", "not valid YAML at line 1"),
+        ("a: b\n- c", "not valid YAML at line 2"),
+        ("- address", "must hold keys with values"),
+        ("3", "must hold keys with values"),
+        ("3: 4", "must hold keys with values"),
+        ("!!python/object/apply:os.getcwd []", "not valid YAML"),
+        ("address: " + "x" * 10 + "\nother: " + "y" * 1000, "unknown key 'other'"),
+        ("address: {a: " + "y" * 1000 + "}", r"address: .*\.\.\."),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_key(text: str, said: str, file: Path) -> None:
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_settings(Example, file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < len(str(file)) + 200
+
+
+def test_a_file_that_cannot_be_read(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(Example, file)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(Example, tmp_path)
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(Example, file)
+    file.write_bytes(b"a: \x00")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_settings(Example, file)
+
+
+def test_settings_without_a_file_are_checked_too() -> None:
+    with pytest.raises(ConfigError, match="settings: unknown key 'x'"):
+        load_settings(Example, None, {"address": "here", "x": 1})
+    merged = merge_settings(Example(address="here"), {"inner": {"port": 3}})
+    assert merged.inner.port == 3
+    with pytest.raises(ConfigError, match="unknown key 'x'"):
+        merge_settings(merged, {"x": 1})
+    with pytest.raises(ValueError, match="frozen"):
+        merged.address = "there"  # type: ignore[misc]
+
+
+@pytest.fixture
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
+    (tmp_path / "reference_target.py").write_text("def build(): return 42\nnumber = 3\n")
+    (tmp_path / "reference_broken.py").write_text("import no_such_module_anywhere\n")
+    (tmp_path / "reference_garbled.py").write_text("def (\n")
+    (tmp_path / "reference_raising.py").write_text("raise RuntimeError('not today')\n")
+    return tmp_path
+
+
+def test_a_reference_is_found_in_the_working_folder(working_folder: Path) -> None:
+    assert load_reference("reference_target:build")() == 42
+    assert load_reference("pathlib:Path") is Path
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("reference_target", "form module:name"),
+        (":build", "form module:name"),
+        ("reference_target:", "form module:name"),
+        ("", "form module:name"),
+        ("no_such_module_anywhere:build", "no_such_module_anywhere"),
+        ("reference_broken:build", "no_such_module_anywhere"),
+        ("reference_garbled:build", "reference_garbled"),
+        ("reference_raising:build", "not today"),
+        ("..reference_target:build", "cannot be imported"),
+        ("./reference_target.py:build", "cannot be imported"),
+        ("reference_target:absent", "no function or class 'absent'"),
+        ("reference_target:number", "no function or class 'number'"),
+    ],
+)
+def test_a_reference_that_leads_nowhere(reference: str, said: str, working_folder: Path) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_reference(reference)
+    assert "\n" not in str(caught.value)
+
+
+X, Y = np.zeros((3, 2), np.float32), np.array([0, 1, 2])
+
+
+def test_samples_of_one_or_several_inputs() -> None:
+    one = as_labelled((X, Y))
+    assert len(one) == 3
+    assert len(one[:2].inputs) == 1
+    assert one[1:].labels.tolist() == [1, 2]
+    several = as_labelled(([X, X], Y.astype(np.uint8)))
+    assert len(several.inputs) == 2
+    assert several.labels.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "pair"),
+        (3, "pair"),
+        ((X,), "pair"),
+        ((X, Y, Y), "pair"),
+        ((X, Y.astype(np.float32)), "labels must be integers"),
+        ((X, Y[:, None]), "labels must be integers"),
+        ((X[:0], Y[:0]), "labels must be integers"),
+        ((X, "cat"), "labels must be integers"),
+        ((X, [[1], [2, 3]]), "array"),
+        ((X, Y - 1), "labels start at 0"),
+        ((X[:2], Y), "3 labels but 2 inputs"),
+        (([X, X[:2]], Y), "3 labels but 2 inputs"),
+        ((3.0, Y), "3 labels"),
+        (((), Y), "no input"),
+        ((X.astype(np.float64), Y), "float64"),
+        ((np.array(["a", "b", "c"]), Y), "one of float32"),
+        ((np.array([{}, {}, {}]), Y), "object"),
+        (([[[1], [2, 3], [4]]], Y), "array"),
+    ],
+)
+def test_samples_that_cannot_be(value: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        as_labelled(value)
+    assert "\n" not in str(caught.value)
+
+
+def test_inputs_are_checked_against_the_model() -> None:
+    specs = [TensorSpec("x", "float32", (2,))]
+    check_inputs([X], specs)
+    for inputs, said in (
+        ([], "1 input tensors, not 0"),
+        ([X, X], "not 2"),
+        ([X[:0]], "no samples"),
+        ([np.float32(1)], "no samples"),
+        ([X[:, :1]], r"shape \(2,\), not float32 of shape \(1,\)"),
+        ([X.astype(np.float16)], "must be float32"),
+    ):
+        with pytest.raises(InputError, match=said):
+            check_inputs(inputs, specs)  # type: ignore[arg-type]

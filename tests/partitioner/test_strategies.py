@@ -1,0 +1,106 @@
+"""Every strategy keeps the contract, and each its own promise."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import partitioner.strategies as package
+from offramp.errors import ConfigError, PlanError
+from partitioner.candidates import CLOSED
+from partitioner.conditions import Conditions
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+from partitioner.strategies import STRATEGIES, Strategy, get
+
+OBJECTIVES = (
+    Objective(),
+    Objective(minimise="p95", max_accuracy_drop=0.2, deadline_s=0.05, max_miss_share=0.1),
+    Objective(min_accuracy=1.0),
+)
+
+PROMISES: dict[str, Callable[[Plan, int], bool]] = {
+    "device_only": lambda p, depth: p.cut == depth and all(t >= CLOSED for t in p.thresholds),
+    "device_exits": lambda p, depth: p.cut == depth and p.level is None,
+    "server_only": lambda p, depth: p.cut == 0 and p.level is not None and not p.thresholds,
+    "static": lambda p, depth: 0 < p.cut < depth and p.level is not None,
+    "adaptive": lambda p, depth: 0 <= p.cut <= depth,
+}
+
+
+def test_every_strategy_is_registered_and_makes_a_promise() -> None:
+    files = {m.name for m in pkgutil.iter_modules(package.__path__)} - {"strategy"}
+    assert files == set(STRATEGIES) == set(PROMISES)
+    for name, strategy in STRATEGIES.items():
+        assert isinstance(strategy, Strategy)
+        assert get(name) is strategy
+        assert strategy.name == name
+        assert isinstance(strategy.adapts, bool)
+    with pytest.raises(ConfigError, match=r"unheard.*adaptive"):
+        get("unheard")
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_it_returns_its_kind_of_plan_whatever_the_conditions(
+    name: str, world: Callable[..., Any], weather: Callable[..., Conditions]
+) -> None:
+    for seed in range(20):
+        it, now = world(seed % 4, depth=4), weather(seed)
+        objective = OBJECTIVES[seed % len(OBJECTIVES)]
+        plan = STRATEGIES[name].decide(it.planner, objective, now)
+        assert PROMISES[name](plan, 4)
+        assert plan == STRATEGIES[name].decide(it.planner, objective, now)
+        manifest = it.bundle.manifest
+        assert len(plan.thresholds) == manifest.exits_before(plan.cut)
+        assert plan.level in (manifest.boundaries[plan.cut].levels or (None,))
+        assert plan.policy == "confidence"
+        assert plan.reason
+        assert plan.prediction == it.planner.predict(plan, objective, now)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_without_a_server_it_sends_nothing_or_does_what_it_always_does(
+    name: str, world: Callable[..., Any], weather: Callable[..., Conditions]
+) -> None:
+    for seed in range(5):
+        it, now = world(seed), weather(seed)
+        alone = replace(now, reachable=False)
+        plan = STRATEGIES[name].decide(it.planner, Objective(), alone)
+        if STRATEGIES[name].adapts or name.startswith("device"):
+            assert plan.level is None
+        else:
+            assert plan.id == STRATEGIES[name].decide(it.planner, Objective(), now).id
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_one_that_sends_nothing_does_not_depend_on_the_link(
+    name: str, world: Callable[..., Any], weather: Callable[..., Conditions]
+) -> None:
+    it = world(1)
+    plans = {STRATEGIES[name].decide(it.planner, Objective(), weather(s)).id for s in range(20)}
+    assert len(plans) == 1 or not name.startswith("device")
+
+
+def test_adaptive_is_never_worse_than_another(
+    world: Callable[..., Any], weather: Callable[..., Conditions]
+) -> None:
+    for seed in range(20):
+        it, now = world(seed), weather(seed)
+        plans = {name: s.decide(it.planner, Objective(), now) for name, s in STRATEGIES.items()}
+        floor = it.planner.accuracy_floor(Objective())
+        means = {
+            name: plan.prediction.mean_s
+            for name, plan in plans.items()
+            if plan.prediction and plan.prediction.accuracy >= floor - 1e-12
+        }
+        assert means["adaptive"] == min(means.values())
+
+
+def test_a_split_of_a_model_in_one_piece_is_refused(world: Callable[..., Any]) -> None:
+    it = world(2, depth=1)
+    with pytest.raises(PlanError, match="no plan is left"):
+        get("static").decide(it.planner, Objective(), Conditions(1e6, 0.01))

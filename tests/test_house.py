@@ -1,0 +1,67 @@
+"""House rules: who may import whom, what is loaded when, and nothing that runs what it reads."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("offramp", "partitioner", "device", "edge_server", "sim")
+RUNS_WHAT_IT_READS = re.compile(
+    r"\b(?:c?[pP]ickle|dill|joblib|marshal|shelve)\b(?!s)|torch\.load\b|allow_pickle\s*=\s*True"
+    r"|(?<![\w.])(?:eval|exec)\(|yaml\.(?:unsafe_)?load\b|np\.load\((?!.*allow_pickle=False)"
+)
+
+
+def test_packages_import_whom_they_may(repository: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command as run; run()",
+    ]
+    result = subprocess.run(
+        [*command, "--no-cache"], cwd=repository, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, result.stdout
+    assert " 0 broken" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "device.agent",
+        "edge_server.server",
+        "partitioner.commands",
+        "partitioner.planner",
+        "partitioner.strategies",
+        "sim.relay",
+        "offramp.cli",
+        "offramp.network",
+        "offramp.calibration",
+    ],
+)
+def test_starting_a_part_does_not_load_torch(module: str, repository: Path) -> None:
+    code = f"import sys, {module}; print(*({{'torch', 'onnx'}} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, timeout=60
+    )
+    assert (result.stdout.strip(), result.stderr) == ("", "")
+
+
+def test_nothing_runs_what_it_reads(repository: Path) -> None:
+    """Nothing of ours unpickles or evaluates; a comment or docstring may say so."""
+    found = []
+    for package in PACKAGES:
+        for path in sorted((repository / package).rglob("*.py")):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                if RUNS_WHAT_IT_READS.search(line) and "no pickle" not in line.lower():
+                    found.append(f"{path.relative_to(repository)}:{number}: {line.strip()}")
+    assert found == []
+
+
+def test_tests_are_found_by_their_path_alone(repository: Path) -> None:
+    """With an ``__init__.py`` a folder of tests would hide the package of its name."""
+    assert list((repository / "tests").rglob("__init__.py")) == []
