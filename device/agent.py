@@ -53,8 +53,15 @@ class _Work:
     wait_s: float = 0.0
     sent_s: float = 0.0
     sent_bytes: int = 0
+    expected_s: float = 0.0
+    overdue: bool = False
     give_up_s: float = 0.0
     reason: str = ""
+
+    @property
+    def wake_s(self) -> float:
+        """When something is to be done about this sample, if it waits."""
+        return self.give_up_s if self.overdue else min(self.expected_s, self.give_up_s)
 
 
 class Agent:
@@ -207,7 +214,7 @@ class Agent:
                     return self._inbox.popleft()
                 if self._fed and not self._inbox and not self._waiting:
                     return None
-                next_s = min((w.give_up_s for w in self._waiting.values()), default=now_s + 0.1)
+                next_s = min((w.wake_s for w in self._waiting.values()), default=now_s + 0.1)
                 self._changed.wait(min(max(next_s - now_s, 0.0005), 0.1))
 
     def _begin(self, work: _Work) -> None:
@@ -255,8 +262,8 @@ class Agent:
             plan_id=work.plan.id,
         )
         with self._changed:
-            expected_s = now_s + self._controller.send_s(work.sent_bytes, work.plan.cut)
-            work.give_up_s = self._give_up_s(work, expected_s)
+            work.expected_s = now_s + self._controller.send_s(work.sent_bytes, work.plan.cut)
+            work.give_up_s = self._give_up_s(work)
             self._controller.sent(now_s, work.id, work.sent_bytes, work.plan.cut)
             if self._remote is not None and self._remote.send(request):
                 self._waiting[work.id] = work
@@ -265,7 +272,7 @@ class Agent:
         work.sent_bytes = 0
         self._fall_back(work)
 
-    def _give_up_s(self, work: _Work, expected_s: float) -> float:
+    def _give_up_s(self, work: _Work) -> float:
         """Leave time for this sample's fallback, for those that wait too, and for one head."""
         assert work.plan is not None
         assert work.progress is not None
@@ -277,7 +284,10 @@ class Agent:
             + self._head.profile.head[work.plan.cut].median_s
         )
         return give_up_s(
-            options, deadline_s=work.deadline_s, expected_s=expected_s, reserve_s=reserve_s
+            options,
+            deadline_s=work.deadline_s,
+            expected_s=work.expected_s,
+            reserve_s=reserve_s,
         )
 
     def _fall_back(self, work: _Work) -> None:
@@ -289,7 +299,11 @@ class Agent:
         self._answer_here(work, "degraded", fallback_s=time.perf_counter() - started_s)
 
     def _tick(self, now_s: float) -> None:
-        """Send a probe and report plan changes and load, if it is time."""
+        """Note overdue answers, send a probe, report plan changes and load, if it is time."""
+        for work in self._waiting.values():
+            if not work.overdue and now_s >= work.expected_s:
+                work.overdue = True
+                self._controller.overdue(now_s, work.id)
         if self._connected.is_set():
             padding = self._controller.probe_bytes(now_s)
             if padding is not None:

@@ -6,6 +6,7 @@ socket, clock or thread: the agent and the simulator drive the same object.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from device.breaker import Breaker
@@ -35,7 +36,7 @@ class Tuning:
 
     replan_s: float = 0.25
     probe_s: float = 0.5
-    hysteresis: float = 0.05
+    hysteresis: float = 0.1
     breaker_failures: int = 2
     breaker_retry_s: float = 0.5
 
@@ -79,7 +80,9 @@ class Controller:
         self._decided_reachable = True
         self._sent: dict[int, _Sent] = {}
         self._unserved = False
-        self._last_probe_s = 0.0
+        self._overdue = False
+        self._last_probe_s = -math.inf
+        self._last_sample_s = -math.inf
         self._long_probe_next = False
         self._hasty_probes = 0
 
@@ -126,6 +129,8 @@ class Controller:
         size = size_bytes + FRAME_OVERHEAD_BYTES
         backlog = self.estimator.sent(now_s, size)
         self._sent[message] = _Sent(now_s, backlog + 8 * size, cut)
+        if cut is not None:
+            self._last_sample_s = now_s
 
     def answered(self, now_s: float, message: int, timeline: Timeline, load: Load) -> None:
         """Take in that an answer came, in time or late."""
@@ -133,15 +138,29 @@ class Controller:
         if sent is None:
             return
         self.breaker.succeed()
+        self._overdue = False
         elapsed_s = now_s - sent.at_s
         if elapsed_s > _STALE_S:
             self._hasty_probes = 4
         else:
             self.estimator.observe(now_s, sent.bits, max(elapsed_s - timeline.total_s, 1e-5))
-        self.queue_s += 0.3 * (max(timeline.queue_s, load.queue_s) - self.queue_s)
+            if self.estimator.surprised:
+                self._hasty_probes = max(self._hasty_probes, 2)
+        self.queue_s += 0.5 * (max(timeline.queue_s, load.queue_s) - self.queue_s)
         if sent.cut is not None and timeline.segment_s:
             expected = self.planner.server.tail[sent.cut].median_s
             self.server_stretch.observe(sum(timeline.segment_s), expected)
+
+    def overdue(self, now_s: float, message: int) -> None:
+        """Take in that an answer should have come by now.
+
+        Until something is heard again, plans send nothing: either the link has become slow, or
+        it is gone, and one sample is enough to find out which.
+        """
+        sent = self._sent.get(message)
+        if sent is not None:
+            self.estimator.observe_silence(now_s, sent.bits, now_s - sent.at_s)
+            self._overdue = True
 
     def unanswered(self, now_s: float, message: int) -> None:
         """Take in that an answer has not come in time; it may still come."""
@@ -163,7 +182,7 @@ class Controller:
     def disconnected(self, now_s: float) -> None:
         """Take in that the connection is gone, and with it all that was on its way."""
         self._sent.clear()
-        self._unserved = False
+        self._unserved = self._overdue = False
         self.estimator.forget_backlog(now_s)
         self.breaker.trip(now_s)
 
@@ -174,18 +193,20 @@ class Controller:
     def probe_bytes(self, now_s: float) -> int | None:
         """Return the padding of the probe to send now, or None if none is due.
 
-        Probes go out while the breaker is open, when traffic has told nothing for a while, and
-        at once when an answer has come so late that the link must have changed since.
+        A short one goes out now and then beside traffic, whose messages are long; both kinds when
+        there is no traffic; and several at once when an answer was a surprise, or came so late
+        that the link must have changed since. While the breaker is open, one goes out at each of its intervals.
         """
         if not self._probe_is_due(now_s):
             return None
         self._last_probe_s = now_s
         self._hasty_probes = max(self._hasty_probes - 1, 0)
-        return self.next_probe_bytes()
+        busy = now_s - self._last_sample_s < self.tuning.probe_s
+        return 0 if busy and not self._hasty_probes else self.next_probe_bytes()
 
     def next_probe_bytes(self) -> int:
         """Return the padding of the next probe: short and long in turn, to tell x from r."""
-        self._long_probe_next = not self._long_probe_next and self.breaker.closed
+        self._long_probe_next = not self._long_probe_next and self._reachable()
         if not self._long_probe_next:
             return 0
         bandwidth_bps = self.estimator.estimate().bandwidth_bps
@@ -196,11 +217,10 @@ class Controller:
             return self.breaker.may_probe(now_s)
         if self._hasty_probes:
             return now_s - self._last_probe_s >= _HASTE_S
-        quiet_s = now_s - max(self.estimator.estimate().heard_s, self._last_probe_s)
-        return quiet_s >= self.tuning.probe_s
+        return now_s - self._last_probe_s >= self.tuning.probe_s
 
     def _reachable(self) -> bool:
-        return self.breaker.closed and not self._unserved
+        return self.breaker.closed and not self._unserved and not self._overdue
 
     def _decide(self, now_s: float) -> None:
         conditions = self.conditions()

@@ -2,10 +2,11 @@
 
 A message of B bytes comes back after ``r + 8 B x`` seconds, the server's own time left out, where
 r is the round trip of an empty message and x the time per bit. A Kalman filter follows (r, x) as
-a random walk. Sizes must differ for r and x to be told apart: probes of two sizes see to that.
-A surprise (an innovation beyond three standard deviations) widens the filter's uncertainty, so
-that a changed link is believed after one or two messages: the last sample predicts the next second
-of a mobile link better than long averages do.
+a random walk. Sizes must differ for r and x to be told apart: probes see to that. Of a surprise (an
+innovation beyond three standard deviations) only so much is believed; a second one in the same
+direction widens the filter's uncertainty. So one stray delay changes little, and a changed link is
+believed after two messages: the last samples predict the next second of a mobile link better than
+long averages do.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ __all__ = ["LinkEstimate", "LinkEstimator"]
 
 _MIN_RTT_S = 2e-4
 _MIN_S_PER_BIT, _MAX_S_PER_BIT = 1e-10, 1e-3  # 10 Gbit/s to 1 kbit/s
-_RTT_DRIFT_S = 0.02  # a second ago, r was within this
-_RATE_DRIFT = 0.5  # and x within this share of itself
+_RTT_DRIFT_S = 0.005  # a second ago, r was within this
+_RATE_DRIFT = 1.0  # and x within this share of itself,
+_FAST_S_PER_BIT = 2e-8  # or of this: beyond 50 Mbit/s a rate cannot be told from a faster one
 _NOISE_S, _NOISE_SHARE = 0.001, 0.1
 _SURPRISE = 3.0
 _LEAP = 4.0  # a changed rate is taken to be within this many times the old one, then again
@@ -47,6 +49,7 @@ class LinkEstimator:
         self._now = -math.inf
         self._heard = -math.inf
         self._pipe_free = -math.inf
+        self._surprises = 0
 
     def sent(self, now_s: float, size_bytes: int) -> float:
         """Note that a message goes out; return the bits that lie before it on the uplink."""
@@ -63,6 +66,11 @@ class LinkEstimator:
         """Take in that ``bits`` have not come back yet; matters if they should have."""
         if waited_s > self._r + bits * self._x:
             self._update(now_s, bits, waited_s)
+
+    @property
+    def surprised(self) -> bool:
+        """Whether the last observation was not what was expected."""
+        return self._surprises != 0
 
     def forget_backlog(self, now_s: float) -> None:
         """Start anew with an empty uplink, after a reconnection."""
@@ -83,13 +91,19 @@ class LinkEstimator:
         self._now = max(self._now, now_s)
         drift = min(max(waited, 0.0), 10.0)
         self._prr += _RTT_DRIFT_S**2 * drift
-        self._pxx += (_RATE_DRIFT * self._x) ** 2 * drift
-        surprise = elapsed_s - (self._r + bits * self._x)
+        scale = max(self._x, _FAST_S_PER_BIT)
+        self._pxx += (_RATE_DRIFT * scale) ** 2 * drift
         noise = (_NOISE_S + _NOISE_SHARE * elapsed_s) ** 2
-        if surprise**2 > _SURPRISE**2 * (self._variance(bits) + noise):
+        surprise = elapsed_s - (self._r + bits * self._x)
+        limit = _SURPRISE * math.sqrt(self._variance(bits) + noise)
+        if abs(surprise) <= limit:
+            self._surprises = 0
+        elif self._is_second(surprise):
             self._prr += (0.5 * surprise) ** 2
             if bits > 0:  # a short message says little about the rate, however late it is
-                self._pxx += min(0.5 * abs(surprise) / bits, _LEAP * self._x) ** 2
+                self._pxx += min(0.5 * abs(surprise) / bits, _LEAP * scale) ** 2
+        else:
+            surprise = math.copysign(limit, surprise)
         variance = self._variance(bits) + noise
         gain_r = (self._prr + bits * self._prx) / variance
         gain_x = (self._prx + bits * self._pxx) / variance
@@ -99,6 +113,12 @@ class LinkEstimator:
         self._prr = max(prr - gain_r * (prr + bits * prx), 1e-12)
         self._prx = prx - gain_r * (prx + bits * pxx)
         self._pxx = max(pxx - gain_x * (prx + bits * pxx), 1e-30)
+
+    def _is_second(self, surprise: float) -> bool:
+        """Count a surprise, and tell whether the one before it went the same way."""
+        sign = 1 if surprise > 0 else -1
+        self._surprises = self._surprises + sign if self._surprises * sign > 0 else sign
+        return abs(self._surprises) > 1
 
     def _variance(self, bits: float) -> float:
         return self._prr + 2 * bits * self._prx + bits**2 * self._pxx

@@ -79,7 +79,7 @@ class Relay:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server = await dial(self._upstream)
         except OSError as error:
-            self._log(f"upstream {self._upstream} cannot be reached: {error or 'timed out'}")
+            self._log(f"upstream {self._upstream} cannot be reached: {str(error) or 'timed out'}")
             return
         broken = True
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,14 +22,11 @@ class OnnxRuntimeBackend(Backend):
 
     def missing(self) -> str | None:
         """Return the package to install, or None."""
-        try:
-            import onnxruntime  # noqa: F401
-        except ImportError:
-            return "onnxruntime"
-        return None
+        return None if importlib.util.find_spec("onnxruntime") else "onnxruntime"
 
     def load(self, folder: Path, threads: int) -> Run:
         """Open a session; weights beside the model are mapped, not copied."""
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it reports to its maker
         import onnxruntime as ort
 
         options = ort.SessionOptions()

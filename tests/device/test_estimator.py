@@ -28,21 +28,35 @@ def test_two_sizes_tell_bandwidth_from_round_trip(bandwidth_bps, rtt_s):
     assert link.rtt_s == pytest.approx(rtt_s, rel=0.15, abs=0.0015)
 
 
-def test_a_link_that_collapses_is_believed_after_two_messages():
+def test_a_link_that_collapses_is_believed_after_three_messages():
     estimator = LinkEstimator()
     now_s = feed(estimator, 0.0, 40e6, 0.006, [110, 3000] * 10)
-    feed(estimator, now_s, 0.8e6, 0.08, [3000, 3000])
+    feed(estimator, now_s, 0.8e6, 0.08, [3000, 3000, 3000])
     link = estimator.estimate()
     predicted = link.rtt_s + 24_000 / link.bandwidth_bps
     assert predicted == pytest.approx(0.08 + 24_000 / 0.8e6, rel=0.25)
 
 
-def test_a_link_that_recovers_is_believed_after_three_messages():
+def test_one_stray_delay_changes_little():
+    estimator = LinkEstimator()
+    now_s = feed(estimator, 0.0, 40e6, 0.006, [110, 3000] * 10)
+    estimator.observe(now_s, 24_000, 0.06)
+    link = estimator.estimate()
+    assert link.rtt_s + 24_000 / link.bandwidth_bps < 0.02
+
+
+def test_a_link_that_recovers_is_believed_after_four_messages():
     estimator = LinkEstimator()
     now_s = feed(estimator, 0.0, 0.8e6, 0.08, [110, 3000] * 10)
-    feed(estimator, now_s, 40e6, 0.006, [110, 6000, 110])
+    feed(estimator, now_s, 40e6, 0.006, [110, 6000, 110, 6000])
     link = estimator.estimate()
     assert link.rtt_s + 24_000 / link.bandwidth_bps < 0.03
+
+
+def test_a_rate_once_taken_for_infinite_comes_back():
+    estimator = LinkEstimator(bandwidth_bps=10e9, rtt_s=0.006)
+    feed(estimator, 0.0, 40e6, 0.006, [110, 27_000] * 5)
+    assert 20e6 < estimator.estimate().bandwidth_bps < 80e6
 
 
 def test_silence_beyond_what_was_expected_lowers_the_estimate_and_less_does_not():
@@ -52,6 +66,7 @@ def test_silence_beyond_what_was_expected_lowers_the_estimate_and_less_does_not(
     estimator.observe_silence(10.0, 24_000, 0.001)
     assert estimator.estimate().rtt_s == before.rtt_s
     estimator.observe_silence(10.1, 24_000, 0.5)
+    estimator.observe_silence(10.2, 24_000, 0.5)
     after = estimator.estimate()
     assert after.rtt_s + 24_000 / after.bandwidth_bps > 0.1
 

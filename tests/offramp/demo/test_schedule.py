@@ -11,10 +11,10 @@ def test_the_link_goes_good_poor_out_and_back():
         (phase.name, phase.start_s, phase.seconds, phase.bandwidth_bps, phase.delay_s)
         for phase in build_schedule(20.0)
     ] == [
-        ("good", 0.0, 6.0, 40e6, 0.003),
+        ("good", 0.0, 6.0, 40e6, 0.001),
         ("poor", 6.0, 6.0, 0.8e6, 0.040),
         ("outage", 12.0, 3.0, 0.0, 0.0),
-        ("back", 15.0, 5.0, 40e6, 0.003),
+        ("back", 15.0, 5.0, 40e6, 0.001),
     ]
 
 
@@ -35,7 +35,7 @@ def test_the_link_is_described_as_the_shaper_takes_it():
             {
                 "name": "good",
                 "seconds": 6.0,
-                "up": [{"kind": "rate", "bps": 40e6}, {"kind": "delay", "seconds": 0.003}],
+                "up": [{"kind": "rate", "bps": 40e6}, {"kind": "delay", "seconds": 0.001}],
             },
             {
                 "name": "poor",
@@ -46,7 +46,7 @@ def test_the_link_is_described_as_the_shaper_takes_it():
             {
                 "name": "back",
                 "seconds": 5.0,
-                "up": [{"kind": "rate", "bps": 40e6}, {"kind": "delay", "seconds": 0.003}],
+                "up": [{"kind": "rate", "bps": 40e6}, {"kind": "delay", "seconds": 0.001}],
             },
         ],
     }
