@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.harness import BUNDLE, finish, parse, tabulate
-from offramp.demo.processes import Child, offramp_command
 from offramp.demo.samples import write_samples
 from offramp.demo.settings import STRATEGIES, DemoSettings
 from offramp.demo.steps import Job, measure_profile, run_job
@@ -21,7 +20,7 @@ from offramp.report.summary import RunSummary, summarise
 
 def main() -> None:
     options = parse("adaptive", __doc__)
-    rounds, count = (1, 100) if options.quick else (5, 200)
+    rounds, count = (1, 75) if options.quick else (4, 150)
     with tempfile.TemporaryDirectory() as folder:
         settings = DemoSettings(
             bundle=BUNDLE, out=Path(folder), samples=count, table_samples=count, profile_rounds=20
@@ -62,12 +61,10 @@ def _runs(settings: DemoSettings, rounds: int) -> dict[str, list[Run]]:
     write_samples(samples, settings.samples, settings.seed, lambda drawn: None)
     measure_profile(settings)
     runs: dict[str, list[Run]] = {name: [] for name in STRATEGIES}
-    serve = offramp_command("serve", settings.bundle, "--listen", "127.0.0.1:0")
-    with Child("server", serve, settings.logs) as server:
-        for at in range(rounds):
-            for name in STRATEGIES:
-                job = Job(f"{name}-{at}", name, samples, settings.samples)
-                runs[name].append(read_run(run_job(settings, job, server, lambda line: None)))
+    for at in range(rounds):
+        for name in STRATEGIES:
+            job = Job(f"{name}-{at}", name, samples, settings.samples)
+            runs[name].append(read_run(run_job(settings, job, lambda line: None)))
     return runs
 
 

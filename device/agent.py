@@ -32,12 +32,13 @@ from offramp.messages import Answer, Probe, ProbeReply, Request
 from offramp.tensors import Array
 from partitioner.plan import Plan
 
-__all__ = ["Agent"]
+__all__ = ["Agent", "Interrupted"]
 
 _MARGIN_S = 0.005
 _GRACE_S = 0.05  # an answer so late is still worth more than none
 _START_PROBES = 8
 _FIRST_PROBE_ID = 1 << 62
+_PROBE_LIFE_S = 10.0
 
 
 @dataclass
@@ -62,6 +63,10 @@ class _Work:
     def wake_s(self) -> float:
         """When something is to be done about this sample, if it waits."""
         return self.give_up_s if self.overdue else min(self.expected_s, self.give_up_s)
+
+
+class Interrupted(Exception):  # noqa: N818
+    """Raised by a signal handler: the source may block in a read that only this ends."""
 
 
 class Agent:
@@ -121,6 +126,8 @@ class Agent:
                 self._changed.notify_all()
             if compute.ident is not None:
                 compute.join(timeout=self._settings.deadline_s * (self._settings.inbox + 8) + 30)
+                if compute.is_alive():
+                    self._error = self._error or LinkError("the device did not end; start it again")
             if self._remote:
                 self._remote.close()
         if self._error is not None:
@@ -153,6 +160,12 @@ class Agent:
     # -- samples in
 
     def _feed(self, source: Source) -> None:
+        try:
+            self._feed_all(source)
+        except Interrupted:
+            self.stop()
+
+    def _feed_all(self, source: Source) -> None:
         rate_hz = self._settings.rate_hz
         begin_s = time.perf_counter()
         for at, sample in enumerate(source):
@@ -190,9 +203,12 @@ class Agent:
                 else:
                     self._fall_back(work)
         except BaseException as error:  # reaches the caller of run
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
 
     def _next_work(self) -> _Work | None:
         """Return what to compute next: fallbacks that are due, then the next sample."""
@@ -207,11 +223,13 @@ class Agent:
                     work = min(due, key=lambda w: w.deadline_s)
                     del self._waiting[work.id]
                     work.reason = "no answer from the server in time"
-                    self._controller.unanswered(now_s, work.id)
+                    self._controller.unanswered(now_s, work.id, overdue=work.overdue)
                     return work
-                if self._inbox and len(self._waiting) < self._settings.max_in_flight:
+                if self._inbox:
                     self._changed.notify_all()
                     return self._inbox.popleft()
+                if self._error is not None:
+                    return None
                 if self._fed and not self._inbox and not self._waiting:
                     return None
                 next_s = min((w.wake_s for w in self._waiting.values()), default=now_s + 0.1)
@@ -232,7 +250,9 @@ class Agent:
             self._drop(work, "its deadline passed before the device got to it")
             return
         with self._changed:
-            work.plan = plan = self._controller.plan(started_s)
+            full = len(self._waiting) >= self._settings.max_in_flight
+            plan = self._controller.local_plan() if full else self._controller.plan(started_s)
+        work.plan = plan
         progress = Progress([np.ascontiguousarray(array)[None] for array in work.sample.inputs])
         work.progress = progress
         self._head.run(progress, plan, work.deadline_s - _MARGIN_S)
@@ -245,7 +265,12 @@ class Agent:
             self._answer_here(work, "degraded" if progress.hurried else "ok")
         else:
             assert plan.level is not None
-            self._send(work, self._head.encode(progress, plan.level))
+            try:
+                frames = self._head.encode(progress, plan.level)
+            except InputError as error:
+                self._emit(work, Result(work.id, "failed", reason=str(error)))
+                return
+            self._send(work, frames)
 
     def _send(self, work: _Work, frames: tuple[bytes, ...]) -> None:
         assert work.plan is not None
@@ -264,11 +289,14 @@ class Agent:
         with self._changed:
             work.expected_s = now_s + self._controller.send_s(work.sent_bytes, work.plan.cut)
             work.give_up_s = self._give_up_s(work)
-            self._controller.sent(now_s, work.id, work.sent_bytes, work.plan.cut)
-            if self._remote is not None and self._remote.send(request):
+            if work.give_up_s <= now_s:
+                work.reason = "too little time to wait for the server"
+            elif self._remote is not None and self._remote.send(request, work.deadline_s):
+                self._controller.sent(now_s, work.id, work.sent_bytes, work.plan.cut)
                 self._waiting[work.id] = work
                 return
-        work.reason = f"no connection ({self._link_reason})"
+            else:
+                work.reason = f"no connection ({self._link_reason})"
         work.sent_bytes = 0
         self._fall_back(work)
 
@@ -277,11 +305,10 @@ class Agent:
         assert work.plan is not None
         assert work.progress is not None
         options = self._head.options(work.progress)
-        quickest_s = min(option.time_s for option in options)
         reserve_s = (
             _MARGIN_S
-            + quickest_s * len(self._waiting)
-            + self._head.profile.head[work.plan.cut].median_s
+            + self._quickest_s(self._waiting.values())
+            + self._head.profile.head[work.plan.cut].median_s * self._head.stretch
         )
         return give_up_s(
             options,
@@ -290,11 +317,19 @@ class Agent:
             reserve_s=reserve_s,
         )
 
+    def _quickest_s(self, works: Iterable[_Work]) -> float:
+        """Return how long the quickest answers to samples that were sent take, one by one."""
+        return sum(
+            min(option.time_s for option in self._head.options(work.progress))
+            for work in works
+            if work.progress is not None
+        )
+
     def _fall_back(self, work: _Work) -> None:
         assert work.progress is not None
         started_s = time.perf_counter()
         with self._changed:
-            spare_s = _MARGIN_S * (1 + len(self._abandoned))
+            spare_s = _MARGIN_S + self._quickest_s(self._abandoned)
         self._head.fall_back(work.progress, work.deadline_s - spare_s)
         self._answer_here(work, "degraded", fallback_s=time.perf_counter() - started_s)
 
@@ -328,6 +363,12 @@ class Agent:
     # -- the connection's thread
 
     def _on_message(self, message: Answer | ProbeReply) -> None:
+        try:
+            self._take_in(message)
+        except Exception as error:  # a full disk, say; the connection's thread must live
+            self._fail(error)
+
+    def _take_in(self, message: Answer | ProbeReply) -> None:
         now_s = time.perf_counter()
         with self._changed:
             if isinstance(message, Answer) and message.failure:
@@ -379,7 +420,7 @@ class Agent:
         probe = Probe(next(self._probe_ids), padding_bytes)
         self._controller.sent(time.perf_counter(), probe.id, padding_bytes)
         if self._remote is not None:
-            self._remote.send(probe)
+            self._remote.send(probe, time.perf_counter() + _PROBE_LIFE_S)
 
     # -- results out
 

@@ -7,12 +7,16 @@ socket, clock or thread: the agent and the simulator drive the same object.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+from pydantic import Field
 
 from device.breaker import Breaker
 from device.estimator import LinkEstimator
 from device.stretch import Stretch
 from offramp.messages import Load, Timeline
+from offramp.settings import Settings
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
 from partitioner.plan import Plan, Prediction
@@ -25,20 +29,20 @@ _PROBE_S = 0.005  # a long probe should take the uplink this long, to stand out 
 _PROBE_BYTES = (1500, 32_000)
 _STALE_S = 1.0  # an answer that took longer tells how the link was, not how it is
 _HASTE_S = 0.05
+_FORGET_S = 60.0
 
 
-@dataclass(frozen=True)
-class Tuning:
+class Tuning(Settings):
     """How eagerly the controller acts; times in seconds.
 
     A new plan must promise ``hysteresis`` (a share) less latency than the one in force.
     """
 
-    replan_s: float = 0.25
-    probe_s: float = 0.5
-    hysteresis: float = 0.1
-    breaker_failures: int = 2
-    breaker_retry_s: float = 0.5
+    replan_s: Annotated[float, Field(ge=0, le=3600)] = 0.25
+    probe_s: Annotated[float, Field(gt=0, le=3600)] = 0.5
+    hysteresis: Annotated[float, Field(ge=0, le=1)] = 0.1
+    breaker_failures: Annotated[int, Field(ge=1, le=1000)] = 2
+    breaker_retry_s: Annotated[float, Field(gt=0, le=3600)] = 0.5
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,10 @@ class Controller:
         assert self._plan is not None
         return self._plan
 
+    def local_plan(self) -> Plan:
+        """Return the best plan that sends nothing, for when no more may be on its way."""
+        return self.planner.plan(self.objective, replace(self.conditions(), reachable=False))
+
     def predicted(self, plan: Plan) -> Prediction | None:
         """Return what a plan promises under the conditions now."""
         return self.planner.predict(plan, self.objective, self.conditions())
@@ -126,6 +134,8 @@ class Controller:
 
     def sent(self, now_s: float, message: int, size_bytes: int, cut: int | None = None) -> None:
         """Take in that a message goes out; ``cut`` is None for a probe."""
+        for old in [m for m, sent in self._sent.items() if now_s - sent.at_s > _FORGET_S]:
+            del self._sent[old]
         size = size_bytes + FRAME_OVERHEAD_BYTES
         backlog = self.estimator.sent(now_s, size)
         self._sent[message] = _Sent(now_s, backlog + 8 * size, cut)
@@ -140,7 +150,7 @@ class Controller:
         self.breaker.succeed()
         self._overdue = False
         elapsed_s = now_s - sent.at_s
-        if elapsed_s > _STALE_S:
+        if elapsed_s > max(_STALE_S, 2 * (self.objective.deadline_s or 0.0)):
             self._hasty_probes = 4
         else:
             self.estimator.observe(now_s, sent.bits, max(elapsed_s - timeline.total_s, 1e-5))
@@ -162,12 +172,17 @@ class Controller:
             self.estimator.observe_silence(now_s, sent.bits, now_s - sent.at_s)
             self._overdue = True
 
-    def unanswered(self, now_s: float, message: int) -> None:
-        """Take in that an answer has not come in time; it may still come."""
+    def unanswered(self, now_s: float, message: int, *, overdue: bool = True) -> None:
+        """Take in that an answer is no longer waited for; it may still come.
+
+        That is a failure of the server's only if the answer was ``overdue``; else the device had
+        too little time.
+        """
         sent = self._sent.get(message)
-        if sent is not None:
+        if sent is not None and overdue:
             self.estimator.observe_silence(now_s, sent.bits, now_s - sent.at_s)
-        self.breaker.fail(now_s)
+        if overdue:
+            self.breaker.fail(now_s)
 
     def refused(self, now_s: float, message: int, *, for_good: bool = False) -> None:
         """Take in that the server answered with a failure.
@@ -195,7 +210,8 @@ class Controller:
 
         A short one goes out now and then beside traffic, whose messages are long; both kinds when
         there is no traffic; and several at once when an answer was a surprise, or came so late
-        that the link must have changed since. While the breaker is open, one goes out at each of its intervals.
+        that the link must have changed since. While the breaker is open, one goes out at each of
+        its intervals.
         """
         if not self._probe_is_due(now_s):
             return None
@@ -240,9 +256,10 @@ class Controller:
         then = chosen.prediction
         if now is None or then is None:
             return True
-        if (now.miss_share <= self.objective.max_miss_share) != (
-            then.miss_share <= self.objective.max_miss_share
-        ):
+        allowed = self.objective.max_miss_share
+        if now.miss_share > allowed:  # the planner puts being in time first
+            return then.miss_share < now.miss_share
+        if then.miss_share > allowed:
             return True
         old, new = (
             (now.mean_s, then.mean_s)

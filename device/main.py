@@ -5,11 +5,10 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from device.agent import Agent
+from device.agent import Agent, Interrupted
 from device.controller import Controller
 from device.head import Head
 from device.pace import SLOWDOWN_SOURCE
@@ -53,8 +52,13 @@ def run_agent(bundle_path: Path, source_text: str, options: dict[str, Any]) -> N
         agent = Agent(head, controller, settings, sinks, require_server=options["require_server"])
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: agent.stop())
+                signal.signal(number, _interrupt)
         agent.run(source)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
+    raise Interrupted
 
 
 def _settings(options: dict[str, Any]) -> AgentSettings:
@@ -89,6 +93,5 @@ def _opening(
         "slowdown": board.slowdown,
         "slowdown_source": SLOWDOWN_SOURCE,
         "whole_model_s": board.head[-1].median_s,
-        **settings.model_dump(exclude={"tuning"}),
-        "tuning": asdict(settings.tuning),
+        **settings.model_dump(),
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import grpc
 
@@ -18,7 +20,10 @@ __all__ = ["Remote"]
 MAX_MESSAGE_BYTES = 16 << 20
 _CONNECT_S = 2.0
 _RETRY_S = (0.1, 0.2, 0.5, 1.0)
-_STOP = object()
+_KEEPALIVE_MS = 10_000  # the server allows a ping each 5 s
+_STOP = (None, 0.0)
+
+_Outbox = queue.SimpleQueue[tuple[Request | Probe | None, float]]
 
 
 class Remote:
@@ -35,12 +40,12 @@ class Remote:
         on_state: Callable[[bool, str], None],
     ) -> None:
         host, _, port = address.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
             raise ConfigError(f"{address!r} is not an address; give HOST:PORT")
         self.address = address
         self._on_message = on_message
         self._on_state = on_state
-        self._outbox: queue.SimpleQueue[object] | None = None
+        self._outbox: _Outbox | None = None
         self._call: grpc.Call | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="remote", daemon=True)
@@ -49,15 +54,15 @@ class Remote:
         """Begin to connect; returns at once."""
         self._thread.start()
 
-    def send(self, message: Request | Probe) -> bool:
-        """Hand over a message; return False if there is no stream now."""
+    def send(self, message: Request | Probe, deadline_s: float) -> bool:
+        """Hand over a message; return False if there is no stream now.
+
+        What a stalled stream has not taken by ``deadline_s`` (`time.perf_counter`) is dropped.
+        """
         outbox = self._outbox
         if outbox is None:
             return False
-        if isinstance(message, Request):
-            outbox.put(pb.StreamRequest(infer=message.to_proto()))
-        else:
-            outbox.put(pb.StreamRequest(probe=message.to_proto()))
+        outbox.put((message, deadline_s))
         return True
 
     def close(self) -> None:
@@ -88,6 +93,9 @@ class Remote:
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.enable_retries", 0),
+            ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+            ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS),
+            ("grpc.http2.max_pings_without_data", 0),
         ]
         opened = False
         with grpc.insecure_channel(self.address, options) as channel:
@@ -95,7 +103,7 @@ class Remote:
                 grpc.channel_ready_future(channel).result(timeout=_CONNECT_S)
             except grpc.FutureTimeoutError:
                 return False, f"{self.address} does not answer; is the server running?"
-            outbox: queue.SimpleQueue[object] = queue.SimpleQueue()
+            outbox: _Outbox = queue.SimpleQueue()
             try:
                 call = EdgeStub(channel).Stream(_drain(outbox))  # type: ignore[no-untyped-call]
                 self._call, self._outbox, opened = call, outbox, True
@@ -119,6 +127,16 @@ class Remote:
                 self._on_message(ProbeReply.from_proto(message.probe))
 
 
-def _drain(outbox: queue.SimpleQueue[object]) -> Iterator[object]:
-    while (message := outbox.get()) is not _STOP:
-        yield message
+def _drain(outbox: _Outbox) -> Iterator[pb.StreamRequest]:
+    """Yield the messages that still matter when the stream takes them."""
+    while True:
+        message, deadline_s = outbox.get()
+        if message is None:
+            return
+        left_s = deadline_s - time.perf_counter()
+        if left_s <= 0:
+            continue
+        if isinstance(message, Probe):
+            yield pb.StreamRequest(probe=message.to_proto())
+        else:
+            yield pb.StreamRequest(infer=replace(message, timeout_s=left_s).to_proto())

@@ -13,7 +13,7 @@ from partitioner.objective import Objective
 
 __all__ = ["AgentSettings"]
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class AgentSettings(Settings):

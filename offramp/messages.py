@@ -1,4 +1,4 @@
-"""Messages: what crosses the wire, as checked values; the one module that touches protobuf.
+"""Messages: what crosses the wire, as checked values, and their form in protobuf.
 
 `docs/wire-format.md` and the comments in ``protos/offramp/v1`` are the reference.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from offramp import backends
 from offramp.bundle import Bundle
@@ -33,10 +34,11 @@ class Network:
         self.backend = backend
         self.depth = len(manifest.segments)
         self._segments = {
-            at: engine.load(bundle.folder / manifest.segments[at].folder, threads) for at in held
+            at: engine.load(_program(bundle, manifest.segments[at].folder, engine.file), threads)
+            for at in held
         }
         self._exits = {
-            at: engine.load(bundle.folder / spec.folder, threads)
+            at: engine.load(_program(bundle, spec.folder, engine.file), threads)
             for at, spec in enumerate(manifest.exits)
             if spec.boundary - 1 in held
         }
@@ -55,3 +57,9 @@ class Network:
     def exit_logits(self, at: int, tensors: Sequence[Array]) -> Array:
         """Return the logits, shape (batch, classes), of exit ``at`` on its boundary's tensors."""
         return self._exits[at](tensors)[0]
+
+
+def _program(bundle: Bundle, folder: str, file: str) -> Path:
+    """Return a program's folder; raise `BundleError` unless the manifest vouches for its files."""
+    bundle.path(f"{folder}/weights.safetensors")
+    return bundle.path(f"{folder}/{file}").parent

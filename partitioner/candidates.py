@@ -24,6 +24,7 @@ __all__ = ["CLOSED", "Candidates", "build_candidates"]
 CLOSED = 2.0
 """A threshold that no sample reaches."""
 
+_MAX_VECTORS = 2000
 _GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, CLOSED)
 
 Floats = NDArray[np.float64]
@@ -80,7 +81,7 @@ def build_candidates(
     parts = []
     for cut in manifest.cuts:
         active = manifest.exits_before(cut)
-        grid = np.array(list(itertools.product(_GRID, repeat=active)))
+        grid = np.array(list(itertools.product(_grid(active), repeat=active)))
         leaves = np.stack(
             [
                 first_exit(scores[:active], row) if active else np.zeros(len(calibration.labels))
@@ -93,6 +94,15 @@ def build_candidates(
         for level in levels:
             parts.append(_evaluate(calibration, policy, cut, level, grid, leaves))
     return _join(parts, len(manifest.exits))
+
+
+def _grid(exit_count: int) -> tuple[float, ...]:
+    """Return the thresholds to try at each exit, fewer if there are many exits."""
+    steps = len(_GRID)
+    while steps > 2 and steps**exit_count > _MAX_VECTORS:
+        steps -= 1
+    places = np.linspace(0, len(_GRID) - 1, steps).round().astype(int)
+    return tuple(_GRID[at] for at in places)
 
 
 def _evaluate(

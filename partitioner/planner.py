@@ -52,7 +52,6 @@ class Planner:
         self.candidates = candidates
         self.device = device
         self.server = server
-        self.best_accuracy = float(candidates.accuracy[candidates.cut == max(bundle.cuts)].max())
         runs = candidates.thresholds < CLOSED
         exit_s = np.array([t.median_s for t in device.exits])
         spent = np.cumsum(runs * exit_s, axis=1)
@@ -154,7 +153,7 @@ class Planner:
     def _whole_accuracy(self) -> float:
         candidates = self.candidates
         whole = (candidates.cut == max(self.bundle.cuts)) & (candidates.thresholds >= CLOSED).all(1)
-        return float(candidates.accuracy[whole].max(initial=self.best_accuracy))
+        return float(candidates.accuracy[whole].max())
 
     def _evaluate(
         self, objective: Objective, conditions: Conditions

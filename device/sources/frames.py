@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tokenize
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,18 @@ from device.sources.source import Sample
 from offramp.errors import InputError
 
 __all__ = ["FileSource", "StreamSource"]
+
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    SyntaxError,
+    MemoryError,
+    zipfile.BadZipFile,
+    tokenize.TokenError,
+)
+"""What numpy raises for files that are no arrays, or say that they are too large."""
 
 
 class FileSource:
@@ -30,7 +43,7 @@ class FileSource:
                     self._labels = loaded.get("labels")
         except KeyError:
             raise InputError(f"{path}: holds no array named 'inputs'") from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise InputError(f"{path}: not a numpy file that can be read ({error})") from None
         if self._inputs.ndim == 0:
             raise InputError(f"{path}: the array has no sample dimension")
@@ -56,7 +69,7 @@ class StreamSource:
         while first:
             try:
                 array = np.lib.format.read_array(_Rest(first, self._stream), allow_pickle=False)
-            except (ValueError, EOFError, OSError) as error:
+            except _UNREADABLE as error:
                 raise InputError(f"standard input: not an array in .npy form ({error})") from None
             yield Sample((array,))
             first = self._stream.read(1)

@@ -1,6 +1,6 @@
 """Train the cluttered-digits network: ``python -m examples.cluttered_digits.train``.
 
-Writes ``weights.safetensors`` beside this file; ``compile.py`` makes the bundle from it.
+Writes ``weights.safetensors`` beside this file; ``offramp compile`` makes the bundle from it.
 Reproducible by seed on one kind of machine and one torch version.
 """
 

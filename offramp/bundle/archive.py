@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
@@ -23,7 +22,7 @@ from offramp.bundle.manifest import FileEntry, Manifest, decode_manifest, encode
 from offramp.errors import BundleError
 from offramp.tensors import Array
 
-__all__ = ["Bundle", "cache_folder", "open_bundle", "write_bundle"]
+__all__ = ["Bundle", "cache_folder", "list_files", "open_bundle", "write_bundle"]
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 16 << 20
@@ -101,11 +100,7 @@ def write_bundle(
 
     ``fields`` are the manifest's fields but ``files``. The file appears whole or not at all.
     """
-    entries = {
-        name: FileEntry(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-        for name, data in sorted(files.items())
-    }
-    manifest = Manifest(**fields, files=entries)
+    manifest = Manifest(**fields, files=list_files(files))
     text, digest = encode_manifest(manifest)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -123,6 +118,14 @@ def write_bundle(
         with contextlib.suppress(OSError):
             partial.unlink()
     return manifest, digest
+
+
+def list_files(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
+    """Return the manifest's entries for some files."""
+    return {
+        name: FileEntry(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for name, data in sorted(files.items())
+    }
 
 
 def cache_folder() -> Path:
@@ -208,8 +211,3 @@ def _read_small(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def to_contiguous(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the arrays in the C order that safetensors stores."""
-    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}

@@ -28,6 +28,9 @@ __all__ = [
 FORMAT = 1
 """The version of the bundle format that this release writes and reads."""
 
+MAX_FILE_BYTES = 2 << 30
+MAX_BUNDLE_BYTES = 8 << 30
+
 Count = Annotated[int, Field(ge=0)]
 Folder = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)*$")]
 _FILE_NAME = re.compile(r"^[a-z0-9_]+(/[a-z0-9_]+)*\.[a-z0-9]+$")
@@ -40,7 +43,7 @@ class _Model(BaseModel):
 class FileEntry(_Model):
     """The size and SHA-256 (hex) of one file of the bundle."""
 
-    bytes: Count
+    bytes: Annotated[int, Field(ge=0, le=MAX_FILE_BYTES)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -114,6 +117,9 @@ class Manifest(_Model):
         for boundary in self.boundaries:
             if any(len(given) != len(boundary.tensors) for given in boundary.levels.values()):
                 raise ValueError("a level has parameters for each tensor of its boundary")
+        total = sum(entry.bytes for entry in self.files.values())
+        if total > MAX_BUNDLE_BYTES:
+            raise ValueError(f"the files take {total} bytes; at most {MAX_BUNDLE_BYTES} may be")
         for path in self.files:
             if not _FILE_NAME.fullmatch(path):
                 raise ValueError(f"file name {path!r} is not allowed")

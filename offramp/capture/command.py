@@ -16,17 +16,17 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
 @click.argument("model", metavar="MODULE:FACTORY")
 @click.option(
     "--data",
-    required=True,
     **_REFERENCE,
     help="Held-out samples: a function that returns (inputs, labels) as arrays. "
-    "Neither the model nor its exits may have seen them in training.",
+    "Neither the model nor its exits may have seen them in training. Without it, the model's own "
+    "answers to the --example inputs stand for labels.",
 )
 @click.option("--train", **_REFERENCE, help="Samples to train the exit heads on, in the same form.")
 @click.option(
     "--example",
     **_REFERENCE,
-    help="Example inputs, an array or a tuple of arrays with a batch dimension, to trace the "
-    "model with. By default the first samples of --data.",
+    help="Example inputs, an array or a tuple of arrays with a batch dimension. Needed "
+    "without --data.",
 )
 @click.option(
     "--exit",
@@ -58,7 +58,7 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     type=click.Path(path_type=Path, dir_okay=False),
     help="The bundle to write, such as my.offramp.",
 )
-def compile_(model: str, data: str, out: Path, **options: Any) -> None:
+def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     """Compile a PyTorch model into a bundle.
 
     MODULE:FACTORY names a function without arguments that returns a torch.nn.Module, or an
@@ -68,12 +68,15 @@ def compile_(model: str, data: str, out: Path, **options: Any) -> None:
     offramp compile mynet:build --data mynet:held_out --train mynet:training \\
         --exit layer1 --exit layer2 -o my.offramp
     """
+    from offramp.errors import ConfigError
     from offramp.references import load_reference
     from offramp.samples import as_labelled
     from offramp.settings import load_texts
 
     module = load_reference(model)()
-    held_out = as_labelled(load_reference(data)())
+    if not data and not options["example"]:
+        raise ConfigError("give --data for a calibrated bundle, or at least --example")
+    held_out = as_labelled(load_reference(data)()) if data else None
     training = as_labelled(load_reference(options["train"])()) if options["train"] else None
     example = load_reference(options["example"])() if options["example"] else None
     from offramp.capture.compiler import CompileOptions, compile_model

@@ -6,7 +6,7 @@ import datetime
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import nn
 
 from offramp import __version__, backends
 from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec, write_bundle
+from offramp.bundle.archive import list_files
 from offramp.bundle.manifest import Proof
 from offramp.calibration import FILE as CALIBRATION_FILE
 from offramp.calibration import Calibration
@@ -32,12 +33,13 @@ from offramp.errors import CaptureError
 from offramp.exits.heads import build_head
 from offramp.exits.training import train_head
 from offramp.network import Network
-from offramp.samples import LabelledSamples, check_inputs
+from offramp.samples import LabelledSamples, as_labelled, check_inputs
 from offramp.tensors import Array, TensorSpec
 
 __all__ = ["CompileOptions", "compile_model"]
 
 EXAMPLES = 4
+_OWN_ANSWERS = "on the example inputs, against the model's own answers; no labels were given"
 Report = Callable[[str], None]
 
 
@@ -68,7 +70,7 @@ class _Draft:
 
 def compile_model(
     model: nn.Module,
-    held_out: LabelledSamples,
+    held_out: LabelledSamples | None,
     path: Path,
     options: CompileOptions,
     *,
@@ -79,12 +81,18 @@ def compile_model(
     """Capture, cut, export, prove, calibrate; write the bundle to ``path``.
 
     ``held_out`` are samples that neither the model nor its exits were trained on; the first of
-    them trace the model unless ``examples`` are given. Raises `CaptureError` if any step cannot
-    be done or a proof fails.
+    them trace the model unless ``examples`` are given. Without them, the examples are calibrated
+    on, labelled by the model's own answers: accuracy is then agreement with it. Raises
+    `CaptureError` if any step cannot be done or a proof fails.
     """
     backbone, heads = _take_apart(model)
     if options.exits and training is None:
         raise CaptureError("to train exit heads, give training samples (--train)")
+    if held_out is None:
+        if examples is None:
+            raise CaptureError("to compile a model, give held-out samples or example inputs")
+        held_out = _label(backbone, examples)
+        options = replace(options, card={**options.card, "calibration": _OWN_ANSWERS})
     traced = _as_tensors(held_out.inputs if examples is None else examples)
     report("capturing the graph")
     paths = (*heads, *options.exits)
@@ -111,6 +119,17 @@ def compile_model(
     manifest, digest = write_bundle(path, {**draft.fields, **fields}, draft.files)
     report(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB, digest {digest[:12]})")
     return manifest
+
+
+def _label(model: nn.Module, examples: Array | Sequence[Array]) -> LabelledSamples:
+    """Return examples labelled by the model's own answers."""
+    given = examples if isinstance(examples, tuple | list) else [examples]
+    tensors = [torch.as_tensor(array) for array in given]
+    with torch.no_grad():
+        logits = model(*tensors)
+    if not isinstance(logits, torch.Tensor) or logits.dim() != 2:
+        raise CaptureError("the model must return logits of shape (samples, classes)")
+    return as_labelled((tuple(t.numpy() for t in tensors), logits.argmax(dim=1).numpy()))
 
 
 def _accuracies(draft: _Draft, calibration: Calibration) -> str:
@@ -218,7 +237,7 @@ def _lay_out(draft: _Draft, folder: Path) -> Bundle:
     for name, data in draft.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    return Bundle(Manifest(**draft.fields, files={}), "0" * 64, folder)
+    return Bundle(Manifest(**draft.fields, files=list_files(draft.files)), "0" * 64, folder)
 
 
 def _random(spec: TensorSpec) -> torch.Tensor:

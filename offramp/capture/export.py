@@ -34,9 +34,7 @@ def capture(model: nn.Module, examples: Sequence[Tensor]) -> ExportedProgram:
     except Exception as error:  # the exporter raises many kinds; its text is what helps
         reason = " ".join(str(error).split())
         reason = reason if len(reason) < 600 else reason[:600] + " ..."
-        raise CaptureError(
-            f"{type(model).__name__} cannot be captured: {reason}; see docs/models.md"
-        ) from error
+        raise CaptureError(f"{type(model).__name__} cannot be captured: {reason}") from error
 
 
 def two_of(example: Tensor) -> Tensor:
