@@ -17,7 +17,7 @@ from offramp.calibration import load_calibration
 from offramp.capture.command import compile_
 from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.capture.early_exit import EarlyExitModel
-from offramp.errors import CaptureError, InputError, OfframpError
+from offramp.errors import CaptureError, ConfigError, InputError, OfframpError
 from offramp.network import Network
 from offramp.samples import LabelledSamples
 
@@ -43,6 +43,9 @@ def training():
 
 def example():
     return held_out(3, 1)[0]
+
+def examples():
+    return held_out(3, 20)[0]
 """
 
 
@@ -75,6 +78,23 @@ def test_a_users_model_becomes_a_bundle(
     assert programs < weights  # their weights are those beside them
     assert not any(str(tmp_path).encode() in bundle.path(n).read_bytes() for n in manifest.files)
     assert {"compiled", "versions"} <= set(manifest.card)
+
+
+def test_a_model_and_example_inputs_are_enough(
+    users_module: str, tmp_path: Path, one_registry: None
+) -> None:
+    words = f"{users_module}:build --example {users_module}:examples --max-segments 2 -o m.off"
+    result = CliRunner().invoke(compile_, words.split())
+    assert result.exit_code == 0, result.output
+    bundle = open_bundle(tmp_path / "m.off")
+    assert load_calibration(bundle).accuracy == 1.0
+    assert "no labels were given" in bundle.manifest.card["calibration"]
+
+
+def test_without_data_and_example_there_is_one_sentence(users_module: str) -> None:
+    result = CliRunner().invoke(compile_, [f"{users_module}:build", "-o", "m.off"])
+    assert isinstance(result.exception, ConfigError)
+    assert "--example" in str(result.exception)
 
 
 def _samples(count: int = 8) -> LabelledSamples:
