@@ -17,7 +17,6 @@ from offramp.demo.steps import Job, measure_profile, run_job
 from offramp.report.runs import Run, read_run
 from offramp.report.summary import RunSummary, summarise
 
-
 EQUAL = 0.01
 """An accuracy at most this much lower than that of the adaptive runs counts as equal."""
 

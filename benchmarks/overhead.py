@@ -1,8 +1,9 @@
 """End-to-end latency on loopback against the sum of its parts measured alone.
 
-End to end: the agent's own connection and head against ``offramp serve`` in a process of its own.
-Parts: head, encode, decode and tail in this process, and a bare gRPC stream that echoes the same
-bytes from a process of its own. Both are interleaved, a few samples of each in turn.
+End to end: the device agent as it is (source, controller, head, codec, connection, sink), one
+sample after the other, against ``offramp serve`` in a process of its own. Parts: head, encode,
+decode and tail in this process, and a bare gRPC stream that echoes as many bytes from a process of
+its own. Both are interleaved, a few samples of each in turn.
 """
 
 from __future__ import annotations
@@ -12,19 +13,33 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import grpc
 import numpy as np
 
 from benchmarks.harness import BUNDLE, finish, parse, spread, tabulate
-from device.remote import Remote
+from device.agent import Agent
+from device.controller import Controller
+from device.head import Head
+from device.settings import AgentSettings
+from device.sources import Sample
 from offramp.boundary_codec import BoundaryCodec, decode_boundary
-from offramp.bundle import Bundle, open_bundle
+from offramp.bundle import open_bundle
+from offramp.calibration import load_calibration
 from offramp.embedded.cluttered_digits import load
-from offramp.messages import Answer, Request
+from offramp.messages import Request
 from offramp.network import Network
+from partitioner.candidates import CLOSED, build_candidates
+from partitioner.conditions import Conditions
+from partitioner.measure import measure_profile
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+from partitioner.planner import Planner
+from partitioner.strategies import Strategy
 
 CHOICES = [(0, "jpeg90"), (2, "affine4"), (4, "affine4"), (6, "affine4")]
 AIM = 1.10
@@ -33,7 +48,7 @@ import grpc, sys
 from concurrent import futures
 def echo(requests, context):
     for request in requests:
-        yield request[:100]
+        yield request[:160]
 method = grpc.stream_stream_rpc_method_handler(echo)
 server = grpc.server(futures.ThreadPoolExecutor(4))
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("echo.Echo", {"S": method}),))
@@ -48,11 +63,14 @@ SERVE = "from offramp.cli import main; main()"
 def main() -> None:
     options = parse("overhead", __doc__)
     bundle = open_bundle(BUNDLE)
+    profile = measure_profile(bundle, "onnxruntime")
+    candidates = build_candidates(bundle, load_calibration(bundle))
+    planner = Planner(bundle, candidates, profile, profile)
     images, _ = load("test", 8)
     rounds = 12 if options.quick else 60
-    serve = [SERVE, "serve", str(BUNDLE), "--listen", "127.0.0.1:0"]
+    serve = [SERVE, "serve", str(BUNDLE), "--listen", "127.0.0.1:0", "--log-level", "error"]
     with _process(serve) as address, _process([ECHO]) as echo_address:
-        cases = [_Case(bundle, *choice, images) for choice in CHOICES]
+        cases = [_Case(planner, *choice, images) for choice in CHOICES]
         for case in cases:
             case.connect(address, echo_address)
         for _ in range(rounds):
@@ -63,11 +81,13 @@ def main() -> None:
     rows, ratios = [], {}
     for (cut, level), case in zip(CHOICES, cases, strict=True):
         parts = {name: statistics.median(times) for name, times in case.parts.items()}
-        whole, total = statistics.median(case.whole), sum(parts.values())
-        ratios[f"{cut}/{level}"] = whole / total
+        latencies_s = case.results.latencies_s
+        total_s = sum(parts.values())
+        ratio = statistics.median(latencies_s) / total_s
+        ratios[f"{cut}/{level}"] = ratio
         spans = [spread(case.parts[name]) for name in parts]
-        rows.append([f"cut {cut}, {level}", *spans, f"{total * 1e3:.3g}", spread(case.whole),
-                     f"{whole / total:.3f}"])  # fmt: skip
+        ends = [f"{total_s * 1e3:.3g}", spread(latencies_s), f"{ratio:.3f}"]
+        rows.append([f"cut {cut}, {level}", *spans, *ends])
     names = ["", *case.parts, "sum", "end to end", "ratio"]
     tabulate("ms: median (10th to 90th percentile)", names, rows)
     middle = statistics.median(ratios.values())
@@ -80,72 +100,96 @@ def main() -> None:
     )
 
 
+class _Fixed(Strategy):
+    """One plan whatever happens."""
+
+    name = "fixed"
+    adapts = False
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
+        return self._plan
+
+
+class _Results:
+    """A sink that keeps the latencies of what the server answered."""
+
+    def __init__(self) -> None:
+        self.latencies_s: list[float] = []
+
+    def write(self, line: dict[str, Any]) -> None:
+        if line["kind"] == "result":
+            assert line["by"] == "server", line
+            self.latencies_s.append(line["latency_s"])
+
+    def close(self) -> None:
+        pass
+
+
+class _Samples:
+    """A source of given images."""
+
+    def __init__(self, images: list[np.ndarray]) -> None:
+        self._images = images
+        self.count = len(images)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(Sample((image,)) for image in self._images)
+
+
 class _Case:
     """One cut and level, measured end to end and in parts on the same samples in turn."""
 
-    def __init__(self, bundle: Bundle, cut: int, level: str, images: np.ndarray) -> None:
-        self.bundle, self.cut, self.level = bundle, cut, level
+    def __init__(self, planner: Planner, cut: int, level: str, images: np.ndarray) -> None:
+        bundle = planner.bundle
+        self.planner, self.cut, self.images = planner, cut, images
         self.boundary = bundle.manifest.boundaries[cut]
         self.network = Network(bundle)
         self.codec = BoundaryCodec(self.boundary, level)
-        self.images = images
-        self.whole: list[float] = []
+        closed = (CLOSED,) * bundle.manifest.exits_before(cut)
+        self.plan = Plan(cut, level, "confidence", closed)
+        self.results = _Results()
         self.parts: dict[str, list[float]] = {
             name: [] for name in ("head", "encode", "echo", "decode", "tail")
         }
-        self._answers: queue.SimpleQueue[object] = queue.SimpleQueue()
-        self._next = 0
+        self._taken = 0
 
     def connect(self, address: str, echo_address: str) -> None:
-        """Open a stream to the server and one to the echo."""
-        up: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._remote = Remote(address, self._answers.put, lambda is_up, reason: up.put(is_up))
-        self._remote.start()
-        assert up.get(timeout=10), "the server does not answer"
+        """Say where the server is, and open a stream to the echo."""
+        self._settings = AgentSettings(server=address, slowdown=1, deadline_s=5.0, rate_hz=40)
         self._echo = _Echo(echo_address)
 
     def turn(self, count: int) -> None:
         """Take ``count`` samples end to end, then the same in parts."""
-        chosen = [self.images[(self._next + at) % len(self.images)][None] for at in range(count)]
-        self._next += count
+        chosen = [self.images[(self._taken + at) % len(self.images)] for at in range(count)]
+        self._taken += count
+        controller = Controller(self.planner, Objective(), _Fixed(self.plan))
+        head = Head(self.network, self.planner.device)
+        Agent(head, controller, self._settings, [self.results]).run(_Samples(chosen))
         for image in chosen:
-            self.whole.append(_timed(self._end_to_end, image)[0])
-        for image in chosen:
-            self._in_parts(image)
+            self._in_parts(image[None])
 
     def close(self) -> None:
-        """End the connections."""
-        self._remote.close()
+        """End the connection to the echo."""
         self._echo.close()
 
-    def _encode(self, values: list[np.ndarray]) -> tuple[bytes, ...]:
-        return self.codec.encode([array[0] for array in values])
-
-    def _request(self, frames: tuple[bytes, ...]) -> Request:
-        return Request(self._next, self.bundle.digest, self.cut, frames, timeout_s=5.0)
-
-    def _end_to_end(self, image: np.ndarray) -> object:
-        frames = self._encode(self.network.run(0, self.cut, [image]))
-        self._remote.send(self._request(frames))
-        answer = self._answers.get(timeout=10)
-        assert isinstance(answer, Answer)
-        assert answer.failure is None, answer.failure
-        final = self.bundle.manifest.boundaries[-1]
-        return decode_boundary(answer.outputs, final.tensors, limit_bytes=final.nbytes)
-
     def _in_parts(self, image: np.ndarray) -> None:
-        def part(name: str, call: object, *arguments: object) -> object:
-            seconds, result = _timed(call, *arguments)
-            self.parts[name].append(seconds)
+        def part(name: str, call: Callable[..., Any], *arguments: Any) -> Any:
+            started = time.perf_counter()
+            result = call(*arguments)
+            self.parts[name].append(time.perf_counter() - started)
             return result
 
         values = part("head", self.network.run, 0, self.cut, [image])
-        frames = part("encode", self._encode, values)
-        part("echo", self._echo.call, self._request(frames).to_proto().SerializeToString())
-        limit = self.boundary.nbytes
-        decode = lambda: decode_boundary(frames, self.boundary.tensors, limit_bytes=limit)  # noqa: E731
-        received = [array[None] for array in part("decode", decode)]
-        part("tail", self.network.run, self.cut, self.network.depth, received)
+        frames = part("encode", self.codec.encode, [array[0] for array in values])
+        request = Request(1, self.planner.bundle.digest, self.cut, frames, timeout_s=5.0)
+        part("echo", self._echo.call, request.to_proto().SerializeToString())
+        decode = partial(decode_boundary, limit_bytes=self.boundary.nbytes)
+        received = part("decode", decode, frames, self.boundary.tensors)
+        tensors = [array[None] for array in received]
+        part("tail", self.network.run, self.cut, self.network.depth, tensors)
 
 
 class _Echo:
@@ -166,12 +210,6 @@ class _Echo:
         """End the stream."""
         self._outbox.put(None)
         self._channel.close()
-
-
-def _timed(call: object, *arguments: object) -> tuple[float, object]:
-    started = time.perf_counter()
-    result = call(*arguments)
-    return time.perf_counter() - started, result
 
 
 @contextmanager

@@ -225,7 +225,8 @@ class Agent:
                     work.reason = "no answer from the server in time"
                     self._controller.unanswered(now_s, work.id, overdue=work.overdue)
                     return work
-                if self._inbox:
+                # Samples that arrive by themselves cannot wait for room on the link; others can.
+                if self._inbox and (self._settings.rate_hz is not None or not self._is_full()):
                     self._changed.notify_all()
                     return self._inbox.popleft()
                 if self._error is not None:
@@ -234,6 +235,9 @@ class Agent:
                     return None
                 next_s = min((w.wake_s for w in self._waiting.values()), default=now_s + 0.1)
                 self._changed.wait(min(max(next_s - now_s, 0.0005), 0.1))
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= self._settings.max_in_flight
 
     def _begin(self, work: _Work) -> None:
         started_s = time.perf_counter()
@@ -250,8 +254,9 @@ class Agent:
             self._drop(work, "its deadline passed before the device got to it")
             return
         with self._changed:
-            full = len(self._waiting) >= self._settings.max_in_flight
-            plan = self._controller.local_plan() if full else self._controller.plan(started_s)
+            plan = self._controller.plan(started_s)
+            if plan.level is not None and self._is_full():
+                plan = self._controller.local_plan()
         work.plan = plan
         progress = Progress([np.ascontiguousarray(array)[None] for array in work.sample.inputs])
         work.progress = progress

@@ -20,7 +20,8 @@ class AgentSettings(Settings):
     """What a run of the agent depends on besides bundle, source and server.
 
     ``rate_hz`` is how many samples arrive a second; None means that the next one arrives when
-    the device is ready for it. Of a full inbox the oldest sample is dropped, and reported.
+    the device is ready for it. Of a full inbox the oldest sample is dropped, and reported. With
+    ``max_in_flight`` samples on their way to the server, those that arrive run on the device.
     ``slowdown`` makes this machine stand for a slower board; 1 uses it as it is.
     """
 
