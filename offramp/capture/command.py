@@ -69,11 +69,13 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
         --exit layer1 --exit layer2 -o my.offramp
     """
     from offramp.errors import ConfigError
+    from offramp.extras import require_extra
     from offramp.references import load_reference
     from offramp.samples import as_labelled
     from offramp.settings import load_texts
 
     module = load_reference(model)()
+    require_extra("compile", "torch", "onnx", "onnxscript")
     if not data and not options["example"]:
         raise ConfigError("give --data for a calibrated bundle, or at least --example")
     held_out = as_labelled(load_reference(data)()) if data else None

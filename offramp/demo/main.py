@@ -19,7 +19,7 @@ from offramp.demo.samples import check_bundle, write_part, write_samples
 from offramp.demo.settings import STRATEGIES, DemoSettings
 from offramp.demo.steps import Job, measure_profile, run_job
 from offramp.errors import ConfigError
-from offramp.report.extras import require_extras
+from offramp.extras import require_extra
 from offramp.report.html import Report, write_html
 from offramp.report.runs import read_run
 from offramp.report.summary import summarise
@@ -30,7 +30,7 @@ __all__ = ["run_demo"]
 
 def run_demo(settings: DemoSettings, console: Console) -> Path:
     """Run the demo and return the report's path; no process outlives it."""
-    require_extras("sklearn", "matplotlib", "jinja2")
+    require_extra("demo", "sklearn", "matplotlib", "jinja2")
     check_bundle(settings.bundle)
     _make_folder(settings)
     with _ends_on_sigterm():

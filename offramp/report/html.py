@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from offramp.errors import ConfigError
-from offramp.report.extras import require_extras
+from offramp.extras import require_extra
 from offramp.report.headline import choose_subject, write_headline
 from offramp.report.metrics import compare
 from offramp.report.runs import Run
@@ -49,7 +49,7 @@ def write_html(report: Report, path: Path) -> None:
 
 def render_html(report: Report) -> str:
     """Return the report as one HTML page without any reference to elsewhere."""
-    require_extras("jinja2", "matplotlib")
+    require_extra("demo", "jinja2", "matplotlib")
     from jinja2 import Environment, StrictUndefined
 
     labels = label_runs(report.compared)

@@ -3,8 +3,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from offramp import extras
 from offramp.errors import ConfigError
-from offramp.report import extras
 from offramp.report.html import Report, render_html, write_html
 from offramp.report.plots import plot_bytes, plot_latencies, plot_spans
 from offramp.report.setup import describe_setup, find_differences
@@ -119,4 +119,4 @@ def test_the_page_is_written_or_the_path_is_named(runs, tmp_path):
 
 def test_missing_packages_are_named():
     with pytest.raises(ConfigError, match=r"no_such_module .*pip install 'offramp\[demo\]'"):
-        extras.require_extras("json", "no_such_module")
+        extras.require_extra("demo", "json", "no_such_module")

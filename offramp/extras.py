@@ -1,4 +1,4 @@
-"""Optional packages: what the report and the demo need besides the device's own."""
+"""Extras: packages that only some sub-commands need, named so that they can be installed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from importlib.util import find_spec
 
 from offramp.errors import ConfigError
 
-__all__ = ["require_extras"]
+__all__ = ["require_extra"]
 
 
-def require_extras(*modules: str) -> None:
+def require_extra(extra: str, *modules: str) -> None:
     """Raise `ConfigError` that says what to install, unless every module is there."""
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         raise ConfigError(
-            f"{' and '.join(missing)} cannot be imported; install with: pip install 'offramp[demo]'"
+            f"{' and '.join(missing)} cannot be imported; install with: pip install "
+            f"'offramp[{extra}]'"
         )
