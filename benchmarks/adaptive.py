@@ -23,7 +23,7 @@ EQUAL = 0.01
 
 def main() -> None:
     options = parse("adaptive", __doc__)
-    rounds, count = (1, 75) if options.quick else (3, 300)
+    rounds, count = (1, 75) if options.quick else (2, 300)
     with tempfile.TemporaryDirectory() as folder:
         settings = DemoSettings(
             bundle=BUNDLE, out=Path(folder), samples=count, table_samples=count, profile_rounds=20

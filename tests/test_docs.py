@@ -1,0 +1,31 @@
+"""The documentation names files and commands that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGES = sorted(p for p in REPOSITORY.glob("**/*.md") if ".venv" not in p.parts)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_every_link_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_every_sub_command_that_is_named_is_there(page, command_names):
+    named = set(re.findall(r"`offramp ([a-z]+)[ `]", page.read_text()))
+    assert named <= command_names
+
+
+@pytest.fixture(scope="module")
+def command_names():
+    text = (REPOSITORY / "pyproject.toml").read_text()
+    block = text.split('[project.entry-points."offramp.commands"]')[1].split("[tool")[0]
+    return {line.split("=")[0].strip() for line in block.splitlines() if "=" in line} | {
+        "completion"
+    }
