@@ -99,6 +99,7 @@ class Agent:
         self._error: BaseException | None = None
         self._started_s = time.perf_counter()
         self._streaming = False
+        self._failures: list[str] = []
         self._early: list[tuple[float, dict[str, Any]]] = []
         self._last_load_s = 0.0
         self._seen_changes = 0
@@ -110,7 +111,10 @@ class Agent:
         )
 
     def run(self, source: Source) -> None:
-        """Answer every sample of the source; returns when the last result is written."""
+        """Answer every sample of the source; returns when the last result is written.
+
+        Raises `InputError` at the end if there were samples that the model does not take.
+        """
         compute = threading.Thread(target=self._compute, name="compute", daemon=True)
         try:
             self._connect()
@@ -132,6 +136,10 @@ class Agent:
                 self._remote.close()
         if self._error is not None:
             raise self._error
+        if self._failures:
+            raise InputError(
+                f"{len(self._failures)} samples failed, the first because {self._failures[0]}"
+            )
 
     def stop(self) -> None:
         """Take in no more samples; those under way are still answered."""
@@ -471,6 +479,8 @@ class Agent:
         self._emit(work, Result(work.id, "dropped", reason=reason))
 
     def _emit(self, work: _Work, result: Result) -> None:
+        if result.status == "failed":
+            self._failures.append(result.reason)
         now_s = time.perf_counter()
         plan = work.plan
         line = replace(

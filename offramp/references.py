@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from offramp.errors import ConfigError
+from offramp.errors import ConfigError, OfframpError
 
-__all__ = ["load_reference"]
+__all__ = ["call_reference", "load_reference"]
 
 
 def load_reference(reference: str) -> Callable[..., Any]:
@@ -31,3 +31,18 @@ def load_reference(reference: str) -> Callable[..., Any]:
     if not callable(found):
         raise ConfigError(f"module {module_name!r} has no function or class {name!r}")
     return found  # type: ignore[no-any-return]
+
+
+def call_reference(reference: str) -> Any:
+    """Call the function that ``module:name`` names, without arguments, and return its result.
+
+    Raises `ConfigError` that says what it raised, if it did.
+    """
+    function = load_reference(reference)
+    try:
+        return function()
+    except OfframpError:
+        raise
+    except Exception as error:  # whatever the user's function raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{reference} raised {reason}; correct the function") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ class JsonLinesSink:
         except BrokenPipeError:
             raise
         except OSError as error:
+            with contextlib.suppress(OSError):  # what is buffered cannot be written either
+                self.close()
             raise ConfigError(f"{self._target}: cannot be written ({error.strerror})") from None
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ class TerminalSink:
         self._console = Console(file=stream or sys.stderr, soft_wrap=True)
         self._live = self._console.is_terminal
         self._recent: collections.deque[dict[str, Any]] = collections.deque(maxlen=_RECENT)
+        self._tally: collections.Counter[str] = collections.Counter()
         self._bandwidth = ""
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -36,7 +37,13 @@ class TerminalSink:
     def write(self, line: dict[str, Any]) -> None:
         """Show one line."""
         match line["kind"]:
+            case "run" if line["slowdown"] != 1:
+                self._say(
+                    f"this machine stands for a board {line['slowdown']:g} times slower; "
+                    "--slowdown 1 uses it as it is"
+                )
             case "result":
+                self._tally[line["status"]] += 1
                 self._recent.append(line)
                 self._bar.update(self._task, advance=1, description=self._now())
             case "load":
@@ -52,14 +59,17 @@ class TerminalSink:
                 self._say(f"{line['at_s']:7.1f} s  {state}")
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Leave the terminal as it was, with a last line that counts."""
         self._bar.stop()
+        if self._recent:
+            counts = ", ".join(f"{count} {status}" for status, count in self._tally.most_common())
+            self._say(f"{self._tally.total()} samples: {counts}; the last ones: {self._now()}")
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False)
 
     def _now(self) -> str:
         shares = collections.Counter(line.get("by", line["status"]) for line in self._recent)
-        latencies = sorted(line["latency_s"] for line in self._recent)
+        latencies = sorted(line.get("latency_s", 0.0) for line in self._recent)
         by = "  ".join(f"{name} {n / len(self._recent):.0%}" for name, n in sorted(shares.items()))
         return f"p50 {latencies[len(latencies) // 2] * 1e3:.0f} ms  {by}  {self._bandwidth}"

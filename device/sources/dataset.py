@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from device.sources.source import Sample
-from offramp.references import load_reference
+from offramp.references import call_reference
 from offramp.samples import as_labelled
 
 __all__ = ["DatasetSource"]
@@ -15,7 +15,7 @@ class DatasetSource:
     """The samples of a data function, in its order."""
 
     def __init__(self, reference: str) -> None:
-        self._samples = as_labelled(load_reference(reference)())
+        self._samples = as_labelled(call_reference(reference))
         self.count: int | None = len(self._samples)
 
     def __iter__(self) -> Iterator[Sample]:

@@ -142,6 +142,7 @@ def cache_folder() -> Path:
 def _unpack(archive: zipfile.ZipFile, manifest: Manifest, digest: str, path: Path) -> Path:
     home = cache_folder() / digest
     if home.is_dir():
+        _check_archive(archive, manifest, path)
         with contextlib.suppress(BundleError):  # a damaged cache is made anew
             _check_folder(home, manifest)
             return home
@@ -171,14 +172,24 @@ def _unpack(archive: zipfile.ZipFile, manifest: Manifest, digest: str, path: Pat
 def _unpack_file(
     archive: zipfile.ZipFile, name: str, entry: FileEntry, folder: Path, path: Path
 ) -> None:
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(_read_checked(archive, name, entry, path))
+
+
+def _check_archive(archive: zipfile.ZipFile, manifest: Manifest, path: Path) -> None:
+    """Check the archive itself too: a damaged copy must not pass because a good one is cached."""
+    for name, entry in manifest.files.items():
+        _read_checked(archive, name, entry, path)
+
+
+def _read_checked(archive: zipfile.ZipFile, name: str, entry: FileEntry, path: Path) -> bytes:
     if archive.getinfo(name).file_size != entry.bytes:
         raise BundleError(f"{path}: {name} does not have the size that the manifest says")
     data = _read(archive, name, entry.bytes)
     if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise BundleError(f"{path}: {name} does not match its digest; get the bundle again")
-    target = folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(data)
+    return data
 
 
 def _read(archive: zipfile.ZipFile, name: str, size: int) -> bytes:

@@ -70,17 +70,17 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     """
     from offramp.errors import ConfigError
     from offramp.extras import require_extra
-    from offramp.references import load_reference
+    from offramp.references import call_reference
     from offramp.samples import as_labelled
     from offramp.settings import load_texts
 
-    module = load_reference(model)()
+    module = call_reference(model)
     require_extra("compile", "torch", "onnx", "onnxscript")
     if not data and not options["example"]:
         raise ConfigError("give --data for a calibrated bundle, or at least --example")
-    held_out = as_labelled(load_reference(data)()) if data else None
-    training = as_labelled(load_reference(options["train"])()) if options["train"] else None
-    example = load_reference(options["example"])() if options["example"] else None
+    held_out = as_labelled(call_reference(data)) if data else None
+    training = as_labelled(call_reference(options["train"])) if options["train"] else None
+    example = call_reference(options["example"]) if options["example"] else None
     from offramp.capture.compiler import CompileOptions, compile_model
 
     compile_model(

@@ -124,7 +124,7 @@ def compile_model(
 def _label(model: nn.Module, examples: Array | Sequence[Array]) -> LabelledSamples:
     """Return examples labelled by the model's own answers."""
     given = examples if isinstance(examples, tuple | list) else [examples]
-    tensors = [torch.as_tensor(array) for array in given]
+    tensors = [torch.tensor(array) for array in given]
     with torch.no_grad():
         logits = model(*tensors)
     if not isinstance(logits, torch.Tensor) or logits.dim() != 2:
@@ -154,7 +154,7 @@ def _take_apart(model: nn.Module) -> tuple[nn.Module, dict[str, nn.Module]]:
 
 def _as_tensors(examples: Array | Sequence[Array]) -> list[torch.Tensor]:
     arrays = examples if isinstance(examples, tuple | list) else [examples]
-    return [torch.as_tensor(array)[:2] for array in arrays]
+    return [torch.tensor(array[:2]) for array in arrays]
 
 
 def _export_segments(

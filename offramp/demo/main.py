@@ -73,7 +73,10 @@ def _run(settings: DemoSettings, job: Job, console: Console) -> Path:
 
         run_file = run_job(settings, job, hear)
     if not console.is_terminal:
-        _say(console, f"{job.strategy}: {narrator.results} samples, at the end {narrator.status()}")
+        _say(
+            console,
+            f"{job.strategy}: {narrator.results} samples; of the last ones: {narrator.status()}",
+        )
     return run_file
 
 

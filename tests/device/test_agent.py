@@ -196,6 +196,7 @@ def test_a_server_with_another_model_is_told_apart_and_costs_no_answer(
         (["--slowdown", "0.1"], 2, "slowdown"),
         (["--rate", "-1"], 2, "rate_hz"),
         (["--out", "/proc/nowhere/x"], 2, "cannot be written"),
+        (["--out", "/dev/full"], 2, "No space left"),
     ],
 )
 def test_what_is_wrong_ends_in_one_sentence_and_its_status(
@@ -210,9 +211,14 @@ def test_what_is_wrong_ends_in_one_sentence_and_its_status(
 
 def test_a_sample_of_another_shape_fails_alone(embedded_file, profile, tmp_path):
     np.savez(tmp_path / "x.npz", inputs=np.zeros((3, 5, 5, 3), np.uint8))
-    lines = lines_of(start(embedded_file, tmp_path / "x.npz", profile))
-    assert [r["status"] for r in lines["result"]] == ["failed"] * 3
-    assert "must be uint8 of shape (96, 96, 3)" in lines["result"][0]["reason"]
+    process = start(embedded_file, tmp_path / "x.npz", profile)
+    out, err = process.communicate(timeout=60)
+    results = [line for line in map(json.loads, out.splitlines()) if line["kind"] == "result"]
+    assert [r["status"] for r in results] == ["failed"] * 3
+    assert "must be uint8 of shape (96, 96, 3)" in results[0]["reason"]
+    assert process.returncode == 5
+    assert err.startswith("offramp: 3 samples failed, the first because tensor 'image' must be")
+    assert len(err.strip().splitlines()) == 1
 
 
 def test_settings_come_from_a_file_and_unknown_keys_are_named(
