@@ -66,7 +66,10 @@ class _Work:
 
 
 class Interrupted(Exception):  # noqa: N818
-    """Raised by a signal handler: the source may block in a read that only this ends."""
+    """Raised by a signal handler: the source may block in a read that only this ends.
+
+    Only while the agent is ``interruptible``; after that it is finishing what is under way.
+    """
 
 
 class Agent:
@@ -99,6 +102,7 @@ class Agent:
         self._error: BaseException | None = None
         self._started_s = time.perf_counter()
         self._streaming = False
+        self.interruptible = True
         self._failures: list[str] = []
         self._early: list[tuple[float, dict[str, Any]]] = []
         self._last_load_s = 0.0
@@ -124,7 +128,10 @@ class Agent:
                 self._write({**line, "at_s": self._since(at_s)})
             compute.start()
             self._feed(source)
+        except Interrupted:
+            self.stop()
         finally:
+            self.interruptible = False
             with self._changed:
                 self._fed = True
                 self._changed.notify_all()
@@ -168,12 +175,6 @@ class Agent:
     # -- samples in
 
     def _feed(self, source: Source) -> None:
-        try:
-            self._feed_all(source)
-        except Interrupted:
-            self.stop()
-
-    def _feed_all(self, source: Source) -> None:
         rate_hz = self._settings.rate_hz
         begin_s = time.perf_counter()
         for at, sample in enumerate(source):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,15 @@ def run_agent(bundle_path: Path, source_text: str, options: dict[str, Any]) -> N
         agent = Agent(head, controller, settings, sinks, require_server=options["require_server"])
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, _interrupt)
+                signal.signal(number, partial(_interrupt, agent))
         agent.run(source)
 
 
-def _interrupt(number: int, frame: object) -> None:
+def _interrupt(agent: Agent, number: int, frame: object) -> None:
     signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-    raise Interrupted
+    if agent.interruptible:
+        agent.interruptible = False
+        raise Interrupted
 
 
 def _settings(options: dict[str, Any]) -> AgentSettings:
