@@ -61,5 +61,7 @@ class Network:
 
 def _program(bundle: Bundle, folder: str, file: str) -> Path:
     """Return a program's folder; raise `BundleError` unless the manifest vouches for its files."""
-    bundle.path(f"{folder}/weights.safetensors")
-    return bundle.path(f"{folder}/{file}").parent
+    home = bundle.path(f"{folder}/{file}").parent
+    if (home / "weights.safetensors").exists():
+        bundle.path(f"{folder}/weights.safetensors")
+    return home
