@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -270,31 +271,32 @@ def test_without_a_home_the_setting_is_named(path: Path, monkeypatch: pytest.Mon
     assert "set OFFRAMP_CACHE" in _refused(path)
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
+    """Let no file grow beyond 1,000 bytes; only while nothing else in this process writes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_nothing_half_written(
-    path: Path, tmp_path: Path, full_disk: None
-) -> None:
+def test_a_full_disk_leaves_nothing_half_written(path: Path, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).bytes(4000)
-    with pytest.raises(BundleError, match="cannot be written"):
-        write_bundle(tmp_path / "out" / "new.offramp", FIELDS, {"noise.bin": noise})
-    assert list((tmp_path / "out").iterdir()) == []
     before = path.read_bytes()
-    with pytest.raises(BundleError, match="cannot be written"):
-        write_bundle(path, FIELDS, {"noise.bin": noise})
+    with full_disk():
+        with pytest.raises(BundleError, match="cannot be written"):
+            write_bundle(tmp_path / "out" / "new.offramp", FIELDS, {"noise.bin": noise})
+        with pytest.raises(BundleError, match="cannot be written"):
+            write_bundle(path, FIELDS, {"noise.bin": noise})
+    assert list((tmp_path / "out").iterdir()) == []
     assert path.read_bytes() == before
 
 
-def test_a_full_disk_leaves_no_half_unpacked_bundle(
-    path: Path, tmp_path: Path, full_disk: None
-) -> None:
-    said = _refused(path)
+def test_a_full_disk_leaves_no_half_unpacked_bundle(path: Path, tmp_path: Path) -> None:
+    with full_disk():
+        said = _refused(path)
     assert "cache: cannot be written" in said
     assert list((tmp_path / "cache").iterdir()) == []
 

@@ -1,5 +1,6 @@
 """The demo as a user starts it, with tiny counts."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -32,7 +33,11 @@ def start(tmp_path):
         command = offramp_command("demo", *words, "--out", tmp_path / "run", *more)
         environment = {**os.environ, "OFFRAMP_TEST_MARK": mark, "COLUMNS": "120"}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        demos.append(subprocess.Popen(command, env=environment, text=True, **pipes))
+        # A shell's background jobs ignore SIGINT, and so would their children.
+        heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        demos.append(
+            subprocess.Popen(command, env=environment, text=True, preexec_fn=heed, **pipes)
+        )
         return demos[-1]
 
     yield begin
