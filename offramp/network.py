@@ -34,11 +34,11 @@ class Network:
         self.backend = backend
         self.depth = len(manifest.segments)
         self._segments = {
-            at: engine.load(_program(bundle, manifest.segments[at].folder, engine.file), threads)
+            at: engine.load(_program(bundle, manifest.segments[at].folder, engine), threads)
             for at in held
         }
         self._exits = {
-            at: engine.load(_program(bundle, spec.folder, engine.file), threads)
+            at: engine.load(_program(bundle, spec.folder, engine), threads)
             for at, spec in enumerate(manifest.exits)
             if spec.boundary - 1 in held
         }
@@ -59,9 +59,11 @@ class Network:
         return self._exits[at](tensors)[0]
 
 
-def _program(bundle: Bundle, folder: str, file: str) -> Path:
+def _program(bundle: Bundle, folder: str, engine: backends.Backend) -> Path:
     """Return a program's folder; raise `BundleError` unless the manifest vouches for its files."""
-    home = bundle.path(f"{folder}/{file}").parent
-    if (home / "weights.safetensors").exists():
-        bundle.path(f"{folder}/weights.safetensors")
+    program, *others = engine.files(folder)
+    home = bundle.path(program).parent
+    for name in others:
+        if name in bundle.manifest.files or (bundle.folder / name).exists():
+            bundle.path(name)
     return home

@@ -26,6 +26,14 @@ class Backend(ABC):
     def missing(self) -> str | None:
         """Return what has to be installed before this backend can run, or None."""
 
+    def files(self, folder: str) -> tuple[str, ...]:
+        """Return the names of the bundle's files that `load` reads for a program's folder.
+
+        The first one says whether the bundle holds the program for this engine; a bundle may lack
+        the others.
+        """
+        return f"{folder}/{self.file}", f"{folder}/weights.safetensors"
+
     @abstractmethod
     def load(self, folder: Path, threads: int) -> Run:
         """Load one program to run on ``threads`` threads.

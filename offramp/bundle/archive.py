@@ -5,37 +5,44 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
+from offramp.bundle.cache import BLOCK_BYTES, Cache, Lease, cache_folder, read_into
+from offramp.bundle.incoming import Incoming
 from offramp.bundle.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
 from offramp.errors import BundleError
 from offramp.tensors import Array
 
-__all__ = ["Bundle", "cache_folder", "list_files", "open_bundle", "write_bundle"]
+__all__ = ["MANIFEST", "Bundle", "list_files", "open_bundle", "write_bundle"]
 
 MANIFEST = "manifest.json"
+"""The name under which the manifest lies in a bundle."""
+
 MAX_MANIFEST_BYTES = 16 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip entry's earliest date: equal content gives equal bytes
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle: its manifest, its digest and a folder that holds its checked files."""
+    """An opened bundle: its manifest, its digest and a folder that holds its checked files.
+
+    A bundle that was fetched holds a part of the files only. ``lease`` keeps the folder in the
+    cache for as long as this object is in use.
+    """
 
     manifest: Manifest
     digest: str
     folder: Path
+    lease: Lease | None = field(default=None, compare=False, repr=False)
 
     @property
     def cuts(self) -> range:
@@ -43,10 +50,16 @@ class Bundle:
         return self.manifest.cuts
 
     def path(self, name: str) -> Path:
-        """Return the path of one of the manifest's files."""
+        """Return the path of one of the manifest's files; raise `BundleError` if it is not here."""
         if name not in self.manifest.files:
             raise BundleError(f"bundle {self.digest[:12]} holds no file {name!r}")
-        return self.folder / name
+        path = self.folder / name
+        if not path.is_file():
+            raise BundleError(
+                f"{name} of bundle {self.digest[:12]} is not here, only the part that another "
+                "backend needs; use the whole bundle file, or fetch it with that backend"
+            )
+        return path
 
     def arrays(self, name: str) -> dict[str, Array]:
         """Read a safetensors file of the bundle."""
@@ -65,8 +78,8 @@ class Bundle:
 def open_bundle(path: Path) -> Bundle:
     """Open a bundle file or folder and check every file of it.
 
-    A file is unpacked once into `cache_folder`, under its digest. Raises `BundleError` if
-    anything is missing, truncated or altered, or if the format is newer than this release.
+    A file is unpacked once into the cache, under its digest. Raises `BundleError` if anything is
+    missing, truncated or altered, or if the format is newer than this release.
     """
     try:
         if path.is_dir():
@@ -77,8 +90,10 @@ def open_bundle(path: Path) -> Bundle:
             size = archive.getinfo(MANIFEST).file_size
             if size > MAX_MANIFEST_BYTES:
                 raise BundleError(f"{path}: the manifest takes {size} bytes; refused")
-            manifest, digest = decode_manifest(_read(archive, MANIFEST, size), str(path))
-            return Bundle(manifest, digest, _unpack(archive, manifest, digest, path))
+            with _open(archive, MANIFEST, size) as stream:
+                manifest, digest = decode_manifest(stream.read(size), str(path))
+            lease = _unpack(archive, manifest, digest)
+            return Bundle(manifest, digest, lease.folder, lease)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (
@@ -128,77 +143,53 @@ def list_files(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
     }
 
 
-def cache_folder() -> Path:
-    """Return the folder of unpacked bundles: ``$OFFRAMP_CACHE`` or ``~/.cache/offramp``."""
-    given = os.environ.get("OFFRAMP_CACHE")
+def _unpack(archive: zipfile.ZipFile, manifest: Manifest, digest: str) -> Lease:
+    """Check the whole archive, and put into the cache what is not there or is damaged there."""
+    cache = Cache(cache_folder())
+    size = archive.getinfo(MANIFEST).file_size
+    files = {**manifest.files, MANIFEST: FileEntry(bytes=size, sha256=digest)}
     try:
-        return Path(given) if given else Path.home() / ".cache" / "offramp"
-    except RuntimeError:
-        raise BundleError(
-            "there is no home folder for unpacked bundles; set OFFRAMP_CACHE"
-        ) from None
-
-
-def _unpack(archive: zipfile.ZipFile, manifest: Manifest, digest: str, path: Path) -> Path:
-    home = cache_folder() / digest
-    if home.is_dir():
-        _check_archive(archive, manifest, path)
-        with contextlib.suppress(BundleError):  # a damaged cache is made anew
-            _check_folder(home, manifest)
-            return home
-        shutil.rmtree(home, ignore_errors=True)
-    try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=home.parent))
-        try:
-            (partial / MANIFEST).write_bytes(
-                _read(archive, MANIFEST, archive.getinfo(MANIFEST).file_size)
-            )
-            for name, entry in manifest.files.items():
-                _unpack_file(archive, name, entry, partial, path)
-            if not home.is_dir():
-                os.replace(partial, home)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        lease = cache.lease(digest)
+        with lease.writing(), contextlib.ExitStack() as undo:
+            absent = {name for name, entry in files.items() if not lease.holds(name, entry)}
+            if absent:
+                cache.reserve(sum(files[name].bytes for name in absent))
+            undo.callback(lease.discard, absent)
+            for name, entry in files.items():
+                _unpack_file(archive, name, entry, lease if name in absent else None)
+            undo.pop_all()
     except OSError as error:
-        if not home.is_dir():  # else another process was first: its files are the same
-            raise BundleError(
-                f"{home.parent}: cannot be written ({error.strerror}); free some space or set "
-                "OFFRAMP_CACHE to another folder"
-            ) from None
-    return home
+        raise BundleError(cache.unwritable(error)) from None
+    return lease
 
 
 def _unpack_file(
-    archive: zipfile.ZipFile, name: str, entry: FileEntry, folder: Path, path: Path
+    archive: zipfile.ZipFile, name: str, entry: FileEntry, lease: Lease | None
 ) -> None:
-    target = folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(_read_checked(archive, name, entry, path))
+    """Check an entry, whatever the cache holds; with a lease, put it there."""
+    incoming = Incoming(f"{archive.filename}: {name}", entry)
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(_open(archive, name, entry.bytes))
+        target = stack.enter_context(lease.partial(name).open("wb")) if lease else None
+        # However much the entry holds, no more is unpacked than the manifest says.
+        while data := source.read(min(BLOCK_BYTES, incoming.missing_bytes)):
+            incoming.take(data)
+            if target:
+                target.write(data)
+    incoming.check()
+    if lease:
+        lease.keep(name)
 
 
-def _check_archive(archive: zipfile.ZipFile, manifest: Manifest, path: Path) -> None:
-    """Check the archive itself too: a damaged copy must not pass because a good one is cached."""
-    for name, entry in manifest.files.items():
-        _read_checked(archive, name, entry, path)
-
-
-def _read_checked(archive: zipfile.ZipFile, name: str, entry: FileEntry, path: Path) -> bytes:
-    if archive.getinfo(name).file_size != entry.bytes:
-        raise BundleError(f"{path}: {name} does not have the size that the manifest says")
-    data = _read(archive, name, entry.bytes)
-    if hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise BundleError(f"{path}: {name} does not match its digest; get the bundle again")
-    return data
-
-
-def _read(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    """Unpack ``size`` bytes of an entry and no more, however many it holds."""
+def _open(archive: zipfile.ZipFile, name: str, size: int) -> IO[bytes]:
     entry = archive.getinfo(name)
+    if entry.file_size != size:
+        raise BundleError(
+            f"{archive.filename}: {name} does not have the size that the manifest says"
+        )
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise zipfile.BadZipFile(f"{name} is compressed in another way than bundles are")
-    with archive.open(entry) as stream:
-        return stream.read(size)
+    return archive.open(entry)
 
 
 def _check_folder(folder: Path, manifest: Manifest) -> None:
@@ -207,12 +198,9 @@ def _check_folder(folder: Path, manifest: Manifest) -> None:
         try:
             if file.stat().st_size != entry.bytes:
                 raise BundleError(f"{file}: does not have the size that the manifest says")
-            with file.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            read_into(Incoming(str(file), entry), file).check()
         except OSError as error:
             raise BundleError(f"{file}: cannot be read ({error.strerror})") from None
-        if digest != entry.sha256:
-            raise BundleError(f"{file}: does not match its digest; get the bundle again")
 
 
 def _read_small(path: Path) -> bytes:

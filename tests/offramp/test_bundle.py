@@ -59,6 +59,10 @@ def _refused(path: Path) -> str:
     return str(caught.value)
 
 
+def _cached(cache: Path) -> list[str]:
+    return [path.name for path in cache.iterdir() if path.name != ".locks"]
+
+
 def test_what_is_written_is_read(path: Path, tmp_path: Path) -> None:
     manifest, digest = write_bundle(tmp_path / "deep" / "again.offramp", FIELDS, FILES)
     bundle = open_bundle(tmp_path / "deep" / "again.offramp")
@@ -68,6 +72,13 @@ def test_what_is_written_is_read(path: Path, tmp_path: Path) -> None:
         assert bundle.path(name).read_bytes() == data
     with pytest.raises(BundleError, match="holds no file 'other'"):
         bundle.path("other")
+
+
+def test_a_file_that_was_not_fetched_is_named(path: Path) -> None:
+    bundle = open_bundle(path)
+    bundle.path("notes.txt").unlink()
+    with pytest.raises(BundleError, match=r"notes.txt of bundle .* use the whole bundle file"):
+        bundle.path("notes.txt")
 
 
 def test_equal_content_gives_equal_bytes_and_the_digest_of_yesterday(
@@ -243,7 +254,7 @@ def test_a_damaged_cache_is_made_anew(path: Path) -> None:
     assert open_bundle(path).path("notes.txt").read_bytes() == b"hello\n"
     (home / "notes.txt").unlink()
     assert open_bundle(path).path("notes.txt").read_bytes() == b"hello\n"
-    assert [p.name for p in home.parent.iterdir()] == [home.name]
+    assert _cached(home.parent) == [home.name]
 
 
 @pytest.mark.parametrize("at", ["cache", "cache/under", "home"])
@@ -298,7 +309,7 @@ def test_a_full_disk_leaves_no_half_unpacked_bundle(path: Path, tmp_path: Path) 
     with full_disk():
         said = _refused(path)
     assert "cache: cannot be written" in said
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert _cached(tmp_path / "cache") == []
 
 
 def test_a_bundle_is_not_written_over_a_folder(tmp_path: Path) -> None:
@@ -322,7 +333,8 @@ def test_processes_that_open_at_once_all_succeed(path: Path, tmp_path: Path) -> 
     ]
     said = [process.communicate("go", timeout=60)[0] for process in processes]
     assert said == [f"{GOLDEN_DIGEST}\n"] * 3
-    assert [p.name for p in (tmp_path / "cache").iterdir()] == [GOLDEN_DIGEST]
+    assert _cached(tmp_path / "cache") == [GOLDEN_DIGEST]
+    assert not list((tmp_path / "cache").rglob("*.partial"))
 
 
 def test_tensor_specs_check_themselves() -> None:

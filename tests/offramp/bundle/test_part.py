@@ -1,0 +1,78 @@
+"""Parts: what a device needs of a bundle, for every backend there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from offramp import backends
+from offramp.backends import BACKENDS, Backend
+from offramp.bundle import Boundary, Bundle, ExitSpec, FileEntry, Manifest, SegmentSpec
+from offramp.bundle.part import device_part, engines_of
+from offramp.errors import BundleError
+from offramp.network import Network
+from offramp.tensors import TensorSpec
+
+ENTRY = FileEntry(bytes=1, sha256="0" * 64)
+SHARED = ["calibration.safetensors", "examples.safetensors", "graph.json"]
+
+
+def manifest(*files: str) -> Manifest:
+    boundary = Boundary(tensors=(TensorSpec("x", "float32", (2,)),))
+    return Manifest(
+        name="parts",
+        boundaries=(boundary,) * 3,
+        segments=(SegmentSpec(folder="s0", macs=1), SegmentSpec(folder="s1", macs=1)),
+        exits=(ExitSpec(name="e", boundary=1, folder="e0", macs=1),),
+        files=dict.fromkeys([*SHARED, *files], ENTRY),
+    )
+
+
+@pytest.mark.parametrize("engine", BACKENDS.values(), ids=BACKENDS)
+def test_a_device_needs_its_programs_their_weights_and_what_all_share(engine: Backend) -> None:
+    own = [name for folder in ("s0", "s1", "e0") for name in engine.files(folder)]
+    others = [
+        other.files(folder)[0]
+        for other in BACKENDS.values()
+        for folder in ("s0", "s1", "e0")
+        if other.files(folder)[0] not in own
+    ]
+    bundle = manifest(*own, *others)
+    assert sorted(device_part(bundle, engine)) == sorted({*own, *SHARED[:2]})
+    assert engine.name in engines_of(bundle)
+
+
+@pytest.mark.parametrize("engine", BACKENDS.values(), ids=BACKENDS)
+def test_a_bundle_without_a_program_for_the_engine_is_refused(engine: Backend) -> None:
+    first, *_ = engine.files("s0")
+    with pytest.raises(BundleError, match=f"no program for backend '{engine.name}' in s1"):
+        device_part(manifest(first), engine)
+    assert engine.name not in engines_of(manifest(first))
+
+
+def test_weights_that_no_program_has_are_not_asked_for() -> None:
+    engine = BACKENDS["onnxruntime"]
+    programs = [engine.files(folder)[0] for folder in ("s0", "s1", "e0")]
+    part = device_part(manifest(*programs, "s1/weights.safetensors"), engine)
+    assert "s1/weights.safetensors" in part
+    assert "s0/weights.safetensors" not in part
+
+
+@pytest.mark.parametrize("engine", backends.installed(), ids=lambda engine: engine.name)
+def test_the_part_of_an_engine_is_enough_to_run(
+    engine: Backend, tiny: Bundle, tmp_path: Path
+) -> None:
+    for name in device_part(tiny.manifest, engine):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(tiny.path(name).read_bytes())
+    part = Bundle(tiny.manifest, tiny.digest, tmp_path)
+    whole, alone = Network(tiny, engine.name), Network(part, engine.name)
+    assert (whole.run(0, 3, tiny.examples)[0] == alone.run(0, 3, part.examples)[0]).all()
+    assert alone.exit_logits(0, alone.run(0, 1, part.examples)).shape == (4, 3)
+
+
+def test_another_engine_finds_its_programs_missing(tiny: Bundle, tmp_path: Path) -> None:
+    part = Bundle(tiny.manifest, tiny.digest, tmp_path)
+    with pytest.raises(BundleError, match="is not here, only the part that another backend needs"):
+        Network(part)
