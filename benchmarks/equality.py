@@ -11,7 +11,7 @@ import itertools
 import numpy as np
 
 from benchmarks.harness import BUNDLE, finish, parse, tabulate
-from offramp import backends, codecs
+from offramp import codecs
 from offramp.bundle import open_bundle
 from offramp.capture.proof import TOLERANCE
 from offramp.embedded.cluttered_digits import load
@@ -23,7 +23,7 @@ def main() -> None:
     options = parse("equality", __doc__)
     bundle = open_bundle(BUNDLE)
     images, _ = load("test", 8 if options.quick else 64)
-    networks = {b.name: Network(bundle, b.name) for b in backends.installed()}
+    networks = {b.name: Network(bundle, b.name) for b in bundle.backends if b.ready_at_once}
     depth = len(bundle.manifest.segments)
     whole = networks["torch"].run(0, depth, [images])[0]
     differences: dict[str, list[float]] = {}

@@ -26,7 +26,7 @@ __all__ = ["run"]
     "--rate", "rate_hz", type=float, help="Samples a second; without it, as fast as may be."
 )
 @click.option("--slowdown", type=float, help="Stand for a board slower by this.  [default: 8]")
-@click.option("--backend", help="Engine that runs the head.  [default: onnxruntime]")
+@click.option("--backend", help="Engine that runs the head.  [default: the first that can]")
 @click.option("--threads", type=int, help="Threads of the engine.  [default: 1]")
 @click.option("--max-accuracy-drop", type=float, help="Accuracy that may be lost.  [default: 0.01]")
 @click.option("--minimise", type=click.Choice(["mean", "p95"]), help="[default: mean]")

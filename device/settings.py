@@ -27,7 +27,7 @@ class AgentSettings(Settings):
 
     server: str | None = None
     strategy: str = "adaptive"
-    backend: str = "onnxruntime"
+    backend: str | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     slowdown: Annotated[float, Field(ge=1, le=1000)] = DEFAULT_SLOWDOWN
     rate_hz: Positive | None = None

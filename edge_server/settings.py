@@ -17,13 +17,16 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class ServerSettings(Settings):
-    """What an edge server runs, where it listens and what it allows."""
+    """What an edge server runs, where it listens and what it allows.
+
+    Without ``backend``, each bundle runs on the first that can run it here.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     bundles: Annotated[tuple[Path, ...], Field(min_length=1)]
     listen: str = "127.0.0.1:50051"
-    backend: str = "onnxruntime"
+    backend: str | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     queue_length: Count = 64

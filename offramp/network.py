@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from offramp import backends
-from offramp.bundle import Bundle
+from offramp.backends import Backend
+from offramp.bundle import Bundle, ExitSpec, SegmentSpec
+from offramp.bundle.part import engines_of
+from offramp.errors import BundleError
 from offramp.tensors import Array
 
 __all__ = ["Network"]
@@ -16,29 +19,30 @@ class Network:
     """Runs any part of a bundle's model.
 
     Tensors are lists of arrays in the boundary's order, each with the batch as its first
-    dimension. ``segments`` limits what is loaded to a range of segments and the exits on the
-    boundaries inside it.
+    dimension. ``backend`` is by default the first that can run the whole bundle here.
+    ``segments`` limits what is loaded to a range of segments and the exits on the boundaries
+    inside it.
     """
 
     def __init__(
         self,
         bundle: Bundle,
-        backend: str = "onnxruntime",
+        backend: str | None = None,
         threads: int = 1,
         segments: range | None = None,
     ) -> None:
         manifest = bundle.manifest
-        engine = backends.get(backend)
+        engine = _first(bundle) if backend is None else backends.get(backend)
         held = range(len(manifest.segments)) if segments is None else segments
         self.bundle = bundle
-        self.backend = backend
+        self.backend = engine.name
         self.depth = len(manifest.segments)
         self._segments = {
-            at: engine.load(_program(bundle, manifest.segments[at].folder, engine), threads)
+            at: engine.load([_folder(bundle, manifest.segments[at], engine)], threads)
             for at in held
         }
         self._exits = {
-            at: engine.load(_program(bundle, spec.folder, engine), threads)
+            at: engine.load([_folder(bundle, spec, engine)], threads)
             for at, spec in enumerate(manifest.exits)
             if spec.boundary - 1 in held
         }
@@ -59,10 +63,26 @@ class Network:
         return self._exits[at](tensors)[0]
 
 
-def _program(bundle: Bundle, folder: str, engine: backends.Backend) -> Path:
+def _first(bundle: Bundle) -> Backend:
+    made_for = engines_of(bundle.manifest)
+    able = bundle.backends or [one for one in backends.installed() if one.name in made_for]
+    if not able:
+        raise BundleError(
+            f"no backend that is installed here can run bundle {bundle.digest[:12]}, which is "
+            f"made for {', '.join(made_for) or 'none that this release knows'}; install one of them"
+        )
+    return able[0]
+
+
+def _folder(bundle: Bundle, program: SegmentSpec | ExitSpec, backend: Backend) -> Path:
     """Return a program's folder; raise `BundleError` unless the manifest vouches for its files."""
-    program, *others = engine.files(folder)
-    home = bundle.path(program).parent
+    if backend.name in program.skipped:
+        raise BundleError(
+            f"backend {backend.name!r} cannot run {program.folder} of bundle "
+            f"{bundle.digest[:12]} ({program.skipped[backend.name]}); choose another"
+        )
+    first, *others = backend.files(program.folder)
+    home = bundle.path(first).parent
     for name in others:
         if name in bundle.manifest.files or (bundle.folder / name).exists():
             bundle.path(name)

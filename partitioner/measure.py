@@ -32,7 +32,7 @@ class _Task:
 
 def measure_profile(
     bundle: Bundle,
-    backend: str,
+    backend: str | None = None,
     *,
     threads: int = 1,
     rounds: int = 15,
@@ -58,7 +58,7 @@ def measure_profile(
     depth = network.depth
     return Profile(
         digest=bundle.digest,
-        backend=backend,
+        backend=network.backend,
         threads=threads,
         machine=this_machine(),
         measured=datetime.datetime.now(datetime.UTC).date().isoformat(),

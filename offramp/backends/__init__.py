@@ -3,12 +3,14 @@
 from offramp.backends.backend import Backend, Run
 from offramp.backends.onnxruntime_backend import OnnxRuntimeBackend
 from offramp.backends.torch_backend import TorchBackend
+from offramp.backends.torch_compile_backend import TorchCompileBackend
 from offramp.errors import ConfigError
 
 __all__ = ["BACKENDS", "Backend", "Run", "get", "installed"]
 
 BACKENDS: dict[str, Backend] = {
-    backend.name: backend for backend in (OnnxRuntimeBackend(), TorchBackend())
+    backend.name: backend
+    for backend in (OnnxRuntimeBackend(), TorchBackend(), TorchCompileBackend())
 }
 
 

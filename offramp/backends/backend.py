@@ -21,6 +21,8 @@ class Backend(ABC):
     name: ClassVar[str]
     file: ClassVar[str]
     """The file of a program's folder that this engine reads."""
+    ready_at_once: ClassVar[bool] = True
+    """Whether a loaded program runs at full speed from its first or second call."""
 
     @abstractmethod
     def missing(self) -> str | None:
@@ -35,8 +37,9 @@ class Backend(ABC):
         return f"{folder}/{self.file}", f"{folder}/weights.safetensors"
 
     @abstractmethod
-    def load(self, folder: Path, threads: int) -> Run:
-        """Load one program to run on ``threads`` threads.
+    def load(self, folders: Sequence[Path], threads: int) -> Run:
+        """Load neighbouring programs as one, to run on ``threads`` threads.
 
-        Raises `BundleError` if the folder's files are not what this engine reads.
+        Each takes the outputs of the one before it. Several folders lie in the same one. Raises
+        `BundleError` if the folders' files are not what this engine reads.
         """

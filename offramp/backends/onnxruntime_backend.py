@@ -6,8 +6,10 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from offramp.backends.backend import Backend, Run
+from offramp.backends.onnx_join import join_models
 from offramp.errors import BundleError
 from offramp.tensors import Array
 
@@ -24,25 +26,42 @@ class OnnxRuntimeBackend(Backend):
         """Return the package to install, or None."""
         return None if importlib.util.find_spec("onnxruntime") else "onnxruntime"
 
-    def load(self, folder: Path, threads: int) -> Run:
-        """Open a session; weights beside the model are mapped, not copied."""
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it reports to its maker
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    def load(self, folders: Sequence[Path], threads: int) -> Run:
+        """Open a session; weights beside the model are mapped, not read."""
+        paths = [folder / self.file for folder in folders]
         try:
-            session = ort.InferenceSession(
-                str(folder / self.file), options, providers=["CPUExecutionProvider"]
-            )
+            model = str(paths[0]) if len(paths) == 1 else _join(paths)
+            session = _open(model, folders[0].parent, threads)
+        except BundleError:
+            raise
+        except OSError as error:
+            raise BundleError(f"{error.filename}: cannot be read ({error.strerror})") from None
         except Exception as error:  # the runtime raises its own kinds for every bad file
-            raise BundleError(f"{folder / self.file}: ONNX Runtime refuses it ({error})") from None
+            where = ", ".join(map(str, paths))
+            raise BundleError(f"{where}: ONNX Runtime refuses it ({error})") from None
         names = [argument.name for argument in session.get_inputs()]
 
         def run(inputs: Sequence[Array]) -> list[Array]:
             return list(session.run(None, dict(zip(names, inputs, strict=True))))
 
         return run
+
+
+def _join(paths: Sequence[Path]) -> bytes:
+    return join_models([path.read_bytes() for path in paths], [path.parent.name for path in paths])
+
+
+def _open(model: str | bytes, home: Path, threads: int) -> Any:
+    """Open a session; the weights of a model given as bytes are found from ``home``."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it reports to its maker
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if isinstance(model, bytes):
+        key = "session.model_external_initializers_file_folder_path"
+        options.add_session_config_entry(key, str(home))
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

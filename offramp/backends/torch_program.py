@@ -1,4 +1,4 @@
-"""Programs read back as torch modules; see `offramp.capture.program` for their form.
+"""Programs read back as torch modules; see `offramp.capture.exporters.program` for their form.
 
 A program may come from a stranger: it can name functional ATen operations and `OPERATORS`, no
 more. The graph becomes Python source, so none of a program's own names may reach it: inputs and

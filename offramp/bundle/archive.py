@@ -16,6 +16,7 @@ from typing import IO, Any
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
+from offramp.backends import Backend, installed
 from offramp.bundle.cache import BLOCK_BYTES, Cache, Lease, cache_folder, read_into
 from offramp.bundle.incoming import Incoming
 from offramp.bundle.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
@@ -48,6 +49,13 @@ class Bundle:
     def cuts(self) -> range:
         """Every cut, from 0 (send the input) to K (send nothing)."""
         return self.manifest.cuts
+
+    @property
+    def backends(self) -> list[Backend]:
+        """The installed backends whose programs are all here, in order of preference."""
+        here = {name for name in self.manifest.files if (self.folder / name).is_file()}
+        folders = [program.folder for program in self.manifest.programs]
+        return [one for one in installed() if all(one.files(f)[0] in here for f in folders)]
 
     def path(self, name: str) -> Path:
         """Return the path of one of the manifest's files; raise `BundleError` if it is not here."""

@@ -63,10 +63,14 @@ class Boundary(_Model):
 
 
 class SegmentSpec(_Model):
-    """The operations between two neighbouring cuts; ``macs`` counts multiply-adds per sample."""
+    """The operations between two neighbouring cuts; ``macs`` counts multiply-adds per sample.
+
+    ``skipped`` maps each backend that cannot run the segment to the reason.
+    """
 
     folder: Folder
     macs: Count
+    skipped: dict[str, str] = {}
 
 
 class ExitSpec(_Model):
@@ -76,6 +80,7 @@ class ExitSpec(_Model):
     boundary: Count
     folder: Folder
     macs: Count
+    skipped: dict[str, str] = {}
     temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
 
 
@@ -129,6 +134,11 @@ class Manifest(_Model):
     def cuts(self) -> range:
         """Every cut, from 0 (send the input) to K (send nothing)."""
         return range(len(self.boundaries))
+
+    @property
+    def programs(self) -> tuple[SegmentSpec | ExitSpec, ...]:
+        """All that backends run: every segment and every exit head."""
+        return (*self.segments, *self.exits)
 
     def exits_before(self, cut: int) -> int:
         """The number of exits that the device runs at ``cut``."""

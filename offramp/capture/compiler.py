@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.numpy import save as save_arrays
-from safetensors.torch import save as save_tensors
 from torch import nn
 
-from offramp import __version__, backends
+from offramp import __version__
 from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec, write_bundle
 from offramp.bundle.archive import list_files
 from offramp.bundle.manifest import Proof
@@ -26,8 +25,7 @@ from offramp.capture.calibrate import calibrate
 from offramp.capture.cutting import Segment, cut_graph
 from offramp.capture.early_exit import EarlyExitModel
 from offramp.capture.export import capture
-from offramp.capture.onnx import export_onnx
-from offramp.capture.program import write_program
+from offramp.capture.exporters import export_segment
 from offramp.capture.proof import prove
 from offramp.errors import CaptureError
 from offramp.exits.heads import build_head
@@ -100,6 +98,9 @@ def compile_model(
     check_inputs(held_out.inputs, segments[0].inputs)
     report(f"exporting {len(segments)} segments")
     draft = _export_segments(segments, held_out, options)
+    for spec in draft.fields["segments"]:
+        for backend, reason in spec.skipped.items():
+            report(f"skipping {backend} in {spec.folder}: {reason}")
 
     for exit_path in options.exits:
         assert training is not None
@@ -163,21 +164,21 @@ def _export_segments(
     few = [array[:EXAMPLES] for array in held_out.inputs]
     files: dict[str, bytes] = {}
     values = [torch.from_numpy(array) for array in few]
+    specs = []
     for at, segment in enumerate(segments):
-        _export(segment, values, f"segments/{at:02d}", files)
+        folder = f"segments/{at:02d}"
+        exported = export_segment(segment.module, values, folder)
+        files.update(exported.files)
+        specs.append(SegmentSpec(folder=folder, macs=segment.macs, skipped=exported.skipped))
         with torch.no_grad():
             values = list(segment.module(*values))
     boundaries = [segments[0].inputs, *(segment.outputs for segment in segments)]
-    folders = [f"segments/{at:02d}" for at in range(len(segments))]
     fields: dict[str, Any] = {
         "name": options.name,
         "classes": options.classes,
         "card": {**_origin(), **options.card},
         "boundaries": tuple(Boundary(tensors=tensors) for tensors in boundaries),
-        "segments": tuple(
-            SegmentSpec(folder=folder, macs=segment.macs)
-            for folder, segment in zip(folders, segments, strict=True)
-        ),
+        "segments": tuple(specs),
     }
     files["examples.safetensors"] = _safetensors(
         {spec.name: array for spec, array in zip(segments[0].inputs, few, strict=True)}
@@ -191,19 +192,12 @@ def _export_exit(draft: _Draft, head: nn.Module, path: str, boundary: int) -> No
     (segment,), _ = cut_graph(capture(head, example), (), 1)
     exits = draft.fields.get("exits", ())
     folder = f"exits/{len(exits):02d}"
-    _export(segment, example, folder, draft.files)
-    spec = ExitSpec(name=path, boundary=boundary, folder=folder, macs=segment.macs)
+    exported = export_segment(segment.module, example, folder)
+    draft.files.update(exported.files)
+    spec = ExitSpec(
+        name=path, boundary=boundary, folder=folder, macs=segment.macs, skipped=exported.skipped
+    )
     draft.fields["exits"] = (*exits, spec)
-
-
-def _export(
-    segment: Segment, values: Sequence[torch.Tensor], folder: str, files: dict[str, bytes]
-) -> None:
-    program, tensors = write_program(segment.module)
-    weights = save_tensors(tensors)
-    files[f"{folder}/program.json"] = program
-    files[f"{folder}/weights.safetensors"] = weights
-    files[f"{folder}/model.onnx"] = export_onnx(segment.module, values, weights)
 
 
 def _train(
@@ -227,7 +221,8 @@ def _prove_all(bundle: Bundle, model: nn.Module, held_out: LabelledSamples) -> l
     expected = [output.numpy() for output in outputs]
     return [
         proof
-        for backend in backends.installed()
+        for backend in bundle.backends
+        if backend.ready_at_once
         for proof in prove(Network(bundle, backend.name), inputs, expected)
     ]
 

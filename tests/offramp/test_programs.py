@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from offramp import backends
 from offramp.backends.torch_program import build_program
 from offramp.errors import BundleError
 
@@ -119,86 +114,3 @@ def test_names_never_become_code(name: str, capsys: pytest.CaptureFixture[str]) 
     module = _build(*NAMES[name])
     assert capsys.readouterr().out == ""
     assert INJECTED not in module.code.replace(f"'\"+{INJECTED}+\"'", "") or name == "text"
-
-
-@pytest.mark.parametrize("name", backends.BACKENDS)
-def test_an_engine_refuses_a_folder_that_it_cannot_read(name: str, tmp_path: Path) -> None:
-    engine = backends.get(name)
-    with pytest.raises(BundleError):
-        engine.load(tmp_path, 1)
-    save_file(WEIGHTS, tmp_path / "weights.safetensors")
-    (tmp_path / engine.file).write_bytes(b"garbage")
-    with pytest.raises(BundleError):
-        engine.load(tmp_path, 1)
-    (tmp_path / "weights.safetensors").write_bytes(b"garbage")
-    with pytest.raises(BundleError):
-        engine.load(tmp_path, 1)
-
-
-def test_onnx_weights_are_not_read_from_outside_the_bundle(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    (tmp_path / "secret.bin").write_bytes(bytes(64))
-    (tmp_path / "bundle").mkdir()
-    tensor = onnx.numpy_helper.from_array(np.zeros(16, np.float32), "w")
-    tensor.ClearField("raw_data")
-    tensor.data_location = onnx.TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../secret.bin")
-    ends = [
-        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 16])]
-        for name in "xy"
-    ]
-    nodes = [onnx.helper.make_node("Add", ["x", "w"], ["y"])]
-    graph = onnx.helper.make_graph(nodes, "leak", *ends, [tensor])
-    model = onnx.helper.make_model(
-        graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9
-    )
-    (tmp_path / "bundle" / "model.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(BundleError) as caught:
-        backends.get("onnxruntime").load(tmp_path / "bundle", 1)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.fixture
-def double(tmp_path: Path) -> Callable[[str], backends.Run]:
-    onnx = pytest.importorskip("onnx")
-    plain = _program(op="aten.add.Tensor", args=[{"node": "x"}, {"node": "x"}])
-    (tmp_path / "program.json").write_text(json.dumps(plain))
-    save_file({}, tmp_path / "weights.safetensors")
-    ends = [
-        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 2, 3])]
-        for name in "xy"
-    ]
-    nodes = [onnx.helper.make_node("Add", ["x", "x"], ["y"])]
-    model = onnx.helper.make_model(
-        onnx.helper.make_graph(nodes, "double", *ends),
-        opset_imports=[onnx.helper.make_opsetid("", 18)],
-        ir_version=9,
-    )
-    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
-    return lambda name: backends.get(name).load(tmp_path, 1)
-
-
-@pytest.mark.parametrize("name", backends.BACKENDS)
-def test_an_engine_takes_any_batch_and_layout_and_changes_nothing(
-    name: str, double: Callable[[str], backends.Run]
-) -> None:
-    run = double(name)
-    whole = np.arange(30, dtype=np.float32).reshape(5, 2, 3)
-    frozen = whole.copy()
-    frozen.flags.writeable = False
-    for array in (whole, whole[:1], whole[::2], whole[::-1], whole.transpose(0, 1, 2), frozen):
-        before = array.copy()
-        (found,) = run([array])
-        np.testing.assert_array_equal(found, before * 2)
-        np.testing.assert_array_equal(array, before)
-        assert found.dtype == np.float32
-
-
-def test_every_backend_is_registered() -> None:
-    modules = {p.stem for p in Path(backends.__file__).parent.glob("*_backend.py")}
-    assert modules == {f"{name}_backend" for name in backends.BACKENDS}
-    for name, backend in backends.BACKENDS.items():
-        assert backend.name == name
-        assert backend.missing() is None
-        assert backends.get(name) is backend
-    assert [b.name for b in backends.installed()] == list(backends.BACKENDS)

@@ -59,7 +59,11 @@ def test_weights_that_no_program_has_are_not_asked_for() -> None:
     assert "s0/weights.safetensors" not in part
 
 
-@pytest.mark.parametrize("engine", backends.installed(), ids=lambda engine: engine.name)
+@pytest.mark.parametrize(
+    "engine",
+    [engine for engine in backends.installed() if engine.ready_at_once],
+    ids=lambda engine: engine.name,
+)
 def test_the_part_of_an_engine_is_enough_to_run(
     engine: Backend, tiny: Bundle, tmp_path: Path
 ) -> None:
@@ -76,3 +80,20 @@ def test_another_engine_finds_its_programs_missing(tiny: Bundle, tmp_path: Path)
     part = Bundle(tiny.manifest, tiny.digest, tmp_path)
     with pytest.raises(BundleError, match="is not here, only the part that another backend needs"):
         Network(part)
+
+
+def test_the_first_backend_whose_programs_are_here_runs(tiny: Bundle, tmp_path: Path) -> None:
+    for name in device_part(tiny.manifest, BACKENDS["torch"]):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(tiny.path(name).read_bytes())
+    assert Network(tiny).backend == "onnxruntime"
+    assert Network(Bundle(tiny.manifest, tiny.digest, tmp_path)).backend == "torch"
+
+
+def test_a_bundle_for_other_backends_says_for_which(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "installed", list)
+    monkeypatch.setattr("offramp.bundle.archive.installed", list)
+    with pytest.raises(BundleError, match="made for onnxruntime, torch, torch_compile; install"):
+        Network(tiny)

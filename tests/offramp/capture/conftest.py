@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from offramp import backends
 from offramp.backends import Run
 from offramp.capture.cutting import Segment, cut_graph
 from offramp.capture.export import capture
-from offramp.capture.onnx import export_onnx
-from offramp.capture.program import write_program
+from offramp.capture.exporters import export_segment
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class CutModel:
 
     def runs(self, backend: str) -> list[Run]:
         engine = backends.get(backend)
-        return [engine.load(self.folder / str(at), 1) for at in range(len(self.segments))]
+        return [engine.load([self.folder / str(at)], 1) for at in range(len(self.segments))]
 
     def worst_difference(self, backend: str, inputs: Sequence[Tensor]) -> float:
         """Run segment by segment; compare with the model and check every boundary's spec."""
@@ -58,13 +56,9 @@ def cut(tmp_path: Path, one_registry: None) -> Callable[..., CutModel]:
         segments, places = cut_graph(capture(model, inputs), after, max_segments)
         values = list(inputs)
         for at, segment in enumerate(segments):
-            program, tensors = write_program(segment.module)
-            weights = save(tensors)
-            home = tmp_path / str(at)
-            home.mkdir()
-            (home / "program.json").write_bytes(program)
-            (home / "weights.safetensors").write_bytes(weights)
-            (home / "model.onnx").write_bytes(export_onnx(segment.module, values, weights))
+            (tmp_path / str(at)).mkdir()
+            for name, data in export_segment(segment.module, values, str(at)).files.items():
+                (tmp_path / name).write_bytes(data)
             with torch.no_grad():
                 values = list(segment.module(*values))
         return CutModel(model, segments, places, tmp_path)

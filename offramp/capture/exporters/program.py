@@ -7,36 +7,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from offramp.backends.torch_program import OPERATORS
+from offramp.capture.exporters.exporter import Exporter
 from offramp.errors import CaptureError
 
-__all__ = ["write_program"]
+__all__ = ["ProgramExporter"]
 
 _OPERATORS: dict[Any, str] = {function: name for name, function in OPERATORS.items()}
 
 
-def write_program(module: fx.GraphModule) -> tuple[bytes, dict[str, Tensor]]:
-    """Return a graph as canonical JSON and its weights by name.
+class ProgramExporter(Exporter):
+    """Writes ``program.json``, which names the weights beside it."""
 
-    Raises `CaptureError` that names the operation if one is outside ATen.
-    """
+    file = "program.json"
+
+    def export(self, module: fx.GraphModule, examples: Sequence[Tensor], weights: bytes) -> bytes:
+        """Return the graph as canonical JSON; see `Exporter.export`."""
+        return _write(module)
+
+
+def _write(module: fx.GraphModule) -> bytes:
     inputs: list[str] = []
     nodes: list[dict[str, Any]] = []
     outputs: list[Any] = []
-    weights: dict[str, Tensor] = {}
     for node in module.graph.nodes:
         if node.op == "placeholder":
             inputs.append(node.name)
-        elif node.op == "get_attr":
-            weights[node.target] = module.get_buffer(node.target).contiguous()
         elif node.op == "output":
             outputs = [_encode(value) for value in node.args[0]]
-        else:
+        elif node.op != "get_attr":
             nodes.append(
                 {
                     "name": node.name,
@@ -46,7 +51,7 @@ def write_program(module: fx.GraphModule) -> tuple[bytes, dict[str, Tensor]]:
                 }
             )
     plain = {"inputs": inputs, "nodes": nodes, "outputs": outputs}
-    return json.dumps(plain, separators=(",", ":")).encode(), weights
+    return json.dumps(plain, separators=(",", ":")).encode()
 
 
 def _operation(node: fx.Node) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import re
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,37 +14,46 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import onnx
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx
 from torch.export import Dim
 
 from offramp.capture.export import two_of
+from offramp.capture.exporters.exporter import Exporter
 from offramp.errors import CaptureError
 
-__all__ = ["export_onnx"]
+__all__ = ["OnnxExporter"]
 
 _SMALL_BYTES = 64  # a smaller tensor costs more as a reference than as itself
 
 
-def export_onnx(module: nn.Module, examples: Sequence[Tensor], weights: bytes) -> bytes:
-    """Return an ONNX model whose initializers point into ``weights`` where that holds them.
+class OnnxExporter(Exporter):
+    """Writes ``model.onnx``, whose initializers point into the weights beside it."""
 
-    ``weights`` is the content of ``weights.safetensors`` in the model's own folder. The batch
-    dimension is free. Raises `CaptureError` with the exporter's reason.
-    """
-    shapes = tuple({0: Dim.DYNAMIC} for _ in examples)
-    try:
-        with _quiet(), torch.no_grad():
-            inputs = tuple(two_of(example) for example in examples)
-            program = torch.export.export(module, inputs, dynamic_shapes=shapes)
-            exported = torch.onnx.export(program, (), dynamo=True, optimize=True, verbose=False)
-    except Exception as error:  # the exporter raises many kinds; its text is what helps
-        reason = " ".join(str(error).split())[:600]
-        raise CaptureError(f"a segment cannot be exported to ONNX: {reason}") from error
-    assert exported is not None
-    model = exported.model_proto
-    _strip_origins(model)
-    _share_weights(model, weights)
-    return bytes(model.SerializeToString())
+    file = "model.onnx"
+
+    def export(self, module: fx.GraphModule, examples: Sequence[Tensor], weights: bytes) -> bytes:
+        """Return the ONNX model; see `Exporter.export`."""
+        shapes = tuple({0: Dim.DYNAMIC} for _ in examples)
+        try:
+            with _quiet(), torch.no_grad():
+                inputs = tuple(two_of(example) for example in examples)
+                program = torch.export.export(module, inputs, dynamic_shapes=shapes)
+                exported = torch.onnx.export(program, (), dynamo=True, optimize=True, verbose=False)
+        except Exception as error:  # the exporter raises many kinds; its text is what helps
+            raise CaptureError(f"it cannot be exported to ONNX: {_reason(error)}") from error
+        assert exported is not None
+        model = exported.model_proto
+        _strip_origins(model)
+        _share_weights(model, weights)
+        return bytes(model.SerializeToString())
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the innermost of the exporter's errors says, operations named as ATen does."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = " ".join(str(error).split())[:600]
+    return re.sub(r"<OpOverload\(op='([^']*)', overload='([^']*)'\)>", r"\1.\2", text)
 
 
 def _strip_origins(model: onnx.ModelProto) -> None:

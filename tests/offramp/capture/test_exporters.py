@@ -1,0 +1,70 @@
+"""Exporters: what one engine cannot take is skipped with its reason; the others go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from offramp.backends import BACKENDS
+from offramp.bundle import open_bundle
+from offramp.capture import exporters
+from offramp.capture.compiler import CompileOptions, compile_model
+from offramp.capture.cutting import cut_graph
+from offramp.capture.export import capture
+from offramp.capture.exporters import EXPORTERS, export_segment
+from offramp.errors import BundleError, CaptureError
+from offramp.network import Network
+
+
+class Bessel(nn.Module):
+    """ATen knows its operation, ONNX does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(torch.special.bessel_j0(torch.relu(self.first(x))))
+
+
+def test_an_operation_that_one_engine_lacks_leaves_the_others(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, path = Bessel(), tmp_path / "bessel.offramp"
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    lines: list[str] = []
+    manifest = compile_model(
+        model, None, path, CompileOptions("bessel"), examples=x, report=lines.append
+    )
+    (skipping,) = [spec for spec in manifest.segments if spec.skipped]
+    assert set(skipping.skipped) == {"onnxruntime"}
+    assert "bessel_j0" in skipping.skipped["onnxruntime"]
+    assert any("onnxruntime" in line and "bessel_j0" in line for line in lines)
+    assert {proof.backend for proof in manifest.proofs} == {"torch"}
+
+    bundle = open_bundle(path)
+    network = Network(bundle)
+    assert network.backend == "torch"
+    with torch.no_grad():
+        expected = model(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(network.run(0, network.depth, [x])[0], expected, atol=1e-6)
+    with pytest.raises(BundleError, match=r"'onnxruntime' cannot run .*bessel_j0"):
+        Network(bundle, "onnxruntime")
+
+
+def test_a_segment_that_no_engine_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    (segment,), _ = cut_graph(capture(Bessel(), [torch.ones(2, 4)]), (), 1)
+    monkeypatch.setattr(exporters, "EXPORTERS", {"model.onnx": EXPORTERS["model.onnx"]})
+    with pytest.raises(CaptureError, match=r"no backend can run segments/00 \(.*bessel_j0"):
+        export_segment(segment.module, [torch.ones(2, 4)], "segments/00")
+
+
+def test_every_exporter_is_registered_and_read_by_a_backend() -> None:
+    modules = {p.stem for p in Path(exporters.__file__).parent.glob("*.py")}
+    modules -= {"__init__", "exporter"}
+    assert modules == {type(one).__module__.rpartition(".")[2] for one in EXPORTERS.values()}
+    assert {name for name, one in EXPORTERS.items() if one.file == name} == set(EXPORTERS)
+    assert {backend.file for backend in BACKENDS.values()} == set(EXPORTERS)
