@@ -10,15 +10,16 @@ import click
 
 __all__ = ["plan", "profile"]
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_IN = click.Path(path_type=Path)
+_OUT = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=_IN)
 @click.option("--backend", default="onnxruntime", show_default=True, help="Engine to measure.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1, 256))
 @click.option("--rounds", default=30, show_default=True, type=click.IntRange(1, 10_000))
-@click.option("-o", "--out", required=True, type=_FILE, help="The profile to write (JSON).")
+@click.option("-o", "--out", required=True, type=_OUT, help="The profile to write (JSON).")
 def profile(bundle: Path, backend: str, threads: int, rounds: int, out: Path) -> None:
     """Measure what BUNDLE's parts cost on this machine.
 
@@ -43,9 +44,9 @@ def profile(bundle: Path, backend: str, threads: int, rounds: int, out: Path) ->
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--device-profile", required=True, type=_FILE, help="From offramp profile, there.")
-@click.option("--server-profile", type=_FILE, help="By default, that of the device.")
+@click.argument("bundle", type=_IN)
+@click.option("--device-profile", required=True, type=_IN, help="From offramp profile, there.")
+@click.option("--server-profile", type=_IN, help="By default, that of the device.")
 @click.option("--slowdown", default=1.0, show_default=True, help="The device is slower by this.")
 @click.option("--bandwidth-mbps", required=True, type=float, help="Uplink, in Mbit/s.")
 @click.option("--rtt-ms", required=True, type=float, help="Round trip of an empty message.")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from offramp.bundle import Bundle
 from offramp.errors import PlanError
+from offramp.files import read_file
 from offramp.settings import describe_error
 
 __all__ = ["Machine", "Profile", "Timing", "load_profile"]
@@ -112,11 +113,12 @@ class Profile(_Model):
 
 
 def load_profile(path: Path) -> Profile:
-    """Read a profile; raise `PlanError` that names the file and what is wrong with it."""
+    """Read a profile; raise `PlanError` that names the file and what is wrong with it.
+
+    Raises `ConfigError` if there is no such file.
+    """
     try:
-        return Profile.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise PlanError(f"{path}: cannot be read ({error.strerror})") from None
+        return Profile.model_validate_json(read_file(path))
     except ValidationError as error:
         raise PlanError(
             f"{path}: {describe_error(error)}; measure it with: offramp profile"

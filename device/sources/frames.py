@@ -13,11 +13,13 @@ import numpy as np
 
 from device.sources.source import Sample
 from offramp.errors import InputError
+from offramp.files import open_file
+from offramp.tensors import Array
 
 __all__ = ["FileSource", "StreamSource"]
 
 
-_UNREADABLE = (
+_DAMAGED = (
     OSError,
     ValueError,
     EOFError,
@@ -26,29 +28,22 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     tokenize.TokenError,
 )
-"""What numpy raises for files that are no arrays, or say that they are too large."""
+"""What numpy raises for bytes that are no arrays, or say that they are too large."""
 
 
 class FileSource:
     """A ``.npy`` file (samples, ...), or an ``.npz`` of ``inputs`` and, if any, ``labels``."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            loaded = np.load(path, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                self._inputs, self._labels = loaded, None
-            else:
-                with loaded:
-                    self._inputs = loaded["inputs"]
-                    self._labels = loaded.get("labels")
-        except KeyError:
-            raise InputError(f"{path}: holds no array named 'inputs'") from None
-        except _UNREADABLE as error:
-            raise InputError(f"{path}: not a numpy file that can be read ({error})") from None
+        self._inputs, self._labels = _load(path)
         if self._inputs.ndim == 0:
             raise InputError(f"{path}: the array has no sample dimension")
-        if self._labels is not None and len(self._labels) != len(self._inputs):
-            raise InputError(f"{path}: {len(self._labels)} labels for {len(self._inputs)} inputs")
+        labels = self._labels
+        if labels is not None and not _one_each(labels, self._inputs):
+            raise InputError(
+                f"{path}: labels are {labels.dtype} of shape {labels.shape} for "
+                f"{len(self._inputs)} inputs; give one integer for each"
+            )
         self.count: int | None = len(self._inputs)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -69,10 +64,35 @@ class StreamSource:
         while first:
             try:
                 array = np.lib.format.read_array(_Rest(first, self._stream), allow_pickle=False)
-            except _UNREADABLE as error:
-                raise InputError(f"standard input: not an array in .npy form ({error})") from None
+            except _DAMAGED:
+                raise InputError(
+                    "standard input: not a whole array in .npy form; write it with numpy.save"
+                ) from None
             yield Sample((array,))
             first = self._stream.read(1)
+
+
+def _load(path: Path) -> tuple[Array, Array | None]:
+    """Return the inputs of a file, and the labels if it holds any."""
+    with open_file(path) as stream:
+        try:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded, None
+            if "inputs" not in loaded:
+                held = ", ".join(loaded) or "nothing"
+                raise InputError(f"{path}: holds {held}, but no array of the name inputs")
+            labels = np.asarray(loaded["labels"]) if "labels" in loaded else None
+            return np.asarray(loaded["inputs"]), labels
+        except _DAMAGED:
+            raise InputError(
+                f"{path}: not a whole numpy file of numbers; write it with numpy.save or "
+                "numpy.savez"
+            ) from None
+
+
+def _one_each(labels: Array, inputs: Array) -> bool:
+    return labels.shape == inputs.shape[:1] and labels.dtype.kind in "iu"
 
 
 class _Rest:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +22,7 @@ from offramp.bundle.cache import BLOCK_BYTES, Cache, Lease, cache_folder, read_i
 from offramp.bundle.incoming import Incoming
 from offramp.bundle.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
 from offramp.errors import BundleError
+from offramp.files import open_file
 from offramp.tensors import Array
 
 __all__ = ["MANIFEST", "Bundle", "list_files", "open_bundle", "write_bundle"]
@@ -86,34 +88,28 @@ class Bundle:
 def open_bundle(path: Path) -> Bundle:
     """Open a bundle file or folder and check every file of it.
 
-    A file is unpacked once into the cache, under its digest. Raises `BundleError` if anything is
-    missing, truncated or altered, or if the format is newer than this release.
+    A file is unpacked once into the cache, under its digest. Raises `BundleError` if anything in it
+    is missing, truncated or altered, or if the format is newer than this release, and `ConfigError`
+    if there is nothing at ``path``.
     """
-    try:
-        if path.is_dir():
-            manifest, digest = decode_manifest(_read_small(path / MANIFEST), str(path))
-            _check_folder(path, manifest)
-            return Bundle(manifest, digest, path)
-        with zipfile.ZipFile(path) as archive:
-            size = archive.getinfo(MANIFEST).file_size
-            if size > MAX_MANIFEST_BYTES:
-                raise BundleError(f"{path}: the manifest takes {size} bytes; refused")
-            with _open(archive, MANIFEST, size) as stream:
-                manifest, digest = decode_manifest(stream.read(size), str(path))
-            lease = _unpack(archive, manifest, digest)
-            return Bundle(manifest, digest, lease.folder, lease)
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (
-        zipfile.BadZipFile,
-        KeyError,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        zlib.error,
-    ) as e:
-        raise BundleError(f"{path}: not a whole bundle ({e}); get the bundle again") from None
+    if os.path.isdir(path):
+        manifest, digest = decode_manifest(_read_small(path / MANIFEST), str(path))
+        _check_folder(path, manifest)
+        return Bundle(manifest, digest, path)
+    with open_file(path) as stream:
+        try:
+            return _open_archive(stream)
+        except (
+            zipfile.BadZipFile,
+            KeyError,
+            EOFError,
+            NotImplementedError,
+            OSError,
+            RuntimeError,
+            ValueError,
+            zlib.error,
+        ) as e:
+            raise BundleError(f"{path}: not a whole bundle ({e}); get the bundle again") from None
 
 
 def write_bundle(
@@ -149,6 +145,17 @@ def list_files(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
         name: FileEntry(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
         for name, data in sorted(files.items())
     }
+
+
+def _open_archive(stream: BufferedReader) -> Bundle:
+    with zipfile.ZipFile(stream) as archive:
+        size = archive.getinfo(MANIFEST).file_size
+        if size > MAX_MANIFEST_BYTES:
+            raise BundleError(f"{archive.filename}: the manifest takes {size} bytes; refused")
+        with _open(archive, MANIFEST, size) as entry:
+            manifest, digest = decode_manifest(entry.read(size), str(archive.filename))
+        lease = _unpack(archive, manifest, digest)
+        return Bundle(manifest, digest, lease.folder, lease)
 
 
 def _unpack(archive: zipfile.ZipFile, manifest: Manifest, digest: str) -> Lease:

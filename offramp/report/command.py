@@ -8,16 +8,17 @@ import click
 
 __all__ = ["report"]
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_IN = click.Path(path_type=Path)
+_OUT = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("runs", metavar="RUN.jsonl...", nargs=-1, required=True, type=_FILE)
-@click.option("-o", "--out", type=_FILE, help="Write an HTML report, one file, here.")
-@click.option("--json", "json_out", type=_FILE, help="Write the figures as JSON here.")
+@click.argument("runs", metavar="RUN.jsonl...", nargs=-1, required=True, type=_IN)
+@click.option("-o", "--out", type=_OUT, help="Write an HTML report, one file, here.")
+@click.option("--json", "json_out", type=_OUT, help="Write the figures as JSON here.")
 @click.option(
     "--timeline",
-    type=_FILE,
+    type=_IN,
     help="The run whose timeline comes first, one of RUNs or another.  [default: adaptive's]",
 )
 def report(

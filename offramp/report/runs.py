@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from offramp.errors import ConfigError
+from offramp.files import read_file
 from offramp.report.lines import (
     LINES,
     Line,
@@ -49,11 +50,7 @@ class Run:
 
 def read_run(path: Path) -> Run:
     """Read a run file; raise `ConfigError` that names the file and the line that is wrong."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    return parse_run(content.split(b"\n"), str(path))
+    return parse_run(read_file(path).split(b"\n"), str(path))
 
 
 def parse_run(lines: Iterable[bytes], origin: str) -> Run:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from offramp.errors import ConfigError
+from offramp.files import open_file
 
 __all__ = ["Row", "bad_row", "numbered_rows", "read_text"]
 
@@ -20,15 +21,13 @@ Row = tuple[int, list[str]]
 
 def read_text(path: Path) -> str:
     """The text of a trace file, decompressed if it is gzip."""
-    try:
-        with path.open("rb") as raw:
-            packed = raw.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-        with gzip.open(path) if packed else path.open("rb") as stream:
-            content = stream.read(_LIMIT_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ConfigError(
-            f"trace {path} cannot be read ({error}): name a text file, plain or gzip"
-        ) from error
+    with open_file(path) as raw:
+        try:
+            packed = raw.peek(2)[:2] == _GZIP_MAGIC
+            with gzip.open(raw) if packed else raw as stream:
+                content = stream.read(_LIMIT_BYTES + 1)
+        except (OSError, EOFError, zlib.error):
+            raise ConfigError(f"trace {path} is damaged: name a text file, plain or gzip") from None
     if len(content) > _LIMIT_BYTES:
         raise ConfigError(f"trace {path} holds more than {_LIMIT_BYTES} bytes: give a shorter one")
     try:

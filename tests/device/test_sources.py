@@ -1,4 +1,5 @@
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_a_stream_cut_short_says_so():
     short.truncate(len(stream.getvalue()) + 40)
     source = iter(StreamSource(short))
     next(source)
-    with pytest.raises(InputError, match="standard input: not an array"):
+    with pytest.raises(InputError, match="standard input: not a whole array"):
         next(source)
 
 
@@ -85,35 +86,70 @@ def _module(tmp_path_factory, monkeypatch):
     monkeypatch.syspath_prepend(str(folder))
 
 
-def bad_npz(path):
-    np.savez(path / "x.npz", other=np.zeros(3))
-    return "x.npz"
+def other_keys(path):
+    np.savez(path, images=np.zeros((3, 2)), labels=[0, 1, 2])
+
+
+def no_key(path):
+    np.savez(path)
 
 
 def labels_of_other_length(path):
-    np.savez(path / "x.npz", inputs=np.zeros((3, 2)), labels=[0, 1])
-    return "x.npz"
+    np.savez(path, inputs=np.zeros((3, 2)), labels=[0, 1])
+
+
+def labels_of_floats(path):
+    np.savez(path, inputs=np.zeros((2, 2)), labels=[0.5, 1])
+
+
+def labels_in_rows(path):
+    np.savez(path, inputs=np.zeros((2, 2)), labels=[[0], [1]])
 
 
 def garbage(path):
-    (path / "x.npy").write_bytes(b"garbage" * 100)
-    return "x.npy"
+    path.write_bytes(b"garbage" * 100)
+
+
+def cut_off(path):
+    np.savez(path, inputs=np.zeros((3, 2)))
+    path.write_bytes(path.read_bytes()[:-50])
 
 
 def pickled(path):
-    np.save(path / "x.npy", np.array([{}], dtype=object), allow_pickle=True)
-    return "x.npy"
+    np.savez(path, inputs=np.array([{}], dtype=object), allow_pickle=True)
 
 
-def missing(path):
-    return "nowhere.npy"
+def no_array(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("inputs", "hello")
 
 
-@pytest.mark.parametrize("make", [bad_npz, labels_of_other_length, garbage, pickled, missing])
-def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path, make):
-    with pytest.raises(InputError) as caught:
-        open_source(str(tmp_path / make(tmp_path)), manifest())
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (other_keys, "holds images, labels, but no array of the name inputs"),
+        (no_key, "holds nothing, but no array of the name inputs"),
+        (labels_of_other_length, r"labels are int64 of shape \(2,\) for 3 inputs"),
+        (labels_of_floats, r"labels are float64 of shape \(2,\)"),
+        (labels_in_rows, r"labels are int64 of shape \(2, 1\)"),
+        (garbage, "not a whole numpy file of numbers; write it with numpy.save or numpy.savez"),
+        (cut_off, "not a whole numpy file"),
+        (pickled, "not a whole numpy file"),
+        (no_array, "the array has no sample dimension"),
+    ],
+)
+def test_a_file_of_something_else_is_one_clear_error(tmp_path, make, said):
+    path = tmp_path / "x.npz"
+    make(path)
+    with pytest.raises(InputError, match=rf"x\.npz: {said}") as caught:
+        open_source(str(path), manifest())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["nowhere.npy", "nowhere.npz"])
+def test_a_file_that_is_not_there_is_a_wrong_setting(tmp_path, name):
+    with pytest.raises(ConfigError, match=rf"{name}: cannot be read \(No such file"):
+        open_source(str(tmp_path / name), manifest())
 
 
 def test_what_is_no_source_is_named(tmp_path):

@@ -103,7 +103,7 @@ def test_foreseen_errors_end_in_one_line(
     settings = tmp_path / "server.yaml"
     settings.write_text("bundels: [x]\n")
     started = {
-        "missing": (4, start(tmp_path / "missing.offramp")),
+        "missing": (2, start(tmp_path / "missing.offramp")),
         "damaged": (4, start(damaged)),
         "no-such-engine": (2, start(bundle_file, "--backend", "no-such-engine")),
         "bundels": (2, start("--settings", settings)),

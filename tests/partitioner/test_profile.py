@@ -107,7 +107,10 @@ def test_files_that_hold_no_profile_are_refused(data: bytes, tmp_path: Path) -> 
     path.write_bytes(data)
     with pytest.raises(PlanError, match=r"profile\.json"):
         load_profile(path)
-    with pytest.raises(PlanError, match="cannot be read"):
+
+
+def test_a_profile_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.json: cannot be read"):
         load_profile(tmp_path / "absent.json")
 
 
@@ -143,7 +146,7 @@ def test_profile_then_plan_from_the_command_line(tiny_file: Path, tmp_path: Path
         (("--deadline-ms", 0), ConfigError),
         (("--max-accuracy-drop", 2), ConfigError),
         (("--strategy", "unheard"), ConfigError),
-        (("--server-profile", "absent.json"), PlanError),
+        (("--server-profile", "absent.json"), ConfigError),
     ],
 )
 def test_options_that_cannot_be_are_refused(
