@@ -4,6 +4,7 @@ from offramp.backends.backend import Backend, Run
 from offramp.backends.onnxruntime_backend import OnnxRuntimeBackend
 from offramp.backends.torch_backend import TorchBackend
 from offramp.backends.torch_compile_backend import TorchCompileBackend
+from offramp.choices import choose
 from offramp.errors import ConfigError
 
 __all__ = ["BACKENDS", "Backend", "Run", "get", "installed"]
@@ -16,12 +17,11 @@ BACKENDS: dict[str, Backend] = {
 
 def get(name: str) -> Backend:
     """Return a backend by name; raise `ConfigError` if it is unknown or not installed."""
-    if name not in BACKENDS:
-        raise ConfigError(f"unknown backend {name!r}; choose one of {', '.join(BACKENDS)}")
-    missing = BACKENDS[name].missing()
+    backend = choose("backend", name, BACKENDS)
+    missing = backend.missing()
     if missing:
         raise ConfigError(f"backend {name!r} needs the package {missing!r}; install it")
-    return BACKENDS[name]
+    return backend
 
 
 def installed() -> list[Backend]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from offramp import frame
+from offramp.choices import choose
 from offramp.codecs.affine import Affine
 from offramp.codecs.codec import Codec
 from offramp.codecs.fp16 import Fp16
@@ -50,10 +51,8 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Codec:
-    """Return the codec of a name, uncalibrated."""
-    if name not in _BY_NAME:
-        raise ConfigError(f"unknown codec {name!r}; choose one of {', '.join(_BY_NAME)}")
-    return _BY_NAME[name]
+    """Return the codec of a name, uncalibrated; raise `ConfigError` if it is unknown."""
+    return choose("codec", name, _BY_NAME)
 
 
 def by_id(codec_id: int) -> Codec:

@@ -1,6 +1,6 @@
 """Early exits: the policies that decide which samples leave, and their calibration."""
 
-from offramp.errors import ConfigError
+from offramp.choices import choose
 from offramp.exits.confidence import ConfidencePolicy
 from offramp.exits.policy import ExitPolicy, first_exit
 from offramp.exits.temperature import fit_temperature, softmax
@@ -12,6 +12,4 @@ POLICIES: dict[str, ExitPolicy] = {policy.name: policy for policy in (Confidence
 
 def get(name: str) -> ExitPolicy:
     """Return an exit policy by name; raise `ConfigError` if it is unknown."""
-    if name not in POLICIES:
-        raise ConfigError(f"unknown exit policy {name!r}; choose one of {', '.join(POLICIES)}")
-    return POLICIES[name]
+    return choose("exit policy", name, POLICIES)

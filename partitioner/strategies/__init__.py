@@ -1,6 +1,6 @@
 """Strategies: Offramp's own and those it is compared with, under their own names."""
 
-from offramp.errors import ConfigError
+from offramp.choices import choose
 from partitioner.strategies.adaptive import Adaptive
 from partitioner.strategies.device_exits import DeviceExits
 from partitioner.strategies.device_only import DeviceOnly
@@ -18,6 +18,4 @@ STRATEGIES: dict[str, Strategy] = {
 
 def get(name: str) -> Strategy:
     """Return a strategy by name; raise `ConfigError` if it is unknown."""
-    if name not in STRATEGIES:
-        raise ConfigError(f"unknown strategy {name!r}; choose one of {', '.join(STRATEGIES)}")
-    return STRATEGIES[name]
+    return choose("strategy", name, STRATEGIES)

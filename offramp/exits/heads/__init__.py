@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from offramp.errors import CaptureError, ConfigError
+from offramp.choices import choose
+from offramp.errors import CaptureError
 from offramp.exits.heads.linear import linear_head
 from offramp.exits.heads.local import local_head
 from offramp.tensors import TensorSpec
@@ -20,11 +21,10 @@ HEADS: dict[str, Callable[[tuple[int, ...], int], nn.Sequential]] = {
 
 def build_head(kind: str, tensor: TensorSpec, classes: int) -> nn.Sequential:
     """Return an untrained head; raise `CaptureError` if the boundary is not an image feature."""
-    if kind not in HEADS:
-        raise ConfigError(f"unknown exit head {kind!r}; choose one of {', '.join(HEADS)}")
+    head = choose("exit head", kind, HEADS)
     if len(tensor.shape) != 3 or tensor.dtype != "float32":
         raise CaptureError(
             f"exit heads read float32 tensors of shape (channels, height, width); "
             f"{tensor.name!r} is {tensor.dtype} of shape {tensor.shape}"
         )
-    return HEADS[kind](tensor.shape, classes)
+    return head(tensor.shape, classes)
