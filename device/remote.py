@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import grpc
 
-from offramp.errors import ConfigError
+from offramp.address import Address
 from offramp.messages import Answer, Probe, ProbeReply, Request
 from protos.offramp.v1 import inference_pb2 as pb
 from protos.offramp.v1.edge_pb2_grpc import EdgeStub
@@ -35,13 +35,10 @@ class Remote:
 
     def __init__(
         self,
-        address: str,
+        address: Address,
         on_message: Callable[[Answer | ProbeReply], None],
         on_state: Callable[[bool, str], None],
     ) -> None:
-        host, _, port = address.rpartition(":")
-        if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-            raise ConfigError(f"{address!r} is not an address; give HOST:PORT")
         self.address = address
         self._on_message = on_message
         self._on_state = on_state
@@ -98,7 +95,7 @@ class Remote:
             ("grpc.http2.max_pings_without_data", 0),
         ]
         opened = False
-        with grpc.insecure_channel(self.address, options) as channel:
+        with grpc.insecure_channel(str(self.address), options) as channel:
             try:
                 grpc.channel_ready_future(channel).result(timeout=_CONNECT_S)
             except grpc.FutureTimeoutError:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from device.controller import Tuning
 from device.pace import DEFAULT_SLOWDOWN
+from offramp.address import PeerAddress
 from offramp.settings import Settings
 from partitioner.objective import Objective
 
@@ -22,10 +23,11 @@ class AgentSettings(Settings):
     ``rate_hz`` is how many samples arrive a second; None means that the next one arrives when
     the device is ready for it. Of a full inbox the oldest sample is dropped, and reported. With
     ``max_in_flight`` samples on their way to the server, those that arrive run on the device.
-    ``slowdown`` makes this machine stand for a slower board; 1 uses it as it is.
+    ``slowdown`` makes this machine stand for a slower board; 1 uses it as it is. The objective's
+    deadline is ``deadline_s``: one place says when answers are due, to the agent and the planner.
     """
 
-    server: str | None = None
+    server: PeerAddress | None = None
     strategy: str = "adaptive"
     backend: str | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 1
@@ -35,5 +37,16 @@ class AgentSettings(Settings):
     max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 4
     inbox: Annotated[int, Field(ge=1, le=65536)] = 4
     connect_s: Positive = 3.0
-    objective: Objective = Objective()
+    objective: Annotated[Objective, Field(validate_default=True)] = Objective()
     tuning: Tuning = Tuning()
+
+    @field_validator("objective")
+    @classmethod
+    def _has_one_deadline(cls, objective: Objective, info: ValidationInfo) -> Objective:
+        deadline_s = info.data.get("deadline_s", objective.deadline_s)  # absent if it is wrong
+        if objective.deadline_s not in (None, deadline_s):
+            raise ValueError(
+                f"its deadline_s {objective.deadline_s:g} contradicts the deadline_s "
+                f"{deadline_s:g} of the run; set the latter alone"
+            )
+        return objective.model_copy(update={"deadline_s": deadline_s})

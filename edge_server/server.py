@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -19,6 +20,7 @@ from edge_server.processor import ProcessorMeter
 from edge_server.service import EdgeService
 from edge_server.settings import ServerSettings
 from edge_server.workers import WorkerPool
+from offramp.address import Address
 from offramp.bundle import open_bundle
 from offramp.errors import AddressError
 from offramp.network import Network
@@ -77,7 +79,7 @@ class EdgeServer:
         """Listen, and return the address with the port that was bound."""
         listen = self._settings.listen
         try:
-            port = self._server.add_insecure_port(listen)
+            port = self._server.add_insecure_port(str(listen))
         except RuntimeError:
             port = 0
         if not port:
@@ -90,7 +92,7 @@ class EdgeServer:
         for digest, network in self.pool.engine.networks.items():
             name = network.bundle.manifest.name
             _log.info("serving %r, %d segments, bundle %s", name, network.depth, digest)
-        return f"{listen.rpartition(':')[0]}:{port}"
+        return str(replace(listen, port=port))
 
     async def stop(self) -> None:
         """Refuse new samples, answer those that wait, end the streams; at most ``grace_s``."""
@@ -129,15 +131,13 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     ]
 
 
-def _reason(listen: str) -> str:
+def _reason(listen: Address) -> str:
     """Ask the system why an address cannot be listened on; gRPC does not pass it on."""
-    host, _, port = listen.rpartition(":")
-    host = host.strip("[]")
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, int(port)))
+            probe.bind((listen.host, listen.port))
             probe.listen()
     except OSError as error:
         return error.strerror or str(error)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import Field
 
+from offramp.address import Address, ListenAddress
 from offramp.settings import Settings
 
 __all__ = ["ServerSettings"]
@@ -22,10 +23,8 @@ class ServerSettings(Settings):
     Without ``backend``, each bundle runs on the first that can run it here.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     bundles: Annotated[tuple[Path, ...], Field(min_length=1)]
-    listen: str = "127.0.0.1:50051"
+    listen: ListenAddress = Address("127.0.0.1", 50051)
     backend: str | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     workers: Annotated[int, Field(ge=1, le=256)] = 1
@@ -38,12 +37,3 @@ class ServerSettings(Settings):
     max_tensor_bytes: Bytes = 64 << 20
     keepalive_s: Annotated[float, Field(ge=1, le=3600)] = 20.0
     grace_s: Seconds = 10.0
-
-    @field_validator("listen")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        bare = ":" not in host or (host.startswith("[") and host.endswith("]"))
-        if not host or not bare or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
-            raise ValueError("give HOST:PORT, such as 127.0.0.1:50051, or [::1]:50051 for IPv6")
-        return value

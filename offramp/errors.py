@@ -13,7 +13,8 @@
     └── OverloadError             9       RESOURCE_EXHAUSTED    a server that refuses more work
         └── DeadlineError         9       DEADLINE_EXCEEDED     work that came or ended too late
 
-Every message is one sentence that names the offending value and says what to do.
+Every message is one sentence that names the offending value and says what to do. A `ConfigError`
+is a `ValueError` too, so that settings say at which key it was raised.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class OfframpError(Exception):
     status = "INTERNAL"
 
 
-class ConfigError(OfframpError):
-    """A setting, option or settings file is wrong."""
+class ConfigError(OfframpError, ValueError):
+    """A setting or option is wrong, or a file that it names cannot be read."""
 
     exit_code = 2
     status = "INVALID_ARGUMENT"

@@ -12,13 +12,13 @@ from offramp.errors import ConfigError
 if TYPE_CHECKING:
     import socket
 
+    from offramp.address import Address
     from sim.description import LinkSettings
     from sim.model import Link
-    from sim.sockets import Address
 
 __all__ = ["shape"]
 
-_File = click.Path(path_type=Path, dir_okay=False)
+_File = click.Path(path_type=Path)
 
 
 @click.command()
@@ -59,9 +59,10 @@ def shape(
     """
     import asyncio
 
+    from offramp.address import Address
     from sim.description import read_link
     from sim.model import build_link
-    from sim.sockets import listen, parse_address, precise_loop
+    from sim.sockets import listen, precise_loop
 
     if [link, preset, trace].count(None) != 2:
         raise ConfigError("the link is not clear: give exactly one of --link, --preset and --trace")
@@ -75,9 +76,9 @@ def shape(
         settings = _recorded(trace, down_trace, (delay_ms or 0.0) / 1000)
     if seed is not None:
         settings = settings.model_copy(update={"seed": seed})
-    model, target = build_link(settings), parse_address(upstream)
+    model, target = build_link(settings), Address.parse_peer(upstream)
     with (
-        listen(parse_address(listen_on)) as listener,
+        listen(Address.parse(listen_on)) as listener,
         asyncio.Runner(loop_factory=precise_loop) as runner,
     ):
         runner.run(_serve(model, target, listener, start == "now"))
@@ -90,12 +91,12 @@ async def _serve(model: Link, upstream: Address, listener: socket.socket, now: b
     from contextlib import suppress
 
     from sim.relay import Relay
-    from sim.sockets import Address
+    from sim.sockets import local_address
 
     serving = asyncio.ensure_future(Relay(model, upstream, _log, starts_now=now).serve(listener))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-    click.echo(f"listening on {Address(*listener.getsockname()[:2])}")
+    click.echo(f"listening on {local_address(listener)}")
     with suppress(asyncio.CancelledError):
         await serving
 
@@ -105,12 +106,11 @@ def _log(line: str) -> None:
 
 
 def _preset(name: str) -> LinkSettings:
+    from offramp.choices import choose
     from sim.description import parse_link
     from sim.presets import PRESETS
 
-    if name not in PRESETS:
-        raise ConfigError(f"there is no preset {name!r}: use one of {', '.join(PRESETS)}")
-    return parse_link(PRESETS[name], f"preset {name}")
+    return parse_link(choose("preset", name, PRESETS), f"preset {name}")
 
 
 def _recorded(up: Path | None, down: Path | None, delay_s: float) -> LinkSettings:

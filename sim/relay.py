@@ -9,11 +9,12 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from offramp.address import Address
 from sim.line import Line
 from sim.link.outage import Outage
 from sim.model import Link
 from sim.pump import Clock, Pump
-from sim.sockets import Address, dial, reset
+from sim.sockets import dial, reset
 
 __all__ = ["Relay"]
 

@@ -6,35 +6,16 @@ import asyncio
 import socket
 import struct
 from selectors import SelectSelector
-from typing import NamedTuple
 
-from offramp.errors import AddressError, ConfigError
+from offramp.address import Address
+from offramp.errors import AddressError
 
-__all__ = ["Address", "dial", "listen", "parse_address", "precise_loop", "reset"]
+__all__ = ["dial", "listen", "local_address", "precise_loop", "reset"]
 
 _RECEIVE_BUFFER_BYTES = 64 * 1024
 """What the kernel may hold before the relay reads: small, so that it does not hide the link."""
 
 _DIAL_TIMEOUT_S = 5.0
-
-
-class Address(NamedTuple):
-    """A host and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """The address that HOST:PORT names; an IPv6 host stands in brackets."""
-    host, colon, port = text.rpartition(":")
-    if not (colon and host and port.isdecimal() and port.isascii() and int(port) < 65536):
-        raise ConfigError(f"address {text!r} is not HOST:PORT: write for example 127.0.0.1:50051")
-    return Address(host.removeprefix("[").removesuffix("]"), int(port))
 
 
 def precise_loop() -> asyncio.AbstractEventLoop:
@@ -46,7 +27,8 @@ def listen(address: Address) -> socket.socket:
     """A socket that listens on the address; port 0 takes a free one."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        listener = socket.create_server(address, family=family, backlog=128)
+        place = (address.host, address.port)
+        listener = socket.create_server(place, family=family, backlog=128)
     except OSError as error:
         raise AddressError(
             f"cannot listen on {address} ({error.strerror}): choose another address or port"
@@ -56,11 +38,16 @@ def listen(address: Address) -> socket.socket:
     return listener
 
 
+def local_address(listener: socket.socket) -> Address:
+    """The address that a socket listens on."""
+    return Address(*listener.getsockname()[:2])
+
+
 async def dial(address: Address) -> socket.socket:
     """A connection to the address; raises OSError if there is none within 5 seconds."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(_DIAL_TIMEOUT_S):
-        found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
+        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         error: OSError = ConnectionError("no such host")
         for family, kind, protocol, _, place in found:
             sock = socket.socket(family, kind, protocol)

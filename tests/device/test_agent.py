@@ -190,7 +190,7 @@ def test_a_server_with_another_model_is_told_apart_and_costs_no_answer(
     ("options", "status", "words"),
     [
         (["--server", "127.0.0.1:9", "--require-server"], 6, "is the server running?"),
-        (["--server", "nonsense"], 2, "give HOST:PORT"),
+        (["--server", "nonsense"], 2, "is not HOST:PORT"),
         (["--strategy", "magic"], 2, "unknown strategy 'magic'"),
         (["--backend", "abacus"], 2, "unknown backend 'abacus'"),
         (["--slowdown", "0.1"], 2, "slowdown"),

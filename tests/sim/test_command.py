@@ -22,13 +22,15 @@ def invoke(*arguments):
     [
         ([*WAYS], "exactly one of --link, --preset and --trace"),
         ([*WAYS, "--preset", "lte", "--trace", "x"], "exactly one of"),
-        ([*WAYS, "--preset", "5g"], "no preset '5g': use one of wifi, lte, poor"),
+        ([*WAYS, "--preset", "5g"], "unknown preset '5g'; choose one of wifi, lte, poor"),
+        ([*WAYS, "--preset", "ltte"], "did you mean 'lte'"),
         ([*WAYS, "--preset", "lte", "--delay-ms", "3"], "belong to --trace"),
         ([*WAYS, "--preset", "lte", "--down-trace", "x"], "belong to --trace"),
-        ([*WAYS, "--link", "nowhere.yaml"], "link nowhere.yaml cannot be read"),
-        ([*WAYS, "--trace", "nowhere.gz"], "trace nowhere.gz cannot be read"),
+        ([*WAYS, "--link", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        ([*WAYS, "--trace", "nowhere.gz"], "nowhere.gz: cannot be read"),
         (["--listen", "here", "--upstream", "a:1", "--preset", "lte"], "'here' is not HOST:PORT"),
         (["--listen", "a:1", "--upstream", "a:99999", "--preset", "lte"], "'a:99999' is not HOST"),
+        (["--listen", "a:1", "--upstream", "a:0", "--preset", "lte"], "'a:0' names no port"),
     ],
 )
 def test_a_wrong_option_is_refused_in_one_sentence(arguments, why):

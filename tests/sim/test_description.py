@@ -29,17 +29,23 @@ down:
 
 
 def test_an_absolute_trace_stays_where_it_is(tmp_path):
-    link = parse_link({"up": [{"kind": "rate", "trace": "/x/y"}]}, "link", tmp_path)
+    path = tmp_path / "link.yaml"
+    path.write_text("up: [{kind: rate, trace: /x/y}]")
+    link = read_link(path)
     assert link.up == (RateSettings(trace=Path("/x/y")),)
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ({"upp": NOOP}, "upp: is an unknown key"),
-        ({"up": [{"kind": "delay", "second": 1}]}, "up.0.second: is an unknown key"),
-        ({"up": [{"kind": "rate", "markov": {"x": 1}}]}, "up.0.markov.x: is an unknown key"),
-        ({"up": [{"kind": "drop"}]}, "up.0: needs a kind, one of delay, .*, not 'drop'"),
+        ({"upp": NOOP}, "unknown key 'upp'; did you mean 'up'"),
+        (
+            {"up": [{"kind": "delay", "second": 1}]},
+            "unknown key 'up.0.second'; did you mean 'seconds'",
+        ),
+        ({"up": [{"kind": "rate", "markov": {"x": 1}}]}, "unknown key 'up.0.markov.x'; remove it"),
+        ({"up": [{"kind": "drop"}]}, "up.0: unknown kind 'drop'; choose one of delay, .*"),
+        ({"up": [{"kind": "deley"}]}, "up.0: unknown kind 'deley'; did you mean 'delay'"),
         ({"up": [{"seconds": 1}]}, "up.0: needs a kind"),
         ({"up": ["noop"]}, "up.0: needs a kind"),
         ({"up": [{"kind": "delay", "seconds": -1}]}, "up.0.seconds: .* greater than or equal to 0"),
@@ -61,16 +67,6 @@ def test_an_absolute_trace_stays_where_it_is(tmp_path):
 def test_a_wrong_description_is_refused_by_its_key(content, why):
     with pytest.raises(ConfigError, match=f"my link: .*{why}") as refused:
         parse_link(content, "my link")
-    assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize("content", [b"up: [", b"\xff\xfe\x00", None])
-def test_a_file_that_is_no_yaml_is_refused(tmp_path, content):
-    path = tmp_path / "link.yaml"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"link\.yaml cannot be read") as refused:
-        read_link(path)
     assert "\n" not in str(refused.value)
 
 

@@ -101,7 +101,7 @@ def test_every_direction_has_its_own_randomness_and_one_seed_repeats_it():
             {"phases": [phase("a", 1, OUTAGE | {"windows_s": [[0, 2]]}), phase("b", 1, rate(8))]},
             "outlasts its phase",
         ),
-        ({"up": [{"kind": "rate", "trace": "/nowhere"}]}, "trace /nowhere cannot be read"),
+        ({"up": [{"kind": "rate", "trace": "/nowhere"}]}, "/nowhere: cannot be read"),
     ],
 )
 def test_a_link_that_cannot_be_built_is_refused(description, why):

@@ -10,11 +10,12 @@ from statistics import median
 
 import pytest
 
+from offramp.address import Address
 from sim.description import parse_link
 from sim.line import Line
 from sim.model import build_link
 from sim.relay import Relay
-from sim.sockets import Address, listen, precise_loop, reset
+from sim.sockets import listen, local_address, precise_loop, reset
 
 pytestmark = pytest.mark.e2e
 LOCAL = Address("127.0.0.1", 0)
@@ -43,7 +44,7 @@ async def serving(answer, port=0):
 
     server = await asyncio.start_server(connected, LOCAL.host, port)
     try:
-        yield Address(*server.sockets[0].getsockname())
+        yield local_address(server.sockets[0])
     finally:
         server.close()
         for writer in writers:
@@ -54,7 +55,7 @@ async def serving(answer, port=0):
 @asynccontextmanager
 async def connected_to(address):
     """A connection, broken off at the end unless it is closed."""
-    reader, writer = await asyncio.open_connection(*address)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
     try:
         yield reader, writer
     finally:
@@ -69,7 +70,7 @@ async def shaped(upstream, log=lambda line: None, **description):
     relay = Relay(build_link(parse_link(description, "link")), upstream, log)
     task = asyncio.create_task(relay.serve(listener))
     try:
-        yield Address(*listener.getsockname())
+        yield local_address(listener)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -112,7 +113,7 @@ async def delivered_bytes(direction, seconds, condition):
 
     links = {"up": [{"kind": "noop"}], "down": [{"kind": "noop"}], direction: [condition]}
     async with serving(answer) as upstream, shaped(upstream, **links) as address:
-        reader, writer = await asyncio.open_connection(*address)
+        reader, writer = await asyncio.open_connection(address.host, address.port)
         if direction == "up":
             await pour(writer, seconds)
             total = await counted
@@ -148,7 +149,7 @@ def test_a_small_message_takes_the_delay_each_way():
     async def story():
         link = [{"kind": "rate", "bps": 80e6}, {"kind": "delay", "seconds": 0.010}]
         async with serving(echo) as upstream, shaped(upstream, up=link) as address:
-            reader, writer = await asyncio.open_connection(*address)
+            reader, writer = await asyncio.open_connection(address.host, address.port)
             times_s = []
             for _ in range(50):
                 start_s = time.perf_counter()
@@ -179,7 +180,7 @@ def test_an_outage_stalls_and_then_resumes_with_every_byte():
         link = {"up": [{"kind": "rate", "bps": 4e6}, outage], "down": [{"kind": "noop"}]}
         async with serving(answer) as upstream, shaped(upstream, **link) as address:
             start_s = time.monotonic()
-            reader, writer = await asyncio.open_connection(*address)
+            reader, writer = await asyncio.open_connection(address.host, address.port)
             writer.write(content)
             writer.write_eof()
             assert await reader.read() == hashlib.sha256(content).digest()
@@ -216,7 +217,7 @@ def test_an_upstream_that_is_not_there_is_told_and_the_relay_serves_on():
             pass
         async with shaped(upstream, lines.append, up=[{"kind": "noop"}]) as address:
             for _ in range(2):
-                reader, writer = await asyncio.open_connection(*address)
+                reader, writer = await asyncio.open_connection(address.host, address.port)
                 assert await reader.read() == b""
                 writer.close()
             async with (
@@ -239,7 +240,7 @@ def test_an_answer_comes_after_the_request_is_closed_for_writing():
     async def story():
         link = [{"kind": "delay", "seconds": 0.01}]
         async with serving(answer) as upstream, shaped(upstream, up=link) as address:
-            reader, writer = await asyncio.open_connection(*address)
+            reader, writer = await asyncio.open_connection(address.host, address.port)
             writer.write(b"abc" * 10_000)
             writer.write_eof()
             assert await reader.read() == b"abc" * 30_000
@@ -260,7 +261,7 @@ def test_a_client_that_breaks_off_breaks_the_upstream_connection():
                 ended.set_result("reset")
 
         async with serving(answer) as upstream, shaped(upstream, up=[{"kind": "noop"}]) as address:
-            client = socket.create_connection(address)
+            client = socket.create_connection((address.host, address.port))
             client.sendall(b"hello")
             await asyncio.sleep(0.05)
             reset(client)
@@ -291,7 +292,7 @@ def test_a_receiver_that_does_not_read_stops_the_sender_at_the_buffer(monkeypatc
 
         link = {"up": [{"kind": "rate", "bps": 400e6}], "buffer_bytes": 65536}
         async with serving(answer) as upstream, shaped(upstream, **link) as address:
-            _, writer = await asyncio.open_connection(*address)
+            _, writer = await asyncio.open_connection(address.host, address.port)
             writer.write(bytes(20_000_000))
             writer.write_eof()
             await asyncio.sleep(0.5)
@@ -329,7 +330,7 @@ def test_stopping_closes_what_is_open():
     async def story():
         async with serving(echo) as upstream:
             async with shaped(upstream, up=[{"kind": "delay", "seconds": 5}]) as address:
-                reader, writer = await asyncio.open_connection(*address)
+                reader, writer = await asyncio.open_connection(address.host, address.port)
                 writer.write(b"never there")
                 await asyncio.sleep(0.05)
             assert await reader.read() == b""
