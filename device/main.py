@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from offramp import __version__
 from offramp.bundle import Bundle, open_bundle
 from offramp.calibration import load_calibration
 from offramp.network import Network
-from offramp.settings import load_settings, merge_settings
+from offramp.settings import load_settings
 from partitioner import strategies
 from partitioner.candidates import build_candidates
 from partitioner.measure import measure_profile
@@ -36,12 +36,12 @@ def run_agent(bundle_path: Path, source_text: str, options: dict[str, Any]) -> N
     bundle = open_bundle(bundle_path)
     strategy = strategies.get(settings.strategy)
     source = open_source(source_text, bundle.manifest)
+    there = load_profile(options["server_profile"]) if options["server_profile"] else None
     here = _profile(bundle, settings, options["profile"])
-    there = load_profile(options["server_profile"]) if options["server_profile"] else here
     board = here.slowed(settings.slowdown)
-    planner = Planner(bundle, build_candidates(bundle, load_calibration(bundle)), board, there)
-    objective = settings.objective.model_copy(update={"deadline_s": settings.deadline_s})
-    controller = Controller(planner, objective, strategy, settings.tuning)
+    candidates = build_candidates(bundle, load_calibration(bundle))
+    planner = Planner(bundle, candidates, board, there or here)
+    controller = Controller(planner, settings.objective, strategy, settings.tuning)
     head = Head(Network(bundle, settings.backend, settings.threads), board)
     with ExitStack() as stack:
         sinks: list[Sink] = [JsonLinesSink(target) for target in options["outs"]]
@@ -54,7 +54,8 @@ def run_agent(bundle_path: Path, source_text: str, options: dict[str, Any]) -> N
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, partial(_interrupt, agent))
-        agent.run(source)
+        with suppress(Interrupted):  # at the very start or end, the agent does not see to it
+            agent.run(source)
 
 
 def _interrupt(agent: Agent, number: int, frame: object) -> None:
@@ -69,10 +70,8 @@ def _settings(options: dict[str, Any]) -> AgentSettings:
     given = {name: options[name] for name in names}
     if options["deadline_ms"] is not None:
         given["deadline_s"] = options["deadline_ms"] / 1e3
-    settings = load_settings(AgentSettings, options["settings"], given)
-    chosen = ("max_accuracy_drop", "minimise")
-    wanted = {name: options[name] for name in chosen if options[name] is not None}
-    return merge_settings(settings, {"objective": {**settings.objective.model_dump(), **wanted}})
+    given["objective"] = {name: options[name] for name in ("max_accuracy_drop", "minimise")}
+    return load_settings(AgentSettings, options["settings"], given)
 
 
 def _profile(bundle: Bundle, settings: AgentSettings, path: Path | None) -> Profile:

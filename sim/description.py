@@ -6,19 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializeAsAny,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, model_validator
 
-from offramp.errors import ConfigError
+from offramp.choices import choose
+from offramp.settings import Settings, build_settings, load_settings
 from sim.link import CONDITIONS, ConditionSettings
 
 __all__ = ["LinkSettings", "PhaseSettings", "parse_link", "read_link"]
@@ -28,18 +19,17 @@ def _condition(value: Any, info: ValidationInfo) -> ConditionSettings:
     if isinstance(value, ConditionSettings):
         return value
     kind = value.get("kind") if isinstance(value, Mapping) else None
-    if not isinstance(kind, str) or kind not in CONDITIONS:
-        raise ValueError(f"needs a kind, one of {', '.join(sorted(CONDITIONS))}, not {kind!r}")
-    return CONDITIONS[kind].Settings.model_validate(value, context=info.context)
+    if not isinstance(kind, str):
+        raise ValueError(f"needs a kind, one of {', '.join(CONDITIONS)}, not {kind!r}")
+    condition = choose("kind", kind, CONDITIONS)
+    return condition.Settings.model_validate(value, context=info.context)
 
 
 _Chain = tuple[Annotated[SerializeAsAny[ConditionSettings], BeforeValidator(_condition)], ...]
 
 
-class PhaseSettings(BaseModel):
+class PhaseSettings(Settings):
     """What the link is like for some seconds; `down` is the same as `up` if left out."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     seconds: float | None = Field(default=None, gt=0)
@@ -47,13 +37,11 @@ class PhaseSettings(BaseModel):
     down: _Chain | None = None
 
 
-class LinkSettings(BaseModel):
+class LinkSettings(Settings):
     """A link: one chain per direction, or phases that each have their own.
 
     `buffer_bytes` bounds what each connection may have under way in each direction.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int = 0
     buffer_bytes: int = Field(default=256 * 1024, ge=32 * 1024, le=64 * 1024 * 1024)
@@ -76,25 +64,11 @@ class LinkSettings(BaseModel):
         return self
 
 
-def parse_link(content: object, origin: str, folder: Path | None = None) -> LinkSettings:
-    """The link that `content` describes; relative trace files are looked for in `folder`."""
-    try:
-        return LinkSettings.model_validate(content, context={"folder": folder})
-    except ValidationError as error:
-        # A misspelt key is the likeliest cause of a missing one, so it comes first.
-        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        where = ".".join(str(part) for part in first["loc"])
-        why = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            why = "is an unknown key: correct its name or remove it"
-        raise ConfigError(f"{origin}: {where + ': ' if where else ''}{why}") from error
+def parse_link(content: object, origin: str) -> LinkSettings:
+    """The link that `content` describes; `origin` says in errors where it stands."""
+    return build_settings(LinkSettings, content, origin)
 
 
 def read_link(path: Path) -> LinkSettings:
-    """The link that a YAML file describes."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"link {path} cannot be read ({reason}): name a YAML file") from error
-    return parse_link(content, f"link {path}", path.parent)
+    """The link that a YAML file describes; traces are looked for beside it."""
+    return load_settings(LinkSettings, path)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from offramp.errors import BundleError, ConfigError
+from offramp.errors import BundleError
 from offramp.settings import describe_error
 from offramp.tensors import TensorSpec
 
@@ -172,6 +172,4 @@ def decode_manifest(data: bytes, where: str) -> tuple[Manifest, str]:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
         raise BundleError(f"{where}: {describe_error(error)}; get the bundle again") from None
-    except ConfigError as error:
-        raise BundleError(f"{where}: {error}; get the bundle again") from None
     return manifest, hashlib.sha256(data).hexdigest()

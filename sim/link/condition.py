@@ -12,17 +12,14 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
+from offramp.settings import Settings
 from sim.link.course import Course
 
 __all__ = ["Chain", "Condition", "ConditionSettings"]
 
 
-class ConditionSettings(BaseModel):
+class ConditionSettings(Settings):
     """What a link description says about one condition; `kind` names the condition."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: str
 

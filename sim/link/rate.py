@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from offramp.settings import Settings
 from sim.link.condition import Condition, ConditionSettings
 from sim.link.course import Course
 from sim.rates.markov import LTE, MarkovRate, MarkovState
@@ -17,20 +18,16 @@ from sim.traces import read_trace
 __all__ = ["MarkovSettings", "Rate", "RateSettings", "StateSettings"]
 
 
-class StateSettings(BaseModel):
+class StateSettings(Settings):
     """One state of a Markov rate; `next` weighs the states after it, by default all others."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     bps: float = Field(ge=0)
     dwell_s: float = Field(gt=0)
     next: tuple[float, ...] | None = None
 
 
-class MarkovSettings(BaseModel):
+class MarkovSettings(Settings):
     """The states of a Markov rate, which starts in the first; by default a chain like LTE."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     states: tuple[StateSettings, ...] | None = Field(default=None, min_length=1)
 

@@ -13,17 +13,19 @@ from pydantic import Field
 from offramp.errors import ConfigError, InputError
 from offramp.references import load_reference
 from offramp.samples import as_labelled, check_inputs
-from offramp.settings import Settings, load_settings, merge_settings
+from offramp.settings import Settings, load_settings, load_texts
 from offramp.tensors import TensorSpec
 
 
 class Inner(Settings):
     port: Annotated[int, Field(ge=0)] = 1
+    name: str = ""
 
 
 class Example(Settings):
     address: str
     inner: Inner = Inner()
+    number: float = 0.0
 
 
 @pytest.fixture
@@ -38,11 +40,25 @@ def test_a_file_and_overrides_that_win(file: Path) -> None:
     assert load_settings(Example, None, {"address": "x"}) == Example(address="x")
 
 
+def test_overrides_win_key_by_key_below_too(file: Path) -> None:
+    file.write_text("address: here\ninner: {port: 7, name: kept}\n")
+    given = {"inner": {"port": 8, "name": None}}
+    assert load_settings(Example, file, given).inner == Inner(port=8, name="kept")
+    assert load_settings(Example, None, {"address": "here", **given}).inner == Inner(port=8)
+    file.write_text("address: here\ninner: 3\n")
+    with pytest.raises(ConfigError, match="inner: Input should be a valid dictionary"):
+        load_settings(Example, file, {"inner": {"name": None}})
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("addres: here", "unknown key 'addres'"),
-        ("address: here\ninner: {prt: 7}", r"unknown key 'inner\.prt'"),
+        ("addres: here", "unknown key 'addres'; did you mean 'address'"),
+        ("address: here\ninner: {prt: 7}", r"unknown key 'inner\.prt'; did you mean 'port'"),
+        ("inner: {prt: 7}", r"unknown key 'inner\.prt'"),
+        ("address: here\nq: 1", "unknown key 'q'; remove it or correct its name"),
+        ("address: here\ninner: {1: 2}", r"inner\.1: Keys should be strings"),
+        ("address: here\nnumber: .nan", "number: Input should be a finite number"),
         ("address: here\ninner: {port: many}", r"inner\.port: .*'many'"),
         ("address: here\ninner: {port: -1}", r"inner\.port: .*-1"),
         ("address: [here]", "address: "),
@@ -68,12 +84,13 @@ def test_a_wrong_file_is_named_with_its_key(text: str, said: str, file: Path) ->
 
 
 def test_a_file_that_cannot_be_read(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
+    absent = r"settings.yaml: cannot be read \(No such file or directory\); name a file"
+    with pytest.raises(ConfigError, match=absent):
         load_settings(Example, file)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\)"):
         load_settings(Example, tmp_path)
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="not a text in UTF-8"):
         load_settings(Example, file)
     file.write_bytes(b"a: \x00")
     with pytest.raises(ConfigError, match="not valid YAML"):
@@ -83,12 +100,16 @@ def test_a_file_that_cannot_be_read(file: Path, tmp_path: Path) -> None:
 def test_settings_without_a_file_are_checked_too() -> None:
     with pytest.raises(ConfigError, match="settings: unknown key 'x'"):
         load_settings(Example, None, {"address": "here", "x": 1})
-    merged = merge_settings(Example(address="here"), {"inner": {"port": 3}})
-    assert merged.inner.port == 3
-    with pytest.raises(ConfigError, match="unknown key 'x'"):
-        merge_settings(merged, {"x": 1})
     with pytest.raises(ValueError, match="frozen"):
-        merged.address = "there"  # type: ignore[misc]
+        load_settings(Example, None, {"address": "here"}).address = "there"  # type: ignore[misc]
+
+
+def test_texts_are_read_by_name(file: Path) -> None:
+    file.write_text("data: made up\nrecipe: 'a\n\n  b'\n")
+    assert load_texts(file) == {"data": "made up", "recipe": "a\nb"}
+    file.write_text("data: 3\n")
+    with pytest.raises(ConfigError, match=r"data must be a text \(given: 3\); quote it"):
+        load_texts(file)
 
 
 @pytest.fixture
