@@ -43,9 +43,9 @@ def run(bundle: Path, source: str, **options: Any) -> None:
     """Stream samples through BUNDLE's head, and its hard ones to the server.
 
     Every sample gets an answer: if the server is late or gone, the device answers, and the result
-    says so. Exit status 0; 2 for a wrong option, 4 for a damaged bundle, 5 if samples are not what
-    the model takes (the others are answered all the same), 6 with --require-server, 8 for a wrong
-    profile or objective.
+    says so. Exit status 0; 2 for a wrong option or a file that is not there, 4 for a damaged
+    bundle, 5 if samples are not what the model takes (the others are answered all the same), 6
+    with --require-server, 8 for a wrong profile or objective, 130 for Ctrl-C before the start.
     """
     from device.main import run_agent
 

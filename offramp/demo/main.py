@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import join
@@ -33,7 +33,7 @@ def run_demo(settings: DemoSettings, console: Console) -> Path:
     require_extra("demo", "sklearn", "matplotlib", "jinja2")
     check_bundle(settings.bundle)
     _make_folder(settings)
-    with _ends_on_sigterm():
+    with _unwinds_on_signals():
         main, part = _prepare(settings, console)
         _say(console, "\nMain job: adaptive, while the link goes good, poor, out and back")
         featured = _run(settings, Job("main", "adaptive", main, settings.samples), console)
@@ -126,15 +126,17 @@ def _say(console: Console, text: str) -> None:
 
 
 @contextmanager
-def _ends_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C does, so that children end."""
+def _unwinds_on_signals() -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C unwind, whatever they did before, so that children end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before: Callable[..., Any] | int | None = signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
-    )
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, action in before.items():
+            signal.signal(number, action)

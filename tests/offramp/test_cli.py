@@ -1,25 +1,44 @@
-"""The command line: help, errors, exit codes, and what it costs to start."""
+"""The command line: help, errors, exit statuses, Ctrl-C, and what it costs to start."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
+import click
+import numpy as np
 import pytest
+
+from offramp import commands
+from offramp.errors import InputError
 
 OFFRAMP = "import sys; from offramp.cli import main; sys.argv[0] = 'offramp'; main()"
 HEAVY = {"torch", "onnx", "onnxruntime", "grpc", "sklearn", "matplotlib", "scipy"}
 WATCHED = f"""
-import atexit, sys, time
-started = time.perf_counter()
-def tell():
-    heavy = {HEAVY!r} & set(sys.modules)
-    print(f"{{time.perf_counter() - started:.3f}} {{sorted(heavy)}}", file=sys.stderr)
-atexit.register(tell)
+import atexit, sys
+atexit.register(lambda: print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr))
 {OFFRAMP}
 """
+READY = "from offramp.cli import main; print('ready', flush=True); main()"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a sub-command in this process; return its status and what it wrote."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        status = commands.run_command([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run
 
 
 def _commands() -> list[str]:
@@ -27,93 +46,191 @@ def _commands() -> list[str]:
     return sorted(project["project"]["entry-points"]["offramp.commands"])
 
 
-def _run(*arguments: str, code: str = OFFRAMP) -> subprocess.CompletedProcess[str]:
+def _process(*arguments: str, code: str = OFFRAMP) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60
     )
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("arguments", [(), *((name,) for name in [*_commands(), "completion"])])
-def test_help_is_quick_and_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
-    result = _run(*arguments, "--help", code=WATCHED)
+def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    result = _process(*arguments, "--help", code=WATCHED)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"Usage: offramp {' '.join(arguments)}".rstrip())
-    seconds, heavy = result.stderr.splitlines()[-1].split(maxsplit=1)
-    assert heavy == "[]"
-    assert float(seconds) < 1.5
+    assert result.stderr.splitlines()[-1] == "[]"
 
 
-def test_help_lists_every_command_with_a_sentence() -> None:
-    listed = _run("--help").stdout.partition("Commands:")[2]
-    told = {words[0]: words[1:] for line in listed.splitlines() if (words := line.split())}
+def test_help_lists_every_command_with_a_sentence(run: Run) -> None:
+    status, said, _ = run("--help")
+    told = {words[0]: words[1:] for line in said.partition("Commands:")[2].splitlines()
+            if (words := line.split())}  # fmt: skip
+    assert status == 0
     assert {*_commands(), "completion"} <= set(told)
     assert all(told[name] for name in _commands())
-    assert _run("-h").stdout == _run("--help").stdout
-    assert _run("--version").stdout.startswith("offramp 0")
+    assert run("-h") == run("--help")
+    assert run("--version")[1].startswith("offramp 0")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    "arguments",
     [
-        (("profile", "absent.offramp", "-o", "x.json"), 4, "absent.offramp: cannot be read"),
-        (("plan", "absent.offramp", "--device-profile", "x.json", "--bandwidth-mbps", "1",
-          "--rtt-ms", "1"), 4, "absent.offramp: cannot be read"),
-        (("compile", "no_such_module:f", "--data", "m:f", "-o", "x"), 2, "no_such_module"),
+        "inspect ABSENT",
+        "profile ABSENT -o x.json",
+        "plan ABSENT --device-profile x.json --bandwidth-mbps 1 --rtt-ms 1",
+        "plan BUNDLE --device-profile ABSENT --bandwidth-mbps 1 --rtt-ms 1",
+        "serve ABSENT",
+        "serve --settings ABSENT",
+        "run ABSENT --source x.npz",
+        "run BUNDLE --source ABSENT.npy",
+        "run BUNDLE --source ABSENT.npz",
+        "run BUNDLE --source SAMPLES --settings ABSENT",
+        "run BUNDLE --source SAMPLES --profile ABSENT",
+        "run BUNDLE --source SAMPLES --server-profile ABSENT",
+        "demo --bundle ABSENT",
+        "report ABSENT",
+        "report ABSENT --timeline ABSENT",
+        "shape --listen a:1 --upstream a:1 --link ABSENT",
+        "shape --listen a:1 --upstream a:1 --trace ABSENT",
+        "shape --listen a:1 --upstream a:1 --trace TRACE --down-trace ABSENT",
     ],
-)  # fmt: skip
-def test_a_foreseen_error_is_one_line_and_its_exit_code(
-    arguments: tuple[str, ...], code: int, said: str
+)
+def test_a_file_that_is_not_there_is_the_same_error_everywhere(
+    arguments: str, run: Run, embedded_file: Path, tmp_path: Path
 ) -> None:
-    result = _run(*arguments)
-    assert result.returncode == code
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("offramp: ")
-    assert said in line
-    assert result.stdout == ""
+    samples, trace, absent = tmp_path / "s.npy", tmp_path / "trace", tmp_path / "absent"
+    np.save(samples, np.zeros((1, 96, 96, 3), np.uint8))
+    trace.write_text("0 1\n")
+    places = {"BUNDLE": embedded_file, "SAMPLES": samples, "TRACE": trace, "ABSENT": absent}
+    words = arguments.split()
+    for name, path in places.items():
+        words = [word.replace(name, str(path)) for word in words]
+    missing = next(word for word in words if word.startswith(str(absent)))
+    reason = "cannot be read (No such file or directory); name a file that is there"
+    assert run(*words) == (2, "", f"offramp: {missing}: {reason}\n")
 
 
-def test_an_error_of_several_lines_is_still_one_line() -> None:
-    code = "import offramp.cli as cli; from offramp.errors import InputError\n"
-    code += "def fail(**_): raise InputError('first\\n  second')\n"
-    code += "cli._offramp = fail; cli.main()"
-    result = _run(code=code)
-    assert (result.returncode, result.stderr) == (5, "offramp: first second\n")
+def test_a_foreseen_error_is_one_line_and_its_status(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def fail() -> None:
+        raise InputError("first\n  second")
+
+    monkeypatch.setitem(commands._offramp.commands, "fail", fail)
+    assert run("fail") == (5, "", "offramp: first second\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("unheard",), "No such command 'unheard'"),
-        (("profile", "x", "--unheard"), "No such option"),
-        (("profile", "x"), "Missing option '-o'"),
-        (("profile", "x", "-o", "y", "--rounds", "0"), "0 is not in the range"),
-        (("completion", "tcsh"), "'tcsh' is not one of"),
+        ("unheard", "No such command 'unheard'"),
+        ("profile x --unheard", "No such option"),
+        ("profile x", "Missing option '-o'"),
+        ("profile x -o y --rounds 0", "0 is not in the range"),
+        ("completion tcsh", "'tcsh' is not one of"),
+        ("report", "Missing argument 'RUN.jsonl...'"),
     ],
 )
-def test_a_wrong_word_gets_usage_and_code_2(arguments: tuple[str, ...], said: str) -> None:
-    result = _run(*arguments)
-    assert result.returncode == 2
-    assert said in result.stderr
-    assert "Usage: offramp" in result.stderr
-    assert "Traceback" not in result.stderr
+def test_a_wrong_word_gets_usage_and_status_2(arguments: str, said: str, run: Run) -> None:
+    status, out, err = run(*arguments.split())
+    assert (status, out) == (2, "")
+    assert said in err
+    assert err.startswith("Usage: offramp")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_prints_a_script_that_asks_offramp(shell: str) -> None:
-    result = _run("completion", shell)
-    assert result.returncode == 0
-    assert f"_OFFRAMP_COMPLETE={shell}_complete" in result.stdout
+def test_completion_prints_a_script_that_asks_offramp(shell: str, run: Run) -> None:
+    status, script, _ = run("completion", shell)
+    assert status == 0
+    assert f"_OFFRAMP_COMPLETE={shell}_complete" in script
 
 
-def test_completion_knows_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_completion_knows_the_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("_OFFRAMP_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", "offramp p")
     monkeypatch.setenv("COMP_CWORD", "1")
-    assert _run().stdout.split() == ["plain,plan", "plain,profile"]
+    with pytest.raises(SystemExit):
+        commands.run_command([])
+    assert capsys.readouterr().out.split() == ["plain,plan", "plain,profile"]
 
 
+@pytest.mark.e2e
 def test_a_reader_that_goes_away_is_no_error() -> None:
     command = f'"{sys.executable}" -c "$0" --help | true'
     code = OFFRAMP.replace("main()", "import time; time.sleep(0.3); main()")
     result = subprocess.run(["sh", "-c", command, code], capture_output=True, text=True, timeout=60)
     assert result.stderr == ""
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.2, 0.35, 0.5, 0.8])
+@pytest.mark.parametrize(
+    "arguments",
+    ["run BUNDLE --source SAMPLES --quiet", "serve BUNDLE --listen 127.0.0.1:0", "demo --out OUT"],
+)
+def test_ctrl_c_at_any_moment_ends_without_a_word(
+    arguments: str, after_s: float, embedded_file: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "s.npy", np.zeros((500, 96, 96, 3), np.uint8))
+    places = {"BUNDLE": embedded_file, "SAMPLES": tmp_path / "s.npy", "OUT": tmp_path / "out"}
+    words = [str(places.get(word, word)) for word in arguments.split()]
+    with subprocess.Popen(
+        [sys.executable, "-c", READY, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(after_s)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert "Traceback" not in err
+    assert "KeyboardInterrupt" not in err
+    # A server that is up already stops in order.
+    assert process.returncode == 130 or (words[0] == "serve" and process.returncode == 0), err
+
+
+@pytest.mark.e2e
+def test_where_a_shell_ignores_ctrl_c_the_command_does_too() -> None:
+    code = (
+        "import os, signal, offramp.commands as c; from offramp.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "c.run_command = lambda _: os.kill(os.getpid(), signal.SIGINT) or 3\n"
+        "main()"
+    )
+    assert _process(code=code).returncode == 3
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("where", ["work", "import"])
+def test_ctrl_c_unwinds_work_and_cuts_imports_short(where: str, tmp_path: Path) -> None:
+    """A package may take what is raised while it is imported for its own failure to load."""
+    (tmp_path / "stubborn.py").write_text(
+        "import os, signal\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except BaseException:\n    print('lost', flush=True)\n"
+    )
+    step = "import stubborn" if where == "import" else "os.kill(os.getpid(), signal.SIGINT)"
+    code = (
+        "import os, signal, offramp.commands as c; from offramp.cli import main\n"
+        "def work(_):\n"
+        f"    try:\n        {step}\n    finally:\n        print('tidied', flush=True)\n"
+        "c.run_command = work\n"
+        "main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (130, "")
+    assert result.stdout == ("tidied\n" if where == "work" else "")

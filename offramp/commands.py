@@ -1,0 +1,82 @@
+"""The sub-commands of ``offramp``, and what a user sees of their errors.
+
+Each package registers its sub-commands as entry points of the group ``offramp.commands``, so
+that the shared package imports none of the parts and a device installs only what it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+
+from offramp import __version__
+from offramp.errors import OfframpError
+
+__all__ = ["run_command"]
+
+_GROUP = "offramp.commands"
+_SHELLS = ("bash", "zsh", "fish")
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run a sub-command and return its exit status; every foreseen error is one sentence."""
+    try:
+        status = _offramp.main(list(arguments), prog_name="offramp", standalone_mode=False)
+    except OfframpError as error:
+        click.echo("offramp: " + " ".join(str(error).split()), err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:  # click's own word for Ctrl-C
+        raise KeyboardInterrupt from None
+    except BrokenPipeError:  # the reader of our output went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status or 0
+
+
+class _Commands(click.Group):
+    """Sub-commands from entry points, loaded when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*_entry_points(), *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = _entry_points().get(cmd_name)
+        if found is None:
+            return super().get_command(ctx, cmd_name)
+        command = found.load()
+        return command if isinstance(command, click.Command) else None
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="offramp %(version)s")
+def _offramp() -> None:
+    """Run one neural network across a device and an edge server, with early exits.
+
+    Start with `offramp demo`. Then `offramp compile` turns a PyTorch model into a bundle,
+    `serve` runs its tail, `run` streams samples through its head.
+    """
+
+
+@_offramp.command()
+@click.argument("shell", type=click.Choice(_SHELLS))
+def completion(shell: str) -> None:
+    """Print the script that completes offramp's words in a shell.
+
+    Add it to the shell's start-up file, such as: offramp completion bash >> ~/.bashrc
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(_offramp, {}, "offramp", "_OFFRAMP_COMPLETE").source())
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=_GROUP)}
