@@ -50,13 +50,11 @@ class TerminalSink:
                 self._bandwidth = f"{line['bandwidth_bps'] / 1e6:.3g} Mbit/s"
             case "plan":
                 sends = line["level"] or "nothing"
-                self._say(
-                    f"{line['at_s']:7.1f} s  plan {line['id']}: cut {line['cut']}, sends {sends}; "
-                    f"{line['reason']}"
-                )
+                plan = f"plan {line['id']}: cut {line['cut']}, sends {sends}"
+                self._say_at(line, f"{plan}; {line['reason']}")
             case "link":
                 state = "connected" if line["up"] else f"not connected: {line['reason']}"
-                self._say(f"{line['at_s']:7.1f} s  {state}")
+                self._say_at(line, state)
 
     def close(self) -> None:
         """Leave the terminal as it was, with a last line that counts."""
@@ -64,6 +62,10 @@ class TerminalSink:
         if self._recent:
             counts = ", ".join(f"{count} {status}" for status, count in self._tally.most_common())
             self._say(f"{self._tally.total()} samples: {counts}; the last ones: {self._now()}")
+
+    def _say_at(self, line: dict[str, Any], text: str) -> None:
+        # The connection may open before the run's time begins; to a reader that is the start.
+        self._say(f"{max(0.0, line['at_s']):7.1f} s  {text}")
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False)

@@ -41,7 +41,7 @@ class Narrator:
 
     def tell(self, line: dict[str, Any]) -> list[str]:
         """Take in one line; return the events that it brings, in words."""
-        at_s = float(line.get("at_s", line.get("arrived_s", 0.0)))
+        at_s = max(0.0, line.get("at_s", line.get("arrived_s", 0.0)))  # a link is up before time 0
         events = []
         while self._coming and self._coming[0]["start_s"] <= at_s:
             events.append(_describe_phase(self._coming.pop(0)))

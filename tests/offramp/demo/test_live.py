@@ -36,6 +36,9 @@ def test_the_narrator_tells_that_the_connection_is_lost():
     assert narrator.tell({"kind": "link", "at_s": 2.0, "up": False, "reason": "reset"}) == [
         "   2.0 s  connection lost: reset"
     ]
+    assert narrator.tell({"kind": "link", "at_s": -0.04, "up": False, "reason": "early"}) == [
+        "   0.0 s  connection lost: early"
+    ]
 
 
 def test_the_status_sums_up_the_latest_samples():

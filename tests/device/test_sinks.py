@@ -1,0 +1,93 @@
+"""Sinks: what people see of a run, and what files of it hold."""
+
+import io
+import json
+
+import pytest
+
+from device.sinks import JsonLinesSink, TerminalSink
+from offramp.errors import ConfigError
+
+
+def result(at, **given):
+    line = {"kind": "result", "id": at, "status": "ok", "by": "server", "latency_s": 0.02}
+    return {**line, **given}
+
+
+def told(*lines):
+    stream = io.StringIO()
+    sink = TerminalSink(None, stream)
+    for line in lines:
+        sink.write(line)
+    sink.close()
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("at_s", [-0.04, -0.0, -2.9, 0.04])
+def test_no_time_is_before_the_start(at_s):
+    up = {"kind": "link", "at_s": at_s, "up": True, "reason": ""}
+    assert told(up) == ["    0.0 s  connected"]
+
+
+def test_plans_and_connections_are_told_with_their_reasons():
+    plan = {"kind": "plan", "at_s": 1.26, "id": "p2", "cut": 8, "level": None, "reason": "too slow"}
+    assert told(
+        {"kind": "run", "slowdown": 1.0},
+        {"kind": "link", "at_s": 1.0, "up": False, "reason": "[reset]"},
+        plan,
+        {**plan, "at_s": 61.0, "id": "p3", "cut": 2, "level": "affine4", "reason": "it is back"},
+    ) == [
+        "    1.0 s  not connected: [reset]",
+        "    1.3 s  plan p2: cut 8, sends nothing; too slow",
+        "   61.0 s  plan p3: cut 2, sends affine4; it is back",
+    ]
+
+
+def test_a_slower_board_is_announced():
+    (line,) = told({"kind": "run", "slowdown": 8.0})
+    assert "a board 8 times slower; --slowdown 1 uses it as it is" in line
+
+
+def test_the_last_line_counts_all_samples_and_describes_the_recent_ones():
+    lines = [{"kind": "load", "at_s": 1.0, "bandwidth_bps": 12.34e6}]
+    lines += [result(at, by="exit a", latency_s=9.0) for at in range(10)]  # not recent at the end
+    lines += [result(at, latency_s=0.01) for at in range(10, 47)]
+    lines += [result(at, by="device", status="degraded", latency_s=0.1) for at in range(47, 59)]
+    lines += [{"kind": "result", "id": 59, "status": "dropped"}]
+    assert told(*lines) == [
+        "60 samples: 47 ok, 12 degraded, 1 dropped; the last ones: "
+        "p50 10 ms  device 24%  dropped 2%  server 74%  12.3 Mbit/s"
+    ]
+
+
+def test_a_run_of_nothing_says_nothing():
+    assert told() == []
+
+
+def test_json_lines_are_there_at_once_and_below_new_folders(tmp_path):
+    path = tmp_path / "new" / "run.jsonl"
+    sink = JsonLinesSink(str(path))
+    sink.write(result(0))
+    assert json.loads(path.read_text()) == result(0)
+    sink.close()
+
+
+def test_standard_output_stays_open(capsys):
+    sink = JsonLinesSink("-")
+    sink.write({"kind": "load"})
+    sink.close()
+    print("still open")  # noqa: T201
+    assert capsys.readouterr().out == '{"kind": "load"}\nstill open\n'
+
+
+@pytest.mark.parametrize("name", ["", "file/x"])
+def test_what_cannot_be_written_is_named(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=rf"{name}: cannot be written \("):
+        JsonLinesSink(str(tmp_path / name))
+
+
+def test_a_disk_that_fills_up_is_named():
+    sink = JsonLinesSink("/dev/full")
+    with pytest.raises(ConfigError, match=r"/dev/full: cannot be written \(No space left"):
+        sink.write(result(0))
