@@ -1,0 +1,101 @@
+"""``offramp inspect``: what a bundle holds, readable on a narrow terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from offramp.bundle import Boundary, ExitSpec, Manifest, SegmentSpec
+from offramp.bundle.command import inspect
+from offramp.bundle.manifest import Proof
+from offramp.bundle.table import cut_table, level_lines
+from offramp.tensors import TensorSpec
+
+LEVELS: dict[str, Any] = {"raw": ({}, {}), "affine4": ({}, {})}
+
+
+def manifest(**fields: Any) -> Manifest:
+    """Two segments; two tensors cross in the middle, where there is an exit."""
+    middle = (TensorSpec("left", "float32", (64, 12, 12)), TensorSpec("right", "float16", (10,)))
+    given = {
+        "name": "two",
+        "boundaries": (
+            Boundary(tensors=(TensorSpec("image", "uint8", (96, 96, 3)),), levels={"raw": ({},)}),
+            Boundary(tensors=middle, levels=LEVELS),
+            Boundary(tensors=(TensorSpec("logits", "float32", (10,)),)),
+        ),
+        "segments": tuple(SegmentSpec(folder=f"s{at}", macs=2_500_000) for at in range(2)),
+        "exits": (ExitSpec(name="early", boundary=1, folder="e", macs=1),),
+        "proofs": tuple(
+            Proof(backend=backend, cut=1, max_abs_difference=difference, samples=4)
+            for backend, difference in (("a", 1e-7), ("b", 2e-6))
+        ),
+        "files": {},
+        **fields,
+    }
+    return Manifest(**given)
+
+
+def shown(table: Any, width: int = 80) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_a_row_says_what_crosses_a_cut_and_what_runs_before_it() -> None:
+    rows = [line.split() for line in shown(cut_table(manifest(), "ab" * 32))]
+    assert rows[0] == ["two,", "digest", "abababababab"]
+    assert rows[4:8] == [
+        ["0", "uint8", "96x96x3", "27648", "0.0"],
+        ["1", "float32", "64x12x12", "36884", "2.5", "early", "2.0e-06"],
+        ["float16", "10"],
+        ["2", "float32", "10", "40", "5.0"],
+    ]
+
+
+def test_lines_name_the_levels_of_cuts_that_share_them() -> None:
+    assert level_lines(manifest()) == ["cut 0: raw", "cut 1: raw, affine4", "cut 2: sends nothing"]
+    boundaries = manifest().boundaries
+    again = manifest(boundaries=(boundaries[1], boundaries[0], boundaries[1]), proofs=())
+    assert level_lines(again) == ["cut 0, 2: raw, affine4", "cut 1: raw"]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_long_names_are_folded_and_lose_nothing(width: int) -> None:
+    name = "backbone.layer3.0.downsample.norm"
+    lines = shown(
+        cut_table(
+            manifest(exits=(ExitSpec(name=name, boundary=1, folder="e", macs=1),)), "ab" * 32
+        ),
+        width,
+    )
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+
+
+def test_names_are_text_and_no_markup() -> None:
+    assert "[red]two[/nothing]" in shown(cut_table(manifest(name="[red]two[/nothing]"), ""))[0]
+
+
+def test_the_embedded_bundle_fits_a_terminal_of_80_columns(embedded_file: Path) -> None:
+    said = CliRunner(env={"COLUMNS": "80"}).invoke(inspect, [str(embedded_file)]).output
+    table, _, rest = said.partition("\ncut 0:")
+    assert max(len(line.rstrip()) for line in table.splitlines()) <= 80
+    rows = [line for line in table.splitlines() if line.strip()[:1].isdigit()]
+    assert [row.split()[0] for row in rows] == [str(cut) for cut in range(9)]
+    assert "webp_lossless" in rest
+    assert "accuracy: on 1000 held-out samples" in rest
+    assert rest.rstrip().endswith("MB unpacked")
+
+
+def test_json_is_the_manifest(embedded_file: Path, embedded: Any) -> None:
+    said = CliRunner().invoke(inspect, [str(embedded_file), "--json"]).output
+    assert Manifest.model_validate_json(said) == embedded.manifest
+    assert json.loads(said)["name"] == "cluttered_digits"
