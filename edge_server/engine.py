@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offramp import codecs
+from offramp.boundary_codec import decode_boundary
 from offramp.errors import BundleError, DeadlineError, InputError, UnknownBundleError
 from offramp.messages import Request
 from offramp.network import Network
@@ -77,10 +78,9 @@ class Engine:
         """
         network = self.networks[request.digest]
         marks = [self._clock()]
-        pairs = zip(request.frames, _boundary(network, request.cut), strict=True)
-        tensors = [
-            codecs.decode(frame, spec, limit_bytes=self._limit_bytes)[None] for frame, spec in pairs
-        ]
+        specs = _boundary(network, request.cut)
+        sample = decode_boundary(request.frames, specs, limit_bytes=self._limit_bytes)
+        tensors = [array[None] for array in sample]
         marks.append(self._clock())
         for at in range(request.cut, network.depth):
             if marks[-1] >= deadline_s:
