@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from offramp.bundle import Bundle, Manifest
     from offramp.calibration import Calibration
     from offramp.samples import LabelledSamples
+    from partitioner.profile import Profile
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -32,6 +33,37 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["OFFRAMP_CACHE"]
     else:
         os.environ["OFFRAMP_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def make_profile() -> Callable[..., Profile]:
+    """Makes profiles of exact times: heads by cut, exits, and codecs by "cut/level"."""
+    from partitioner.profile import Machine, Profile, Timing
+
+    def timing(time_s: float) -> Timing:
+        return Timing(median_s=time_s, p10_s=time_s, p90_s=time_s, runs=1)
+
+    def make(
+        digest: str,
+        heads_s: Sequence[float],
+        exits_s: Sequence[float],
+        encode_s: Mapping[str, float],
+        decode_s: Mapping[str, float],
+    ) -> Profile:
+        return Profile(
+            digest=digest,
+            backend="onnxruntime",
+            threads=1,
+            machine=Machine(processor="test", cores=1, system="none", python="none"),
+            measured="2026-01-01",
+            head=tuple(timing(t) for t in heads_s),
+            tail=tuple(timing(heads_s[-1] - t) for t in heads_s),
+            exits=tuple(timing(t) for t in exits_s),
+            encode={key: timing(t) for key, t in encode_s.items()},
+            decode={key: timing(t) for key, t in decode_s.items()},
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

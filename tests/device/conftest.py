@@ -10,17 +10,12 @@ from offramp.calibration import Calibration
 from offramp.tensors import TensorSpec
 from partitioner.candidates import build_candidates
 from partitioner.planner import Planner
-from partitioner.profile import Machine, Profile, Timing
 
 N = 100
 
 
-def timing(seconds):
-    return Timing(median_s=seconds, p10_s=seconds, p90_s=seconds, runs=1)
-
-
 @pytest.fixture(scope="session")
-def planner():
+def planner(make_profile):
     """Head 10 ms a segment on the device, 1 ms on the server; 1000 B at the cut in the middle."""
     boundaries = (
         Boundary(tensors=(TensorSpec("image", "uint8", (100, 100, 1)),), levels={"raw": ({},)}),
@@ -51,22 +46,9 @@ def planner():
             (1, "raw"): np.full(N, 1000, np.int32),
         },
     )
-    device = _profile(bundle, 0.010)
-    server = _profile(bundle, 0.001)
-    return Planner(bundle, build_candidates(bundle, calibration), device, server)
-
-
-def _profile(bundle, segment_s):
-    nothing = {"0/raw": timing(0.0), "1/raw": timing(0.0)}
-    return Profile(
-        digest=bundle.digest,
-        backend="onnxruntime",
-        threads=1,
-        machine=Machine(processor="test", cores=1, system="test", python="3"),
-        measured="2026-01-01",
-        head=tuple(timing(segment_s * k) for k in range(3)),
-        tail=tuple(timing(segment_s * (2 - k)) for k in range(3)),
-        exits=(timing(segment_s / 10),),
-        encode=nothing,
-        decode=nothing,
+    nothing = {"0/raw": 0.0, "1/raw": 0.0}
+    device, server = (
+        make_profile(bundle.digest, [0.0, s, 2 * s], [s / 10], nothing, nothing)
+        for s in (0.010, 0.001)
     )
+    return Planner(bundle, build_candidates(bundle, calibration), device, server)

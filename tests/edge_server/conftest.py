@@ -179,27 +179,18 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def bundle_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served") / "tiny.offramp"
 
 
 @pytest.fixture(scope="session")
-def bundle_file(cache: Path) -> Path:
-    return cache / "tiny.offramp"
+def bundle(bundle_file: Path) -> Bundle:
+    return _write(bundle_file, "tiny", seed=1)
 
 
 @pytest.fixture(scope="session")
-def bundle(bundle_file: Path, cache: Path) -> Bundle:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OFFRAMP_CACHE", str(cache))
-        return _write(bundle_file, "tiny", seed=1)
-
-
-@pytest.fixture(scope="session")
-def other_bundle(cache: Path) -> Bundle:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OFFRAMP_CACHE", str(cache))
-        return _write(cache / "other.offramp", "other", seed=2)
+def other_bundle(bundle_file: Path) -> Bundle:
+    return _write(bundle_file.with_name("other.offramp"), "other", seed=2)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
 import socket
@@ -30,7 +29,7 @@ _MAIN = "from offramp.cli import main; main()"
 
 
 @pytest.fixture
-def start(cache: Path) -> Iterator[Start]:
+def start() -> Iterator[Start]:
     processes: list[subprocess.Popen[str]] = []
 
     def run(*arguments: object) -> subprocess.Popen[str]:
@@ -39,7 +38,6 @@ def start(cache: Path) -> Iterator[Start]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OFFRAMP_CACHE": str(cache)},
         )
         processes.append(process)
         return process

@@ -103,9 +103,8 @@ def test_altered_byte_is_refused(engine: Engine, sample: Any) -> None:
 
 
 def test_bundle_that_does_not_give_what_it_states_is_refused_at_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_tiny: Callable[..., Bundle]
+    tmp_path: Path, write_tiny: Callable[..., Bundle]
 ) -> None:
-    monkeypatch.setenv("OFFRAMP_CACHE", str(tmp_path))
     bundle = write_tiny(
         tmp_path / "x.offramp", "lies", seed=1, output=TensorSpec("logits", "float32", (11,))
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from partitioner.candidates import CLOSED, Candidates, build_candidates
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
 from partitioner.planner import FRAME_OVERHEAD_BYTES, Planner
-from partitioner.profile import Machine, Profile, Timing
+from partitioner.profile import Profile
 
 LEVELS = ("affine4", "raw")
 
@@ -134,30 +134,27 @@ class World:
         return min(targets, default=None)
 
 
-def _timing(seconds: float) -> Timing:
-    return Timing(median_s=seconds, p10_s=seconds, p90_s=seconds, runs=1)
+MakeProfile = Callable[..., Profile]
 
 
-def _profile(dice: np.random.Generator, manifest: Manifest, speed: float) -> Profile:
+def _rolled(
+    make_profile: MakeProfile, dice: np.random.Generator, manifest: Manifest, speed: float
+) -> Profile:
     depth = len(manifest.segments)
-    head = np.cumsum([0.0, *dice.uniform(1e-3, 2e-2, depth)]) * speed
     keys = [f"{at}/{level}" for at, b in enumerate(manifest.boundaries) for level in b.levels]
-    return Profile(
-        digest="0" * 64,
-        backend="onnxruntime",
-        threads=1,
-        machine=Machine(processor="dice", cores=1, system="none", python="none"),
-        measured="2026-01-01",
-        head=tuple(_timing(t) for t in head),
-        tail=tuple(_timing(head[-1] - t) for t in head),
-        exits=tuple(_timing(t * speed) for t in dice.uniform(1e-4, 3e-3, len(manifest.exits))),
-        encode={key: _timing(dice.uniform(1e-4, 2e-3) * speed) for key in keys},
-        decode={key: _timing(dice.uniform(1e-4, 2e-3) * speed) for key in keys},
+    return make_profile(
+        "0" * 64,
+        np.cumsum([0.0, *dice.uniform(1e-3, 2e-2, depth)]) * speed,
+        dice.uniform(1e-4, 3e-3, len(manifest.exits)) * speed,
+        {key: dice.uniform(1e-4, 2e-3) * speed for key in keys},
+        {key: dice.uniform(1e-4, 2e-3) * speed for key in keys},
     )
 
 
 @cache
-def make_world(seed: int, *, depth: int = 3, exits: int = 2, samples: int = 20) -> World:
+def make_world(
+    make_profile: MakeProfile, seed: int, *, depth: int = 3, exits: int = 2, samples: int = 20
+) -> World:
     dice = np.random.default_rng(seed)
     classes = 3
     labels = dice.integers(0, classes, samples)
@@ -204,14 +201,14 @@ def make_world(seed: int, *, depth: int = 3, exits: int = 2, samples: int = 20) 
         },
         sizes={key: dice.integers(1, 9000, samples).astype(np.int32) for key in keys},
     )
-    device, server = _profile(dice, manifest, 1.0), _profile(dice, manifest, 0.2)
+    device, server = (_rolled(make_profile, dice, manifest, speed) for speed in (1.0, 0.2))
     found = build_candidates(bundle, calibration)
     return World(bundle, calibration, device, server, found, Planner(bundle, found, device, server))
 
 
 @pytest.fixture(scope="session")
-def world() -> Callable[..., World]:
-    return make_world
+def world(make_profile: MakeProfile) -> Callable[..., World]:
+    return partial(make_world, make_profile)
 
 
 def make_conditions(seed: int, reachable: bool = True) -> Conditions:
