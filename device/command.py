@@ -11,7 +11,7 @@ __all__ = ["run"]
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--source",
     required=True,
@@ -19,6 +19,7 @@ __all__ = ["run"]
     "images, a .npy or .npz file, or - for .npy arrays on standard input.",
 )
 @click.option("--server", metavar="HOST:PORT", help="The edge server. Without it: device alone.")
+@click.option("--model", help="Without BUNDLE: the one to fetch, of several on the server.")
 @click.option("--require-server", is_flag=True, help="End with status 6 if it does not answer.")
 @click.option("--strategy", help="How plans are chosen.  [default: adaptive]")
 @click.option("--deadline-ms", type=float, help="Time each answer may take.  [default: 250]")
@@ -39,8 +40,11 @@ __all__ = ["run"]
 @click.option("--settings", type=click.Path(path_type=Path), help="YAML file of settings.")
 @click.option("--out", "outs", multiple=True, help="Write JSON lines here; - for standard output.")
 @click.option("--quiet", is_flag=True, help="Show nothing on the terminal.")
-def run(bundle: Path, source: str, **options: Any) -> None:
+def run(bundle: Path | None, source: str, **options: Any) -> None:
     """Stream samples through BUNDLE's head, and its hard ones to the server.
+
+    Without BUNDLE the device fetches its part of it from the server, once: it is kept in the cache
+    (OFFRAMP_CACHE), and run from there if the server cannot be reached the next time.
 
     Every sample gets an answer: if the server is late or gone, the device answers, and the result
     says so. Exit status 0; 2 for a wrong option or a file that is not there, 4 for a damaged

@@ -12,12 +12,13 @@ from typing import Any
 from device.agent import Agent, Interrupted
 from device.controller import Controller
 from device.head import Head
+from device.obtain import Obtained, obtain_bundle
 from device.pace import SLOWDOWN_SOURCE
 from device.settings import AgentSettings
 from device.sinks import JsonLinesSink, Sink, TerminalSink
 from device.sources import open_source
 from offramp import __version__
-from offramp.bundle import Bundle, open_bundle
+from offramp.bundle import Bundle
 from offramp.calibration import load_calibration
 from offramp.network import Network
 from offramp.settings import load_settings
@@ -30,11 +31,17 @@ from partitioner.profile import Profile, load_profile
 __all__ = ["run_agent"]
 
 
-def run_agent(bundle_path: Path, source_text: str, options: dict[str, Any]) -> None:
+def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any]) -> None:
     """Run the agent with the command line's options."""
     settings = _settings(options)
-    bundle = open_bundle(bundle_path)
     strategy = strategies.get(settings.strategy)
+    obtained = obtain_bundle(
+        bundle_path,
+        settings,
+        require_server=options["require_server"],
+        show=not options["quiet"],
+    )
+    bundle = obtained.bundle
     source = open_source(source_text, bundle.manifest)
     there = load_profile(options["server_profile"]) if options["server_profile"] else None
     here = _profile(bundle, settings, options["profile"])
@@ -49,7 +56,7 @@ def run_agent(bundle_path: Path, source_text: str, options: dict[str, Any]) -> N
             sinks.append(TerminalSink(source.count))
         for sink in sinks:
             stack.callback(sink.close)
-            sink.write(_opening(bundle, settings, board, source.count))
+            sink.write(_opening(obtained, settings, board, source.count))
         agent = Agent(head, controller, settings, sinks, require_server=options["require_server"])
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -66,7 +73,7 @@ def _interrupt(agent: Agent, number: int, frame: object) -> None:
 
 
 def _settings(options: dict[str, Any]) -> AgentSettings:
-    names = ("server", "strategy", "backend", "threads", "slowdown", "rate_hz")
+    names = ("server", "model", "strategy", "backend", "threads", "slowdown", "rate_hz")
     given = {name: options[name] for name in names}
     if options["deadline_ms"] is not None:
         given["deadline_s"] = options["deadline_ms"] / 1e3
@@ -81,13 +88,19 @@ def _profile(bundle: Bundle, settings: AgentSettings, path: Path | None) -> Prof
 
 
 def _opening(
-    bundle: Bundle, settings: AgentSettings, board: Profile, count: int | None
+    obtained: Obtained, settings: AgentSettings, board: Profile, count: int | None
 ) -> dict[str, Any]:
+    bundle = obtained.bundle
     return {
         "kind": "run",
+        **settings.model_dump(),
         "offramp": __version__,
         "model": bundle.manifest.name,
         "digest": bundle.digest,
+        "bundle_origin": obtained.origin,
+        "bundle_reason": obtained.reason,
+        "fetched_bytes": obtained.fetched_bytes,
+        "fetch_s": round(obtained.fetch_s, 3),
         "segments": len(bundle.manifest.segments),
         "exits": [spec.name for spec in bundle.manifest.exits],
         "samples": count,
@@ -95,5 +108,4 @@ def _opening(
         "slowdown": board.slowdown,
         "slowdown_source": SLOWDOWN_SOURCE,
         "whole_model_s": board.head[-1].median_s,
-        **settings.model_dump(),
     }

@@ -1,4 +1,4 @@
-"""The connection to the edge server: the device's one module that knows gRPC."""
+"""The stream to the edge server: samples and probes out, answers in."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import grpc
 
+from device.channel import open_channel
 from offramp.address import Address
 from offramp.messages import Answer, Probe, ProbeReply, Request
 from protos.offramp.v1 import inference_pb2 as pb
@@ -17,10 +18,8 @@ from protos.offramp.v1.edge_pb2_grpc import EdgeStub
 
 __all__ = ["Remote"]
 
-MAX_MESSAGE_BYTES = 16 << 20
 _CONNECT_S = 2.0
 _RETRY_S = (0.1, 0.2, 0.5, 1.0)
-_KEEPALIVE_MS = 10_000  # the server allows a ping each 5 s
 _STOP = (None, 0.0)
 
 _Outbox = queue.SimpleQueue[tuple[Request | Probe | None, float]]
@@ -85,17 +84,8 @@ class Remote:
 
     def _session(self) -> tuple[bool, str]:
         """Run one connection to its end; return whether it opened, and why it ended."""
-        options = [
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.enable_retries", 0),
-            ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-            ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS),
-            ("grpc.http2.max_pings_without_data", 0),
-        ]
         opened = False
-        with grpc.insecure_channel(str(self.address), options) as channel:
+        with open_channel(self.address) as channel:
             try:
                 grpc.channel_ready_future(channel).result(timeout=_CONNECT_S)
             except grpc.FutureTimeoutError:

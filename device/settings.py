@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from device.controller import Tuning
 from device.pace import DEFAULT_SLOWDOWN
 from offramp.address import PeerAddress
+from offramp.bundle.cache import DEFAULT_LIMIT_BYTES
 from offramp.settings import Settings
 from partitioner.objective import Objective
 
@@ -25,9 +26,13 @@ class AgentSettings(Settings):
     ``max_in_flight`` samples on their way to the server, those that arrive run on the device.
     ``slowdown`` makes this machine stand for a slower board; 1 uses it as it is. The objective's
     deadline is ``deadline_s``: one place says when answers are due, to the agent and the planner.
+    ``model`` names the bundle to fetch from a server that has several; what is fetched may take
+    ``cache_limit_bytes`` of disk, together with what else is in the cache.
     """
 
     server: PeerAddress | None = None
+    model: str | None = None
+    cache_limit_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 50)] = DEFAULT_LIMIT_BYTES
     strategy: str = "adaptive"
     backend: str | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 1

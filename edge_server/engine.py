@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from offramp import codecs
 from offramp.boundary_codec import decode_boundary
+from offramp.catalogue import Catalogue, Offer
 from offramp.errors import BundleError, DeadlineError, InputError, UnknownBundleError
 from offramp.messages import Request
 from offramp.network import Network
 from offramp.tensors import Array, TensorSpec
 
-__all__ = ["Engine", "Outcome"]
+__all__ = ["Engine", "Outcome", "try_out"]
 
 _RAW = codecs.get("raw")  # outputs are a few scores: compressing them would not pay
 
@@ -44,20 +45,58 @@ class Engine:
         limit_bytes: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.networks = {network.bundle.digest: network for network in networks}
+        self.networks: Mapping[str, Network] = {}
+        self.superseded: frozenset[str] = frozenset()
         self._limit_bytes = limit_bytes
         self._clock = clock
-        for network in self.networks.values():
-            _try_out(network)
+        for network in networks:
+            try_out(network)
+        self.replace(networks)
+
+    def replace(self, networks: Sequence[Network]) -> None:
+        """Hold these networks, each tried out, from now on.
+
+        Those whose place they take are superseded: they run on for the devices that still have
+        them, until the next replacement.
+        """
+        current = {network.bundle.digest: network for network in networks}
+        before = {
+            digest: network
+            for digest, network in self.networks.items()
+            if digest not in current and digest not in self.superseded
+        }
+        self.superseded = frozenset(before)
+        self.networks = {**before, **current}  # in one step: workers read it all the time
+
+    def catalogue(self) -> Catalogue:
+        """Return what is held, in the form that devices read."""
+        return Catalogue(
+            tuple(
+                Offer(
+                    digest,
+                    network.bundle.manifest.name,
+                    network.depth,
+                    network.backend,
+                    manifest_bytes=network.bundle.manifest_bytes,
+                    superseded=digest in self.superseded,
+                )
+                for digest, network in self.networks.items()
+            )
+        )
+
+    def network(self, digest: str) -> Network:
+        """Return a network that is held; raise `UnknownBundleError` if none is of that digest."""
+        network = self.networks.get(digest)
+        if network is None:
+            raise UnknownBundleError(
+                f"bundle {digest[:12]} is not loaded here; ask Describe what is, or start the "
+                "server with it"
+            )
+        return network
 
     def check(self, request: Request) -> None:
         """Raise unless the request names a bundle held here, a cut of it and its tensors."""
-        network = self.networks.get(request.digest)
-        if network is None:
-            raise UnknownBundleError(
-                f"bundle {request.digest[:12]} is not loaded here; ask Describe what is, or "
-                "start the server with it"
-            )
+        network = self.network(request.digest)
         if not 0 <= request.cut < network.depth:
             raise InputError(
                 f"cut {request.cut} is out of range; bundle {request.digest[:12]} runs here from "
@@ -76,7 +115,7 @@ class Engine:
         ``deadline_s`` is on the engine's clock. It is looked at before each segment: an answer
         that can only be late is not worth another one. Raises `DeadlineError` then.
         """
-        network = self.networks[request.digest]
+        network = self.network(request.digest)
         marks = [self._clock()]
         specs = _boundary(network, request.cut)
         sample = decode_boundary(request.frames, specs, limit_bytes=self._limit_bytes)
@@ -100,7 +139,8 @@ def _boundary(network: Network, at: int) -> tuple[TensorSpec, ...]:
     return network.bundle.manifest.boundaries[at].tensors
 
 
-def _try_out(network: Network) -> None:
+def try_out(network: Network) -> None:
+    """Run a network once on zeros; raise `BundleError` unless it does what its manifest says."""
     name = network.bundle.manifest.name
     zeros: list[Array] = [np.zeros((1, *spec.shape), spec.dtype) for spec in _boundary(network, 0)]
     try:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from edge_server.engine import Engine
+from edge_server.engine import Engine, try_out
 from edge_server.processor import ProcessorMeter
 from edge_server.service import EdgeService
 from edge_server.settings import ServerSettings
@@ -38,10 +37,7 @@ _log = logging.getLogger(__name__)
 
 def load_engine(settings: ServerSettings) -> Engine:
     """Open and load every bundle; raise `BundleError` or `ConfigError` if one cannot run."""
-    networks = [
-        Network(open_bundle(path), settings.backend, settings.threads) for path in settings.bundles
-    ]
-    return Engine(networks, settings.max_tensor_bytes)
+    return Engine(_load_networks(settings, {}), settings.max_tensor_bytes)
 
 
 async def run_server(
@@ -50,18 +46,24 @@ async def run_server(
     """Serve until SIGTERM or SIGINT; ``announce`` is told the address once it is listened on."""
     server = EdgeServer(settings, engine)
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, server.reload_asked.set)
     announce(await server.start())
     await stop.wait()
     await server.stop()
 
 
 class EdgeServer:
-    """An edge server in this process, on the running event loop."""
+    """An edge server in this process, on the running event loop.
+
+    While it listens, setting ``reload_asked`` makes it load the bundles' files again.
+    """
 
     def __init__(self, settings: ServerSettings, engine: Engine) -> None:
         self._settings = settings
+        self.reload_asked = asyncio.Event()
         self.pool = WorkerPool(engine, settings.workers, settings.queue_length, settings.max_wait_s)
         self._service = EdgeService(self.pool, settings)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
@@ -88,10 +90,11 @@ class EdgeServer:
         for name in ("", SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
-        self._sampling = asyncio.create_task(self._sample_processor())
-        for digest, network in self.pool.engine.networks.items():
-            name = network.bundle.manifest.name
-            _log.info("serving %r, %d segments, bundle %s", name, network.depth, digest)
+        self._tasks = [
+            asyncio.create_task(self._sample_processor()),
+            asyncio.create_task(self._reload_when_asked()),
+        ]
+        self._log_catalogue()
         return str(replace(listen, port=port))
 
     async def stop(self) -> None:
@@ -104,9 +107,9 @@ class EdgeServer:
         self._service.drained.set()
         await self._service.wait_for_streams(max(end_s - time.monotonic(), _LINGER_S))
         await self._server.stop(_LINGER_S)
-        self._sampling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._sampling
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self.pool.close, _LINGER_S)
         _log.info("stopped")
 
@@ -115,6 +118,47 @@ class EdgeServer:
         while True:
             await asyncio.sleep(_SAMPLE_S)
             self.pool.cpu_share = meter.share()
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self.reload_asked.wait()
+            self.reload_asked.clear()
+            await self._reload()
+
+    async def _reload(self) -> None:
+        """Load the bundles' files again; what cannot be loaded changes nothing."""
+        engine = self.pool.engine
+        try:
+            networks = await asyncio.to_thread(_load_networks, self._settings, engine.networks)
+        except Exception as error:  # a server that serves well must go on, whatever it is told
+            _log.error("the bundles stay as they are: %s", " ".join(str(error).split()))
+            return
+        if {n.bundle.digest for n in networks} == engine.networks.keys() - engine.superseded:
+            _log.info("the bundles have not changed")
+            return
+        engine.replace(networks)
+        self._service.announce()
+        self._log_catalogue()
+
+    def _log_catalogue(self) -> None:
+        for offer in self.pool.engine.catalogue().offers:
+            verb = "still serving" if offer.superseded else "serving"
+            _log.info(
+                "%s %r, %d segments, bundle %s", verb, offer.name, offer.segments, offer.digest
+            )
+
+
+def _load_networks(settings: ServerSettings, loaded: Mapping[str, Network]) -> list[Network]:
+    """Open every bundle, and load and try out those that are not loaded yet."""
+    networks = []
+    for path in settings.bundles:
+        bundle = open_bundle(path)
+        network = loaded.get(bundle.digest)
+        if network is None:
+            network = Network(bundle, settings.backend, settings.threads)
+            try_out(network)
+        networks.append(network)
+    return networks
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 
 import grpc
 
+from edge_server.files import read_span
 from edge_server.session import Arrival, Reply, Session, answer_one, stamp
 from edge_server.settings import ServerSettings
 from edge_server.ticket import STOPPING
 from edge_server.workers import WorkerPool
 from offramp import __version__
-from offramp.errors import InputError
+from offramp.catalogue import Catalogue, FileRequest
+from offramp.errors import InputError, OfframpError
 from offramp.messages import (
     STATUS_CODES,
     Answer,
@@ -33,8 +36,11 @@ _GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _END = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
 _TRAILER_RETRY_MS = "grpc-retry-pushback-ms"  # gRFC A6: gRPC's own retries obey it
 
+_log = logging.getLogger(__name__)
+
 StreamContext = grpc.aio.ServicerContext[pb.StreamRequest, pb.StreamResponse]
 InferContext = grpc.aio.ServicerContext[pb.InferRequest, pb.InferResponse]
+FileContext = grpc.aio.ServicerContext[pb.ReadFileRequest, pb.FileChunk]
 DescribeContext = grpc.aio.ServicerContext[pb.DescribeRequest, pb.DescribeResponse]
 
 
@@ -46,6 +52,7 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         self._pool = pool
         self._settings = settings
         self._streams: set[asyncio.Task[None]] = set()
+        self._sessions: set[Session] = set()
 
     async def Stream(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.StreamRequest], context: StreamContext
@@ -77,20 +84,31 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         self, request: pb.DescribeRequest, context: DescribeContext
     ) -> pb.DescribeResponse:
         """Say what is loaded and allowed."""
-        networks = self._pool.engine.networks
         return pb.DescribeResponse(
-            bundles=[
-                pb.BundleDescription(
-                    digest=bytes.fromhex(digest),
-                    name=network.bundle.manifest.name,
-                    segments=network.depth,
-                    backend=network.backend,
-                )
-                for digest, network in networks.items()
-            ],
+            bundles=self._pool.engine.catalogue().to_proto().bundles,
             version=__version__,
             max_message_bytes=self._settings.max_message_bytes,
         )
+
+    async def ReadFile(  # noqa: N802
+        self, request: pb.ReadFileRequest, context: FileContext
+    ) -> AsyncIterator[pb.FileChunk]:
+        """Send a file of a bundle to a device that fetches it."""
+        try:
+            wanted = FileRequest.from_proto(request)
+            span = read_span(self._pool.engine.network(wanted.digest).bundle, wanted)
+            while data := await asyncio.to_thread(next, span, b""):
+                yield pb.FileChunk(data=data)
+        except OfframpError as error:
+            await _abort(context, failure_of(error))
+        except OSError as error:
+            _log.error("%s of bundle %s cannot be read: %s", request.path, wanted.digest, error)
+            await _abort(context, _UNREADABLE)
+
+    def announce(self) -> None:
+        """Tell every device what the server holds now."""
+        for session in self._sessions:
+            session.announce(self._pool.engine.catalogue())
 
     async def wait_for_streams(self, limit_s: float) -> None:
         """Wait until every stream has ended, at most ``limit_s``."""
@@ -105,17 +123,26 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
                     return arrival
             return None
 
-        async def write(reply: Reply) -> None:
+        async def write(reply: Reply | Catalogue) -> None:
             await context.write(_message(reply, self._pool))
 
         session = Session(self._pool, read, write, self._settings.max_in_flight)
-        finished = await session.run(self.drained)
+        session.announce(self._pool.engine.catalogue())
+        self._sessions.add(session)
+        try:
+            finished = await session.run(self.drained)
+        finally:
+            self._sessions.discard(session)
         if not finished:
             await _abort(context, STOPPING)
 
 
 _TOO_MANY = Failure(
     "RESOURCE_EXHAUSTED", "the server serves as many streams as it may; try another server"
+)
+
+_UNREADABLE = Failure(
+    "UNAVAILABLE", "the server cannot read that file now; its log says why; try again later"
 )
 
 
@@ -137,13 +164,15 @@ def _arrival(message: pb.StreamRequest) -> Arrival | None:
             return None
 
 
-def _message(reply: Reply, pool: WorkerPool) -> pb.StreamResponse:
+def _message(reply: Reply | Catalogue, pool: WorkerPool) -> pb.StreamResponse:
+    if isinstance(reply, Catalogue):
+        return pb.StreamResponse(catalogue=reply.to_proto())
     if isinstance(reply, ProbeReply):
         return pb.StreamResponse(probe=stamp(reply, pool).to_proto())
     return pb.StreamResponse(infer=stamp(reply, pool).to_proto())
 
 
-async def _abort(context: StreamContext | InferContext, failure: Failure) -> None:
+async def _abort(context: StreamContext | InferContext | FileContext, failure: Failure) -> None:
     retry_ms = round(failure.retry_after_s * 1e3)
     trailers = ((_TRAILER_RETRY_MS, str(max(retry_ms, 1))),) if failure.retry_after_s else ()
     await context.abort(_GRPC_CODES[STATUS_CODES[failure.status]], failure.message, trailers)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from edge_server.ticket import DEADLINE_PASSED, Ticket
 from edge_server.workers import WorkerPool
+from offramp.catalogue import Catalogue
 from offramp.messages import Answer, Probe, ProbeReply, Request, Timeline
 
 __all__ = ["Arrival", "Reply", "Session", "answer_one", "stamp"]
@@ -33,13 +34,13 @@ class Session:
         self,
         pool: WorkerPool,
         read: Callable[[], Awaitable[Arrival | None]],
-        write: Callable[[Reply], Awaitable[None]],
+        write: Callable[[Reply | Catalogue], Awaitable[None]],
         max_in_flight: int,
     ) -> None:
         self._pool, self._read, self._write = pool, read, write
         self._max_in_flight = max_in_flight
         self._places = asyncio.Semaphore(max_in_flight)
-        self._replies: asyncio.Queue[Reply] = asyncio.Queue()
+        self._replies: asyncio.Queue[Reply | Catalogue] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
 
     async def run(self, drained: asyncio.Event) -> bool:
@@ -63,6 +64,10 @@ class Session:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def announce(self, catalogue: Catalogue) -> None:
+        """Tell the device what the server holds, as soon as the answers before it are written."""
+        self._replies.put_nowait(catalogue)
+
     async def _read_all(self) -> None:
         while True:
             await self._places.acquire()
@@ -78,7 +83,8 @@ class Session:
             reply = await self._replies.get()
             await self._write(reply)
             self._replies.task_done()
-            self._places.release()
+            if not isinstance(reply, Catalogue):
+                self._places.release()
 
     async def _leave(self, drained: asyncio.Event) -> None:
         await drained.wait()

@@ -37,11 +37,8 @@ class TerminalSink:
     def write(self, line: dict[str, Any]) -> None:
         """Show one line."""
         match line["kind"]:
-            case "run" if line["slowdown"] != 1:
-                self._say(
-                    f"this machine stands for a board {line['slowdown']:g} times slower; "
-                    "--slowdown 1 uses it as it is"
-                )
+            case "run":
+                self._open(line)
             case "result":
                 self._tally[line["status"]] += 1
                 self._recent.append(line)
@@ -66,6 +63,19 @@ class TerminalSink:
     def _say_at(self, line: dict[str, Any], text: str) -> None:
         # The connection may open before the run's time begins; to a reader that is the start.
         self._say(f"{max(0.0, line['at_s']):7.1f} s  {text}")
+
+    def _open(self, line: dict[str, Any]) -> None:
+        match line["bundle_origin"]:
+            case "server":
+                size = f"{line['fetched_bytes'] / 1e6:.2f} MB in {line['fetch_s']:.1f} s"
+                self._say(f"fetched {line['model']}: {size}")
+            case "cache":
+                self._say(f"running {line['model']} as fetched earlier: {line['bundle_reason']}")
+        if line["slowdown"] != 1:
+            self._say(
+                f"this machine stands for a board {line['slowdown']:g} times slower; "
+                "--slowdown 1 uses it as it is"
+            )
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False)

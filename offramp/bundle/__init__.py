@@ -1,9 +1,10 @@
 """The bundle: a compiled model in one file or folder, named by its digest."""
 
-from offramp.bundle.archive import Bundle, open_bundle, write_bundle
+from offramp.bundle.archive import MANIFEST, Bundle, open_bundle, write_bundle
 from offramp.bundle.manifest import Boundary, ExitSpec, FileEntry, Manifest, Proof, SegmentSpec
 
 __all__ = [
+    "MANIFEST",
     "Boundary",
     "Bundle",
     "ExitSpec",

@@ -59,6 +59,11 @@ class Bundle:
         folders = [program.folder for program in self.manifest.programs]
         return [one for one in installed() if all(one.files(f)[0] in here for f in folders)]
 
+    @cached_property
+    def manifest_bytes(self) -> int:
+        """The size of the manifest as it is stored."""
+        return (self.folder / MANIFEST).stat().st_size
+
     def path(self, name: str) -> Path:
         """Return the path of one of the manifest's files; raise `BundleError` if it is not here."""
         if name not in self.manifest.files:

@@ -2,6 +2,7 @@
 
     <cache>/<digest>/…           whole files of a bundle, each put in place at once
     <cache>/<digest>/….partial   a file on its way; what came is kept and gone on from
+    <cache>/.sources/            which bundle came last from which server
     <cache>/.locks/              who uses and who writes what; for the system's file locks
 
 Any number of processes may share it. What is not in use may be evicted at any time, the least
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -44,6 +46,11 @@ class Lease:
         self.folder = folder
         self._locks = locks
         self.release = weakref.finalize(self, os.close, descriptor)
+
+    @property
+    def digest(self) -> str:
+        """The bundle's digest."""
+        return self.folder.name
 
     def partial(self, name: str) -> Path:
         """Return the path under which a file comes in; its folder is there."""
@@ -81,7 +88,7 @@ class Lease:
         Waits for another one as long as that gets on; raises `BundleError` when it has not for
         a minute.
         """
-        path = self._locks / f"{self.folder.name}.write"
+        path = self._locks / f"{self.digest}.write"
         with _locked(path, _STALLED_S, lambda: _size_bytes(self.folder)):
             yield
 
@@ -127,6 +134,25 @@ class Cache:
                 shutil.rmtree(self.folder / digest, ignore_errors=True)
                 for kind in ("use", "write"):
                     (self._locks / f"{digest}.{kind}").unlink(missing_ok=True)
+
+    def remember(self, source: str, digest: str) -> None:
+        """Note which bundle came last from a source, for when the source cannot be reached."""
+        path = self._note(source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(digest)
+        os.replace(partial, path)
+
+    def recall(self, source: str) -> str | None:
+        """Return the digest of the bundle that came last from a source, if one is known."""
+        try:
+            digest = self._note(source).read_text()
+        except OSError:
+            return None
+        return digest if _DIGEST.fullmatch(digest) else None
+
+    def _note(self, source: str) -> Path:
+        return self.folder / ".sources" / hashlib.sha256(source.encode()).hexdigest()
 
     def unwritable(self, error: OSError) -> str:
         """Say that the cache cannot be written, why, and what to do."""

@@ -21,6 +21,7 @@ from edge_server.server import EdgeServer
 from edge_server.settings import ServerSettings
 from offramp import codecs
 from offramp.bundle import Boundary, Bundle, SegmentSpec, open_bundle, write_bundle
+from offramp.catalogue import Catalogue
 from offramp.messages import Answer, Probe, ProbeReply, Request
 from offramp.network import Network
 from offramp.tensors import Array, TensorSpec
@@ -121,6 +122,7 @@ class DeviceStream:
 
     def __init__(self, call: Any) -> None:
         self.call = call
+        self.catalogues: list[Catalogue] = []
 
     async def send(self, *requests: Request | pb.InferRequest) -> None:
         for request in requests:
@@ -138,12 +140,19 @@ class DeviceStream:
         return Answer.from_proto(message.infer)
 
     async def ended(self) -> grpc.StatusCode:
-        code: grpc.StatusCode = await asyncio.wait_for(self.call.code(), 10)
+        async with asyncio.timeout(10):
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                while (message := await self.call.read()) is not grpc.aio.EOF:
+                    assert message.WhichOneof("kind") == "catalogue"
+            code: grpc.StatusCode = await self.call.code()
         return code
 
     async def _read(self) -> pb.StreamResponse:
         message = await asyncio.wait_for(self.call.read(), 10)
         assert message is not grpc.aio.EOF
+        if message.WhichOneof("kind") == "catalogue":
+            self.catalogues.append(Catalogue.from_proto(message.catalogue))
+            return await self._read()
         return message
 
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.offramp.v1 import inference_pb2 as protos_dot_offramp_dot_v1_dot_inference__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cprotos/offramp/v1/edge.proto\x12\nofframp.v1\x1a!protos/offramp/v1/inference.proto2\xd0\x01\n\x04\x45\x64ge\x12\x43\n\x06Stream\x12\x19.offramp.v1.StreamRequest\x1a\x1a.offramp.v1.StreamResponse(\x01\x30\x01\x12<\n\x05Infer\x12\x18.offramp.v1.InferRequest\x1a\x19.offramp.v1.InferResponse\x12\x45\n\x08\x44\x65scribe\x12\x1b.offramp.v1.DescribeRequest\x1a\x1c.offramp.v1.DescribeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cprotos/offramp/v1/edge.proto\x12\nofframp.v1\x1a!protos/offramp/v1/inference.proto2\x92\x02\n\x04\x45\x64ge\x12\x43\n\x06Stream\x12\x19.offramp.v1.StreamRequest\x1a\x1a.offramp.v1.StreamResponse(\x01\x30\x01\x12<\n\x05Infer\x12\x18.offramp.v1.InferRequest\x1a\x19.offramp.v1.InferResponse\x12\x45\n\x08\x44\x65scribe\x12\x1b.offramp.v1.DescribeRequest\x1a\x1c.offramp.v1.DescribeResponse\x12@\n\x08ReadFile\x12\x1b.offramp.v1.ReadFileRequest\x1a\x15.offramp.v1.FileChunk0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.offramp.v1.edge_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EDGE']._serialized_start=80
-  _globals['_EDGE']._serialized_end=288
+  _globals['_EDGE']._serialized_end=354
 # @@protoc_insertion_point(module_scope)

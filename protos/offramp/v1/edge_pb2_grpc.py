@@ -50,6 +50,11 @@ class EdgeStub:
                 request_serializer=protos_dot_offramp_dot_v1_dot_inference__pb2.DescribeRequest.SerializeToString,
                 response_deserializer=protos_dot_offramp_dot_v1_dot_inference__pb2.DescribeResponse.FromString,
                 _registered_method=True)
+        self.ReadFile = channel.unary_stream(
+                '/offramp.v1.Edge/ReadFile',
+                request_serializer=protos_dot_offramp_dot_v1_dot_inference__pb2.ReadFileRequest.SerializeToString,
+                response_deserializer=protos_dot_offramp_dot_v1_dot_inference__pb2.FileChunk.FromString,
+                _registered_method=True)
 
 
 class EdgeServicer:
@@ -79,6 +84,14 @@ class EdgeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadFile(self, request, context):
+        """One file of a bundle that the server holds, or a span of it, in chunks; the call ends after
+        its last byte. A call that breaks is resumed by another one with a larger offset.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EdgeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +109,11 @@ def add_EdgeServicer_to_server(servicer, server):
                     servicer.Describe,
                     request_deserializer=protos_dot_offramp_dot_v1_dot_inference__pb2.DescribeRequest.FromString,
                     response_serializer=protos_dot_offramp_dot_v1_dot_inference__pb2.DescribeResponse.SerializeToString,
+            ),
+            'ReadFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadFile,
+                    request_deserializer=protos_dot_offramp_dot_v1_dot_inference__pb2.ReadFileRequest.FromString,
+                    response_serializer=protos_dot_offramp_dot_v1_dot_inference__pb2.FileChunk.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -180,6 +198,33 @@ class Edge:
             '/offramp.v1.Edge/Describe',
             protos_dot_offramp_dot_v1_dot_inference__pb2.DescribeRequest.SerializeToString,
             protos_dot_offramp_dot_v1_dot_inference__pb2.DescribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/offramp.v1.Edge/ReadFile',
+            protos_dot_offramp_dot_v1_dot_inference__pb2.ReadFileRequest.SerializeToString,
+            protos_dot_offramp_dot_v1_dot_inference__pb2.FileChunk.FromString,
             options,
             channel_credentials,
             insecure,

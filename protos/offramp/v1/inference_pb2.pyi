@@ -105,12 +105,20 @@ class StreamRequest(_message.Message):
     def __init__(self, infer: _Optional[_Union[InferRequest, _Mapping]] = ..., probe: _Optional[_Union[ProbeRequest, _Mapping]] = ...) -> None: ...
 
 class StreamResponse(_message.Message):
-    __slots__ = ("infer", "probe")
+    __slots__ = ("infer", "probe", "catalogue")
     INFER_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
+    CATALOGUE_FIELD_NUMBER: _ClassVar[int]
     infer: InferResponse
     probe: ProbeResponse
-    def __init__(self, infer: _Optional[_Union[InferResponse, _Mapping]] = ..., probe: _Optional[_Union[ProbeResponse, _Mapping]] = ...) -> None: ...
+    catalogue: Catalogue
+    def __init__(self, infer: _Optional[_Union[InferResponse, _Mapping]] = ..., probe: _Optional[_Union[ProbeResponse, _Mapping]] = ..., catalogue: _Optional[_Union[Catalogue, _Mapping]] = ...) -> None: ...
+
+class Catalogue(_message.Message):
+    __slots__ = ("bundles",)
+    BUNDLES_FIELD_NUMBER: _ClassVar[int]
+    bundles: _containers.RepeatedCompositeFieldContainer[BundleDescription]
+    def __init__(self, bundles: _Optional[_Iterable[_Union[BundleDescription, _Mapping]]] = ...) -> None: ...
 
 class DescribeRequest(_message.Message):
     __slots__ = ()
@@ -127,13 +135,35 @@ class DescribeResponse(_message.Message):
     def __init__(self, bundles: _Optional[_Iterable[_Union[BundleDescription, _Mapping]]] = ..., version: _Optional[str] = ..., max_message_bytes: _Optional[int] = ...) -> None: ...
 
 class BundleDescription(_message.Message):
-    __slots__ = ("digest", "name", "segments", "backend")
+    __slots__ = ("digest", "name", "segments", "backend", "manifest_bytes", "superseded")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SUPERSEDED_FIELD_NUMBER: _ClassVar[int]
     digest: bytes
     name: str
     segments: int
     backend: str
-    def __init__(self, digest: _Optional[bytes] = ..., name: _Optional[str] = ..., segments: _Optional[int] = ..., backend: _Optional[str] = ...) -> None: ...
+    manifest_bytes: int
+    superseded: bool
+    def __init__(self, digest: _Optional[bytes] = ..., name: _Optional[str] = ..., segments: _Optional[int] = ..., backend: _Optional[str] = ..., manifest_bytes: _Optional[int] = ..., superseded: _Optional[bool] = ...) -> None: ...
+
+class ReadFileRequest(_message.Message):
+    __slots__ = ("bundle_digest", "path", "offset_bytes", "max_bytes")
+    BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    bundle_digest: bytes
+    path: str
+    offset_bytes: int
+    max_bytes: int
+    def __init__(self, bundle_digest: _Optional[bytes] = ..., path: _Optional[str] = ..., offset_bytes: _Optional[int] = ..., max_bytes: _Optional[int] = ...) -> None: ...
+
+class FileChunk(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...

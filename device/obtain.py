@@ -1,0 +1,86 @@
+"""Obtaining a bundle: from a file, from the server, or what came from that server the last time."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from device.depot import Depot
+from device.fetch import Fetch, Progress, open_fetched
+from device.settings import AgentSettings
+from offramp import backends
+from offramp.bundle import Bundle, open_bundle
+from offramp.bundle.cache import Cache, cache_folder
+from offramp.errors import ConfigError, LinkError
+
+__all__ = ["Obtained", "obtain_bundle"]
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """A bundle, where it came from, and what that took.
+
+    ``origin`` is ``file``, ``server``, or ``cache`` for one that an earlier run fetched from a
+    server that cannot be reached now, as ``reason`` says.
+    """
+
+    bundle: Bundle
+    origin: str
+    fetched_bytes: int = 0
+    fetch_s: float = 0.0
+    reason: str = ""
+
+
+def obtain_bundle(
+    path: Path | None, settings: AgentSettings, *, require_server: bool, show: bool
+) -> Obtained:
+    """Return the bundle to run; if ``show``, a bar on stderr tells how far fetching it is.
+
+    Raises `ConfigError` if there is neither a path nor a server, and `LinkError` if the server
+    cannot be reached and nothing came from it before, or nothing may run without it.
+    """
+    if path is not None:
+        return Obtained(open_bundle(path), "file")
+    if settings.server is None:
+        raise ConfigError("there is no bundle to run; name one, or --server to fetch it from")
+    engine = backends.get(settings.backend)
+    cache = Cache(cache_folder(), settings.cache_limit_bytes)
+    source = f"{settings.server}/{settings.model or ''}"
+    depot = Depot(settings.server)
+    started_s = time.monotonic()
+    try:
+        offer = depot.catalogue(settings.connect_s).choose(settings.model)
+        with _bar(offer.name, show=show) as progress:
+            fetch = Fetch(depot.read, cache, engine, progress)
+            bundle = fetch.bundle(offer)
+    except LinkError as error:
+        digest = cache.recall(source)
+        if require_server or digest is None:
+            raise
+        return Obtained(open_fetched(cache, digest, engine), "cache", reason=str(error))
+    finally:
+        depot.close()
+    cache.remember(source, bundle.digest)
+    return Obtained(bundle, "server", fetch.fetched_bytes, time.monotonic() - started_s)
+
+
+@contextlib.contextmanager
+def _bar(name: str, *, show: bool) -> Iterator[Progress]:
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("fetching {task.description}"),
+        progress.BarColumn(bar_width=20),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+    )
+    console = Console(stderr=True)
+    with progress.Progress(
+        *columns, console=console, disable=not show or not console.is_terminal
+    ) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done_bytes, of_bytes: bar.update(task, completed=done_bytes, total=of_bytes)
