@@ -43,9 +43,7 @@ def manifest_of(files):
         Boundary(tensors=(TensorSpec(name, "float32", (2,)),)) for name in ("in", "out")
     )
     segments = (SegmentSpec(folder="segments/00", macs=8),)
-    return Manifest(
-        name="noise", boundaries=boundaries, segments=segments, files=list_files(files)
-    )
+    return Manifest(name="noise", boundaries=boundaries, segments=segments, files=list_files(files))
 
 
 class Server:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from protos.offramp.v1 import edge_pb2_grpc
 from protos.offramp.v1 import inference_pb2 as pb
 
 LIMIT_BYTES = 1 << 20
+Play = Callable[..., None]
 _TYPES = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
 
 BOUNDARIES = (
@@ -261,6 +262,20 @@ def serve(bundle_file: Path) -> Callable[..., contextlib.AbstractAsyncContextMan
             await server.stop()
 
     return start
+
+
+@pytest.fixture
+def play(serve: Any) -> Play:
+    """Run a story against a server of its own."""
+
+    def run(engine: Engine, story: Callable[[Any], Awaitable[None]], **settings: Any) -> None:
+        async def stage() -> None:
+            async with serve(engine, **settings) as served:
+                await story(served)
+
+        asyncio.run(stage())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import statistics
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -31,20 +31,6 @@ Play = Callable[..., None]
 def no_error_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
-
-
-@pytest.fixture
-def play(serve: Any) -> Play:
-    """Run a story against a server of its own."""
-
-    def run(engine: Engine, story: Callable[[Any], Awaitable[None]], **settings: Any) -> None:
-        async def stage() -> None:
-            async with serve(engine, **settings) as served:
-                await story(served)
-
-        asyncio.run(stage())
-
-    return run
 
 
 def bad_requests(sample: Any) -> dict[str, tuple[Request | pb.InferRequest, str, str]]:
