@@ -7,7 +7,7 @@ Which files, what is missing of each and whether it is sound is decided by `offr
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from device.patience import Patience
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 
 class Fetch:
-    """Fetches the part of a bundle that ``engine`` needs into ``cache``; use it once.
+    """Fetches what the first of ``engines`` that can run it needs of a bundle; use it once.
 
     ``read`` yields a file's bytes from an offset on, as many as it likes, and raises `LinkError`
     when it cannot go on. It is asked again until the file is whole, or half a minute has passed
@@ -42,11 +42,11 @@ class Fetch:
         self,
         read: Read,
         cache: Cache,
-        engine: Backend,
+        engines: Sequence[Backend],
         progress: Progress = lambda done_bytes, of_bytes: None,
     ) -> None:
         self.fetched_bytes = 0
-        self._read, self._cache, self._engine = read, cache, engine
+        self._read, self._cache, self._engines = read, cache, engines
         self._progress = progress
         self._here_bytes = self._part_bytes = 0
 
@@ -60,7 +60,7 @@ class Fetch:
             lease = self._cache.lease(offer.digest)
             with lease.writing():
                 manifest = self._manifest(lease, offer)
-                part = device_part(manifest, self._engine)
+                part = device_part(manifest, self._engines)
                 absent = {n: entry for n, entry in part.items() if not lease.holds(n, entry)}
                 self._prepare(lease, part, absent)
                 for name, entry in absent.items():
@@ -71,7 +71,7 @@ class Fetch:
         return Bundle(manifest, offer.digest, lease.folder, lease)
 
     def _manifest(self, lease: Lease, offer: Offer) -> Manifest:
-        """Fetch the manifest, and keep it only if this release and engine can use it."""
+        """Fetch the manifest, and keep it only if it can be run here."""
         if not 0 < offer.manifest_bytes <= MAX_MANIFEST_BYTES:
             raise BundleError(
                 f"the server offers {offer.name!r} with a manifest of {offer.manifest_bytes} "
@@ -83,7 +83,7 @@ class Fetch:
         self._receive(lease, MANIFEST, entry)
         try:
             manifest = _decode(lease.partial(MANIFEST), lease.digest)
-            device_part(manifest, self._engine)
+            device_part(manifest, self._engines)
         except BundleError:
             lease.discard([MANIFEST])
             raise
@@ -149,14 +149,14 @@ class Fetch:
             self._progress(self._here_bytes, self._part_bytes)
 
 
-def open_fetched(cache: Cache, digest: str, engine: Backend) -> Bundle:
+def open_fetched(cache: Cache, digest: str, engines: Sequence[Backend]) -> Bundle:
     """Open the part of a bundle that was fetched before; raise `BundleError` if it is not whole."""
     try:
         lease = cache.lease(digest)
         manifest = _decode(lease.folder / MANIFEST, lease.digest)
     except OSError as error:
         raise BundleError(f"{cache.folder}: cannot be read ({error.strerror})") from None
-    for name, entry in device_part(manifest, engine).items():
+    for name, entry in device_part(manifest, engines).items():
         if not lease.holds(name, entry):
             raise BundleError(f"{lease.folder / name}: is not whole; fetch the bundle again")
     return Bundle(manifest, digest, lease.folder, lease)

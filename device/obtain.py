@@ -46,7 +46,7 @@ def obtain_bundle(
         return Obtained(open_bundle(path), "file")
     if settings.server is None:
         raise ConfigError("there is no bundle to run; name one, or --server to fetch it from")
-    engine = backends.get(settings.backend)
+    engines = [backends.get(settings.backend)] if settings.backend else backends.installed()
     cache = Cache(cache_folder(), settings.cache_limit_bytes)
     source = f"{settings.server}/{settings.model or ''}"
     depot = Depot(settings.server)
@@ -54,13 +54,13 @@ def obtain_bundle(
     try:
         offer = depot.catalogue(settings.connect_s).choose(settings.model)
         with _bar(offer.name, show=show) as progress:
-            fetch = Fetch(depot.read, cache, engine, progress)
+            fetch = Fetch(depot.read, cache, engines, progress)
             bundle = fetch.bundle(offer)
     except LinkError as error:
         digest = cache.recall(source)
         if require_server or digest is None:
             raise
-        return Obtained(open_fetched(cache, digest, engine), "cache", reason=str(error))
+        return Obtained(open_fetched(cache, digest, engines), "cache", reason=str(error))
     finally:
         depot.close()
     cache.remember(source, bundle.digest)

@@ -6,6 +6,8 @@ they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from offramp.backends import BACKENDS, Backend
 from offramp.bundle.manifest import FileEntry, Manifest
 from offramp.errors import BundleError
@@ -15,33 +17,27 @@ __all__ = ["device_part", "engines_of"]
 _SHARED = ("calibration.safetensors", "examples.safetensors")
 
 
-def device_part(manifest: Manifest, engine: Backend) -> dict[str, FileEntry]:
-    """Return the files that a device needs which runs ``engine``, by name.
+def device_part(manifest: Manifest, engines: Sequence[Backend]) -> dict[str, FileEntry]:
+    """Return the files that a device needs which runs the first of ``engines`` that can, by name.
 
-    Raises `BundleError` if some segment or exit has no program for it.
+    Raises `BundleError` if there is none that has a program for every segment and exit.
     """
-    needed = [name for name in _SHARED if name in manifest.files]
-    for folder in _folders(manifest):
-        program, *others = engine.files(folder)
-        if program not in manifest.files:
-            raise BundleError(
-                f"bundle {manifest.name!r} has no program for backend {engine.name!r} in {folder}; "
-                f"it has {', '.join(engines_of(manifest)) or 'none for any'}"
-            )
-        needed += [program, *(name for name in others if name in manifest.files)]
-    return {name: manifest.files[name] for name in sorted(set(needed))}
+    engine = next((engine for engine in engines if _can_run(engine, manifest)), None)
+    if engine is None:
+        names = " or ".join(engine.name for engine in engines) or "any backend installed here"
+        raise BundleError(
+            f"bundle {manifest.name!r} has no programs for {names}; it is made for "
+            f"{', '.join(engines_of(manifest)) or 'none that this release knows'}"
+        )
+    wanted = [name for program in manifest.programs for name in engine.files(program.folder)]
+    needed = {name for name in (*wanted, *_SHARED) if name in manifest.files}
+    return {name: manifest.files[name] for name in sorted(needed)}
 
 
 def engines_of(manifest: Manifest) -> list[str]:
     """Return the backends that the bundle has a program for in every segment and exit."""
-    folders = _folders(manifest)
-    return [
-        engine.name
-        for engine in BACKENDS.values()
-        if all(engine.files(folder)[0] in manifest.files for folder in folders)
-    ]
+    return [engine.name for engine in BACKENDS.values() if _can_run(engine, manifest)]
 
 
-def _folders(manifest: Manifest) -> list[str]:
-    segments = [spec.folder for spec in manifest.segments]
-    return segments + [spec.folder for spec in manifest.exits]
+def _can_run(engine: Backend, manifest: Manifest) -> bool:
+    return all(engine.files(one.folder)[0] in manifest.files for one in manifest.programs)

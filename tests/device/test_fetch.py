@@ -22,7 +22,7 @@ from offramp.catalogue import Offer
 from offramp.errors import BundleError, LinkError
 from offramp.tensors import TensorSpec
 
-ENGINE = BACKENDS["onnxruntime"]
+ENGINES = [BACKENDS["onnxruntime"]]
 NOISE = np.random.default_rng(3)
 FILES = {
     "segments/00/model.onnx": NOISE.bytes(700),
@@ -86,7 +86,7 @@ def impatient(monkeypatch):
 
 
 def run(server, cache):
-    return Fetch(server.read, cache, ENGINE).bundle(server.offer)
+    return Fetch(server.read, cache, ENGINES).bundle(server.offer)
 
 
 def left(cache):
@@ -119,7 +119,7 @@ def breaking(every):
 
 def test_the_part_of_the_engine_is_fetched_and_no_more(cache):
     server, seen = Server(), []
-    fetch = Fetch(server.read, cache, ENGINE, lambda done, of: seen.append((done, of)))
+    fetch = Fetch(server.read, cache, ENGINES, lambda done, of: seen.append((done, of)))
     bundle = fetch.bundle(server.offer)
     check(bundle)
     assert left(cache) == {MANIFEST, *PART}
@@ -237,7 +237,7 @@ MANIFESTS = {
     ),
     "no program for the engine": (
         changed(lambda plain: plain["files"].pop("segments/00/model.onnx")),
-        "no program for backend 'onnxruntime'",
+        "no programs for onnxruntime; it is made for torch",
     ),
 }
 
@@ -272,7 +272,7 @@ def test_a_manifest_of_an_absurd_size_is_not_asked_for(size, cache):
     server = Server()
     offer = Offer(server.offer.digest, "noise", manifest_bytes=size)
     with pytest.raises(BundleError, match=f"with a manifest of {size} bytes"):
-        Fetch(server.read, cache, ENGINE).bundle(offer)
+        Fetch(server.read, cache, ENGINES).bundle(offer)
     assert server.asked == []
 
 
@@ -303,14 +303,14 @@ def test_a_full_disk_is_told_and_the_file_in_question_is_gone(cache):
 
 def test_what_was_fetched_is_opened_without_a_server(cache):
     digest = run(Server(), cache).digest
-    check(open_fetched(cache, digest, ENGINE))
+    check(open_fetched(cache, digest, ENGINES))
     with pytest.raises(BundleError, match="fetch the bundle again"):
-        open_fetched(cache, digest, BACKENDS["torch"])
+        open_fetched(cache, digest, [BACKENDS["torch"]])
     (cache.folder / digest / MANIFEST).write_bytes(Server().manifest + b" ")
     with pytest.raises(BundleError, match=r"manifest\.json: does not match its digest"):
-        open_fetched(cache, digest, ENGINE)
+        open_fetched(cache, digest, ENGINES)
     with pytest.raises(BundleError, match="cannot be read"):
-        open_fetched(cache, "0" * 64, ENGINE)
+        open_fetched(cache, "0" * 64, ENGINES)
 
 
 def test_two_that_fetch_at_once_fetch_once(cache):

@@ -39,22 +39,31 @@ def test_a_device_needs_its_programs_their_weights_and_what_all_share(engine: Ba
         if other.files(folder)[0] not in own
     ]
     bundle = manifest(*own, *others)
-    assert sorted(device_part(bundle, engine)) == sorted({*own, *SHARED[:2]})
+    assert sorted(device_part(bundle, [engine])) == sorted({*own, *SHARED[:2]})
     assert engine.name in engines_of(bundle)
 
 
 @pytest.mark.parametrize("engine", BACKENDS.values(), ids=BACKENDS)
 def test_a_bundle_without_a_program_for_the_engine_is_refused(engine: Backend) -> None:
     first, *_ = engine.files("s0")
-    with pytest.raises(BundleError, match=f"no program for backend '{engine.name}' in s1"):
-        device_part(manifest(first), engine)
+    with pytest.raises(BundleError, match=f"no programs for {engine.name}; it is made for none"):
+        device_part(manifest(first), [engine])
     assert engine.name not in engines_of(manifest(first))
+
+
+def test_the_first_engine_that_can_is_taken() -> None:
+    programs = [BACKENDS["torch"].files(folder)[0] for folder in ("s0", "s1", "e0")]
+    bundle = manifest(*programs, "s0/model.onnx")
+    both = [BACKENDS["onnxruntime"], BACKENDS["torch"]]
+    assert sorted(device_part(bundle, both)) == sorted([*programs, *SHARED[:2]])
+    with pytest.raises(BundleError, match="no programs for any backend installed here"):
+        device_part(bundle, [])
 
 
 def test_weights_that_no_program_has_are_not_asked_for() -> None:
     engine = BACKENDS["onnxruntime"]
     programs = [engine.files(folder)[0] for folder in ("s0", "s1", "e0")]
-    part = device_part(manifest(*programs, "s1/weights.safetensors"), engine)
+    part = device_part(manifest(*programs, "s1/weights.safetensors"), [engine])
     assert "s1/weights.safetensors" in part
     assert "s0/weights.safetensors" not in part
 
@@ -67,7 +76,7 @@ def test_weights_that_no_program_has_are_not_asked_for() -> None:
 def test_the_part_of_an_engine_is_enough_to_run(
     engine: Backend, tiny: Bundle, tmp_path: Path
 ) -> None:
-    for name in device_part(tiny.manifest, engine):
+    for name in device_part(tiny.manifest, [engine]):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(tiny.path(name).read_bytes())
     part = Bundle(tiny.manifest, tiny.digest, tmp_path)
@@ -83,7 +92,7 @@ def test_another_engine_finds_its_programs_missing(tiny: Bundle, tmp_path: Path)
 
 
 def test_the_first_backend_whose_programs_are_here_runs(tiny: Bundle, tmp_path: Path) -> None:
-    for name in device_part(tiny.manifest, BACKENDS["torch"]):
+    for name in device_part(tiny.manifest, [BACKENDS["torch"]]):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(tiny.path(name).read_bytes())
     assert Network(tiny).backend == "onnxruntime"
