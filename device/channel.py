@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from offramp.errors import ConfigError
+from offramp.address import Address
 
 __all__ = ["open_channel"]
 
@@ -12,11 +12,8 @@ _MAX_MESSAGE_BYTES = 16 << 20
 _KEEPALIVE_MS = 10_000  # the server allows a ping each 5 s
 
 
-def open_channel(address: str) -> grpc.Channel:
+def open_channel(address: Address) -> grpc.Channel:
     """Return a channel on a connection of its own, which is tested while calls are open."""
-    host, _, port = address.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-        raise ConfigError(f"{address!r} is not an address; give HOST:PORT")
     options = [
         ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
@@ -26,4 +23,4 @@ def open_channel(address: str) -> grpc.Channel:
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS),
         ("grpc.http2.max_pings_without_data", 0),
     ]
-    return grpc.insecure_channel(address, options)
+    return grpc.insecure_channel(str(address), options)

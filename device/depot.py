@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from device.channel import open_channel
+from offramp.address import Address
 from offramp.catalogue import Catalogue, FileRequest
 from offramp.errors import BundleError, LinkError, OfframpError, UnknownBundleError
 from protos.offramp.v1 import inference_pb2 as pb
@@ -25,7 +26,7 @@ class Depot:
     An answer to a sample never waits behind a file in this connection's buffers.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: Address) -> None:
         self._address = address
         self._channel = open_channel(address)
         self._stub: Any = EdgeStub(self._channel)  # type: ignore[no-untyped-call]
