@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.e2e
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 

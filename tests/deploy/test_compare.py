@@ -69,6 +69,7 @@ def test_says_what_stood_for_the_board(
     assert "within 150 ms" in text
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(("body", "status"), [("exit 4", 4), ("kill -9 $$", 137)])
 def test_ends_with_the_status_of_the_command_that_failed(
     tmp_path: Path, body: str, status: int

@@ -318,6 +318,7 @@ def test_a_bundle_is_not_written_over_a_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.parent.glob(".*.partial"))
 
 
+@pytest.mark.e2e
 def test_processes_that_open_at_once_all_succeed(path: Path, tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from offramp.bundle import open_bundle\n"
     code += "sys.stdin.read(); b = open_bundle(Path(sys.argv[1])); print(b.digest)\n"

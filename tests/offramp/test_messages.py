@@ -158,6 +158,7 @@ def test_an_error_tells_a_peer_what_it_may_know() -> None:
 SCHEMAS = ("protos/offramp/v1/inference.proto", "protos/offramp/v1/edge.proto")
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_the_generated_code_is_what_the_schema_generates(
     schema: str, repository: Path, tmp_path: Path

@@ -52,6 +52,7 @@ def test_help_names_every_option():
         assert option in text
 
 
+@pytest.mark.e2e
 def test_the_command_is_light_to_import():
     code = (
         "import sys, sim.command; "

@@ -82,6 +82,7 @@ def test_what_is_in_use_is_never_evicted(cache: Cache) -> None:
     assert held(cache) == []
 
 
+@pytest.mark.e2e
 def test_another_process_keeps_its_bundle_too_until_it_dies(cache: Cache) -> None:
     put(cache, A, 6000)
     code = (

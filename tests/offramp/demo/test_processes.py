@@ -8,6 +8,8 @@ import pytest
 from offramp.demo.processes import Child, offramp_command
 from offramp.errors import OfframpError
 
+pytestmark = pytest.mark.e2e
+
 
 def python(code):
     return [sys.executable, "-c", code]

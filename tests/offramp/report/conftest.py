@@ -105,7 +105,7 @@ def parse(lines, name="story.jsonl"):
     return parse_run(encode(lines), name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make():
     """The builders above, for tests that cannot import this file."""
 
@@ -122,7 +122,7 @@ def make():
     return Make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def runs(make):
     """Three runs of different strategies."""
     return tuple(

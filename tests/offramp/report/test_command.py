@@ -53,6 +53,7 @@ def test_a_wrong_file_is_refused_by_name_and_line(files, tmp_path):
         invoke(files[0], "--json", str(tmp_path / "no" / "r.json"))
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("module", ["offramp.report.command", "offramp.demo.command"])
 def test_the_commands_are_light_to_import(module):
     code = (
