@@ -10,8 +10,8 @@ from partitioner.objective import Objective
 
 OPTIONS = dict.fromkeys(
     [
-        *("server", "strategy", "backend", "threads", "slowdown", "rate_hz", "deadline_ms"),
-        *("max_accuracy_drop", "minimise", "settings"),
+        *("server", "model", "strategy", "backend", "threads", "slowdown", "rate_hz"),
+        *("deadline_ms", "max_accuracy_drop", "minimise", "settings"),
     ]
 )
 

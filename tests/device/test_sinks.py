@@ -8,6 +8,8 @@ import pytest
 from device.sinks import JsonLinesSink, TerminalSink
 from offramp.errors import ConfigError
 
+OPENING = {"kind": "run", "model": "digits", "bundle_origin": "file", "slowdown": 1.0}
+
 
 def result(at, **given):
     line = {"kind": "result", "id": at, "status": "ok", "by": "server", "latency_s": 0.02}
@@ -32,7 +34,7 @@ def test_no_time_is_before_the_start(at_s):
 def test_plans_and_connections_are_told_with_their_reasons():
     plan = {"kind": "plan", "at_s": 1.26, "id": "p2", "cut": 8, "level": None, "reason": "too slow"}
     assert told(
-        {"kind": "run", "slowdown": 1.0},
+        OPENING,
         {"kind": "link", "at_s": 1.0, "up": False, "reason": "[reset]"},
         plan,
         {**plan, "at_s": 61.0, "id": "p3", "cut": 2, "level": "affine4", "reason": "it is back"},
@@ -44,8 +46,18 @@ def test_plans_and_connections_are_told_with_their_reasons():
 
 
 def test_a_slower_board_is_announced():
-    (line,) = told({"kind": "run", "slowdown": 8.0})
+    (line,) = told({**OPENING, "slowdown": 8.0})
     assert "a board 8 times slower; --slowdown 1 uses it as it is" in line
+
+
+def test_where_a_bundle_came_from_is_told_unless_it_was_named():
+    fetched = {"fetched_bytes": 2_345_678, "fetch_s": 1.25}
+    assert told({**OPENING, "bundle_origin": "server", **fetched}) == [
+        "fetched digits: 2.35 MB in 1.2 s"
+    ]
+    assert told({**OPENING, "bundle_origin": "cache", "bundle_reason": "no answer"}) == [
+        "running digits as fetched earlier: no answer"
+    ]
 
 
 def test_the_last_line_counts_all_samples_and_describes_the_recent_ones():
