@@ -1,0 +1,190 @@
+"""The chain of cuts that a model is compiled with.
+
+Where the device is slower than the server by one factor at every operation, the best cut depends
+on rate and factor through one number alone, and the best cuts over all its values are nested
+(parametric minimum cut, Gallo, Grigoriadis and Tarjan 1989). So a sweep over the rate at one
+factor finds what is best for every rate and every factor, and the cuts found are a chain that
+loses nothing. Fixed cuts, such as those below an exit, split the graph into intervals with a sweep
+each. `docs/design/2026-11-22-general-graphs.md` has the argument.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from offramp.capture.dag import Cut, Dag, Line
+from offramp.capture.minimum_cut import minimum_cut
+
+__all__ = ["Chain", "SLOWEST_BPS", "FASTEST_BPS", "best_cuts", "build_chain", "gap"]
+
+SLOWEST_BPS, FASTEST_BPS = 1e4, 1e10
+_RATES_S = (8 / FASTEST_BPS, 8 / SLOWEST_BPS)
+_SAME = 1e-5
+"""Latencies closer than this share are equal: the solver rounds."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Nested cuts from the model's inputs alone to the whole model.
+
+    ``gap`` is the largest share by which the best of them is slower than the best of all cuts of
+    the graph, over all rates; ``proposed`` is how many distinct cuts are best at some rate.
+    """
+
+    cuts: tuple[Cut, ...]
+    gap: float
+    proposed: int
+
+
+def build_chain(dag: Dag, fixed: Sequence[Cut], most: int) -> Chain:
+    """Choose at most ``most`` + 1 nested cuts, the inputs alone and the whole model among them.
+
+    ``fixed`` cuts, nested, are always kept. First come the cuts that are best at some rate, whether
+    the inputs may be sent or not; what would cost the most to leave out stays. Then, since codecs
+    and exits shift what a cut costs in ways that only a profile knows, the largest segments are
+    split at their cheapest boundaries.
+    """
+    inputs, whole = np.isinf(dag.server_s), np.ones(len(dag), bool)
+    best = best_cuts(dag, inputs, whole)
+    ends = [inputs, *fixed, whole]
+    found = list(ends)
+    for low, high in itertools.pairwise(ends):
+        found += best_cuts(dag, low, high)
+        found += best_cuts(_unsent(dag, inputs), low, high)
+    cuts = _thin(dag, _nest(found), ends, most, best)
+    cuts = _split(dag, cuts, most)
+    return Chain(tuple(cuts), gap(dag, cuts, best), len(best))
+
+
+def best_cuts(dag: Dag, low: Cut, high: Cut) -> list[Cut]:
+    """Return the distinct cuts between two that are best at some rate, fastest rate first.
+
+    A cut's latency is affine in the inverse rate, so the best form a lower envelope; each of its
+    corners is found by solving at the crossing of two lines known (Eisner and Severance 1976).
+    """
+    try:
+        ends = [minimum_cut(dag, rate, low, high) for rate in _RATES_S]
+    except ValueError:  # nothing in between is allowed either
+        return []
+    found = [ends[0], *_between(dag, ends[0], ends[1], (low, high)), ends[1]]
+    return _distinct(found)
+
+
+def gap(dag: Dag, cuts: Sequence[Cut], best: Sequence[Cut]) -> float:
+    """Return by what share the best of ``cuts`` is slower than the best of ``best`` at most.
+
+    Both envelopes are piecewise linear, so the largest ratio lies at a corner of one of them.
+    """
+    ours, theirs = _allowed(dag, cuts), _allowed(dag, best)
+    rates = sorted({*_RATES_S, *_corners(ours), *_corners(theirs)})
+    worst = 0.0
+    for rate in rates:
+        least = min(line.at(rate) for line in theirs)
+        worst = max(worst, min(line.at(rate) for line in ours) / max(least, 1e-12) - 1)
+    return worst if worst > _SAME else 0.0
+
+
+def _between(dag: Dag, first: Cut, last: Cut, limits: tuple[Cut, Cut]) -> list[Cut]:
+    one, other = dag.line(first), dag.line(last)
+    if one.bytes <= other.bytes * (1 + _SAME):
+        return []
+    rate = (other.seconds - one.seconds) / (one.bytes - other.bytes)
+    if not _RATES_S[0] < rate < _RATES_S[1]:
+        return []
+    cut = minimum_cut(dag, rate, *limits)
+    if dag.line(cut).at(rate) >= one.at(rate) * (1 - _SAME):
+        return []
+    return [*_between(dag, first, cut, limits), cut, *_between(dag, cut, last, limits)]
+
+
+def _nest(cuts: Sequence[Cut]) -> list[Cut]:
+    """Make a chain: each cut grows by those before it, which keeps it closed."""
+    ordered = sorted(cuts, key=lambda cut: int(cut.sum()))
+    return _distinct(list(itertools.accumulate(ordered, np.logical_or)))
+
+
+def _thin(
+    dag: Dag, cuts: list[Cut], keep: Sequence[Cut], most: int, best: Sequence[Cut]
+) -> list[Cut]:
+    """Leave out, one at a time, the cut whose loss costs least, until ``most`` segments remain."""
+    kept = {cut.tobytes() for cut in keep}
+    cuts = [cut for cut in cuts if cut.tobytes() in kept or np.isfinite(dag.line(cut).bytes)]
+    while len(cuts) - 1 > most:
+        loose = [at for at, cut in enumerate(cuts) if cut.tobytes() not in kept]
+        if not loose:
+            break
+        losses = {at: gap(dag, [*cuts[:at], *cuts[at + 1 :]], best) for at in loose}
+        cuts.pop(min(loose, key=lambda at: (losses[at], _work(dag, cuts[at - 1], cuts[at + 1]))))
+    return cuts
+
+
+def _split(dag: Dag, cuts: list[Cut], most: int) -> list[Cut]:
+    """Split the segment of most work at its cheapest boundary, until there are ``most``."""
+    cuts, whole_s = list(cuts), float(dag.device_s.sum())
+    indivisible: set[bytes] = set()
+    while len(cuts) - 1 < most:
+        segments = [
+            (_work(dag, low, high), at)
+            for at, (low, high) in enumerate(itertools.pairwise(cuts))
+            if low.tobytes() not in indivisible
+        ]
+        if not segments or max(segments)[0] < whole_s / (2 * most):
+            break
+        at = max(segments)[1]
+        cut = _cheapest(dag, cuts[at], cuts[at + 1], unsent=at == 0)
+        if cut is None:
+            indivisible.add(cuts[at].tobytes())
+        else:
+            cuts.insert(at + 1, cut)
+    return cuts
+
+
+def _cheapest(dag: Dag, low: Cut, high: Cut, unsent: bool) -> Cut | None:
+    """Return the prefix of a segment that is cheap to send and near its middle, if any is.
+
+    One that is dearer than both ends would never be chosen; an ``unsent`` low end is no measure.
+    """
+    scores: list[tuple[float, int, Cut]] = []
+    dearest = np.inf if unsent else max(dag.line(low).bytes, dag.line(high).bytes)
+    costly = dag.device_s + np.where(np.isinf(dag.server_s), 0, dag.server_s) > 0
+    for cut in dag.prefixes(low, high):
+        rest = high & ~cut
+        left_s, right_s = _work(dag, low, cut), _work(dag, cut, high)
+        if not costly[np.flatnonzero(rest)[0]] or not left_s or not right_s:
+            continue
+        size = dag.line(cut).bytes
+        if np.isfinite(size) and size <= dearest:
+            scores.append((size * max(left_s, right_s), len(scores), cut))
+    return min(scores, key=lambda score: score[:2])[2] if scores else None
+
+
+def _work(dag: Dag, low: Cut, high: Cut) -> float:
+    return float(dag.device_s[high & ~low].sum())
+
+
+def _unsent(dag: Dag, inputs: Cut) -> Dag:
+    """Return the graph with inputs that may not cross by themselves."""
+    return Dag(dag.reads, dag.device_s, dag.server_s, np.where(inputs, np.inf, dag.out_bytes))
+
+
+def _distinct(cuts: Sequence[Cut]) -> list[Cut]:
+    return list({cut.tobytes(): cut for cut in cuts}.values())
+
+
+def _allowed(dag: Dag, cuts: Sequence[Cut]) -> list[Line]:
+    lines = (dag.line(cut) for cut in cuts)
+    return [line for line in lines if np.isfinite(line.bytes)]
+
+
+def _corners(lines: Sequence[Line]) -> list[float]:
+    """Return the inverse rates at which two of the lines cross."""
+    corners = [
+        (other.seconds - one.seconds) / (one.bytes - other.bytes)
+        for one, other in itertools.combinations(lines, 2)
+        if one.bytes != other.bytes
+    ]
+    return [rate for rate in corners if _RATES_S[0] < rate < _RATES_S[1]]
