@@ -9,11 +9,16 @@ from offramp.bundle import Boundary
 from offramp.errors import ConfigError, FrameError
 from offramp.tensors import Array, TensorSpec
 
-__all__ = ["BoundaryCodec", "decode_boundary"]
+__all__ = ["LOSSLESS", "BoundaryCodec", "codec_of", "decode_boundary"]
+
+LOSSLESS = "lossless"
 
 
 class BoundaryCodec:
-    """Encodes one sample of a boundary at a level, with the bundle's calibrated parameters."""
+    """Encodes one sample of a boundary at a level, with the bundle's calibrated parameters.
+
+    A tensor that the level cannot carry, such as an attention mask, goes as `LOSSLESS`.
+    """
 
     def __init__(self, boundary: Boundary, level: str) -> None:
         if level not in boundary.levels:
@@ -23,7 +28,8 @@ class BoundaryCodec:
             )
         self.level = level
         self._codecs = [
-            codecs.get(level).with_parameters(parameters) for parameters in boundary.levels[level]
+            codec_of(level, tensor).with_parameters(parameters)
+            for tensor, parameters in zip(boundary.tensors, boundary.levels[level], strict=True)
         ]
 
     def encode(self, sample: Sequence[Array]) -> tuple[bytes, ...]:
@@ -31,6 +37,12 @@ class BoundaryCodec:
         return tuple(
             codecs.encode(codec, array) for codec, array in zip(self._codecs, sample, strict=True)
         )
+
+
+def codec_of(level: str, tensor: TensorSpec) -> codecs.Codec:
+    """Return the codec that carries a tensor at a level."""
+    codec = codecs.get(level)
+    return codec if codec.supports(tensor) else codecs.get(LOSSLESS)
 
 
 def decode_boundary(

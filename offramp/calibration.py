@@ -15,9 +15,11 @@ from offramp.bundle import Bundle
 from offramp.errors import BundleError
 from offramp.tensors import Array
 
-__all__ = ["FILE", "Calibration", "load_calibration"]
+__all__ = ["FAITHFUL", "FILE", "Calibration", "load_calibration"]
 
 FILE = "calibration.safetensors"
+FAITHFUL = 0.05
+"""The largest share by which an answer that is no class may differ from the whole model's."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class Calibration:
     ``labels`` int64 (N,); ``exit_logits`` float32 (E, N, C); ``final_logits`` float32 (N, C), of
     the whole uncut model. ``answers`` int16 (N,) and ``sizes`` int32 (N,), keyed by cut and codec
     level: the class that the tail answers from the decoded boundary, and the frames' bytes.
+
+    Where the model's answer is a tensor, there are two classes: 0, faithful, if it differs from the
+    whole model's by at most `FAITHFUL` of that one's Euclidean norm, and 1. Every label is 0.
     """
 
     labels: Array

@@ -37,6 +37,7 @@ class Network:
         self.bundle = bundle
         self.backend = engine.name
         self.depth = len(manifest.segments)
+        self._names = [[tensor.name for tensor in b.tensors] for b in manifest.boundaries]
         self._segments = {
             at: engine.load([_folder(bundle, manifest.segments[at], engine)], threads)
             for at in held
@@ -48,8 +49,13 @@ class Network:
         }
 
     def run_segment(self, at: int, tensors: Sequence[Array]) -> list[Array]:
-        """Run segment ``at`` on the tensors of boundary ``at``."""
-        return self._segments[at](tensors)
+        """Run segment ``at`` on the tensors of boundary ``at``; return those of the next one."""
+        before, behind = self._names[at], self._names[at + 1]
+        spec = self.bundle.manifest.segments[at]
+        values = dict(zip(before, tensors, strict=True))
+        made = self._segments[at]([values[name] for name in spec.reads])
+        values.update(zip(spec.makes, made, strict=True))
+        return [values[name] for name in behind]
 
     def run(self, start: int, stop: int, tensors: Sequence[Array]) -> list[Array]:
         """Run segments ``start`` to ``stop - 1`` on the tensors of boundary ``start``."""
@@ -60,7 +66,8 @@ class Network:
 
     def exit_logits(self, at: int, tensors: Sequence[Array]) -> Array:
         """Return the logits, shape (batch, classes), of exit ``at`` on its boundary's tensors."""
-        return self._exits[at](tensors)[0]
+        spec = self.bundle.manifest.exits[at]
+        return self._exits[at]([tensors[self._names[spec.boundary].index(spec.tensor)]])[0]
 
 
 def _first(bundle: Bundle) -> Backend:

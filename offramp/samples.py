@@ -1,35 +1,78 @@
-"""Samples: inputs, and labels where they are known, as arrays."""
+"""Samples: a model's inputs, and labels where they are known, as arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 
 from offramp.errors import InputError
 from offramp.tensors import DTYPES, Array, TensorSpec
 
-__all__ = ["LabelledSamples", "as_labelled", "check_inputs"]
+__all__ = ["LabelledSamples", "Samples", "as_labelled", "as_samples", "check_inputs"]
 
 
 @dataclass(frozen=True)
-class LabelledSamples:
-    """N samples: one array (N, ...) for each input tensor, and int64 labels (N,)."""
+class Samples:
+    """N samples: one array (N, ...) for each input tensor.
+
+    The last ``len(keywords)`` arrays are given to the model by these names, the others by place.
+    """
 
     inputs: tuple[Array, ...]
-    labels: Array
+    keywords: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.inputs[0])
 
-    def __getitem__(self, rows: slice) -> LabelledSamples:
-        return LabelledSamples(tuple(array[rows] for array in self.inputs), self.labels[rows])
+    def __getitem__(self, rows: slice) -> Self:
+        return replace(self, inputs=tuple(array[rows] for array in self.inputs))
+
+    @property
+    def positional(self) -> tuple[Array, ...]:
+        """The arrays that the model takes by place."""
+        return self.inputs[: len(self.inputs) - len(self.keywords)]
+
+    @property
+    def keyword(self) -> dict[str, Array]:
+        """The arrays that the model takes by name."""
+        return dict(zip(self.keywords, self.inputs[len(self.positional) :], strict=True))
+
+
+@dataclass(frozen=True)
+class LabelledSamples(Samples):
+    """Samples with int64 labels (N,)."""
+
+    labels: Array
+
+    def __getitem__(self, rows: slice) -> Self:
+        return replace(super().__getitem__(rows), labels=self.labels[rows])
+
+
+def as_samples(value: Any) -> Samples:
+    """Read inputs as a user's function gives them.
+
+    That is an array, a tuple of arrays, a mapping of names to arrays, or a tuple whose last item is
+    such a mapping: by place, then by name, as the model's ``forward`` takes them. Raises
+    `InputError` that says what is wrong with it.
+    """
+    places, names = (list(value) if isinstance(value, tuple | list) else [value]), {}
+    if places and isinstance(places[-1], Mapping):
+        names = places.pop()
+    if not places and not names:
+        raise InputError("there are no inputs; return an array or several")
+    arrays = [*(_as_array(item, f"input {at}") for at, item in enumerate(places)),
+              *(_as_array(item, f"input {name!r}") for name, item in names.items())]  # fmt: skip
+    if len({len(array) for array in arrays}) != 1:
+        counts = ", ".join(str(len(array)) for array in arrays)
+        raise InputError(f"the inputs have different numbers of samples: {counts}")
+    return Samples(tuple(arrays), keywords=tuple(map(str, names)))
 
 
 def as_labelled(value: Any) -> LabelledSamples:
-    """Read what a user's data function returned: (inputs, labels), inputs an array or several.
+    """Read what a user's data function returned: (inputs, labels), inputs as for `as_samples`.
 
     Raises `InputError` that says what is wrong with it.
     """
@@ -37,29 +80,20 @@ def as_labelled(value: Any) -> LabelledSamples:
         inputs, labels = value
     except (TypeError, ValueError):
         raise InputError("a data function returns a pair (inputs, labels)") from None
-    arrays = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+    samples = as_samples(inputs)
     try:
-        arrays = tuple(np.asarray(array) for array in arrays)
         labels = np.asarray(labels)
     except ValueError as error:
-        raise InputError(f"inputs and labels must be arrays ({error})") from None
+        raise InputError(f"labels must be an array ({error})") from None
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
         raise InputError(
             f"labels must be integers of shape (samples,), not {labels.dtype} of {labels.shape}"
         )
-    if not arrays:
-        raise InputError("there are no inputs; return an array or several beside the labels")
-    for array in arrays:
-        if array.shape[:1] != labels.shape:
-            count = len(array) if array.ndim else "no"
-            raise InputError(f"there are {len(labels)} labels but {count} inputs")
-        if array.dtype not in DTYPES:
-            raise InputError(
-                f"inputs are {array.dtype}; convert them to one of {', '.join(DTYPES)}"
-            )
+    if len(samples) != len(labels):
+        raise InputError(f"there are {len(labels)} labels but {len(samples)} inputs")
     if labels.min() < 0:
         raise InputError(f"labels start at 0; {labels.min()} was given")
-    return LabelledSamples(arrays, labels.astype(np.int64))
+    return LabelledSamples(samples.inputs, labels.astype(np.int64), keywords=samples.keywords)
 
 
 def check_inputs(inputs: Sequence[Array], specs: Sequence[TensorSpec]) -> None:
@@ -70,3 +104,15 @@ def check_inputs(inputs: Sequence[Array], specs: Sequence[TensorSpec]) -> None:
         if array.ndim == 0 or len(array) == 0:
             raise InputError(f"tensor {spec.name!r}: there are no samples")
         spec.check(array[0])
+
+
+def _as_array(value: Any, name: str) -> Array:
+    try:
+        array = np.asarray(value)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"{name} must be an array ({error})") from None
+    if array.dtype not in DTYPES:
+        raise InputError(f"{name} is {array.dtype}; convert it to one of {', '.join(DTYPES)}")
+    if array.ndim == 0:
+        raise InputError(f"{name} is a number; inputs have the samples as their first dimension")
+    return array

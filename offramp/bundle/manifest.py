@@ -57,6 +57,11 @@ class Boundary(_Model):
     levels: dict[str, tuple[dict[str, float], ...]] = {}
 
     @property
+    def names(self) -> frozenset[str]:
+        """The tensors' names."""
+        return frozenset(tensor.name for tensor in self.tensors)
+
+    @property
     def nbytes(self) -> int:
         """The size of one uncompressed sample in bytes."""
         return sum(tensor.nbytes for tensor in self.tensors)
@@ -66,18 +71,26 @@ class SegmentSpec(_Model):
     """The operations between two neighbouring cuts; ``macs`` counts multiply-adds per sample.
 
     ``skipped`` maps each backend that cannot run the segment to the reason.
+    ``reads`` names the tensors of the boundary before that it takes, ``makes`` those that it
+    returns; the other tensors of the boundary behind cross it untouched.
     """
 
     folder: Folder
     macs: Count
     skipped: dict[str, str] = {}
+    reads: Annotated[tuple[str, ...], Field(min_length=1)]
+    makes: tuple[str, ...]
 
 
 class ExitSpec(_Model):
-    """An exit head on a boundary; ``temperature`` divides its logits before they are compared."""
+    """An exit head that reads one ``tensor`` of a boundary.
+
+    ``temperature`` divides its logits before they are compared.
+    """
 
     name: str
     boundary: Count
+    tensor: str
     folder: Folder
     macs: Count
     skipped: dict[str, str] = {}
@@ -85,11 +98,16 @@ class ExitSpec(_Model):
 
 
 class Proof(_Model):
-    """The largest absolute difference between head + tail at ``cut`` and the whole model."""
+    """How far head + tail at ``cut`` is from the whole model, over all outputs and samples.
+
+    ``max_relative_difference`` is the largest difference over the largest magnitude of the whole
+    model's output, for the worst of the outputs.
+    """
 
     backend: str
     cut: Count
     max_abs_difference: Annotated[float, Field(ge=0)]
+    max_relative_difference: Annotated[float, Field(ge=0)]
     samples: Count
 
 
@@ -97,7 +115,10 @@ class Manifest(_Model):
     """What a bundle holds.
 
     There are K segments and K + 1 boundaries: boundary 0 is the model's input, boundary k lies
-    between segments k - 1 and k, boundary K is the model's output.
+    between segments k - 1 and k, boundary K is the model's output, its answer first. The
+    answer is a class's number where it is logits; else the tensor itself, and right if it is
+    within `offramp.calibration.FAITHFUL` of the whole model's. ``gap`` is the largest share by
+    which the best of these cuts is slower than the best of all cuts of the graph, as proposed.
     """
 
     format: Literal[1] = 1
@@ -108,6 +129,8 @@ class Manifest(_Model):
     segments: Annotated[tuple[SegmentSpec, ...], Field(min_length=1)]
     exits: tuple[ExitSpec, ...] = ()
     temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
+    answer: Literal["class", "tensor"] = "class"
+    gap: Annotated[float, Field(ge=0)] = 0.0
     proofs: tuple[Proof, ...] = ()
     files: dict[str, FileEntry]
 
@@ -119,9 +142,18 @@ class Manifest(_Model):
             raise ValueError("an exit lies on a boundary between two segments")
         if sorted(e.boundary for e in self.exits) != [e.boundary for e in self.exits]:
             raise ValueError("exits come in the order of their boundaries")
-        for boundary in self.boundaries:
+        for at, boundary in enumerate(self.boundaries):
+            if len(boundary.names) != len(boundary.tensors):
+                raise ValueError(f"two tensors of boundary {at} have one name")
             if any(len(given) != len(boundary.tensors) for given in boundary.levels.values()):
                 raise ValueError("a level has parameters for each tensor of its boundary")
+        for at, segment in enumerate(self.segments):
+            before, behind = self.boundaries[at].names, self.boundaries[at + 1].names
+            if not set(segment.reads) <= before or not behind <= before | set(segment.makes):
+                raise ValueError(f"segment {at} does not lead from boundary {at} to {at + 1}")
+        for spec in self.exits:
+            if spec.tensor not in self.boundaries[spec.boundary].names:
+                raise ValueError(f"exit {spec.name!r} reads a tensor that its boundary lacks")
         total = sum(entry.bytes for entry in self.files.values())
         if total > MAX_BUNDLE_BYTES:
             raise ValueError(f"the files take {total} bytes; at most {MAX_BUNDLE_BYTES} may be")

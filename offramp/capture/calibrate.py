@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 
 from offramp import codecs
-from offramp.boundary_codec import BoundaryCodec, decode_boundary
+from offramp.boundary_codec import BoundaryCodec, codec_of, decode_boundary
 from offramp.bundle import Boundary
-from offramp.calibration import Calibration
+from offramp.calibration import FAITHFUL, Calibration
 from offramp.errors import CaptureError
 from offramp.exits import fit_temperature
 from offramp.network import Network
@@ -36,10 +36,14 @@ def calibrate(
     report(f"calibrating on {len(held_out)} samples")
     values = _all_boundaries(network, held_out)
     final_logits = values[-1][0]
-    if final_logits.ndim != 2 or held_out.labels.max() >= final_logits.shape[1]:
+    if manifest.answer == "tensor":
+        final_logits = np.tile(np.array([1, 0], np.float32), (len(held_out), 1))
+        if manifest.exits:
+            raise CaptureError("exits need a model that answers with logits (samples, classes)")
+    if held_out.labels.max() >= final_logits.shape[1]:
         raise CaptureError(
-            f"calibration needs logits of shape (samples, classes) with more classes than the "
-            f"largest label, {held_out.labels.max()}; the model gives {final_logits.shape}"
+            f"the largest label is {held_out.labels.max()}, but the model's logits have the shape "
+            f"{final_logits.shape}"
         )
     exit_logits: list[Array] = [
         _in_batches(partial(network.exit_logits, at), values[spec.boundary])
@@ -75,15 +79,14 @@ def _all_boundaries(network: Network, held_out: LabelledSamples) -> list[list[Ar
 
 
 def _fit_levels(boundary: Boundary, tensors: list[Array]) -> Boundary:
-    """Calibrate every level that can carry all of the boundary's tensors."""
-    shared = [
-        name
-        for name in codecs.names()
-        if all(codecs.get(name).supports(spec) for spec in boundary.tensors)
-    ]
+    """Calibrate every level that can carry one of the boundary's tensors at least."""
+    pairs = list(zip(boundary.tensors, tensors, strict=True))
     levels = {
-        name: tuple(codecs.get(name).fit(array[:FIT_SAMPLES]).parameters() for array in tensors)
-        for name in shared
+        name: tuple(
+            codec_of(name, spec).fit(array[:FIT_SAMPLES]).parameters() for spec, array in pairs
+        )
+        for name in codecs.names()
+        if any(codecs.get(name).supports(spec) for spec in boundary.tensors)
     }
     return boundary.model_copy(update={"levels": levels})
 
@@ -105,7 +108,18 @@ def _record(
         tensors = [np.stack(part) for part in zip(*received, strict=True)]
         parts = [network.run(cut, network.depth, rows)[0] for rows in _batches(tensors)]
         outputs = np.concatenate(parts)
-    return outputs.argmax(axis=-1).astype(np.int16), np.array(sizes, dtype=np.int32)
+    if network.bundle.manifest.answer == "tensor":
+        answers = _unfaithful(outputs, values[-1][0])
+    else:
+        answers = outputs.argmax(axis=-1)
+    return answers.astype(np.int16), np.array(sizes, dtype=np.int32)
+
+
+def _unfaithful(outputs: Array, whole: Array) -> Array:
+    """Tell for each sample whether an answer is too far from the whole model's."""
+    rows = whole.reshape(len(whole), -1).astype(np.float64)
+    off = np.linalg.norm(outputs.reshape(rows.shape) - rows, axis=1)
+    return np.asarray(off > FAITHFUL * np.linalg.norm(rows, axis=1))
 
 
 def _in_batches(run: Callable[[list[Array]], Array], tensors: list[Array]) -> Array:

@@ -13,7 +13,7 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
 
 
 @click.command("compile")
-@click.argument("model", metavar="MODULE:FACTORY")
+@click.argument("model", metavar="MODULE:FACTORY|hf:MODEL")
 @click.option(
     "--data",
     **_REFERENCE,
@@ -25,8 +25,8 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
 @click.option(
     "--example",
     **_REFERENCE,
-    help="Example inputs, an array or a tuple of arrays with a batch dimension. Needed "
-    "without --data.",
+    help="Example inputs with a batch dimension: an array, a tuple of arrays by place, or a "
+    "mapping of names to arrays. Needed without --data.",
 )
 @click.option(
     "--exit",
@@ -62,7 +62,8 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     """Compile a PyTorch model into a bundle.
 
     MODULE:FACTORY names a function without arguments that returns a torch.nn.Module, or an
-    EarlyExitModel that brings its own exits.
+    EarlyExitModel that brings its own exits. hf:MODEL is a model of the transformers library, by
+    its hub id or local folder; without --data and --example it is traced on random inputs.
 
     \b
     offramp compile mynet:build --data mynet:held_out --train mynet:training \\
@@ -71,16 +72,23 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     from offramp.errors import ConfigError
     from offramp.extras import require_extra
     from offramp.references import call_reference
-    from offramp.samples import as_labelled
+    from offramp.samples import as_labelled, as_samples
     from offramp.settings import load_texts
 
-    module = call_reference(model)
-    require_extra("compile", "torch", "onnx", "onnxscript")
-    if not data and not options["example"]:
+    require_extra("compile", "torch", "onnx", "onnxscript", "scipy")
+    example = as_samples(call_reference(options["example"])) if options["example"] else None
+    if model.startswith("hf:"):
+        require_extra("hf", "transformers")
+        from offramp.capture import huggingface
+
+        module = huggingface.load_model(model.removeprefix("hf:"))
+        example = example or (None if data else huggingface.example_inputs(module))
+    else:
+        module = call_reference(model)
+    if not data and example is None:
         raise ConfigError("give --data for a calibrated bundle, or at least --example")
     held_out = as_labelled(call_reference(data)) if data else None
     training = as_labelled(call_reference(options["train"])) if options["train"] else None
-    example = call_reference(options["example"]) if options["example"] else None
     from offramp.capture.compiler import CompileOptions, compile_model
 
     compile_model(
@@ -88,7 +96,7 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
         held_out,
         out,
         CompileOptions(
-            name=options["name"] or model.partition(":")[2],
+            name=options["name"] or Path(model.partition(":")[2]).name,
             classes=tuple(filter(None, options["classes"].split(","))),
             card=load_texts(options["card"]) if options["card"] else {},
             max_segments=options["max_segments"],

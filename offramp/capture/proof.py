@@ -15,7 +15,7 @@ from offramp.tensors import Array, TensorSpec
 __all__ = ["TOLERANCE", "prove"]
 
 TOLERANCE = 1e-3
-"""The largest difference that passes, as a share of the largest output (at least of 1)."""
+"""The largest difference that passes, as a share of the output's largest magnitude."""
 
 
 def prove(network: Network, inputs: Sequence[Array], expected: Sequence[Array]) -> Iterator[Proof]:
@@ -24,24 +24,34 @@ def prove(network: Network, inputs: Sequence[Array], expected: Sequence[Array]) 
     The boundary crosses as lossless frames, one sample at a time, as it does on the wire.
     """
     values = list(inputs)
-    bound = TOLERANCE * max(1.0, *(float(np.abs(array).max()) for array in expected))
     for cut in range(network.depth + 1):
         received = [_through_frames(array) for array in values]
         outputs = network.run(cut, network.depth, received)
-        difference = max(
-            float(np.abs(mine.astype(np.float64) - theirs).max())
-            for mine, theirs in zip(outputs, expected, strict=True)
-        )
-        if not difference <= bound:
+        pairs = list(zip(outputs, expected, strict=True))
+        absolute = max(_difference(mine, theirs) for mine, theirs in pairs)
+        relative = max(_difference(mine, theirs) / _magnitude(theirs) for mine, theirs in pairs)
+        if not relative <= TOLERANCE:
             raise CaptureError(
                 f"cut {cut} on {network.backend} differs from the whole model by "
-                f"{difference:.3g}, more than {bound:.3g}; please report the model"
+                f"{relative:.3g} of its output, more than {TOLERANCE:.3g}; please report the model"
             )
         yield Proof(
-            backend=network.backend, cut=cut, max_abs_difference=difference, samples=len(inputs[0])
+            backend=network.backend,
+            cut=cut,
+            max_abs_difference=absolute,
+            max_relative_difference=relative,
+            samples=len(inputs[0]),
         )
         if cut < network.depth:
             values = network.run_segment(cut, values)
+
+
+def _difference(mine: Array, theirs: Array) -> float:
+    return float(np.abs(mine.astype(np.float64) - theirs).max())
+
+
+def _magnitude(array: Array) -> float:
+    return float(np.abs(array.astype(np.float64)).max()) or 1.0
 
 
 def _through_frames(array: Array) -> Array:

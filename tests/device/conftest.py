@@ -25,8 +25,11 @@ def planner(make_profile):
     manifest = Manifest(
         name="synthetic",
         boundaries=boundaries,
-        segments=(SegmentSpec(folder="a", macs=1), SegmentSpec(folder="b", macs=1)),
-        exits=(ExitSpec(name="middle", boundary=1, folder="e", macs=1),),
+        segments=(
+            SegmentSpec(folder="a", macs=1, reads=("image",), makes=("feature",)),
+            SegmentSpec(folder="b", macs=1, reads=("feature",), makes=("logits",)),
+        ),
+        exits=(ExitSpec(name="middle", boundary=1, tensor="feature", folder="e", macs=1),),
         files={},
     )
     bundle = Bundle(manifest, "1" * 64, Path("nowhere"))

@@ -42,7 +42,7 @@ def manifest_of(files):
     boundaries = tuple(
         Boundary(tensors=(TensorSpec(name, "float32", (2,)),)) for name in ("in", "out")
     )
-    segments = (SegmentSpec(folder="segments/00", macs=8),)
+    segments = (SegmentSpec(folder="segments/00", macs=8, reads=("in",), makes=("out",)),)
     return Manifest(name="noise", boundaries=boundaries, segments=segments, files=list_files(files))
 
 

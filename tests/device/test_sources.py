@@ -22,7 +22,7 @@ def manifest(dtype="uint8", shape=SHAPE):
             Boundary(tensors=(TensorSpec("image", dtype, shape),)),
             Boundary(tensors=(TensorSpec("logits", "float32", (2,)),)),
         ),
-        segments=(SegmentSpec(folder="a", macs=1),),
+        segments=(SegmentSpec(folder="a", macs=1, reads=("image",), makes=("logits",)),),
         files={},
     )
 

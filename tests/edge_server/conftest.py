@@ -72,10 +72,17 @@ def _segment(at: int, seed: int) -> bytes:
 
 def _write(path: Path, name: str, seed: int, output: TensorSpec | None = None) -> Bundle:
     boundaries = (*BOUNDARIES[:-1], (output,)) if output else BOUNDARIES
+
+    def names(specs: Sequence[TensorSpec]) -> tuple[str, ...]:
+        return tuple(spec.name for spec in specs)
+
     fields = {
         "name": name,
         "boundaries": tuple(Boundary(tensors=specs) for specs in boundaries),
-        "segments": tuple(SegmentSpec(folder=f"s{at}", macs=1) for at in range(3)),
+        "segments": tuple(
+            SegmentSpec(folder=f"s{at}", macs=1, reads=names(boundaries[at]), makes=names(specs))
+            for at, specs in enumerate(boundaries[1:])
+        ),
     }
     write_bundle(path, fields, {f"s{at}/model.onnx": _segment(at, seed) for at in range(3)})
     return open_bundle(path)

@@ -24,7 +24,7 @@ from offramp.bundle.archive import MANIFEST
 from offramp.errors import BundleError, ConfigError
 from offramp.tensors import TensorSpec
 
-GOLDEN_DIGEST = "0f965329b7df1747c1fdf8b4feb9fd104c9df35a14caf071d0a2160e9b9e35a3"
+GOLDEN_DIGEST = "1c22dd1b58662de4d3bfefb8789179e1d0c6fd70d67dc13af888255842de5883"
 FIELDS: dict[str, Any] = {
     "name": "golden",
     "classes": ("cat", "dog"),
@@ -33,7 +33,7 @@ FIELDS: dict[str, Any] = {
         Boundary(tensors=(TensorSpec("image", "uint8", (2, 2)),), levels={"raw": ({},)}),
         Boundary(tensors=(TensorSpec("logits", "float32", (2,)),)),
     ),
-    "segments": (SegmentSpec(folder="segments/00", macs=8),),
+    "segments": (SegmentSpec(folder="segments/00", macs=8, reads=("image",), makes=("logits",)),),
 }
 FILES = {"segments/00/weights.bin": bytes(range(256)) * 8, "notes.txt": b"hello\n"}
 
@@ -200,7 +200,12 @@ MANIFESTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "boundary too many": ("one boundary more", lambda plain: plain["boundaries"].append(
         plain["boundaries"][1])),
     "exit on the input": ("between two segments", _set("exits", to=[
-        {"name": "e", "boundary": 0, "folder": "e", "macs": 1, "temperature": 1.0}])),
+        {"name": "e", "boundary": 0, "tensor": "image", "folder": "e", "macs": 1,
+         "temperature": 1.0}])),
+    "a segment from nowhere": (
+        "does not lead from boundary 0 to 1", _set("segments", 0, "reads", to=["other"])),
+    "a segment to nowhere": (
+        "does not lead from boundary 0 to 1", _set("segments", 0, "makes", to=["other"])),
     "dtype": ("dtype 'object'", _set("boundaries", 0, "tensors", 0, "dtype", to="object")),
     "shape": ("sides must be positive", _set("boundaries", 0, "tensors", 0, "shape", to=[0])),
     "many elements": ("too many", _set("boundaries", 0, "tensors", 0, "shape", to=[1 << 20] * 2)),

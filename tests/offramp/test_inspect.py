@@ -30,10 +30,19 @@ def manifest(**fields: Any) -> Manifest:
             Boundary(tensors=middle, levels=LEVELS),
             Boundary(tensors=(TensorSpec("logits", "float32", (10,)),)),
         ),
-        "segments": tuple(SegmentSpec(folder=f"s{at}", macs=2_500_000) for at in range(2)),
-        "exits": (ExitSpec(name="early", boundary=1, folder="e", macs=1),),
+        "segments": (
+            SegmentSpec(folder="s0", macs=2_500_000, reads=("image",), makes=("left", "right")),
+            SegmentSpec(folder="s1", macs=2_500_000, reads=("left", "right"), makes=("logits",)),
+        ),
+        "exits": (ExitSpec(name="early", boundary=1, tensor="left", folder="e", macs=1),),
         "proofs": tuple(
-            Proof(backend=backend, cut=1, max_abs_difference=difference, samples=4)
+            Proof(
+                backend=backend,
+                cut=1,
+                max_abs_difference=difference,
+                max_relative_difference=difference,
+                samples=4,
+            )
             for backend, difference in (("a", 1e-7), ("b", 2e-6))
         ),
         "files": {},
@@ -62,8 +71,16 @@ def test_a_row_says_what_crosses_a_cut_and_what_runs_before_it() -> None:
 
 def test_lines_name_the_levels_of_cuts_that_share_them() -> None:
     assert level_lines(manifest()) == ["cut 0: raw", "cut 1: raw, affine4", "cut 2: sends nothing"]
-    boundaries = manifest().boundaries
-    again = manifest(boundaries=(boundaries[1], boundaries[0], boundaries[1]), proofs=())
+    boundaries, segments = manifest().boundaries, manifest().segments
+    again = manifest(
+        boundaries=(boundaries[1], boundaries[0], boundaries[1]),
+        segments=(
+            segments[0].model_copy(update={"reads": ("left",), "makes": ("image",)}),
+            segments[1].model_copy(update={"reads": ("image",), "makes": ("left", "right")}),
+        ),
+        exits=(),
+        proofs=(),
+    )
     assert level_lines(again) == ["cut 0, 2: raw, affine4", "cut 1: raw"]
 
 
@@ -72,7 +89,8 @@ def test_long_names_are_folded_and_lose_nothing(width: int) -> None:
     name = "backbone.layer3.0.downsample.norm"
     lines = shown(
         cut_table(
-            manifest(exits=(ExitSpec(name=name, boundary=1, folder="e", macs=1),)), "ab" * 32
+            manifest(exits=(ExitSpec(name=name, boundary=1, tensor="left", folder="e", macs=1),)),
+            "ab" * 32,
         ),
         width,
     )

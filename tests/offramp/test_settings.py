@@ -12,7 +12,7 @@ from pydantic import Field
 
 from offramp.errors import ConfigError, InputError
 from offramp.references import load_reference
-from offramp.samples import as_labelled, check_inputs
+from offramp.samples import as_labelled, as_samples, check_inputs
 from offramp.settings import Settings, load_settings, load_texts
 from offramp.tensors import TensorSpec
 
@@ -164,6 +164,16 @@ def test_samples_of_one_or_several_inputs() -> None:
     assert several.labels.dtype == np.int64
 
 
+def test_inputs_are_given_by_place_then_by_name() -> None:
+    for given, keywords in (
+        (X, ()), ([X, X + 1], ()), ({"a": X, "b": X + 1}, ("a", "b")), ((X, {"b": X + 1}), ("b",)),
+    ):  # fmt: skip
+        samples = as_samples(given)
+        assert samples.keywords == keywords
+        assert len(samples.positional) + len(samples.keyword) == len(samples.inputs)
+    assert (samples[1:].keyword["b"] == (X + 1)[1:]).all()
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -178,8 +188,9 @@ def test_samples_of_one_or_several_inputs() -> None:
         ((X, [[1], [2, 3]]), "array"),
         ((X, Y - 1), "labels start at 0"),
         ((X[:2], Y), "3 labels but 2 inputs"),
-        (([X, X[:2]], Y), "3 labels but 2 inputs"),
-        ((3.0, Y), "3 labels"),
+        (([X, X[:2]], Y), "different numbers of samples: 3, 2"),
+        ((np.float32(3.0), Y), "input 0 is a number"),
+        (({"a": X, "b": X[:2]}, Y), "different numbers of samples: 3, 2"),
         (((), Y), "no input"),
         ((X.astype(np.float64), Y), "float64"),
         ((np.array(["a", "b", "c"]), Y), "one of float32"),

@@ -173,11 +173,14 @@ def make_world(
             )
             for at in range(depth + 1)
         ),
-        segments=tuple(SegmentSpec(folder=f"s{at}", macs=1) for at in range(depth)),
+        segments=tuple(
+            SegmentSpec(folder=f"s{at}", macs=1, reads=("x",), makes=("x",)) for at in range(depth)
+        ),
         exits=tuple(
             ExitSpec(
                 name=f"e{at}",
                 boundary=place,
+                tensor="x",
                 folder=f"e{at}",
                 macs=1,
                 temperature=float(dice.uniform(0.5, 2)),

@@ -23,8 +23,11 @@ def manifest(*files: str) -> Manifest:
     return Manifest(
         name="parts",
         boundaries=(boundary,) * 3,
-        segments=(SegmentSpec(folder="s0", macs=1), SegmentSpec(folder="s1", macs=1)),
-        exits=(ExitSpec(name="e", boundary=1, folder="e0", macs=1),),
+        segments=tuple(
+            SegmentSpec(folder=folder, macs=1, reads=("x",), makes=("x",))
+            for folder in ("s0", "s1")
+        ),
+        exits=(ExitSpec(name="e", boundary=1, tensor="x", folder="e0", macs=1),),
         files=dict.fromkeys([*SHARED, *files], ENTRY),
     )
 

@@ -13,54 +13,71 @@ from torch import Tensor, nn
 
 from offramp import backends
 from offramp.backends import Run
-from offramp.capture.cutting import Segment, cut_graph
-from offramp.capture.export import capture
+from offramp.capture.cutting import CutModel, cut_graph
+from offramp.capture.export import export
 from offramp.capture.exporters import export_segment
+from offramp.capture.graph import read_program
+
+
+def cut_model(
+    model: nn.Module, inputs: Sequence[Tensor], after: Sequence[str] = (), most: int = 64
+) -> CutModel:
+    """Capture and cut a model that takes its inputs by place."""
+    return cut_graph(read_program(export(model, inputs)), inputs, after, most)
 
 
 @dataclass(frozen=True)
-class CutModel:
-    """A model, its segments, and a folder with each of them as programs of every backend."""
+class Exported:
+    """A cut model, and a folder with each of its segments as programs of every backend."""
 
     model: nn.Module
-    segments: Sequence[Segment]
-    places: dict[str, int]
+    cut: CutModel
     folder: Path
 
-    def runs(self, backend: str) -> list[Run]:
-        engine = backends.get(backend)
-        return [engine.load([self.folder / str(at)], 1) for at in range(len(self.segments))]
-
     def worst_difference(self, backend: str, inputs: Sequence[Tensor]) -> float:
-        """Run segment by segment; compare with the model and check every boundary's spec."""
-        with torch.no_grad():
-            expected = self.model(*inputs)
-        values = [tensor.numpy() for tensor in inputs]
-        for segment, run in zip(self.segments, self.runs(backend), strict=True):
-            for spec, array in zip(segment.inputs, values, strict=True):
-                spec.check(array[0])
-                assert len(array) == len(inputs[0])
-            values = run(values)
-        (found,) = values
-        return float(np.abs(found - expected.numpy()).max())
+        """Run segment by segment; compare with the model and check every boundary's tensors."""
+        engine = backends.get(backend)
+        runs = [engine.load(self.folder / str(at), 1) for at in range(len(self.cut.segments))]
+        return worst_difference(self.model, self.cut, runs, inputs)
+
+
+def worst_difference(
+    model: nn.Module, cut: CutModel, runs: Sequence[Run], inputs: Sequence[Tensor]
+) -> float:
+    """Return the largest difference between the model's outputs and its segments'."""
+    with torch.no_grad():
+        expected = cut.operations.graph.flatten(model(*inputs))
+    specs = cut.boundaries[0]
+    values = {spec.name: tensor.numpy() for spec, tensor in zip(specs, inputs, strict=True)}
+    for boundary, segment, run in zip(cut.boundaries, cut.segments, runs, strict=False):
+        for spec in boundary:
+            spec.check(values[spec.name][0])
+            assert len(values[spec.name]) == len(inputs[0])
+        names = {spec.name for spec in boundary}
+        assert {spec.name for spec in segment.reads} <= names
+        made = run([values[spec.name] for spec in segment.reads])
+        values = {name: values[name] for name in names}  # nothing else has crossed
+        values.update(zip((spec.name for spec in segment.makes), made, strict=True))
+    found = [values[spec.name] for spec in cut.boundaries[-1]]
+    return max(
+        float(np.abs(mine - theirs.numpy()).max())
+        for mine, theirs in zip(found, expected, strict=True)
+    )
 
 
 @pytest.fixture
-def cut(tmp_path: Path, one_registry: None) -> Callable[..., CutModel]:
-    def make(
-        model: nn.Module,
-        *inputs: Tensor,
-        after: Sequence[str] = (),
-        max_segments: int = 3,
-    ) -> CutModel:
-        segments, places = cut_graph(capture(model, inputs), after, max_segments)
-        values = list(inputs)
-        for at, segment in enumerate(segments):
-            (tmp_path / str(at)).mkdir()
-            for name, data in export_segment(segment.module, values, str(at)).files.items():
+def cut(tmp_path: Path, one_registry: None) -> Callable[..., Exported]:
+    def make(model: nn.Module, *inputs: Tensor, most: int = 3) -> Exported:
+        found = cut_model(model, inputs, most=most)
+        values = {s.name: t for s, t in zip(found.boundaries[0], inputs, strict=True)}
+        for at, segment in enumerate(found.segments):
+            given = [values[spec.name] for spec in segment.reads]
+            for name, data in export_segment(segment.module, given, str(at)).files.items():
+                (tmp_path / name).parent.mkdir(exist_ok=True)
                 (tmp_path / name).write_bytes(data)
             with torch.no_grad():
-                values = list(segment.module(*values))
-        return CutModel(model, segments, places, tmp_path)
+                made = segment.module(*given)
+            values.update(zip((spec.name for spec in segment.makes), made, strict=True))
+        return Exported(model, found, tmp_path)
 
     return make

@@ -19,7 +19,7 @@ from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.capture.early_exit import EarlyExitModel
 from offramp.errors import CaptureError, ConfigError, InputError, OfframpError
 from offramp.network import Network
-from offramp.samples import LabelledSamples
+from offramp.samples import LabelledSamples, Samples
 
 USER_MODULE = """
 import numpy as np, torch
@@ -91,6 +91,116 @@ def test_a_model_and_example_inputs_are_enough(
     assert "no labels were given" in bundle.manifest.card["calibration"]
 
 
+class Forked(nn.Module):
+    """Two inputs, one by name; the second half of it answers with an image."""
+
+    def __init__(self, dense: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.answer = nn.Linear(4, 3)
+        self.dense = dense
+
+    def forward(self, image: torch.Tensor, *, weight: torch.Tensor) -> dict[str, torch.Tensor]:
+        x = torch.relu(self.first(image))
+        y = torch.relu(self.second(x)) * weight[:, :, None, None] + x
+        return {"seen": y} if self.dense else {"seen": y, "logits": self.answer(y.mean((2, 3)))}
+
+
+def _forked_samples(count: int = 6) -> Samples:
+    dice = np.random.default_rng(3)
+    shapes = (count, 3, 8, 8), (count, 4)
+    arrays = tuple(dice.random(shape, dtype=np.float32) for shape in shapes)
+    return Samples(arrays, keywords=("weight",))
+
+
+@pytest.mark.parametrize("dense", [False, True], ids=["classes", "tensor"])
+def test_inputs_by_name_and_several_outputs_are_kept_to_the_end(
+    dense: bool, tmp_path: Path, one_registry: None
+) -> None:
+    path, model, samples = tmp_path / "m.offramp", Forked(dense).eval(), _forked_samples()
+    options = CompileOptions("m", max_segments=2)
+    manifest = compile_model(model, None, path, options, examples=samples)
+    assert manifest.answer == ("tensor" if dense else "class")
+    assert [t.name for t in manifest.boundaries[0].tensors] == ["image", "weight"]
+    names = ["seen"] if dense else ["logits", "seen"]
+    assert [t.name for t in manifest.boundaries[-1].tensors] == names
+    assert manifest.gap == 0
+    assert all(proof.max_relative_difference < 1e-5 for proof in manifest.proofs)
+    bundle = open_bundle(path)
+    with torch.no_grad():
+        expected = model(
+            torch.from_numpy(samples.inputs[0]), weight=torch.from_numpy(samples.inputs[1])
+        )
+    for cut in bundle.cuts:
+        network = Network(bundle)
+        values = network.run(0, cut, samples.inputs)
+        found = network.run(cut, network.depth, values)
+        for name, array in zip(names, found, strict=True):
+            np.testing.assert_allclose(array, expected[name].numpy(), atol=1e-5)
+    calibration = load_calibration(bundle)
+    assert calibration.accuracy == 1.0
+    assert (calibration.answers[0, "lossless"] == calibration.labels).all()
+    right = calibration.answers[1, "affine8"] == calibration.labels
+    assert right.all()
+
+
+def test_a_level_that_one_tensor_cannot_take_goes_with_the_others(
+    tmp_path: Path, one_registry: None
+) -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.inner = nn.Embedding(20, 16), nn.Linear(16, 16)
+            self.answer = nn.Linear(16, 3)
+
+        def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            x = torch.relu(self.inner(self.words(tokens)))
+            return self.answer(torch.softmax(x, 1).mul(mask[:, :, None]).sum(1))
+
+    dice = np.random.default_rng(0)
+    inputs = dice.integers(0, 20, (6, 5)), np.ones((6, 5), np.int64)
+    manifest = compile_model(
+        Masked(), None, tmp_path / "m", CompileOptions("m"), examples=Samples(inputs)
+    )
+    inner = [b for b in manifest.boundaries[1:-1] if "mask" in b.names]
+    assert inner
+    for boundary in inner:
+        kinds = {
+            tensor.name: set(p)
+            for tensor, p in zip(boundary.tensors, boundary.levels["affine4"], strict=True)
+        }
+        assert kinds.pop("mask") == set()
+        assert all(kinds.values())
+
+
+def test_a_transformers_model_is_compiled_from_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_registry: None
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.BertConfig(
+        vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=16, num_labels=3,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path / "bert")
+    words = ["hf:" + str(tmp_path / "bert"), "--max-segments", "2", "-o", str(tmp_path / "b.off")]
+    result = CliRunner().invoke(compile_, words)
+    assert result.exit_code == 0, result.output
+    manifest = open_bundle(tmp_path / "b.off").manifest
+    assert manifest.name == "bert"
+    assert [t.name for t in manifest.boundaries[0].tensors] == ["input_ids", "attention_mask"]
+    assert {p.backend for p in manifest.proofs} >= {"torch", "onnxruntime"}
+
+
+def test_a_folder_without_a_model_is_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    result = CliRunner().invoke(compile_, [f"hf:{tmp_path}", "-o", "m.off"])
+    assert isinstance(result.exception, ConfigError)
+    assert "config.json" in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
 def test_without_data_and_example_there_is_one_sentence(users_module: str) -> None:
     result = CliRunner().invoke(compile_, [f"{users_module}:build", "-o", "m.off"])
     assert isinstance(result.exception, ConfigError)
@@ -116,7 +226,7 @@ BAD: dict[str, tuple[Any, LabelledSamples, CompileOptions, type[OfframpError], s
         CompileOptions("m"), CaptureError, "cannot be captured"),
     "label beyond the classes": (
         MODEL, LabelledSamples(_samples().inputs, np.arange(8)), CompileOptions("m"), CaptureError,
-        "largest label, 7"),
+        "largest label is 7"),
     "several inputs": (
         MODEL, LabelledSamples(_samples().inputs * 2, np.arange(8) % 3), CompileOptions("m"),
         CaptureError, "cannot be captured"),
@@ -137,9 +247,7 @@ def test_what_cannot_be_compiled_leaves_one_sentence_and_no_file(
 def test_samples_must_be_as_the_examples(tmp_path: Path) -> None:
     wrong = LabelledSamples((np.zeros((4, 3, 8, 8), np.uint8),), np.arange(4) % 3)
     with pytest.raises(InputError, match="must be float32"):
-        compile_model(
-            MODEL, wrong, tmp_path / "m", CompileOptions("m"), examples=_samples().inputs[0]
-        )
+        compile_model(MODEL, wrong, tmp_path / "m", CompileOptions("m"), examples=_samples())
 
 
 def test_one_held_out_sample_is_enough(tmp_path: Path, one_registry: None) -> None:

@@ -1,0 +1,99 @@
+"""What each operation of a graph costs, as far as it takes to propose cuts.
+
+Times of single operations do not add up to those of whole partitions, so they only propose: what a
+plan is chosen by is measured on whole partitions (`partitioner.measure`).
+"""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.utils.flop_counter import FlopCounterMode
+
+__all__ = ["count_macs", "is_light", "measure_s"]
+
+REPEATS = 3
+_MACS_PER_S, _BYTES_PER_S = 5e9, 5e9  # one core of a small server
+_COPIES = ("aten.clone", "aten._to_copy", "aten.contiguous", "aten._unsafe_view", "aten.reshape")
+
+
+def is_light(node: fx.Node) -> bool:
+    """Tell whether an operation works element by element or moves data at most.
+
+    Engines fuse such operations into the one before, so they cost nothing where they stand.
+    """
+    target = node.target
+    if target is operator.getitem:
+        return True
+    if not isinstance(target, torch._ops.OpOverload):
+        return False
+    return (
+        target.is_view
+        or torch.Tag.pointwise in target.tags
+        or str(target).rpartition(".")[0] in _COPIES
+    )
+
+
+def count_macs(module: fx.GraphModule) -> dict[fx.Node, int]:
+    """Count each operation's multiply-adds for one sample; nothing is computed."""
+    macs: dict[fx.Node, int] = {}
+
+    class Counter(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            with FlopCounterMode(display=False) as counter:
+                result = super().run_node(n)
+            macs[n] = counter.get_total_flops() // 2
+            return result
+
+    sizes = ShapeEnv(allow_dynamic_output_shape_ops=True)
+    with FakeTensorMode(allow_non_fake_inputs=True, shape_env=sizes), torch.no_grad():
+        inputs = [_zeros(node) for node in module.graph.nodes if node.op == "placeholder"]
+        Counter(module, garbage_collect_values=True).run(*inputs)
+    return macs
+
+
+def measure_s(module: fx.GraphModule, inputs: Sequence[Tensor]) -> dict[fx.Node, float]:
+    """Return each operation's time in seconds for one sample, the least of a few runs.
+
+    Where the graph cannot be run operation by operation, the times are reckoned from its
+    multiply-adds and bytes.
+    """
+    times: dict[fx.Node, float] = {}
+
+    class Clock(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            started = time.perf_counter()
+            result = super().run_node(n)
+            times[n] = min(times.get(n, float("inf")), time.perf_counter() - started)
+            return result
+
+    try:
+        with torch.no_grad():
+            for _ in range(REPEATS):
+                Clock(module, garbage_collect_values=True).run(*(t[:1] for t in inputs))
+    except Exception:  # such as an operation that runs for more than one sample only
+        macs = count_macs(module)
+        return {n: macs[n] / _MACS_PER_S + _bytes(n) / _BYTES_PER_S for n in module.graph.nodes}
+    return times
+
+
+def _zeros(node: fx.Node) -> Tensor:
+    made = node.meta["val"]
+    return torch.zeros(1, *made.shape[1:], dtype=made.dtype)
+
+
+def _bytes(node: fx.Node) -> int:
+    """Return the bytes of one sample that an operation reads and writes."""
+    values = [n.meta.get("val") for n in (*node.all_input_nodes, node)]
+    return sum(
+        value.element_size() * value[:1].numel() if value.dim() else 0
+        for value in values
+        if isinstance(value, Tensor) and all(isinstance(side, int) for side in value.shape[1:])
+    )

@@ -1,0 +1,120 @@
+"""The draft of a bundle: what a compile has found so far, as files and fields of the manifest."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save as save_arrays
+from torch import Tensor, nn
+
+from offramp import __version__
+from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
+from offramp.bundle.archive import list_files
+from offramp.capture.cutting import CutModel, cut_graph
+from offramp.capture.export import export
+from offramp.capture.exporters import export_segment
+from offramp.capture.graph import read_program
+from offramp.capture.outline import write_outline
+from offramp.samples import Samples
+from offramp.tensors import Array, TensorSpec
+
+__all__ = ["Draft", "origin"]
+
+EXAMPLES = 4
+Report = Callable[[str], None]
+
+
+@dataclass
+class Draft:
+    """A bundle in the making."""
+
+    fields: dict[str, Any]
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def add_segments(self, cut: CutModel, samples: Samples, report: Report) -> None:
+        """Export every segment, traced on the first samples, which the bundle keeps."""
+        few = {
+            spec.name: array[:EXAMPLES]
+            for spec, array in zip(cut.boundaries[0], samples.inputs, strict=True)
+        }
+        self.add_arrays("examples.safetensors", few)
+        self.files["graph.json"] = write_outline(cut)
+        values = {name: torch.from_numpy(array) for name, array in few.items()}
+        specs = []
+        for at, segment in enumerate(cut.segments):
+            report(f"exporting segment {at + 1} of {len(cut.segments)}")
+            folder = f"segments/{at:02d}"
+            reads, makes = _names(segment.reads), _names(segment.makes)
+            given = [values[name] for name in reads]
+            exported = export_segment(segment.module, given, folder)
+            self.files.update(exported.files)
+            specs.append(
+                SegmentSpec(
+                    folder=folder, macs=segment.macs, reads=reads, makes=makes,
+                    skipped=exported.skipped,
+                )
+            )  # fmt: skip
+            for backend, reason in exported.skipped.items():
+                report(f"skipping {backend} in {folder}: {reason}")
+            with torch.no_grad():
+                values.update(zip(makes, segment.module(*given), strict=True))
+        self.fields["segments"] = tuple(specs)
+        self.fields["boundaries"] = tuple(Boundary(tensors=b) for b in cut.boundaries)
+        self.fields["gap"] = cut.chain.gap
+
+    def add_exit(self, head: nn.Module, path: str, place: tuple[int, str]) -> None:
+        """Export an exit head that reads one tensor of a boundary."""
+        boundary, tensor = place
+        example = [_random(self.tensor(place))]
+        (segment,) = cut_graph(read_program(export(head, example)), example, (), 1).segments
+        exits = self.fields.get("exits", ())
+        folder = f"exits/{len(exits):02d}"
+        exported = export_segment(segment.module, example, folder)
+        self.files.update(exported.files)
+        spec = ExitSpec(
+            name=path, boundary=boundary, tensor=tensor, folder=folder, macs=segment.macs,
+            skipped=exported.skipped,
+        )  # fmt: skip
+        self.fields["exits"] = (*exits, spec)
+
+    def tensor(self, place: tuple[int, str]) -> TensorSpec:
+        """Return the tensor of a boundary by name."""
+        boundary, name = place
+        tensors: tuple[TensorSpec, ...] = self.fields["boundaries"][boundary].tensors
+        return next(spec for spec in tensors if spec.name == name)
+
+    def add_arrays(self, name: str, arrays: Mapping[str, Array]) -> None:
+        """Add a safetensors file."""
+        plain = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+        self.files[name] = save_arrays(plain)
+
+    def lay_out(self, folder: Path) -> Bundle:
+        """Write the files to a folder, so that backends can load them."""
+        for name, data in self.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        return Bundle(Manifest(**self.fields, files=list_files(self.files)), "0" * 64, folder)
+
+
+def origin() -> dict[str, str]:
+    """Return when and with what a bundle is compiled, for its card."""
+    return {
+        "compiled": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "versions": f"offramp {__version__}, torch {torch.__version__}, "
+        f"python {platform.python_version()}",
+    }
+
+
+def _names(specs: Sequence[TensorSpec]) -> tuple[str, ...]:
+    return tuple(spec.name for spec in specs)
+
+
+def _random(spec: TensorSpec) -> Tensor:
+    return torch.rand(2, *spec.shape, generator=torch.Generator().manual_seed(0))
