@@ -11,12 +11,10 @@ import itertools
 import numpy as np
 
 from benchmarks.harness import BUNDLE, finish, parse, tabulate
-from offramp import codecs
 from offramp.bundle import open_bundle
-from offramp.capture.proof import TOLERANCE
+from offramp.capture.proof import TOLERANCE, through_frames
 from offramp.embedded.cluttered_digits import load
 from offramp.network import Network
-from offramp.tensors import TensorSpec
 
 
 def main() -> None:
@@ -31,8 +29,7 @@ def main() -> None:
         values = [images]
         found = differences.setdefault(f"{head} + {tail}", [])
         for cut in bundle.cuts:
-            specs = bundle.manifest.boundaries[cut].tensors
-            received = [_cross(array, spec) for array, spec in zip(values, specs, strict=True)]
+            received = [through_frames(array) for array in values]
             outputs = networks[tail].run(cut, depth, received)[0]
             found.append(float(np.abs(outputs - whole).max()))
             if cut < depth:
@@ -49,12 +46,6 @@ def main() -> None:
         {"differences": differences, "worst": worst, "largest_logit": largest},
         options,
     )
-
-
-def _cross(array: np.ndarray, spec: TensorSpec) -> np.ndarray:
-    lossless = codecs.get("lossless")
-    frames = [codecs.encode(lossless, sample) for sample in array]
-    return np.stack([codecs.decode(f, spec, limit_bytes=spec.nbytes) for f in frames])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def open_source(text: str, manifest: Manifest) -> Source:
     if path.is_dir():
         return ImageSource(path, manifest.boundaries[0].tensors[0], manifest.classes)
     if path.suffix in (".npy", ".npz"):
-        return FileSource(path)
+        return FileSource(path, [tensor.name for tensor in manifest.boundaries[0].tensors])
     if ":" in text:
         return DatasetSource(text)
     raise ConfigError(

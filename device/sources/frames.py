@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tokenize
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,23 +32,28 @@ _DAMAGED = (
 
 
 class FileSource:
-    """A ``.npy`` file (samples, ...), or an ``.npz`` of ``inputs`` and, if any, ``labels``."""
+    """A ``.npy`` file (samples, ...), or an ``.npz`` of the model's inputs and, if any, ``labels``.
 
-    def __init__(self, path: Path) -> None:
-        self._inputs, self._labels = _load(path)
-        if self._inputs.ndim == 0:
-            raise InputError(f"{path}: the array has no sample dimension")
+    ``names`` are the names of the model's inputs; a single one may be called ``inputs`` too.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self._inputs, self._labels = _load(path, names)
+        counts = {len(array) if array.ndim else 0 for array in self._inputs}
+        if len(counts) > 1 or counts == {0}:
+            shapes = " and ".join(str(array.shape) for array in self._inputs)
+            raise InputError(f"{path}: arrays of shape {shapes} hold no equal number of samples")
+        self.count: int | None = counts.pop()
         labels = self._labels
-        if labels is not None and not _one_each(labels, self._inputs):
+        if labels is not None and (labels.shape != (self.count,) or labels.dtype.kind not in "iu"):
             raise InputError(
                 f"{path}: labels are {labels.dtype} of shape {labels.shape} for "
-                f"{len(self._inputs)} inputs; give one integer for each"
+                f"{self.count} inputs; give one integer for each"
             )
-        self.count: int | None = len(self._inputs)
 
     def __iter__(self) -> Iterator[Sample]:
-        for at, array in enumerate(self._inputs):
-            yield Sample((array,), None if self._labels is None else int(self._labels[at]))
+        for at, arrays in enumerate(zip(*self._inputs, strict=True)):
+            yield Sample(arrays, None if self._labels is None else int(self._labels[at]))
 
 
 class StreamSource:
@@ -72,27 +77,25 @@ class StreamSource:
             first = self._stream.read(1)
 
 
-def _load(path: Path) -> tuple[Array, Array | None]:
+def _load(path: Path, names: Sequence[str]) -> tuple[list[Array], Array | None]:
     """Return the inputs of a file, and the labels if it holds any."""
     with open_file(path) as stream:
         try:
             loaded = np.load(stream, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
-                return loaded, None
-            if "inputs" not in loaded:
+                return [loaded], None
+            wanted = ["inputs"] if len(names) == 1 and "inputs" in loaded else names
+            missing = [name for name in wanted if name not in loaded]
+            if missing:
                 held = ", ".join(loaded) or "nothing"
-                raise InputError(f"{path}: holds {held}, but no array of the name inputs")
+                raise InputError(f"{path}: holds {held}, but no array of the name {missing[0]}")
             labels = np.asarray(loaded["labels"]) if "labels" in loaded else None
-            return np.asarray(loaded["inputs"]), labels
+            return [np.asarray(loaded[name]) for name in wanted], labels
         except _DAMAGED:
             raise InputError(
                 f"{path}: not a whole numpy file of numbers; write it with numpy.save or "
                 "numpy.savez"
             ) from None
-
-
-def _one_each(labels: Array, inputs: Array) -> bool:
-    return labels.shape == inputs.shape[:1] and labels.dtype.kind in "iu"
 
 
 class _Rest:

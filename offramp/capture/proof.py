@@ -12,7 +12,7 @@ from offramp.errors import CaptureError
 from offramp.network import Network
 from offramp.tensors import Array, TensorSpec
 
-__all__ = ["TOLERANCE", "prove"]
+__all__ = ["TOLERANCE", "prove", "through_frames"]
 
 TOLERANCE = 1e-3
 """The largest difference that passes, as a share of the output's largest magnitude."""
@@ -25,7 +25,7 @@ def prove(network: Network, inputs: Sequence[Array], expected: Sequence[Array]) 
     """
     values = list(inputs)
     for cut in range(network.depth + 1):
-        received = [_through_frames(array) for array in values]
+        received = [through_frames(array) for array in values]
         outputs = network.run(cut, network.depth, received)
         pairs = list(zip(outputs, expected, strict=True))
         absolute = max(_difference(mine, theirs) for mine, theirs in pairs)
@@ -54,7 +54,8 @@ def _magnitude(array: Array) -> float:
     return float(np.abs(array.astype(np.float64)).max()) or 1.0
 
 
-def _through_frames(array: Array) -> Array:
+def through_frames(array: Array) -> Array:
+    """Return a batch of samples as it is after it crossed as lossless frames, one a sample."""
     lossless = codecs.get("lossless")
     spec = TensorSpec("boundary", array.dtype.name, array.shape[1:])
     frames = [codecs.encode(lossless, sample) for sample in array]

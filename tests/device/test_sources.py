@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from device.sources import open_source
-from device.sources.frames import StreamSource
+from device.sources.frames import FileSource, StreamSource
 from offramp.bundle import Boundary, Manifest, SegmentSpec
 from offramp.errors import ConfigError, InputError
 from offramp.tensors import TensorSpec
@@ -40,6 +40,24 @@ def test_a_numpy_file_gives_its_rows(tmp_path):
 def test_an_npz_file_brings_labels(tmp_path):
     np.savez(tmp_path / "x.npz", inputs=np.zeros((2, *SHAPE), np.uint8), labels=[1, 0])
     assert [s.label for s in open_source(str(tmp_path / "x.npz"), manifest())] == [1, 0]
+
+
+def test_an_npz_file_holds_each_input_by_its_name(tmp_path):
+    np.savez(tmp_path / "x.npz", mask=np.ones((2, 5)), tokens=np.zeros((2, 3)), labels=[1, 0])
+    samples = list(FileSource(tmp_path / "x.npz", ["tokens", "mask"]))
+    assert [[array.shape for array in s.inputs] for s in samples] == [[(3,), (5,)]] * 2
+    assert [s.label for s in samples] == [1, 0]
+
+
+def test_one_input_may_have_its_own_name(tmp_path):
+    np.savez(tmp_path / "x.npz", image=np.zeros((2, *SHAPE), np.uint8))
+    assert open_source(str(tmp_path / "x.npz"), manifest()).count == 2
+
+
+def test_inputs_of_one_file_have_equal_numbers_of_samples(tmp_path):
+    np.savez(tmp_path / "x.npz", mask=np.ones((2, 5)), tokens=np.zeros((3, 3)))
+    with pytest.raises(InputError, match=r"\(3, 3\) and \(2, 5\) hold no equal number"):
+        FileSource(tmp_path / "x.npz", ["tokens", "mask"])
 
 
 def test_frames_on_a_stream_come_one_after_the_other():
@@ -127,15 +145,15 @@ def no_array(path):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (other_keys, "holds images, labels, but no array of the name inputs"),
-        (no_key, "holds nothing, but no array of the name inputs"),
+        (other_keys, "holds images, labels, but no array of the name image"),
+        (no_key, "holds nothing, but no array of the name image"),
         (labels_of_other_length, r"labels are int64 of shape \(2,\) for 3 inputs"),
         (labels_of_floats, r"labels are float64 of shape \(2,\)"),
         (labels_in_rows, r"labels are int64 of shape \(2, 1\)"),
         (garbage, "not a whole numpy file of numbers; write it with numpy.save or numpy.savez"),
         (cut_off, "not a whole numpy file"),
         (pickled, "not a whole numpy file"),
-        (no_array, "the array has no sample dimension"),
+        (no_array, "arrays of shape .* hold no equal number"),
     ],
 )
 def test_a_file_of_something_else_is_one_clear_error(tmp_path, make, said):
