@@ -47,7 +47,7 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
 @click.option("--classes", default="", help="Names of the classes, separated by commas.")
 @click.option(
     "--card",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="YAML file of texts for the bundle's card, such as data and recipe.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the exits' training.")
@@ -76,6 +76,7 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     from offramp.settings import load_texts
 
     require_extra("compile", "torch", "onnx", "onnxscript", "scipy")
+    card = load_texts(options["card"]) if options["card"] else {}
     example = as_samples(call_reference(options["example"])) if options["example"] else None
     if model.startswith("hf:"):
         require_extra("hf", "transformers")
@@ -98,7 +99,7 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
         CompileOptions(
             name=options["name"] or Path(model.partition(":")[2]).name,
             classes=tuple(filter(None, options["classes"].split(","))),
-            card=load_texts(options["card"]) if options["card"] else {},
+            card=card,
             max_segments=options["max_segments"],
             exits=options["exits"],
             head=options["head"],
