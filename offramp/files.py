@@ -1,13 +1,15 @@
-"""Files that a user names, and the one error for those that cannot be read."""
+"""Files that a user names, and the one error for those that cannot be read or written."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from io import BufferedReader
 from pathlib import Path
 
 from offramp.errors import ConfigError
 
-__all__ = ["open_file", "read_file"]
+__all__ = ["open_file", "read_file", "write_file"]
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -25,6 +27,25 @@ def read_file(path: Path) -> bytes:
             return stream.read()
         except OSError as error:
             raise _unreadable(path, error) from None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file, which appears whole or not at all; raise `ConfigError` if it cannot be."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        if path.exists() and not path.is_file():  # a device or a pipe is written, not replaced
+            path.write_bytes(data)
+            return
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"{path}: cannot be written ({reason}); free some space or name another place"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            partial.unlink()
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> ConfigError:

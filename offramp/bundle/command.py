@@ -11,22 +11,29 @@ __all__ = ["inspect"]
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--svg", type=click.Path(path_type=Path), help="Draw its graph with the cuts here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON instead.")
-def inspect(bundle: Path, as_json: bool) -> None:
-    """Show what BUNDLE holds: segments, boundaries, exits, codec levels, proof and card."""
+def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
+    """Show what BUNDLE holds: cuts, segments, exits, backends, codec levels, proof and card."""
     from rich.console import Console
 
     from offramp.bundle.archive import open_bundle
-    from offramp.bundle.table import cut_table, level_lines
+    from offramp.bundle.table import cut_table, engine_lines, level_lines, segment_table
+    from offramp.drawing import draw_bundle
+    from offramp.files import write_file
 
     opened = open_bundle(bundle)
     manifest = opened.manifest
+    if svg is not None:
+        write_file(svg, draw_bundle(opened).encode())
     if as_json:
         click.echo(manifest.model_dump_json(indent=1))
         return
     console = Console()
     console.print(cut_table(manifest, opened.digest))
+    console.print(segment_table(manifest))
     size_bytes = sum(entry.bytes for entry in manifest.files.values())
     card = [f"{key}: {text}" for key, text in manifest.card.items()]
-    for line in (*level_lines(manifest), *card, f"size: {size_bytes / 1e6:.2f} MB unpacked"):
+    size = f"size: {size_bytes / 1e6:.2f} MB unpacked"
+    for line in (*level_lines(manifest), *engine_lines(manifest), *card, size):
         console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)

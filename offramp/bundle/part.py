@@ -12,7 +12,7 @@ from offramp.backends import BACKENDS, Backend
 from offramp.bundle.manifest import FileEntry, Manifest
 from offramp.errors import BundleError
 
-__all__ = ["device_part", "engines_of"]
+__all__ = ["device_part", "engines_for", "engines_of"]
 
 _SHARED = ("calibration.safetensors", "examples.safetensors")
 
@@ -39,5 +39,10 @@ def engines_of(manifest: Manifest) -> list[str]:
     return [engine.name for engine in BACKENDS.values() if _can_run(engine, manifest)]
 
 
+def engines_for(manifest: Manifest, folder: str) -> list[str]:
+    """Return the backends that the bundle has a program for in one folder."""
+    return [e.name for e in BACKENDS.values() if e.files(folder)[0] in manifest.files]
+
+
 def _can_run(engine: Backend, manifest: Manifest) -> bool:
-    return all(engine.files(one.folder)[0] in manifest.files for one in manifest.programs)
+    return all(engine.name in engines_for(manifest, one.folder) for one in manifest.programs)

@@ -1,25 +1,29 @@
-"""A manifest as a table of its cuts, and as lines of what concerns several of them."""
+"""A manifest as tables of its cuts and segments, and lines of what concerns several of them."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from itertools import accumulate
 
 from rich.box import SIMPLE_HEAD
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from offramp.backends import BACKENDS
 from offramp.bundle.manifest import Boundary, Manifest
+from offramp.bundle.part import device_part, engines_for, engines_of
 
-__all__ = ["cut_table", "level_lines"]
+__all__ = ["cut_table", "engine_lines", "level_lines", "segment_table"]
 
 
 def cut_table(manifest: Manifest, digest: str) -> Table:
     """Return a table with a row for each cut: what crosses it, and what runs before it."""
-    title = Text(f"{manifest.name}, digest {digest[:12]}")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("cut", "boundary", "bytes", "MMAC before", "exit", "proof"):
-        number = name in ("cut", "bytes", "MMAC before", "proof")
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    table = _table(
+        f"{manifest.name}, digest {digest[:12]}",
+        ("cut", "boundary", "bytes", "MMAC before", "exit", "proof"),
+        numbers=("cut", "bytes", "MMAC before", "proof"),
+    )
     before = accumulate((segment.macs for segment in manifest.segments), initial=0)
     for cut, (boundary, macs) in enumerate(zip(manifest.boundaries, before, strict=True)):
         differences = [p.max_abs_difference for p in manifest.proofs if p.cut == cut]
@@ -34,6 +38,43 @@ def cut_table(manifest: Manifest, digest: str) -> Table:
     return table
 
 
+def segment_table(manifest: Manifest) -> Table:
+    """Return a table with a row for each segment and exit: its work, its weights, its backends."""
+    columns = ("part", "MMAC", "weights", "backends")
+    table = _table("segments and exits", columns, numbers=("MMAC", "weights"))
+    names = [f"segment {at}" for at in range(len(manifest.segments))]
+    names += [f"exit {spec.name}" for spec in manifest.exits]
+    for name, program in zip(names, manifest.programs, strict=True):
+        weights = manifest.files.get(f"{program.folder}/weights.safetensors")
+        table.add_row(
+            Text(name),
+            f"{program.macs / 1e6:.1f}",
+            str(weights.bytes if weights else 0),
+            Text(", ".join(engines_for(manifest, program.folder)) or "none"),
+        )
+    return table
+
+
+def engine_lines(manifest: Manifest) -> list[str]:
+    """Return a line for each backend: what a device with it fetches, and how far it is proven."""
+    lines = []
+    for name in engines_of(manifest):
+        part = device_part(manifest, [BACKENDS[name]])
+        size_bytes = sum(entry.bytes for entry in part.values())
+        line = f"{name}: a device fetches {size_bytes / 1e6:.2f} MB"
+        proofs = [proof for proof in manifest.proofs if proof.backend == name]
+        if proofs:
+            worst = max(proof.max_relative_difference for proof in proofs)
+            line += f"; at {len(proofs)} cuts within {worst:.1e} of the whole model's outputs"
+        lines.append(line)
+    reasons = {
+        f"{program.folder} has no program for {name}: {reason}"
+        for program in manifest.programs
+        for name, reason in program.skipped.items()
+    }
+    return lines + sorted(reasons)
+
+
 def level_lines(manifest: Manifest) -> list[str]:
     """Return a line for each set of codec levels, with the cuts that have it."""
     cuts: dict[tuple[str, ...], list[str]] = {}
@@ -43,6 +84,14 @@ def level_lines(manifest: Manifest) -> list[str]:
         f"cut {', '.join(at)}: {', '.join(levels) or 'sends nothing'}"
         for levels, at in cuts.items()
     ]
+
+
+def _table(title: str, columns: Sequence[str], numbers: Collection[str]) -> Table:
+    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        justify: JustifyMethod = "right" if name in numbers else "left"
+        table.add_column(name, justify=justify, overflow="fold")
+    return table
 
 
 def _describe(boundary: Boundary) -> str:

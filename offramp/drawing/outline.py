@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -71,22 +70,13 @@ def read_outline(data: bytes, segments: int) -> tuple[Operation, ...]:
 
 
 def outline_segments(manifest: Manifest) -> tuple[Operation, ...]:
-    """Return an outline in which each segment is one operation that reads the one before."""
-    first, *others = manifest.boundaries
-    inputs = [Operation(name=t.name, op="input", bytes=t.nbytes) for t in first.tensors]
-    outline: list[Operation] = list(inputs)
-    reads: Sequence[str] = [one.name for one in inputs]
-    for at, (segment, behind) in enumerate(zip(manifest.segments, others, strict=True)):
+    """Return an outline in which each segment is one operation."""
+    first = manifest.boundaries[0].tensors
+    outline = [Operation(name=t.name, op="input", bytes=t.nbytes) for t in first]
+    makers = {tensor.name: tensor.name for tensor in first}
+    for at, segment in enumerate(manifest.segments):
         name = f"segment {at}"
-        outline.append(
-            Operation(
-                name=name,
-                op=name,
-                segment=at,
-                inputs=tuple(reads),
-                bytes=behind.nbytes,
-                macs=segment.macs,
-            )
-        )
-        reads = [name]
+        reads = tuple(dict.fromkeys(makers[tensor] for tensor in segment.reads))
+        outline.append(Operation(name=name, op=name, segment=at, inputs=reads, macs=segment.macs))
+        makers |= dict.fromkeys(segment.makes, name)
     return tuple(outline)

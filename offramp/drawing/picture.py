@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-__all__ = ["CHARACTER_WIDTH", "Picture", "Point"]
-
-CHARACTER_WIDTH = 6.4
-"""How wide a character of the small text is taken to be."""
+__all__ = ["Picture", "Point"]
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _FONT = "ui-sans-serif, system-ui, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"

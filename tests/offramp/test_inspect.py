@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from offramp.bundle import Boundary, ExitSpec, Manifest, SegmentSpec
+from offramp.bundle import Boundary, ExitSpec, FileEntry, Manifest, SegmentSpec
 from offramp.bundle.command import inspect
 from offramp.bundle.manifest import Proof
-from offramp.bundle.table import cut_table, level_lines
+from offramp.bundle.table import cut_table, engine_lines, level_lines, segment_table
 from offramp.tensors import TensorSpec
 
 LEVELS: dict[str, Any] = {"raw": ({}, {}), "affine4": ({}, {})}
@@ -82,6 +82,37 @@ def test_lines_name_the_levels_of_cuts_that_share_them() -> None:
         proofs=(),
     )
     assert level_lines(again) == ["cut 0, 2: raw, affine4", "cut 1: raw"]
+
+
+ENTRY = FileEntry(bytes=2_000_000, sha256="0" * 64)
+
+
+def test_a_part_says_its_work_its_weights_and_its_backends() -> None:
+    programs = dict.fromkeys(["s0/model.onnx", "s0/program.json", "s1/model.onnx"], ENTRY)
+    files = {**programs, "s0/weights.safetensors": ENTRY}
+    rows = [line.split() for line in shown(segment_table(manifest(files=files)))]
+    assert rows[4:7] == [
+        ["segment", "0", "2.5", "2000000", "onnxruntime,", "torch,", "torch_compile"],
+        ["segment", "1", "2.5", "0", "onnxruntime"],
+        ["exit", "early", "0.0", "0", "none"],
+    ]
+
+
+def test_lines_say_what_a_device_fetches_and_what_is_proven_or_skipped() -> None:
+    files = dict.fromkeys([f"{folder}/model.onnx" for folder in ("s0", "s1", "e")], ENTRY)
+    proof = {"backend": "onnxruntime", "max_abs_difference": 0.1, "samples": 4}
+    proofs = tuple(
+        Proof(cut=cut, max_relative_difference=difference, **proof)
+        for cut, difference in ((0, 1e-7), (1, 2e-6))
+    )
+    first, second = manifest().segments
+    skipped = first.model_copy(update={"skipped": {"executorch": "no kernel for aten.fft"}})
+    assert engine_lines(manifest(files=files, proofs=proofs, segments=(skipped, second))) == [
+        "onnxruntime: a device fetches 6.00 MB; at 2 cuts within 2.0e-06 of the whole model's "
+        "outputs",
+        "s0 has no program for executorch: no kernel for aten.fft",
+    ]
+    assert engine_lines(manifest()) == []
 
 
 @pytest.mark.parametrize("width", [40, 80])
