@@ -3,7 +3,7 @@
 Where the device is slower than the server by one factor at every operation, the best cut depends
 on rate and factor through one number alone, and the best cuts over all its values are nested
 (parametric minimum cut, Gallo, Grigoriadis and Tarjan 1989). So a sweep over the rate at one
-factor finds what is best for every rate and every factor, and the cuts found are a chain that
+factor, wide enough, finds what is best for every rate and many factors: a chain that
 loses nothing. Fixed cuts, such as those below an exit, split the graph into intervals with a sweep
 each. `docs/design/2026-11-22-general-graphs.md` has the argument.
 """
@@ -23,6 +23,8 @@ __all__ = ["Chain", "SLOWEST_BPS", "FASTEST_BPS", "best_cuts", "build_chain", "g
 
 SLOWEST_BPS, FASTEST_BPS = 1e4, 1e10
 _RATES_S = (8 / FASTEST_BPS, 8 / SLOWEST_BPS)
+_WIDE_RATES_S = (_RATES_S[0] / 150, _RATES_S[1] * 70)
+"""At a factor of 8 these stand for `_RATES_S` at every factor from 1.1 to 1,000."""
 _SAME = 1e-5
 """Latencies closer than this share are equal: the solver rounds."""
 
@@ -51,27 +53,39 @@ def build_chain(dag: Dag, fixed: Sequence[Cut], most: int) -> Chain:
     inputs, whole = np.isinf(dag.server_s), np.ones(len(dag), bool)
     best = best_cuts(dag, inputs, whole)
     ends = [inputs, *fixed, whole]
-    found = list(ends)
+    found, unsent = list(ends), []
     for low, high in itertools.pairwise(ends):
-        found += best_cuts(dag, low, high)
-        found += best_cuts(_unsent(dag, inputs), low, high)
-    cuts = _thin(dag, _nest(found), ends, most, best)
+        found += best_cuts(dag, low, high, _WIDE_RATES_S)
+        unsent += best_cuts(_unsent(dag, inputs), low, high, _WIDE_RATES_S)
+    cuts = _thin(dag, _join(_nest(found), unsent), ends, most, best)
     cuts = _split(dag, cuts, most)
     return Chain(tuple(cuts), gap(dag, cuts, best), len(best))
 
 
-def best_cuts(dag: Dag, low: Cut, high: Cut) -> list[Cut]:
-    """Return the distinct cuts between two that are best at some rate, fastest rate first.
+def best_cuts(dag: Dag, low: Cut, high: Cut, rates_s: tuple[float, float] = _RATES_S) -> list[Cut]:
+    """Return the distinct cuts between two that are best at some inverse rate, fastest rate first.
 
     A cut's latency is affine in the inverse rate, so the best form a lower envelope; each of its
     corners is found by solving at the crossing of two lines known (Eisner and Severance 1976).
     """
     try:
-        ends = [minimum_cut(dag, rate, low, high) for rate in _RATES_S]
+        ends = [minimum_cut(dag, rate, low, high) for rate in rates_s]
     except ValueError:  # nothing in between is allowed either
         return []
-    found = [ends[0], *_between(dag, ends[0], ends[1], (low, high)), ends[1]]
-    return _distinct(found)
+
+    def between(first: Cut, last: Cut) -> list[Cut]:
+        one, other = dag.line(first), dag.line(last)
+        if one.bytes <= other.bytes * (1 + _SAME):
+            return []
+        rate = (other.seconds - one.seconds) / (one.bytes - other.bytes)
+        if not rates_s[0] < rate < rates_s[1]:
+            return []
+        cut = minimum_cut(dag, rate, low, high)
+        if dag.line(cut).at(rate) >= one.at(rate) * (1 - _SAME):
+            return []
+        return [*between(first, cut), cut, *between(cut, last)]
+
+    return _distinct([ends[0], *between(*ends), ends[1]])
 
 
 def gap(dag: Dag, cuts: Sequence[Cut], best: Sequence[Cut]) -> float:
@@ -88,23 +102,19 @@ def gap(dag: Dag, cuts: Sequence[Cut], best: Sequence[Cut]) -> float:
     return worst if worst > _SAME else 0.0
 
 
-def _between(dag: Dag, first: Cut, last: Cut, limits: tuple[Cut, Cut]) -> list[Cut]:
-    one, other = dag.line(first), dag.line(last)
-    if one.bytes <= other.bytes * (1 + _SAME):
-        return []
-    rate = (other.seconds - one.seconds) / (one.bytes - other.bytes)
-    if not _RATES_S[0] < rate < _RATES_S[1]:
-        return []
-    cut = minimum_cut(dag, rate, *limits)
-    if dag.line(cut).at(rate) >= one.at(rate) * (1 - _SAME):
-        return []
-    return [*_between(dag, first, cut, limits), cut, *_between(dag, cut, last, limits)]
-
-
 def _nest(cuts: Sequence[Cut]) -> list[Cut]:
     """Make a chain: each cut grows by those before it, which keeps it closed."""
     ordered = sorted(cuts, key=lambda cut: int(cut.sum()))
     return _distinct(list(itertools.accumulate(ordered, np.logical_or)))
+
+
+def _join(chain: Sequence[Cut], others: Sequence[Cut]) -> list[Cut]:
+    """Put those of ``others`` into a chain that hold, or lie in, every cut of it."""
+    joined = list(chain)
+    for other in others:
+        if all((other <= cut).all() or (cut <= other).all() for cut in joined):
+            joined.append(other)
+    return _nest(joined)
 
 
 def _thin(

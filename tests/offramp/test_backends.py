@@ -63,14 +63,15 @@ PARTS = (Split, Cross, Join)
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory, one_registry: None) -> Path:
     """The three modules as neighbouring segments, written for every backend."""
-    from offramp.capture.export import capture
+    from offramp.capture.export import export
     from offramp.capture.exporters import export_segment
+    from offramp.capture.graph import read_program
 
     torch.manual_seed(0)
     home = tmp_path_factory.mktemp("segments")
     values = [torch.randn(2, 5, 6)]
     for at, kind in enumerate(PARTS):
-        module = _graph(capture(kind(), values))
+        module = read_program(export(kind(), values)).module
         exported = export_segment(module, values, f"{at:02d}")
         assert exported.skipped == {}
         (home / f"{at:02d}").mkdir()
@@ -79,20 +80,6 @@ def programs(tmp_path_factory: pytest.TempPathFactory, one_registry: None) -> Pa
         with torch.no_grad():
             values = list(module(*values))
     return home
-
-
-def _graph(program: torch.export.ExportedProgram) -> torch.fx.GraphModule:
-    """Return a captured graph whose weights are its own, as a segment's are."""
-    root, graph = torch.nn.Module(), torch.fx.Graph()
-    places = program.graph_signature.inputs_to_parameters
-    made: dict[torch.fx.Node, torch.fx.Node] = {}
-    for node in program.graph.nodes:
-        if node.name in places:
-            root.register_buffer(node.name, program.state_dict[places[node.name]].detach())
-            made[node] = graph.get_attr(node.name)
-        else:
-            made[node] = graph.node_copy(node, made.__getitem__)
-    return torch.fx.GraphModule(root, graph)
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ class Exported:
     def worst_difference(self, backend: str, inputs: Sequence[Tensor]) -> float:
         """Run segment by segment; compare with the model and check every boundary's tensors."""
         engine = backends.get(backend)
-        runs = [engine.load(self.folder / str(at), 1) for at in range(len(self.cut.segments))]
+        runs = [engine.load([self.folder / str(at)], 1) for at in range(len(self.cut.segments))]
         return worst_difference(self.model, self.cut, runs, inputs)
 
 

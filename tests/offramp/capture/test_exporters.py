@@ -13,11 +13,11 @@ from offramp.backends import BACKENDS
 from offramp.bundle import open_bundle
 from offramp.capture import exporters
 from offramp.capture.compiler import CompileOptions, compile_model
-from offramp.capture.cutting import cut_graph
-from offramp.capture.export import capture
 from offramp.capture.exporters import EXPORTERS, export_segment
 from offramp.errors import BundleError, CaptureError
 from offramp.network import Network
+from offramp.samples import Samples
+from tests.offramp.capture.conftest import cut_model
 
 
 class Bessel(nn.Module):
@@ -37,7 +37,7 @@ def test_an_operation_that_one_engine_lacks_leaves_the_others(tmp_path: Path) ->
     x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
     lines: list[str] = []
     manifest = compile_model(
-        model, None, path, CompileOptions("bessel"), examples=x, report=lines.append
+        model, None, path, CompileOptions("bessel"), examples=Samples((x,)), report=lines.append
     )
     (skipping,) = [spec for spec in manifest.segments if spec.skipped]
     assert set(skipping.skipped) == {"onnxruntime"}
@@ -56,7 +56,7 @@ def test_an_operation_that_one_engine_lacks_leaves_the_others(tmp_path: Path) ->
 
 
 def test_a_segment_that_no_engine_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    (segment,), _ = cut_graph(capture(Bessel(), [torch.ones(2, 4)]), (), 1)
+    (segment,) = cut_model(Bessel(), [torch.ones(2, 4)], most=1).segments
     monkeypatch.setattr(exporters, "EXPORTERS", {"model.onnx": EXPORTERS["model.onnx"]})
     with pytest.raises(CaptureError, match=r"no backend can run segments/00 \(.*bessel_j0"):
         export_segment(segment.module, [torch.ones(2, 4)], "segments/00")
