@@ -194,6 +194,12 @@ class Controller:
         self._unserved |= for_good
         self.breaker.fail(now_s)
 
+    def deferred(self, message: int) -> None:
+        """Take in that the server, which is well, asks to be tried again later."""
+        self._sent.pop(message, None)
+        self._overdue = False
+        self.breaker.succeed()
+
     def disconnected(self, now_s: float) -> None:
         """Take in that the connection is gone, and with it all that was on its way."""
         self._sent.clear()

@@ -28,7 +28,7 @@ _LEAP = 4.0  # a changed rate is taken to be within this many times the old one,
 
 @dataclass(frozen=True)
 class LinkEstimate:
-    """What is believed of the link, and when it was last heard of.
+    """What is believed of the link.
 
     ``cautious_bps`` is the bandwidth if a bit takes one standard deviation longer than believed.
     """
@@ -37,7 +37,6 @@ class LinkEstimate:
     cautious_bps: float
     rtt_s: float
     rtt_sigma_s: float
-    heard_s: float
 
 
 class LinkEstimator:
@@ -47,7 +46,6 @@ class LinkEstimator:
         self._r, self._x = rtt_s, 1 / bandwidth_bps
         self._prr, self._prx, self._pxx = rtt_s**2, 0.0, self._x**2
         self._now = -math.inf
-        self._heard = -math.inf
         self._pipe_free = -math.inf
         self._surprises = 0
 
@@ -59,34 +57,6 @@ class LinkEstimator:
 
     def observe(self, now_s: float, bits: float, elapsed_s: float) -> None:
         """Take in that ``bits`` (those before the message included) came back after a time."""
-        self._heard = now_s
-        self._update(now_s, bits, elapsed_s)
-
-    def observe_silence(self, now_s: float, bits: float, waited_s: float) -> None:
-        """Take in that ``bits`` have not come back yet; matters if they should have."""
-        if waited_s > self._r + bits * self._x:
-            self._update(now_s, bits, waited_s)
-
-    @property
-    def surprised(self) -> bool:
-        """Whether the last observation was not what was expected."""
-        return self._surprises != 0
-
-    def forget_backlog(self, now_s: float) -> None:
-        """Start anew with an empty uplink, after a reconnection."""
-        self._pipe_free = now_s
-
-    def estimate(self) -> LinkEstimate:
-        """Return what is believed now."""
-        return LinkEstimate(
-            bandwidth_bps=1 / self._x,
-            cautious_bps=1 / (self._x + math.sqrt(self._pxx)),
-            rtt_s=self._r,
-            rtt_sigma_s=math.sqrt(self._prr),
-            heard_s=self._heard,
-        )
-
-    def _update(self, now_s: float, bits: float, elapsed_s: float) -> None:
         waited = now_s - self._now if math.isfinite(self._now) else 0.0
         self._now = max(self._now, now_s)
         drift = min(max(waited, 0.0), 10.0)
@@ -113,6 +83,29 @@ class LinkEstimator:
         self._prr = max(prr - gain_r * (prr + bits * prx), 1e-12)
         self._prx = prx - gain_r * (prx + bits * pxx)
         self._pxx = max(pxx - gain_x * (prx + bits * pxx), 1e-30)
+
+    def observe_silence(self, now_s: float, bits: float, waited_s: float) -> None:
+        """Take in that ``bits`` have not come back yet; matters if they should have."""
+        if waited_s > self._r + bits * self._x:
+            self.observe(now_s, bits, waited_s)
+
+    @property
+    def surprised(self) -> bool:
+        """Whether the last observation was not what was expected."""
+        return self._surprises != 0
+
+    def forget_backlog(self, now_s: float) -> None:
+        """Start anew with an empty uplink, after a reconnection."""
+        self._pipe_free = now_s
+
+    def estimate(self) -> LinkEstimate:
+        """Return what is believed now."""
+        return LinkEstimate(
+            bandwidth_bps=1 / self._x,
+            cautious_bps=1 / (self._x + math.sqrt(self._pxx)),
+            rtt_s=self._r,
+            rtt_sigma_s=math.sqrt(self._prr),
+        )
 
     def _is_second(self, surprise: float) -> bool:
         """Count a surprise, and tell whether the one before it went the same way."""

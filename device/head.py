@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from device.board import Board
 from device.fallback import Option, choose_option
 from device.pace import Pace
+from device.work import Reached
 from offramp import exits
 from offramp.boundary_codec import BoundaryCodec
 from offramp.network import Network
@@ -25,7 +27,8 @@ class Progress:
     """How far a sample has come: the tensors of boundary ``at``, and every exit's logits so far.
 
     ``left`` is the exit at which the sample left, ``final`` the model's own logits once they are
-    known here. Tensors and logits have a batch dimension of 1.
+    known here; otherwise ``frames`` hold the encoded boundary. Tensors and logits have a batch
+    dimension of 1.
     """
 
     values: list[Array]
@@ -33,67 +36,65 @@ class Progress:
     logits: dict[int, Array] = field(default_factory=dict)
     left: int | None = None
     final: Array | None = None
-    hurried: bool = False
+    frames: tuple[bytes, ...] = ()
     head_s: float = 0.0
     encode_s: float = 0.0
 
 
 class Head:
-    """A bundle's device part with its profile, which gives the board's time of each step.
-
-    ``stretch`` is how much longer than that the board takes now.
-    """
+    """A bundle's device part, run at the pace of the board that its profile describes."""
 
     def __init__(self, network: Network, profile: Profile) -> None:
         self.network = network
-        self.profile = profile
-        self.stretch = 1.0
-        self.pace = Pace(profile.slowdown)
+        self._profile = profile
+        self._pace = Pace(profile.slowdown)
         self._manifest = network.bundle.manifest
+        self._board = Board(profile, self._manifest.exits)
         self._codecs: dict[tuple[int, str], BoundaryCodec] = {}
 
-    def run(self, progress: Progress, plan: Plan, deadline_s: float) -> None:
-        """Run up to the plan's cut, or to the exit at which the sample leaves.
+    def run(self, progress: Progress, plan: Plan, until_s: float, stretch: float) -> Reached:
+        """Run up to the plan's cut and encode, or to the exit at which the sample leaves.
 
-        If the plan ends on the device and there is no time for that until ``deadline_s``
-        (`time.perf_counter`), the sample is ``hurried``: it leaves at the last exit in reach.
+        If the plan ends on the device and there is no time for that until ``until_s``
+        (`time.perf_counter`), the sample leaves at the last exit in reach. Raises `InputError` if
+        the boundary cannot be encoded.
         """
         started = time.perf_counter()
-        self.pace.begin()
+        self._pace.begin()
+        hurried = False
         while progress.at < plan.cut and progress.left is None:
-            if plan.level is None:
-                options = self.options(progress)
-                option = choose_option(options, now_s=time.perf_counter(), deadline_s=deadline_s)
-                if option.exit is not None:
-                    self.finish(progress, option)
-                    progress.hurried = True
-                    break
-            self._step(progress)
-            self._try_exits(progress, plan)
+            option = self._choose(progress, until_s, stretch) if plan.level is None else None
+            if option is not None and option.exit is not None:
+                self._finish(progress, option)
+                hurried = True
+            else:
+                self._step(progress)
+                self._try_exits(progress, plan)
         if progress.left is None and progress.at == self.network.depth:
             progress.final = progress.values[0]
         progress.head_s = time.perf_counter() - started
+        answered = progress.left is not None or progress.final is not None
+        if not answered:
+            self._encode(progress, plan)
+        return Reached(
+            progress.at,
+            frozenset(progress.logits),
+            progress.head_s,
+            answered,
+            hurried,
+            sum(map(len, progress.frames)),
+        )
 
-    def encode(self, progress: Progress, level: str) -> tuple[bytes, ...]:
-        """Encode the boundary that was reached, one frame for each tensor."""
-        started = time.perf_counter()
-        self.pace.begin()
-        key = progress.at, level
-        if key not in self._codecs:
-            self._codecs[key] = BoundaryCodec(self._manifest.boundaries[progress.at], level)
-        frames = self._codecs[key].encode([array[0] for array in progress.values])
-        self.pace.step(self.profile.encode[f"{progress.at}/{level}"].median_s)
-        progress.encode_s = time.perf_counter() - started
-        return frames
+    def fall_back(self, progress: Progress, until_s: float, stretch: float) -> None:
+        """Answer a sample that was encoded in vain, as well as there is time for."""
+        self._pace.begin()
+        self._finish(progress, self._choose(progress, until_s, stretch))
 
-    def fall_back(self, progress: Progress, deadline_s: float) -> None:
-        """Answer a sample that was sent in vain, as well as there is time for."""
-        self.pace.begin()
-        options = self.options(progress)
-        option = choose_option(options, now_s=time.perf_counter(), deadline_s=deadline_s)
-        self.finish(progress, option)
+    def _choose(self, progress: Progress, until_s: float, stretch: float) -> Option:
+        options = self._board.options(progress.at, progress.logits, stretch)
+        return choose_option(options, now_s=time.perf_counter(), deadline_s=until_s)
 
-    def finish(self, progress: Progress, option: Option) -> None:
+    def _finish(self, progress: Progress, option: Option) -> None:
         """Run on to where ``option`` stops and take its answer."""
         while progress.at < option.stop:
             self._step(progress)
@@ -104,45 +105,38 @@ class Head:
                 self._run_exit(progress, option.exit)
             progress.left = option.exit
 
-    def options(self, progress: Progress) -> list[Option]:
-        """Return the ways to answer here from where the sample is, best answer first."""
-        depth, slower = self.network.depth, self.stretch
-        options = [Option(None, depth, self.profile.between_s(progress.at, depth) * slower)]
-        for at, spec in reversed(list(enumerate(self._manifest.exits))):
-            if at in progress.logits:
-                options.append(Option(at, progress.at, 0.0))
-                break
-            if spec.boundary >= progress.at > 0 or spec.boundary > progress.at:
-                time_s = self.profile.between_s(progress.at, spec.boundary)
-                time_s += self.profile.exits[at].median_s
-                options.append(Option(at, spec.boundary, time_s * slower))
-        return options
-
-    def expected_s(self, progress: Progress) -> float:
-        """Return what the profile says of the segments and exits run so far."""
-        ran = sum(self.profile.exits[at].median_s for at in progress.logits)
-        return self.profile.head[progress.at].median_s + ran
-
-    def score(self, progress: Progress, policy: str) -> float:
-        """Return how sure the last exit that ran is."""
-        known = sorted(progress.logits)
-        temperatures = [self._manifest.exits[at].temperature for at in known]
-        logits = [progress.logits[at] for at in known]
-        return float(exits.get(policy).score(logits, temperatures)[0])
+    def _encode(self, progress: Progress, plan: Plan) -> None:
+        """Encode the boundary that was reached, one frame for each tensor."""
+        assert plan.level is not None
+        started = time.perf_counter()
+        self._pace.begin()
+        key = progress.at, plan.level
+        if key not in self._codecs:
+            self._codecs[key] = BoundaryCodec(self._manifest.boundaries[progress.at], plan.level)
+        progress.frames = self._codecs[key].encode([array[0] for array in progress.values])
+        self._pace.step(self._profile.encode[f"{progress.at}/{plan.level}"].median_s)
+        progress.encode_s = time.perf_counter() - started
 
     def _step(self, progress: Progress) -> None:
         progress.values = self.network.run_segment(progress.at, progress.values)
-        self.pace.step(self.profile.between_s(progress.at, progress.at + 1))
+        self._pace.step(self._profile.between_s(progress.at, progress.at + 1))
         progress.at += 1
 
     def _try_exits(self, progress: Progress, plan: Plan) -> None:
         for at, threshold in enumerate(plan.thresholds):
             if self._manifest.exits[at].boundary == progress.at and threshold < CLOSED:
                 self._run_exit(progress, at)
-                if self.score(progress, plan.policy) >= threshold:
+                if self._score(progress, plan.policy) >= threshold:
                     progress.left = at
                     return
 
+    def _score(self, progress: Progress, policy: str) -> float:
+        """Return how sure the last exit that ran is."""
+        known = sorted(progress.logits)
+        temperatures = [self._manifest.exits[at].temperature for at in known]
+        logits = [progress.logits[at] for at in known]
+        return float(exits.get(policy).score(logits, temperatures)[0])
+
     def _run_exit(self, progress: Progress, at: int) -> None:
         progress.logits[at] = np.asarray(self.network.exit_logits(at, progress.values))
-        self.pace.step(self.profile.exits[at].median_s)
+        self._pace.step(self._profile.exits[at].median_s)

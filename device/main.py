@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from device.agent import Agent, Interrupted
+from device.agent import Agent
 from device.controller import Controller
 from device.head import Head
 from device.obtain import Obtained, obtain_bundle
@@ -61,15 +61,12 @@ def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, partial(_interrupt, agent))
-        with suppress(Interrupted):  # at the very start or end, the agent does not see to it
-            agent.run(source)
+        agent.run(source)
 
 
 def _interrupt(agent: Agent, number: int, frame: object) -> None:
     signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once
-    if agent.interruptible:
-        agent.interruptible = False
-        raise Interrupted
+    agent.interrupt()
 
 
 def _settings(options: dict[str, Any]) -> AgentSettings:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from offramp.tensors import Array
+import numpy as np
+
+from offramp.errors import InputError
+from offramp.tensors import Array, TensorSpec
 
 __all__ = ["Sample", "Source"]
 
@@ -18,6 +21,17 @@ class Sample:
     inputs: tuple[Array, ...]
     label: int | None = None
     name: str = ""
+
+    def check(self, tensors: Sequence[TensorSpec]) -> None:
+        """Raise `InputError` unless a model whose input is ``tensors`` can take this."""
+        if len(self.inputs) != len(tensors):
+            raise InputError(
+                f"there are {len(self.inputs)} arrays for {len(tensors)} input tensors"
+            )
+        for array, tensor in zip(self.inputs, tensors, strict=True):
+            tensor.check(array)
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise InputError(f"tensor {tensor.name!r} holds NaN or infinity; send numbers")
 
 
 class Source(Protocol):

@@ -1,0 +1,54 @@
+"""The board: what computing on the device costs, by its profile."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from device.fallback import Option
+from offramp.bundle import ExitSpec
+from partitioner.candidates import CLOSED
+from partitioner.plan import Plan
+from partitioner.profile import Profile
+
+__all__ = ["Board"]
+
+
+class Board:
+    """A bundle's exits with the device's times; ``stretch`` multiplies what the profile says."""
+
+    def __init__(self, profile: Profile, exits: Sequence[ExitSpec]) -> None:
+        self._profile = profile
+        self._exits = list(enumerate(exits))
+        self._depth = len(profile.head) - 1
+
+    def options(self, at: int, known: Container[int], stretch: float) -> list[Option]:
+        """Return the ways to answer from boundary ``at``, where the exits ``known`` have run.
+
+        They go from the best answer to the quickest.
+        """
+        whole_s = self._profile.between_s(at, self._depth)
+        options = [Option(None, self._depth, whole_s * stretch)]
+        for number, spec in reversed(self._exits):
+            if number in known:
+                options.append(Option(number, at, 0.0))
+                break
+            if spec.boundary >= at > 0 or spec.boundary > at:
+                time_s = self._profile.between_s(at, spec.boundary) + self._exit_s(number)
+                options.append(Option(number, spec.boundary, time_s * stretch))
+        return options
+
+    def opened(self, plan: Plan) -> frozenset[int]:
+        """Return the exits that run under a plan, if the sample leaves at none of them."""
+        return frozenset(at for at, threshold in enumerate(plan.thresholds) if threshold < CLOSED)
+
+    def reached_s(self, at: int, known: frozenset[int]) -> float:
+        """Return how long the head up to boundary ``at`` takes with the exits ``known``."""
+        return self._profile.head[at].median_s + sum(map(self._exit_s, known))
+
+    def encoded_s(self, plan: Plan) -> float:
+        """Return how long it takes until a sample that no exit answers is encoded."""
+        encode_s = self._profile.encode[f"{plan.cut}/{plan.level}"].median_s
+        return self.reached_s(plan.cut, self.opened(plan)) + encode_s
+
+    def _exit_s(self, number: int) -> float:
+        return self._profile.exits[number].median_s

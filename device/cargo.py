@@ -1,0 +1,51 @@
+"""Cargo: the tensors of a sample under way, of which the dispatch knows nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from device.head import Progress
+from device.sources import Sample
+from device.work import Work
+from offramp.boundary_codec import decode_boundary
+from offramp.bundle import Boundary
+from offramp.messages import Answer, Request, Timeline
+from offramp.tensors import Array
+
+__all__ = ["Cargo"]
+
+
+@dataclass(eq=False)
+class Cargo:
+    """A sample with its progress, and the ``served`` logits once the server has answered."""
+
+    sample: Sample
+    progress: Progress
+    served: Array | None = None
+    timeline: Timeline = field(default_factory=Timeline)
+
+    @classmethod
+    def of(cls, sample: Sample) -> Cargo:
+        """Return the cargo of a sample that nothing has been done with."""
+        arrays = [np.ascontiguousarray(array)[None] for array in sample.inputs]
+        return cls(sample, Progress(arrays))
+
+    def pack(self, work: Work, digest: str, now_s: float) -> Request:
+        """Return the request that carries the encoded boundary."""
+        assert work.plan is not None
+        return Request(
+            id=work.id,
+            digest=digest,
+            cut=work.plan.cut,
+            frames=self.progress.frames,
+            timeout_s=max(work.deadline_s - now_s, 1e-3),
+            plan_id=work.plan.id,
+        )
+
+    def unpack(self, answer: Answer, boundary: Boundary) -> None:
+        """Take in the server's outputs; raise `FrameError` unless they are of ``boundary``."""
+        limit_bytes = boundary.nbytes
+        outputs = decode_boundary(answer.outputs, boundary.tensors, limit_bytes=limit_bytes)
+        self.served, self.timeline = outputs[0], answer.timeline

@@ -1,0 +1,341 @@
+"""The dispatch: what the device does next with every sample.
+
+Events go in, each with its time; the actions that follow come out. It knows no tensor, thread,
+clock or socket: the agent drives it in real time, and the simulator can in virtual time. It keeps
+these promises:
+
+- Each sample that arrives is finished once.
+- At most ``max_in_flight`` samples wait for the server; the others are answered on the device.
+- The processor is never given what would make a sample in flight late if the server is silent:
+  a head that would end too late for that is hurried or waits, and an answer is waited for only as
+  long as there is time for one of the device's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from device.board import Board
+from device.controller import Controller
+from device.fallback import give_up_s
+from device.inflight import InFlight
+from device.outbox import Outbox
+from device.probing import Probing
+from device.settings import AgentSettings
+from device.work import (
+    Action,
+    FallBack,
+    Finish,
+    LinkChange,
+    LoadDue,
+    Reached,
+    RunHead,
+    Send,
+    Work,
+)
+from offramp.errors import UnknownBundleError
+from offramp.messages import Failure, Load, Probe, Timeline
+from partitioner.plan import Plan
+
+__all__ = ["Dispatch"]
+
+_MARGIN_S = 0.005
+_GRACE_S = 0.05  # an answer so late is still worth more than none
+_TICK_S = 0.1
+_LOAD_S = 1.0
+_PROBE_LIFE_S = 10.0
+_LONGEST_RETRY_S = 60.0  # whatever a server says, by then it may be another one
+
+
+class Dispatch:
+    """Decides for one run; methods that are events return the actions to take, in order."""
+
+    def __init__(self, controller: Controller, settings: AgentSettings) -> None:
+        self._controller = controller
+        self._settings = settings
+        planner = controller.planner
+        self._board = Board(planner.device, planner.bundle.manifest.exits)
+        self._inbox: deque[Work] = deque()
+        self._running: Work | None = None
+        self._in_flight = InFlight()
+        self._outbox = Outbox()
+        self._probing = Probing(controller)
+        self._begun = self._ended = False
+        self._up: bool | None = None
+        self._link_reason = (
+            f"{settings.server} does not answer; is the server running?"
+            if settings.server
+            else "there is none"
+        )
+        self._retry_s = -math.inf
+        self._seen_changes = 0
+        self._next_load_s = -math.inf
+        self._actions: list[Action] = []
+
+    # -- what the driver may ask
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a connection."""
+        return bool(self._up)
+
+    @property
+    def warm(self) -> bool:
+        """Whether the link is known from a first row of probes."""
+        return self.up and self._probing.warm
+
+    @property
+    def link_reason(self) -> str:
+        """Why there is no connection."""
+        return self._link_reason
+
+    @property
+    def wants_sample(self) -> bool:
+        """Whether the next sample of a source that can wait is to arrive."""
+        return not self._inbox
+
+    @property
+    def done(self) -> bool:
+        """Whether no more samples come and all are finished."""
+        return self._ended and not (self._inbox or self._running or self._in_flight)
+
+    def wake_s(self, now_s: float) -> float:
+        """Return when to tell `passed` next, if nothing else happens until then."""
+        next_s = self._in_flight.next_expected_s()
+        if self._running is None:
+            next_s = min(next_s, self._in_flight.next_due_s())
+        return min(next_s, now_s + _TICK_S)
+
+    # -- events
+
+    def begun(self, now_s: float) -> list[Action]:
+        """Samples come from now on, whether there is a connection or not."""
+        self._begun = True
+        self._probing.end_start()
+        if self._up is None:
+            return self.disconnected(now_s, self._link_reason)
+        return self._settle(now_s)
+
+    def arrived(self, now_s: float, sample: int) -> list[Action]:
+        """A sample came; of a full inbox the oldest one is dropped."""
+        if len(self._inbox) >= self._settings.inbox:
+            self._drop(self._inbox.popleft(), f"the inbox of {self._settings.inbox} was full")
+        self._inbox.append(Work(sample, now_s, now_s + self._settings.deadline_s))
+        return self._settle(now_s)
+
+    def ended(self, now_s: float) -> list[Action]:
+        """No more samples come."""
+        self._ended = True
+        return self._settle(now_s)
+
+    def head_done(self, now_s: float, reached: Reached) -> list[Action]:
+        """The processor ended the head that it was given."""
+        work = self._free_processor()
+        expected_s = self._board.reached_s(reached.at, reached.exits)
+        self._controller.computed(reached.head_s, expected_s)
+        if reached.hurried:
+            work.reason = "too little time for more than this exit"
+        if reached.answered:
+            self._actions.append(Finish(work, "degraded" if reached.hurried else "ok", "device"))
+        else:
+            self._let_wait(now_s, work, reached)
+        return self._settle(now_s)
+
+    def fell_back(self, now_s: float) -> list[Action]:
+        """The processor ended the fallback that it was given."""
+        work = self._free_processor()
+        work.fallback_s = now_s - work.begun_s
+        self._actions.append(Finish(work, "degraded", "device"))
+        return self._settle(now_s)
+
+    def failed(self, now_s: float, reason: str) -> list[Action]:
+        """The processor found that the model does not take the sample that it was given."""
+        work = self._free_processor()
+        work.reason = reason
+        self._actions.append(Finish(work, "failed"))
+        return self._settle(now_s)
+
+    def answered(self, now_s: float, message: int, timeline: Timeline, load: Load) -> list[Action]:
+        """The server answered a sample or probe, in time or late."""
+        self._controller.answered(now_s, message, timeline, load)
+        self._probing.answered(message)
+        work = self._in_flight.pop(message)
+        if work is not None:
+            self._actions.append(Finish(work, "ok", "server"))
+        return self._settle(now_s)
+
+    def refused(self, now_s: float, message: int, failure: Failure) -> list[Action]:
+        """The server answered a sample with a failure, or the answer cannot be read."""
+        if failure.retry_after_s > 0:
+            wait_s = min(failure.retry_after_s, _LONGEST_RETRY_S)
+            self._retry_s = max(self._retry_s, now_s + wait_s)
+            self._controller.deferred(message)
+        else:
+            for_good = failure.status == UnknownBundleError.status
+            self._controller.refused(now_s, message, for_good=for_good)
+        work = self._in_flight.pop(message)
+        if work is not None:
+            self._in_flight.forsake(work, f"{failure.status}: {failure.message}")
+        return self._settle(now_s)
+
+    def connected(self, now_s: float) -> list[Action]:
+        """The stream opened."""
+        self._controller.estimator.forget_backlog(now_s)
+        self._retry_s = -math.inf
+        self._note_link(now_s, True, "")
+        return self._settle(now_s)
+
+    def disconnected(self, now_s: float, reason: str) -> list[Action]:
+        """The stream broke, or could not be opened."""
+        self._controller.disconnected(now_s)
+        self._link_reason = reason
+        self._in_flight.forsake_all(reason)
+        self._outbox.clear()
+        if self._up:
+            self._probing.end_start()
+        self._note_link(now_s, False, reason)
+        return self._settle(now_s)
+
+    def stream_ready(self, now_s: float) -> list[Action]:
+        """The stream can take one message."""
+        self._outbox.ready = True
+        return self._settle(now_s)
+
+    def passed(self, now_s: float) -> list[Action]:
+        """Time passed."""
+        return self._settle(now_s)
+
+    # -- what follows
+
+    def _settle(self, now_s: float) -> list[Action]:
+        for work in self._in_flight.pass_expected(now_s):
+            self._controller.overdue(now_s, work.id)
+        if self._up:
+            self._probe(now_s)
+        if self._running is None:
+            self._start_next(now_s)
+        self._transmit(now_s)
+        self._report(now_s)
+        actions, self._actions = self._actions, []
+        return actions
+
+    def _start_next(self, now_s: float) -> None:
+        """Give the processor a sample that is due, else the head of the next one."""
+        work = self._in_flight.pop_due(now_s)
+        if work is not None:
+            self._fall_back(now_s, work)
+        while self._running is None and self._inbox and self._may_start():
+            work = self._inbox[0]
+            if now_s >= work.deadline_s + _GRACE_S:
+                self._drop(work, "its deadline passed before the device got to it")
+            elif not self._start_head(now_s, work):
+                return
+            self._inbox.popleft()
+
+    def _may_start(self) -> bool:
+        """Samples that arrive by themselves cannot wait for room on the link; others can."""
+        return self._settings.rate_hz is not None or self._has_room()
+
+    def _start_head(self, now_s: float, work: Work) -> bool:
+        """Give the processor a head, unless there is too little time before it is needed."""
+        plan = self._controller.plan(now_s)
+        if plan.level is not None and not self._may_send(now_s, work, plan):
+            plan = self._controller.local_plan()
+        latest_s = self._in_flight.latest_start_s() - _MARGIN_S
+        if plan.level is None:
+            options = self._board.options(0, (), self._stretch)
+            if now_s + min(option.time_s for option in options) > latest_s:
+                return False
+        work.plan = plan
+        work.wait_s = now_s - work.arrived_s
+        self._running = work
+        until_s = min(work.deadline_s - _MARGIN_S, latest_s)
+        self._actions.append(RunHead(work, until_s, self._stretch))
+        return True
+
+    def _may_send(self, now_s: float, work: Work, plan: Plan) -> bool:
+        """Tell whether a sample may go to the server, and could still be answered here in time."""
+        end_s = now_s + self._board.encoded_s(plan) * self._stretch
+        if now_s < self._retry_s or not self._has_room():
+            return False
+        if end_s > self._in_flight.latest_start_s() - _MARGIN_S:
+            return False
+        options = self._board.options(plan.cut, self._board.opened(plan), self._stretch)
+        own_s = self._in_flight.quickest_s() + min(option.time_s for option in options)
+        return end_s + own_s <= work.deadline_s - _MARGIN_S
+
+    def _let_wait(self, now_s: float, work: Work, reached: Reached) -> None:
+        """Send a sample if there is time to wait for its answer, else let it fall back."""
+        assert work.plan is not None
+        work.options = self._board.options(reached.at, reached.exits, self._stretch)
+        work.size_bytes = reached.size_bytes
+        work.expected_s = now_s + self._controller.send_s(work.size_bytes, work.plan.cut)
+        head_s = self._board.reached_s(work.plan.cut, frozenset()) * self._stretch
+        work.give_up_s = give_up_s(
+            work.options,
+            deadline_s=work.deadline_s,
+            expected_s=work.expected_s,
+            reserve_s=_MARGIN_S + self._in_flight.quickest_s() + head_s,
+        )
+        if not self._up:
+            self._in_flight.forsake(work, f"no connection ({self._link_reason})")
+        elif work.give_up_s <= now_s:
+            self._in_flight.forsake(work, "too little time to wait for the server")
+        else:
+            work.sent_s = now_s
+            self._controller.sent(now_s, work.id, work.size_bytes, work.plan.cut)
+            self._in_flight.add(work)
+            self._outbox.put(work, work.give_up_s)
+
+    def _fall_back(self, now_s: float, work: Work) -> None:
+        if not work.reason:
+            work.reason = "no answer from the server in time"
+            self._controller.unanswered(now_s, work.id, overdue=work.overdue)
+        self._outbox.withdraw(work)
+        self._running = work
+        work.begun_s = now_s
+        latest_s = min(work.deadline_s, self._in_flight.latest_start_s())
+        self._actions.append(FallBack(work, latest_s - _MARGIN_S, self._stretch))
+
+    def _probe(self, now_s: float) -> None:
+        probe = self._probing.next(now_s)
+        if probe is not None:
+            self._controller.sent(now_s, probe.id, probe.padding_bytes)
+            self._outbox.put(probe, now_s + _PROBE_LIFE_S)
+
+    def _transmit(self, now_s: float) -> None:
+        message = self._outbox.take(now_s)
+        if isinstance(message, Probe):
+            self._actions.append(message)
+        elif message is not None:
+            message.sent_bytes = message.size_bytes
+            self._actions.append(Send(message))
+
+    def _report(self, now_s: float) -> None:
+        self._actions.extend(self._controller.changes[self._seen_changes :])
+        self._seen_changes = len(self._controller.changes)
+        if self._begun and now_s >= self._next_load_s:
+            self._next_load_s = now_s + _LOAD_S
+            self._actions.append(LoadDue(now_s, self._controller.conditions()))
+
+    def _note_link(self, now_s: float, up: bool, reason: str) -> None:
+        if self._settings.server is not None and up is not self._up:
+            self._actions.append(LinkChange(now_s, up, reason))
+        self._up = up
+
+    def _drop(self, work: Work, reason: str) -> None:
+        work.reason = reason
+        self._actions.append(Finish(work, "dropped"))
+
+    def _free_processor(self) -> Work:
+        work, self._running = self._running, None
+        assert work is not None
+        return work
+
+    def _has_room(self) -> bool:
+        return self._in_flight.waiting < self._settings.max_in_flight
+
+    @property
+    def _stretch(self) -> float:
+        return self._controller.device_stretch.value

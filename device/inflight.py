@@ -1,0 +1,94 @@
+"""Samples in flight: those that were sent, until they are answered here or there."""
+
+from __future__ import annotations
+
+import math
+
+from device.work import Work
+
+__all__ = ["InFlight"]
+
+
+class InFlight:
+    """Samples whose head is done: some wait for the server, the others for the processor.
+
+    A sample that waits is due for the processor at its ``give_up_s``; one that is forsaken, at
+    once.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, Work] = {}
+        self._forsaken: dict[int, Work] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._forsaken)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the server."""
+        return len(self._waiting)
+
+    def add(self, work: Work) -> None:
+        """Let a sample wait for the server."""
+        self._waiting[work.id] = work
+
+    def forsake(self, work: Work, reason: str) -> None:
+        """Let a sample wait for the server no longer, or not at all."""
+        self._waiting.pop(work.id, None)
+        work.reason = reason
+        self._forsaken[work.id] = work
+
+    def forsake_all(self, reason: str) -> None:
+        """Let none wait for the server any longer."""
+        for work in list(self._waiting.values()):
+            self.forsake(work, reason)
+
+    def pop(self, sample: int) -> Work | None:
+        """Return and remove the sample of this id if it waits for the server."""
+        return self._waiting.pop(sample, None)
+
+    def find(self, sample: int) -> Work | None:
+        """Return the sample of this id if it waits for the server."""
+        return self._waiting.get(sample)
+
+    def pop_due(self, now_s: float) -> Work | None:
+        """Return and remove the sample that needs the processor now, earliest deadline first."""
+        due = [work for work in self._waiting.values() if work.give_up_s <= now_s]
+        due.extend(self._forsaken.values())
+        if not due:
+            return None
+        work = min(due, key=lambda work: (work.deadline_s, work.id))
+        self._waiting.pop(work.id, None)
+        self._forsaken.pop(work.id, None)
+        return work
+
+    def pass_expected(self, now_s: float) -> list[Work]:
+        """Return, and mark, the samples whose answers have just become overdue."""
+        late = [w for w in self._waiting.values() if not w.overdue and w.expected_s <= now_s]
+        for work in late:
+            work.overdue = True
+        return late
+
+    def quickest_s(self) -> float:
+        """Return how long the quickest answers to all of them take, one after the other."""
+        return sum(work.quickest_s for work in self._all())
+
+    def latest_start_s(self) -> float:
+        """Return when the processor must be free so that all can be answered in time by it."""
+        latest_s, taken_s = math.inf, 0.0
+        for work in sorted(self._all(), key=lambda work: work.deadline_s):
+            taken_s += work.quickest_s
+            latest_s = min(latest_s, work.deadline_s - taken_s)
+        return latest_s
+
+    def next_expected_s(self) -> float:
+        """Return when the next answer becomes overdue."""
+        times = (work.expected_s for work in self._waiting.values() if not work.overdue)
+        return min(times, default=math.inf)
+
+    def next_due_s(self) -> float:
+        """Return when the next of those that wait for the server needs the processor."""
+        return min((work.give_up_s for work in self._waiting.values()), default=math.inf)
+
+    def _all(self) -> list[Work]:
+        return [*self._waiting.values(), *self._forsaken.values()]

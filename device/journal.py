@@ -1,0 +1,138 @@
+"""The journal: what happens to samples, plan and link, as lines for the sinks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from device.cargo import Cargo
+from device.controller import PlanChange
+from device.load import read_load
+from device.result import Result, Spans
+from device.sinks import Sink
+from device.work import Finish, LinkChange, LoadDue
+from offramp.bundle import Manifest
+from offramp.exits import softmax
+from offramp.tensors import Array
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """Writes lines one at a time, from any thread; times count from the run's start.
+
+    What comes before `begin` is written then, at a negative time. ``failures`` are the reasons of
+    the samples that failed.
+    """
+
+    def __init__(self, sinks: Iterable[Sink], manifest: Manifest) -> None:
+        self._sinks = list(sinks)
+        self._manifest = manifest
+        self._lock = threading.Lock()
+        self._started_s: float | None = None
+        self._early: list[tuple[float, dict[str, Any]]] = []
+        self.failures: list[str] = []
+
+    def begin(self, at_s: float) -> None:
+        """Let the run start now."""
+        with self._lock:
+            self._started_s = at_s
+        for early_s, line in self._early:
+            self._write(early_s, line)
+
+    def note(self, happened: PlanChange | LinkChange | LoadDue) -> None:
+        """Write what happened to plan or link, or the load, which is read now."""
+        line: dict[str, Any]
+        match happened:
+            case PlanChange(plan=plan):
+                line = {"kind": "plan", "id": plan.id, **asdict(plan)}
+                line["predicted"] = line.pop("prediction")
+                line["conditions"] = asdict(happened.conditions)
+            case LinkChange():
+                line = {"kind": "link", "up": happened.up, "reason": happened.reason}
+            case LoadDue():
+                line = {"kind": "load", **read_load(), **asdict(happened.conditions)}
+        self._write(happened.at_s, line)
+
+    def finish(self, finish: Finish, cargo: Cargo) -> None:
+        """Write a sample's result."""
+        work = finish.work
+        answer = self._answer(finish, cargo)
+        now_s = time.perf_counter()
+        result = Result(
+            work.id,
+            **answer,
+            label=cargo.sample.label,
+            name=cargo.sample.name,
+            latency_s=now_s - work.arrived_s,
+            deadline_s=round(work.deadline_s - work.arrived_s, 6),
+            sent_bytes=work.sent_bytes,
+            plan=work.plan.id if work.plan else "",
+            cut=work.plan.cut if work.plan else None,
+            level=work.plan.level if work.plan else None,
+            spans=_spans(finish, cargo, now_s),
+        )
+        if result.status == "failed":
+            self.failures.append(result.reason)
+        self._write(work.arrived_s, result.to_json(), "arrived_s")
+
+    def _answer(self, finish: Finish, cargo: Cargo) -> dict[str, Any]:
+        """Return status, reason, and the answer with its author, if there is one."""
+        status, reason = finish.status, finish.work.reason
+        if not finish.by:
+            return {"status": status, "reason": reason}
+        logits, temperature, by = self._logits(finish, cargo)
+        if not np.isfinite(logits).all():
+            return {"status": "failed", "reason": f"the answer of {by} holds NaN or infinity"}
+        probabilities = softmax(logits, temperature)
+        best = int(probabilities.argmax())
+        confidence = float(probabilities[best])
+        return {
+            "status": status,
+            "reason": reason,
+            "by": by,
+            "answer": best,
+            "confidence": confidence,
+        }
+
+    def _logits(self, finish: Finish, cargo: Cargo) -> tuple[Array, float, str]:
+        """Return the logits that answer a sample, their temperature, and whose they are."""
+        progress = cargo.progress
+        if finish.by == "server":
+            assert cargo.served is not None
+            return cargo.served, self._manifest.temperature, "server"
+        if progress.final is not None:
+            return progress.final[0], self._manifest.temperature, "device"
+        assert progress.left is not None
+        spec = self._manifest.exits[progress.left]
+        return progress.logits[progress.left][0], spec.temperature, f"exit {spec.name}"
+
+    def _write(self, at_s: float, line: dict[str, Any], key: str = "at_s") -> None:
+        with self._lock:
+            if self._started_s is None:
+                self._early.append((at_s, line))
+                return
+            line[key] = round(at_s - self._started_s, 6)
+            for sink in self._sinks:
+                sink.write(line)
+
+
+def _spans(finish: Finish, cargo: Cargo, now_s: float) -> Spans:
+    work, progress, timeline = finish.work, cargo.progress, cargo.timeline
+    ours = Spans(work.wait_s, progress.head_s, progress.encode_s, fallback_s=work.fallback_s)
+    if finish.by != "server":
+        return ours
+    return Spans(
+        work.wait_s,
+        progress.head_s,
+        progress.encode_s,
+        network_s=max(now_s - work.sent_s - timeline.total_s, 0.0),
+        queue_s=timeline.queue_s,
+        decode_s=timeline.decode_s,
+        tail_s=sum(timeline.segment_s) + timeline.encode_s,
+    )
