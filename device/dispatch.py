@@ -213,9 +213,9 @@ class Dispatch:
             self._controller.overdue(now_s, work.id)
         if self._up:
             self._probe(now_s)
+        self._transmit(now_s)
         if self._running is None:
             self._start_next(now_s)
-        self._transmit(now_s)
         self._report(now_s)
         actions, self._actions = self._actions, []
         return actions
@@ -255,15 +255,12 @@ class Dispatch:
         return True
 
     def _may_send(self, now_s: float, work: Work, plan: Plan) -> bool:
-        """Tell whether a sample may go to the server, and could still be answered here in time."""
-        end_s = now_s + self._board.encoded_s(plan) * self._stretch
+        """Tell whether a sample may go to the server, and all could still be answered here."""
         if now_s < self._retry_s or not self._has_room():
             return False
-        if end_s > self._in_flight.latest_start_s() - _MARGIN_S:
-            return False
-        options = self._board.options(plan.cut, self._board.opened(plan), self._stretch)
-        own_s = self._in_flight.quickest_s() + min(option.time_s for option in options)
-        return end_s + own_s <= work.deadline_s - _MARGIN_S
+        work.options = self._board.options(plan.cut, self._board.opened(plan), self._stretch)
+        end_s = now_s + self._board.encoded_s(plan) * self._stretch
+        return end_s <= self._in_flight.latest_start_s(work) - _MARGIN_S
 
     def _let_wait(self, now_s: float, work: Work, reached: Reached) -> None:
         """Send a sample if there is time to wait for its answer, else let it fall back."""
@@ -292,7 +289,6 @@ class Dispatch:
         if not work.reason:
             work.reason = "no answer from the server in time"
             self._controller.unanswered(now_s, work.id, overdue=work.overdue)
-        self._outbox.withdraw(work)
         self._running = work
         work.begun_s = now_s
         latest_s = min(work.deadline_s, self._in_flight.latest_start_s())

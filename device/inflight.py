@@ -73,10 +73,10 @@ class InFlight:
         """Return how long the quickest answers to all of them take, one after the other."""
         return sum(work.quickest_s for work in self._all())
 
-    def latest_start_s(self) -> float:
-        """Return when the processor must be free so that all can be answered in time by it."""
+    def latest_start_s(self, *more: Work) -> float:
+        """Return when the processor must begin to answer all, and ``more``, each in time."""
         latest_s, taken_s = math.inf, 0.0
-        for work in sorted(self._all(), key=lambda work: work.deadline_s):
+        for work in sorted([*self._all(), *more], key=lambda work: work.deadline_s):
             taken_s += work.quickest_s
             latest_s = min(latest_s, work.deadline_s - taken_s)
         return latest_s

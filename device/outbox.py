@@ -35,10 +35,6 @@ class Outbox:
         self.ready = False
         return self._entries.popleft()[0]
 
-    def withdraw(self, work: Work) -> None:
-        """Remove a sample's message if it has not left."""
-        self._entries = deque(entry for entry in self._entries if entry[0] is not work)
-
     def expire(self, now_s: float) -> None:
         """Remove what is of no use any more."""
         self._entries = deque(entry for entry in self._entries if entry[1] > now_s)

@@ -1,0 +1,584 @@
+"""The dispatch under virtual time: little stories with exact logs, and what holds for all.
+
+The model is that of conftest.py: a segment takes the device 10 ms, the exit behind the first one
+1 ms, nothing is needed for encoding. The link is at first taken to be of 10 Mbit/s and 20 ms.
+"""
+
+import collections
+import heapq
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from device.board import Board
+from device.controller import Controller, PlanChange
+from device.dispatch import Dispatch
+from device.fallback import choose_option
+from device.settings import AgentSettings
+from device.work import FallBack, Finish, LinkChange, LoadDue, Reached, RunHead, Send
+from offramp.errors import OverloadError, UnknownBundleError
+from offramp.messages import Failure, Load, Probe, Timeline
+from partitioner import strategies
+from partitioner.candidates import CLOSED
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+from partitioner.strategies import Strategy
+
+SEND_INPUT = Plan(0, "raw", "confidence", ())
+SEND_FEATURE = Plan(1, "raw", "confidence", (CLOSED,))
+SEND_HARD = Plan(1, "raw", "confidence", (0.9,))
+SEND_NOTHING = Plan(2, None, "confidence", (CLOSED,))
+SIZES = {0: 10_000, 1: 1000}
+BROKEN = "the stream broke"
+
+
+class Fixed(Strategy):
+    name, adapts = "fixed", False
+
+    def __init__(self, plan):
+        self._plan = plan
+
+    def decide(self, planner, objective, conditions):
+        return self._plan
+
+
+class Whims(Controller):
+    """Follows a list of plans, each for 30 ms, in turn."""
+
+    whims = ()
+
+    def plan(self, now_s):
+        return (
+            self.whims[int(now_s / 0.03) % len(self.whims)] if self.whims else super().plan(now_s)
+        )
+
+
+class Story:
+    """A dispatch with a board and a link that do as they are told, and a log of (ms, what).
+
+    ``link`` maps a sample to the seconds after which it is answered, to a pair of those and a
+    failure, or to None for silence. The stream takes a message whenever ``stalled`` is false. The
+    board takes ``pace`` times what its profile says.
+    """
+
+    def __init__(self, planner, plan, link=lambda sample: 0.02, pace=1.0, **options):
+        strategy = plan if isinstance(plan, Strategy) else Fixed(plan)
+        options = {"server": "edge:1", "rate_hz": 50, "deadline_s": 0.2, **options}
+        objective = Objective(max_accuracy_drop=0.0, deadline_s=options["deadline_s"])
+        self.controller = Whims(planner, objective, strategy)
+        self.dispatch = Dispatch(self.controller, AgentSettings(**options))
+        self.board = Board(planner.device, planner.bundle.manifest.exits)
+        self.profile, self.link, self.pace = planner.device, link, pace
+        self.stalled, self.bad = False, set()
+        self.now = 0.0
+        self.log, self.probes = [], []
+        self.finished, self.most_in_flight = collections.defaultdict(list), 0
+        self._reached, self._in_flight, self._fallen = {}, set(), set()
+        self._events, self._order = [], itertools.count()
+
+    def at(self, time_s, event, *details):
+        """Let an event of the dispatch, or a call of this story's, happen at a time."""
+        heapq.heappush(self._events, (time_s, next(self._order), event, details))
+        return self
+
+    def connect(self, time_s=0.0):
+        """Open the connection and begin, without a first row of probes."""
+        return self.at(time_s, "connected").at(time_s, "begun").at(time_s, "stream_ready")
+
+    def arrive(self, *times_s):
+        for sample, time_s in enumerate(times_s):
+            self.at(time_s, "arrived", sample)
+        return self.at(times_s[-1], "ended")
+
+    def run(self, until_s=30.0):
+        """Let everything happen, and time pass; return the log."""
+        while self.now < until_s and not (self.dispatch.done and not self._events):
+            wake_s = self.dispatch.wake_s(self.now)
+            if self._events and self._events[0][0] <= wake_s:
+                self.now, _, event, details = heapq.heappop(self._events)
+                event = getattr(self.dispatch, event) if isinstance(event, str) else event
+            else:
+                assert wake_s > self.now, "the dispatch asks for the same moment again"
+                self.now, event, details = min(wake_s, until_s), self.dispatch.passed, ()
+            for action in event(self.now, *details) or ():
+                self._act(action)
+            self.most_in_flight = max(self.most_in_flight, len(self._in_flight))
+        return self.log
+
+    def _act(self, action):
+        match action:
+            case RunHead(work):
+                self._say(f"head {work.id}")
+                self._in_flight.discard(work.id)
+                if work.id in self.bad:
+                    self.at(self.now, "failed", "it holds NaN")
+                    return
+                seconds, reached = self._head(action)
+                self._reached[work.id] = reached
+                self.at(self.now + seconds, "head_done", reached)
+            case FallBack(work):
+                self._in_flight.discard(work.id)
+                self._fallen.add(work.id)
+                reached = self._reached[work.id]
+                option = self._choose(self.now, reached.at, reached.exits, action)
+                self._say(f"fall back {work.id} to {'all' if option.exit is None else 'exit'}")
+                seconds = option.time_s / action.stretch * self.pace
+                self.at(self.now + seconds, "fell_back")
+            case Send(work):
+                self._say(f"send {work.id}")
+                assert work.id not in self._fallen, "sent though nobody waits for the answer"
+                assert self.now < work.give_up_s
+                self._in_flight.add(work.id)
+                self._answer(work.id, self.link(work.id))
+                self._become_ready()
+            case Probe():
+                self.probes.append((round(self.now * 1e3, 3), action.padding_bytes > 0))
+                self._answer(action.id, self.link(action.id))
+                self._become_ready()
+            case Finish(work):
+                self._in_flight.discard(work.id)
+                self.finished[work.id].append((self.now, action))
+                self._say(" ".join(filter(None, (f"{action.status} {work.id}", action.by))))
+            case LinkChange(up=up):
+                self._say("up" if up else "down")
+            case PlanChange() | LoadDue():
+                pass
+
+    def _answer(self, message, told):
+        delay_s, failure = told if isinstance(told, tuple) else (told, None)
+        if failure is not None:
+            self.at(self.now + delay_s, "refused", message, failure)
+        elif delay_s is not None:
+            self.at(self.now + delay_s, "answered", message, Timeline(), Load())
+
+    def _become_ready(self):
+        if not self.stalled:
+            self.at(self.now, "stream_ready")
+
+    def stall(self, now_s):
+        self.stalled = True
+
+    def resume(self, now_s):
+        self.stalled = False
+        return self.dispatch.stream_ready(now_s)
+
+    def _head(self, action):
+        """Return what `device.head.Head.run` would, and how long it takes here."""
+        plan, seconds, at, known = action.work.plan, 0.0, 0, set()
+        while at < plan.cut:
+            if plan.level is None:
+                option = self._choose(self.now + seconds, at, known, action)
+                if option.exit is not None:
+                    seconds += option.time_s / action.stretch * self.pace
+                    exits = frozenset({option.exit})
+                    return seconds, Reached(option.stop, exits, seconds, True, hurried=True)
+            seconds += self.profile.between_s(at, at + 1) * self.pace
+            at += 1
+            if at == 1 and plan.thresholds[0] < CLOSED:
+                seconds += self.profile.exits[0].median_s * self.pace
+                known.add(0)
+        answered = plan.level is None
+        size_bytes = SIZES.get(at, 0)
+        return seconds, Reached(at, frozenset(known), seconds, answered, size_bytes=size_bytes)
+
+    def _choose(self, now_s, at, known, action):
+        options = self.board.options(at, known, action.stretch)
+        return choose_option(options, now_s=now_s, deadline_s=action.until_s)
+
+    def _say(self, what):
+        self.log.append((round(self.now * 1e3, 3), what))
+
+
+def silent(sample):
+    return None
+
+
+def refusal(error, after_s=0.0):
+    return Failure(error.status, "no", after_s)
+
+
+def test_while_one_sample_is_on_its_way_the_next_ones_head_runs(planner):
+    story = Story(planner, SEND_FEATURE).connect().arrive(0.0, 0.005)
+    assert story.run() == [
+        (0, "up"),
+        (0, "head 0"),
+        (10, "send 0"),
+        (10, "head 1"),
+        (20, "send 1"),
+        (30, "ok 0 server"),
+        (40, "ok 1 server"),
+    ]
+
+
+def test_a_silent_server_is_waited_for_until_the_last_moment_for_the_whole_model(planner):
+    """5 ms of margin, 10 for a head that cannot be broken off, 10 for the rest of the model."""
+    story = Story(planner, SEND_FEATURE, silent).connect().arrive(0.0, 0.1)
+    assert story.run() == [
+        (0, "up"),
+        (0, "head 0"),
+        (10, "send 0"),
+        (100, "head 1"),
+        (110, "send 1"),
+        (175, "fall back 0 to all"),
+        (185, "degraded 0 device"),
+        (274, "fall back 1 to all"),  # 1 ms for sample 0, had it still been waiting
+        (284, "degraded 1 device"),
+    ]
+    ((_, finish),) = story.finished[0]
+    assert finish.work.reason == "no answer from the server in time"
+    assert (finish.work.sent_bytes, finish.work.fallback_s) == (1000, pytest.approx(0.01))
+
+
+def test_with_the_window_full_samples_that_arrive_are_answered_on_the_device(planner):
+    story = Story(planner, SEND_FEATURE, silent, max_in_flight=2).connect()
+    assert story.arrive(0.0, 0.02, 0.04, 0.07).run()[3:] == [
+        (20, "head 1"),
+        (30, "send 1"),
+        (40, "head 2"),
+        (61, "ok 2 device"),
+        (70, "head 3"),
+        (91, "ok 3 device"),
+        (175, "fall back 0 to all"),
+        (185, "degraded 0 device"),
+        (194, "fall back 1 to all"),
+        (204, "degraded 1 device"),
+    ]
+
+
+def test_with_the_window_full_a_source_that_can_wait_waits(planner):
+    story = Story(planner, SEND_FEATURE, silent, max_in_flight=2, rate_hz=None).connect()
+    assert story.arrive(0.0, 0.02, 0.04).run()[3:] == [
+        (20, "head 1"),
+        (30, "send 1"),
+        (175, "fall back 0 to all"),
+        (185, "degraded 0 device"),
+        (185, "head 2"),
+        (195, "send 2"),
+        (195, "fall back 1 to all"),
+        (205, "degraded 1 device"),
+        (223, "fall back 2 to all"),
+        (233, "degraded 2 device"),
+    ]
+
+
+def test_when_the_connection_breaks_all_fall_back_the_earliest_deadline_first(planner):
+    story = Story(planner, SEND_FEATURE, silent).connect().at(0.065, "disconnected", BROKEN)
+    assert story.arrive(0.0, 0.02, 0.04, 0.06).run()[-10:] == [
+        (60, "head 3"),
+        (65, "down"),
+        (70, "fall back 0 to all"),
+        (80, "degraded 0 device"),
+        (80, "fall back 1 to all"),
+        (90, "degraded 1 device"),
+        (90, "fall back 2 to all"),
+        (100, "degraded 2 device"),
+        (100, "fall back 3 to all"),
+        (110, "degraded 3 device"),
+    ]
+    reasons = [story.finished[sample][0][1].work.reason for sample in range(4)]
+    assert reasons == [BROKEN] * 3 + [f"no connection ({BROKEN})"]
+
+
+def test_with_little_time_left_no_sample_in_flight_takes_the_others(planner):
+    """At 54 ms there is time for one whole model, 20 ms, and two exits, 11 ms each, until 97."""
+    story = Story(planner, SEND_INPUT, silent, deadline_s=0.1).connect()
+    story.at(0.054, "disconnected", BROKEN)
+    assert story.arrive(0.0, 0.001, 0.002).run()[-7:] == [
+        (54, "down"),
+        (54, "fall back 0 to all"),
+        (74, "degraded 0 device"),
+        (74, "fall back 1 to exit"),
+        (85, "degraded 1 device"),
+        (85, "fall back 2 to exit"),
+        (96, "degraded 2 device"),
+    ]
+
+
+@pytest.mark.parametrize(("arrives_ms", "by_ms"), [(173, 194), (174, 185)])
+def test_a_head_is_hurried_rather_than_make_a_sample_in_flight_late(planner, arrives_ms, by_ms):
+    """Sample 0 needs the processor for its exit at 194 ms; a whole model takes 21."""
+    story = Story(planner, SEND_FEATURE, silent, max_in_flight=1).connect()
+    log = story.arrive(0.0, arrives_ms / 1e3).run()
+    assert (by_ms, f"{'ok' if by_ms == 194 else 'degraded'} 1 device") in log
+    assert story.finished[0][0][0] <= 0.195
+
+
+def test_a_head_waits_rather_than_make_a_sample_in_flight_late(planner):
+    """The answer is expected late, so sample 0 is given up when only the exit, 11 ms, is left."""
+    story = Story(planner, SEND_INPUT, silent, max_in_flight=1, deadline_s=0.15).connect()
+    assert story.arrive(0.0, 0.125).run()[3:] == [
+        (134, "fall back 0 to exit"),
+        (145, "degraded 0 device"),
+        (145, "head 1"),
+        (145, "send 1"),
+        (259, "fall back 1 to exit"),
+        (270, "degraded 1 device"),
+    ]
+
+
+def test_a_deeper_cut_waits_for_samples_that_were_sent_at_a_shallower_one(planner):
+    """Sample 0 needs its 11 ms from 134 ms on; the new plan's head would end at 140."""
+    story = Story(planner, SEND_INPUT, silent, deadline_s=0.15).connect()
+    story.controller.whims = [SEND_INPUT] * 4 + [SEND_FEATURE] * 6
+    assert story.arrive(0.0, 0.13).run()[3:6] == [
+        (134, "fall back 0 to exit"),
+        (145, "degraded 0 device"),
+        (145, "head 1"),
+    ]
+
+
+def test_what_could_not_be_answered_here_in_time_any_more_is_not_sent(planner):
+    """Sample 3 begins at 33 ms; its head would end at 43, its deadline is 43."""
+    story = Story(planner, SEND_FEATURE, silent, deadline_s=0.04).connect()
+    assert story.arrive(0.0, 0.001, 0.002, 0.003).run()[1:] == [
+        (0, "head 0"),
+        (10, "send 0"),
+        (10, "head 1"),
+        (20, "send 1"),
+        (20, "head 2"),
+        (30, "fall back 0 to exit"),
+        (31, "degraded 0 device"),
+        (31, "fall back 1 to exit"),
+        (32, "degraded 1 device"),
+        (32, "fall back 2 to exit"),
+        (33, "degraded 2 device"),
+        (33, "head 3"),
+        (44, "degraded 3 device"),
+    ]
+
+
+def test_a_full_inbox_drops_the_oldest(planner):
+    story = Story(planner, SEND_NOTHING, inbox=2).connect()
+    assert story.arrive(0.0, 0.001, 0.002, 0.003, 0.004).run()[1:] == [
+        (0, "head 0"),
+        (3, "dropped 1"),
+        (4, "dropped 2"),
+        (20, "ok 0 device"),
+        (20, "head 3"),
+        (40, "ok 3 device"),
+        (40, "head 4"),
+        (60, "ok 4 device"),
+    ]
+
+
+def test_what_is_late_is_hurried_and_what_is_far_too_late_is_dropped(planner):
+    """The exit takes 11 ms; 50 ms after the deadline of 20 a sample is not begun any more."""
+    story = Story(planner, SEND_NOTHING, deadline_s=0.02, inbox=16).connect()
+    log = story.arrive(*[0.0] * 8).run()
+    assert log[1:4] == [(0, "head 0"), (11, "degraded 0 device"), (11, "head 1")]
+    assert log[-3:] == [(66, "head 6"), (77, "degraded 6 device"), (77, "dropped 7")]
+
+
+def test_a_server_that_asks_for_time_gets_it(planner):
+    """Refused at 30 ms for 100 ms: the device answers alone until then."""
+    told = {0: (0.02, refusal(OverloadError, 0.1))}
+    story = Story(planner, SEND_FEATURE, lambda sample: told.get(sample, 0.02)).connect()
+    assert story.arrive(0.0, 0.05, 0.1, 0.15).run()[3:] == [
+        (30, "fall back 0 to all"),
+        (40, "degraded 0 device"),
+        (50, "head 1"),
+        (71, "ok 1 device"),
+        (100, "head 2"),
+        (121, "ok 2 device"),
+        (150, "head 3"),
+        (160, "send 3"),
+        (180, "ok 3 server"),
+    ]
+    assert story.finished[0][0][1].work.reason == "RESOURCE_EXHAUSTED: no"
+
+
+def test_refusals_with_a_time_to_wait_do_not_count_as_failures(planner):
+    def reachable(after_s):
+        link = lambda sample: (0.02, refusal(OverloadError, after_s))  # noqa: E731
+        story = Story(planner, SEND_FEATURE, link).connect()
+        story.arrive(0.0, 0.05, 0.1).run()
+        return story.controller.conditions().reachable
+
+    assert reachable(0.01)
+    assert not reachable(0.0)
+
+
+def test_no_server_is_obeyed_for_longer_than_a_minute_nor_after_a_new_connection(planner):
+    for break_s, times_s in ((None, (0.0, 60.5)), (0.5, (0.0, 1.0))):
+        told = {0: (0.02, refusal(OverloadError, 4000.0))}
+        story = Story(planner, SEND_FEATURE, lambda sample: told.get(sample, 0.02))  # noqa: B023
+        story.connect()
+        if break_s:
+            story.at(break_s, "disconnected", BROKEN)
+            story.at(break_s + 0.1, "connected").at(break_s + 0.1, "stream_ready")
+        assert story.arrive(*times_s).run(until_s=90)[-1][1] == "ok 1 server"
+
+
+def test_a_stalled_stream_is_sent_only_what_is_still_waited_for(planner):
+    """A plan that never changes goes on sending; of seven samples four are alive at 300 ms."""
+    story = Story(planner, SEND_FEATURE, silent).connect()
+    story.at(0.005, story.stall).at(0.3, story.resume)
+    log = story.arrive(*(0.05 * sample for sample in range(7))).run()
+    assert [entry for entry in log if entry[1].startswith("send")] == [
+        (10, "send 0"),
+        (300, "send 3"),
+        (300, "send 4"),
+        (300, "send 5"),
+        (310, "send 6"),
+    ]
+    sent = [story.finished[sample][0][1].work.sent_bytes for sample in range(7)]
+    assert sent == [1000, 0, 0, 1000, 1000, 1000, 1000]
+    assert all(found[0][0] < 0.05 * at + 0.2 for at, found in story.finished.items())
+
+
+def test_what_waited_for_a_stream_that_broke_is_not_sent_on_the_next_one(planner):
+    story = Story(planner, SEND_FEATURE).connect()
+    story.at(0.005, story.stall).at(0.025, "disconnected", BROKEN)
+    story.at(0.03, "connected").at(0.03, story.resume)
+    assert story.arrive(0.0, 0.01, 0.05).run()[4:] == [
+        (25, "down"),
+        (25, "fall back 0 to all"),
+        (30, "up"),
+        (35, "degraded 0 device"),
+        (35, "fall back 1 to all"),
+        (45, "degraded 1 device"),
+        (50, "head 2"),
+        (60, "send 2"),
+        (80, "ok 2 server"),
+    ]
+
+
+def test_an_answer_that_is_overdue_makes_the_server_unreachable_until_the_next_one(planner):
+    """An answer is expected within 106 ms of sending: here until 116."""
+    seen = []
+    story = Story(planner, SEND_FEATURE, {1: 0.02}.get).connect()
+    for time_s in (0.115, 0.117, 0.181):
+        story.at(time_s, lambda now_s: seen.append(story.controller.conditions().reachable))
+    story.arrive(0.0, 0.15).run()
+    assert seen == [True, False, True]
+
+
+def test_two_answers_that_never_come_open_the_breaker(planner):
+    story = Story(planner, SEND_FEATURE, silent).connect().arrive(0.0, 0.01)
+    seen = []
+    for time_s in (0.176, 0.186):
+        story.at(time_s, lambda now_s: seen.append(story.controller.breaker.closed))
+    story.run()
+    assert seen == [True, False]
+
+
+def test_a_refused_sample_is_answered_here_and_says_why(planner):
+    story = Story(planner, SEND_FEATURE, lambda sample: (0.02, refusal(UnknownBundleError)))
+    assert story.connect().arrive(0.0).run()[-2:] == [
+        (30, "fall back 0 to all"),
+        (40, "degraded 0 device"),
+    ]
+    assert story.finished[0][0][1].work.reason == "NOT_FOUND: no"
+
+
+def test_a_bad_sample_fails_alone(planner):
+    story = Story(planner, SEND_FEATURE).connect()
+    story.bad.add(0)
+    assert story.arrive(0.0, 0.005).run()[1:] == [
+        (0, "head 0"),
+        (0, "failed 0"),
+        (5, "head 1"),
+        (15, "send 1"),
+        (35, "ok 1 server"),
+    ]
+
+
+def test_an_answer_counts_until_the_fallback_begins(planner):
+    """Sample 0 is due at 175 ms, but the processor has a head until 181."""
+    told = {0: 0.168, 1: 0.02}
+    story = Story(planner, SEND_FEATURE, told.get).connect()
+    assert story.arrive(0.0, 0.171).run()[3:] == [
+        (171, "head 1"),
+        (178, "ok 0 server"),
+        (181, "send 1"),
+        (201, "ok 1 server"),
+    ]
+
+
+def test_the_start_measures_the_link_with_eight_probes_one_after_the_other(planner):
+    story = Story(planner, SEND_NOTHING).at(0.0, "connected").at(0.0, "stream_ready")
+    story.at(0.2, "ended").run()
+    assert story.probes[:8] == [(20 * at, at % 2 == 0) for at in range(8)]
+    assert story.dispatch.warm
+
+
+def test_a_lost_probe_ends_the_start_after_a_second(planner):
+    story = Story(planner, SEND_NOTHING, silent).at(0.0, "connected").at(0.0, "stream_ready")
+    warm = []
+    for time_s in (0.5, 0.9, 1.1):
+        story.at(time_s, lambda now_s: warm.append(story.dispatch.warm))
+    story.at(1.2, "ended").run()
+    assert warm == [False, False, True]
+
+
+def test_without_a_server_the_device_answers_alone_and_no_link_is_reported(planner):
+    story = Story(planner, strategies.get("adaptive"), server=None).at(0.0, "begun")
+    assert story.arrive(0.0).run() == [(0, "head 0"), (21, "ok 0 device")]
+
+
+times = st.floats(0.0, 0.5)
+fates = st.one_of(
+    times,
+    st.none(),
+    st.tuples(times, st.builds(Failure, st.sampled_from(["INTERNAL", "NOT_FOUND"]), st.just("no"))),
+    st.tuples(times, st.builds(Failure, st.just("RESOURCE_EXHAUSTED"), st.just("no"), times)),
+)
+plans = st.sampled_from(
+    [SEND_INPUT, SEND_FEATURE, SEND_HARD, SEND_NOTHING, strategies.get("adaptive")]
+)
+options = st.fixed_dictionaries(
+    {
+        "max_in_flight": st.integers(1, 4),
+        "deadline_s": st.floats(0.08, 0.4),
+        "rate_hz": st.sampled_from([None, 20.0]),
+        "inbox": st.just(16),
+    }
+)
+
+
+@st.composite
+def stories(draw, shortest_gap_s):
+    """Draw a plan, a pace, what becomes of each message, and when stream and connection fail."""
+    plan, pace, told = draw(plans), draw(st.floats(0.3, 1.0)), draw(st.lists(fates, max_size=12))
+    gaps = draw(st.lists(st.floats(shortest_gap_s, 0.15), min_size=1, max_size=14))
+    breaks = draw(st.lists(st.tuples(times, times), max_size=2))
+    stalls = draw(st.lists(st.tuples(times, times), max_size=2))
+    chosen = draw(options)
+    whims = draw(st.lists(st.sampled_from([SEND_INPUT, SEND_FEATURE, SEND_HARD, SEND_NOTHING])))
+
+    def make(planner):
+        fate = itertools.cycle([*told, 0.02])
+        story = Story(planner, plan, lambda message: next(fate), pace, **chosen).connect()
+        story.controller.whims = whims
+        for time_s, later_s in breaks:
+            story.at(time_s, "disconnected", BROKEN)
+            story.at(time_s + later_s, "connected").at(time_s + later_s, "stream_ready")
+        for time_s, later_s in stalls:
+            story.at(time_s, story.stall).at(time_s + later_s, story.resume)
+        return story.arrive(*itertools.accumulate(gaps)), len(gaps), chosen
+
+    return make
+
+
+@given(stories(0.0))
+def test_every_sample_is_finished_once_and_the_window_is_kept(planner, make):
+    story, count, chosen = make(planner)
+    story.run()
+    assert story.dispatch.done
+    assert {sample: len(found) for sample, found in story.finished.items()} == dict.fromkeys(
+        range(count), 1
+    )
+    assert story.most_in_flight <= chosen["max_in_flight"]
+
+
+@settings(max_examples=300)
+@given(stories(0.022))
+def test_no_sample_is_late_whatever_the_link_does(planner, make):
+    """Samples come no faster than the device alone could answer them, in 21 ms each."""
+    story, _, chosen = make(planner)
+    story.run()
+    for ((time_s, finish),) in story.finished.values():
+        assert finish.status in ("ok", "degraded")
+        assert time_s <= finish.work.arrived_s + chosen["deadline_s"] + 1e-9
