@@ -20,7 +20,7 @@ def open_channel(address: Address) -> grpc.Channel:
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.enable_retries", 0),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-        ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS),
+        ("grpc.http2.ping_timeout_ms", _KEEPALIVE_MS),  # keepalive_timeout_ms is not heeded
         ("grpc.http2.max_pings_without_data", 0),
     ]
     return grpc.insecure_channel(str(address), options)

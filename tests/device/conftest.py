@@ -18,7 +18,7 @@ N = 100
 def planner(make_profile):
     """Head 10 ms a segment on the device, 1 ms on the server; 1000 B at the cut in the middle."""
     boundaries = (
-        Boundary(tensors=(TensorSpec("image", "uint8", (100, 100, 1)),), levels={"raw": ({},)}),
+        Boundary(tensors=(TensorSpec("image", "float32", (50, 50, 1)),), levels={"raw": ({},)}),
         Boundary(tensors=(TensorSpec("feature", "float32", (250,)),), levels={"raw": ({},)}),
         Boundary(tensors=(TensorSpec("logits", "float32", (2,)),)),
     )

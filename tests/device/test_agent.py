@@ -1,7 +1,10 @@
 """The agent with real processes: every sample is answered, whatever becomes of the server."""
 
 import collections
+import io
+import itertools
 import json
+import queue
 import re
 import signal
 import socket
@@ -13,6 +16,7 @@ import time
 import numpy as np
 import pytest
 
+import device.remote
 from offramp.bundle import Manifest, open_bundle, write_bundle
 from offramp.embedded.cluttered_digits import load
 
@@ -184,6 +188,76 @@ def test_a_server_with_another_model_is_told_apart_and_costs_no_answer(
     refused = [r for r in lines["result"] if r["status"] == "degraded"]
     assert refused
     assert all(r["reason"].startswith("NOT_FOUND") for r in refused)
+
+
+def test_a_server_killed_with_the_window_full_costs_no_answer(
+    embedded_file, samples, profile, server, tmp_path
+):
+    """The server falls silent, four samples wait for it, then its connection breaks."""
+    (tmp_path / "long.yaml").write_text("deadline_s: 1.5\nmax_in_flight: 4\n")
+    options = ("--server", server.address, "--rate", 12, "--settings", tmp_path / "long.yaml")
+    process = start(embedded_file, samples, profile, *options, "--strategy", "server_only")
+    first = json.loads(next(line for line in process.stdout if '"result"' in line))
+    assert first["status"] == "ok"
+    server.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.8)
+    server.process.kill()
+    found = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
+    results = [line for line in found if line["kind"] == "result"]
+    check_all_answered([first, *results])
+    broken = [r for r in results if r.get("reason", "").startswith(server.address)]
+    assert len(broken) == 4
+    assert all(r["status"] == "degraded" for r in broken)
+
+
+def test_a_signal_ends_an_agent_whose_standard_input_is_silent(embedded_file, samples, profile):
+    with np.load(samples) as loaded:
+        images = loaded["inputs"][:3]
+    command = [*COMMAND, "run", str(embedded_file), "--source", "-", "--profile", str(profile)]
+    process = subprocess.Popen(
+        [*command, "--out", "-", "--quiet"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    for image in images:
+        array = io.BytesIO()
+        np.save(array, image)
+        process.stdin.write(array.getvalue())
+    process.stdin.flush()
+    lines = map(json.loads, process.stdout)
+    results = (line["id"] for line in lines if line["kind"] == "result")
+    try:
+        assert list(itertools.islice(results, 3)) == [0, 1, 2]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=2) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_peer_that_falls_silent_is_noticed_by_keepalive(server, monkeypatch):
+    monkeypatch.setattr(device.remote, "_KEEPALIVE_MS", 1000)
+    states = queue.SimpleQueue()
+
+    class Listener:
+        def on_message(self, message):
+            pass
+
+        def on_ready(self):
+            pass
+
+        def on_state(self, up, reason):
+            states.put((up, reason))
+
+    remote = device.remote.Remote(server.address, Listener())
+    remote.start()
+    try:
+        assert states.get(timeout=10) == (True, "")
+        server.process.send_signal(signal.SIGSTOP)
+        up, reason = states.get(timeout=10)
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+        remote.close()
+    assert not up
+    assert "ping timeout" in reason
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,195 @@
+"""The agent in this process, with a model that costs nothing and a connection that is none."""
+
+import contextlib
+import threading
+
+import numpy as np
+import pytest
+
+import device.agent
+import device.journal
+from device.agent import Agent
+from device.controller import Controller
+from device.head import Head
+from device.settings import AgentSettings
+from device.sources import Sample
+from offramp.codecs import encode, get
+from offramp.errors import InputError
+from offramp.messages import Answer, Failure, Probe, ProbeReply
+from partitioner import strategies
+from partitioner.objective import Objective
+
+IMAGE = np.full((50, 50, 1), 0.5, np.float32)
+NAN = np.full((50, 50, 1), np.nan, np.float32)
+
+
+class Model:
+    """The synthetic model of conftest.py: the answer is 1 if the image is bright."""
+
+    depth = 2
+
+    def __init__(self, bundle):
+        self.bundle = bundle
+
+    def run_segment(self, at, tensors):
+        if at == 0:
+            return [np.full((1, 250), tensors[0].max(), np.float32)]
+        return [self.exit_logits(0, tensors)]
+
+    def exit_logits(self, at, tensors):
+        level = tensors[0][0, 0]
+        with np.errstate(over="ignore"):
+            return np.array([[-level, level]], np.float32) * np.float32(1e30)
+
+
+class Source(list):
+    @property
+    def count(self):
+        return len(self)
+
+
+class Sink(list):
+    def write(self, line):
+        self.append(line)
+
+    def of(self, kind):
+        return sorted((line for line in self if line["kind"] == kind), key=lambda r: r.get("id", 0))
+
+
+class Wire:
+    """Stands for `device.remote.Remote`: answers each request as ``reply`` says, soon."""
+
+    reply = staticmethod(lambda request: None)
+
+    def __init__(self, address, listener):
+        self.listener = listener
+        self.requests = []
+
+    def start(self):
+        self.listener.on_state(True, "")
+        self.listener.on_ready()
+
+    def send(self, message):
+        if isinstance(message, Probe):
+            answer = ProbeReply(message.id)
+        else:
+            self.requests.append(message.id)
+            answer = self.reply(message)
+        thread = threading.Timer(0.002, self._deliver, [answer])
+        thread.start()
+
+    def _deliver(self, answer):
+        self.listener.on_ready()
+        if answer is not None:
+            self.listener.on_message(answer)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def start(planner, monkeypatch):
+    """Return a function that makes an agent, its sink, and its wire if it has one."""
+
+    def start(strategy="device_only", reply=None, sink=None, **options):
+        monkeypatch.setattr(device.agent, "Remote", Wire)
+        monkeypatch.setattr(Wire, "reply", staticmethod(reply))
+        settings = AgentSettings(server="edge:1" if reply else None, slowdown=1, **options)
+        objective = Objective(max_accuracy_drop=0.0, deadline_s=settings.deadline_s)
+        controller = Controller(planner, objective, strategies.get(strategy))
+        sink = Sink() if sink is None else sink
+        head = Head(Model(planner.bundle), planner.device)
+        return Agent(head, controller, settings, [sink]), sink
+
+    return start
+
+
+def logits(request, *values):
+    return Answer(request.id, outputs=(encode(get("raw"), np.array(values, np.float32)),))
+
+
+def test_a_sample_with_nan_fails_and_the_stream_goes_on(start):
+    agent, sink = start()
+    with pytest.raises(InputError, match=r"1 samples failed, .* 'image' holds NaN or infinity"):
+        agent.run(Source([Sample((IMAGE,)), Sample((NAN,)), Sample((-IMAGE,))]))
+    results = sink.of("result")
+    assert [line["status"] for line in results] == ["ok", "failed", "ok"]
+    assert [line.get("answer") for line in results] == [1, None, 0]
+
+
+def test_a_sample_with_too_many_arrays_fails_and_says_so(start):
+    agent, _ = start()
+    with pytest.raises(InputError, match="there are 2 arrays for 1 input tensors"):
+        agent.run(Source([Sample((IMAGE, IMAGE))]))
+
+
+def test_a_model_that_answers_with_infinity_fails_on_that_sample(start):
+    agent, sink = start()
+    with pytest.raises(InputError, match="the answer of device holds NaN or infinity"):
+        agent.run(Source([Sample((IMAGE * np.float32(1e30),)), Sample((IMAGE,))]))
+    assert [line["status"] for line in sink.of("result")] == ["failed", "ok"]
+
+
+def test_what_the_server_says_is_the_answer(start):
+    agent, sink = start("server_only", lambda request: logits(request, 3.0, 1.0))
+    agent.run(Source([Sample((IMAGE,))] * 3))
+    assert [(line["by"], line["answer"]) for line in sink.of("result")] == [("server", 0)] * 3
+
+
+def test_an_answer_that_cannot_be_read_is_replaced_by_the_devices(start):
+    agent, sink = start("server_only", lambda request: Answer(request.id, outputs=(b"noise",)))
+    agent.run(Source([Sample((IMAGE,))]))
+    (line,) = sink.of("result")
+    assert (line["status"], line["answer"]) == ("degraded", 1)
+    assert line["reason"].startswith("INVALID_ARGUMENT: the server's answer cannot be read")
+
+
+def test_a_server_that_is_full_is_left_alone_for_as_long_as_it_says(start):
+    def refuse(request):
+        asked.append(request.id)
+        return Answer(request.id, failure=Failure("RESOURCE_EXHAUSTED", "full", 0.2))
+
+    asked = []
+    agent, sink = start("server_only", refuse, rate_hz=50)
+    agent.run(Source([Sample((IMAGE,))] * 15))
+    assert "server" not in {line["by"] for line in sink.of("result")}
+    assert asked[0] == 0
+    assert len(asked) == 2
+    assert 9 <= asked[1] <= 13
+
+
+def test_sinks_are_written_and_the_load_is_read_without_the_lock(start, monkeypatch):
+    def free():
+        def take():
+            with contextlib.suppress(RuntimeError):
+                taken.append(lock.acquire(timeout=2))
+                lock.release()
+
+        taken = []
+        thread = threading.Thread(target=take)
+        thread.start()
+        thread.join()
+        return taken[0]
+
+    class Watching(Sink):
+        def write(self, line):
+            self.append({**line, "free": free()})
+
+    agent, sink = start("adaptive", lambda request: logits(request, 3, 1), Watching(), rate_hz=50)
+    lock = agent._changed
+    monkeypatch.setattr(device.journal, "read_load", lambda: {"read_free": free()})
+    agent.run(Source([Sample((IMAGE,))] * 4))
+    assert {line["kind"] for line in sink} == {"link", "plan", "load", "result"}
+    assert all(line["free"] for line in sink)
+    assert all(line["read_free"] for line in sink.of("load"))
+
+
+def test_a_sink_that_cannot_be_written_ends_the_run_with_its_reason(start):
+    class Full(Sink):
+        def write(self, line):
+            if line["kind"] == "result":
+                raise OSError("no space left")
+
+    agent, _ = start("server_only", lambda request: logits(request, 3, 1), Full())
+    with pytest.raises(OSError, match="no space left"):
+        agent.run(Source([Sample((IMAGE,))] * 100))
