@@ -8,7 +8,8 @@ these promises:
 - At most ``max_in_flight`` samples wait for the server; the others are answered on the device.
 - The processor is never given what would make a sample in flight late if the server is silent:
   a head that would end too late for that is hurried or waits, and an answer is waited for only as
-  long as there is time for one of the device's own.
+  long as there is time for one of the device's own. Nor is it given what would let the inbox run
+  over, as long as there is a quicker answer.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Dispatch:
         self._outbox = Outbox()
         self._probing = Probing(controller)
         self._begun = self._ended = False
+        self._arrived_s = -math.inf
         self._up: bool | None = None
         self._link_reason = (
             f"{settings.server} does not answer; is the server running?"
@@ -121,6 +123,7 @@ class Dispatch:
         """A sample came; of a full inbox the oldest one is dropped."""
         if len(self._inbox) >= self._settings.inbox:
             self._drop(self._inbox.popleft(), f"the inbox of {self._settings.inbox} was full")
+        self._arrived_s = now_s
         self._inbox.append(Work(sample, now_s, now_s + self._settings.deadline_s))
         return self._settle(now_s)
 
@@ -134,6 +137,7 @@ class Dispatch:
         work = self._free_processor()
         expected_s = self._board.reached_s(reached.at, reached.exits)
         self._controller.computed(reached.head_s, expected_s)
+        work.wait_s = now_s - work.arrived_s - reached.head_s - reached.encode_s
         if reached.hurried:
             work.reason = "too little time for more than this exit"
         if reached.answered:
@@ -242,15 +246,15 @@ class Dispatch:
         plan = self._controller.plan(now_s)
         if plan.level is not None and not self._may_send(now_s, work, plan):
             plan = self._controller.local_plan()
-        latest_s = self._in_flight.latest_start_s() - _MARGIN_S
+        latest_s = self._in_flight.latest_start_s()
         if plan.level is None:
             options = self._board.options(0, (), self._stretch)
-            if now_s + min(option.time_s for option in options) > latest_s:
+            if now_s + min(option.time_s for option in options) > latest_s - _MARGIN_S:
                 return False
         work.plan = plan
-        work.wait_s = now_s - work.arrived_s
         self._running = work
-        until_s = min(work.deadline_s - _MARGIN_S, latest_s)
+        overflow_s = self._overflow_s(len(self._inbox) - 1)
+        until_s = min(work.deadline_s, latest_s, overflow_s) - _MARGIN_S
         self._actions.append(RunHead(work, until_s, self._stretch))
         return True
 
@@ -260,7 +264,15 @@ class Dispatch:
             return False
         work.options = self._board.options(plan.cut, self._board.opened(plan), self._stretch)
         end_s = now_s + self._board.encoded_s(plan) * self._stretch
-        return end_s <= self._in_flight.latest_start_s(work) - _MARGIN_S
+        free_s = min(self._in_flight.latest_start_s(work), self._overflow_s(len(self._inbox) - 1))
+        return end_s <= free_s - _MARGIN_S
+
+    def _overflow_s(self, waiting: int) -> float:
+        """Return when a sample would find the inbox full, if the processor takes none before."""
+        if self._settings.rate_hz is None or self._ended:
+            return math.inf
+        room = self._settings.inbox - waiting
+        return self._arrived_s + (room + 1) / self._settings.rate_hz
 
     def _let_wait(self, now_s: float, work: Work, reached: Reached) -> None:
         """Send a sample if there is time to wait for its answer, else let it fall back."""
@@ -291,8 +303,9 @@ class Dispatch:
             self._controller.unanswered(now_s, work.id, overdue=work.overdue)
         self._running = work
         work.begun_s = now_s
-        latest_s = min(work.deadline_s, self._in_flight.latest_start_s())
-        self._actions.append(FallBack(work, latest_s - _MARGIN_S, self._stretch))
+        free_s = min(self._in_flight.latest_start_s(), self._overflow_s(len(self._inbox)))
+        until_s = min(work.deadline_s, free_s) - _MARGIN_S
+        self._actions.append(FallBack(work, until_s, self._stretch))
 
     def _probe(self, now_s: float) -> None:
         probe = self._probing.next(now_s)

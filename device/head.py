@@ -83,6 +83,7 @@ class Head:
             answered,
             hurried,
             sum(map(len, progress.frames)),
+            progress.encode_s,
         )
 
     def fall_back(self, progress: Progress, until_s: float, stretch: float) -> None:

@@ -66,7 +66,7 @@ class Reached:
     """What a head came to: its boundary, the exits that ran, and the time in both.
 
     It is ``answered``, and then ``hurried`` if for want of time at an exit that was not sure; or
-    it is encoded in ``size_bytes``.
+    it is encoded in ``size_bytes``, which took ``encode_s``.
     """
 
     at: int
@@ -75,6 +75,7 @@ class Reached:
     answered: bool = False
     hurried: bool = False
     size_bytes: int = 0
+    encode_s: float = 0.0
 
 
 @dataclass(frozen=True)

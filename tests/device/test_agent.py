@@ -87,7 +87,7 @@ def lines_of(process, timeout_s=60):
 
 def check_all_answered(results, count=40, grace_s=0.1):
     assert sorted(r["id"] for r in results) == list(range(count))
-    assert {r["status"] for r in results} <= {"ok", "degraded"}
+    assert [r for r in results if r["status"] not in ("ok", "degraded")] == []
     assert max(r["latency_s"] - r["deadline_s"] for r in results) <= grace_s
 
 
@@ -194,17 +194,19 @@ def test_a_server_killed_with_the_window_full_costs_no_answer(
     embedded_file, samples, profile, server, tmp_path
 ):
     """The server falls silent, four samples wait for it, then its connection breaks."""
-    (tmp_path / "long.yaml").write_text("deadline_s: 1.5\nmax_in_flight: 4\n")
-    options = ("--server", server.address, "--rate", 12, "--settings", tmp_path / "long.yaml")
+    (tmp_path / "long.yaml").write_text("deadline_s: 2.0\nmax_in_flight: 4\n")
+    options = ("--server", server.address, "--rate", 6, "--settings", tmp_path / "long.yaml")
     process = start(embedded_file, samples, profile, *options, "--strategy", "server_only")
-    first = json.loads(next(line for line in process.stdout if '"result"' in line))
-    assert first["status"] == "ok"
+    lines = map(json.loads, process.stdout)
+    results = [next(line for line in lines if line["kind"] == "result")]
     server.process.send_signal(signal.SIGSTOP)
-    time.sleep(0.8)
-    server.process.kill()
-    found = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
-    results = [line for line in found if line["kind"] == "result"]
-    check_all_answered([first, *results])
+    killer = threading.Timer(1.0, server.process.kill)
+    killer.start()
+    results.extend(line for line in lines if line["kind"] == "result")
+    assert process.wait(timeout=10) == 0
+    process.stdout.close()
+    process.stderr.close()
+    check_all_answered(results)
     broken = [r for r in results if r.get("reason", "").startswith(server.address)]
     assert len(broken) == 4
     assert all(r["status"] == "degraded" for r in broken)

@@ -296,6 +296,35 @@ def test_with_little_time_left_no_sample_in_flight_takes_the_others(planner):
     ]
 
 
+def test_a_fallback_is_quick_rather_than_let_the_inbox_run_over(planner):
+    """Sample 3 would find the inbox full at 60 ms, and a whole model takes 20."""
+    story = Story(planner, SEND_INPUT, silent, inbox=1, deadline_s=1.0).connect()
+    story.at(0.025, "disconnected", BROKEN)
+    assert story.arrive(0.0, 0.02, 0.04, 0.06).run()[5:10] == [
+        (25, "down"),
+        (25, "fall back 0 to all"),
+        (45, "degraded 0 device"),
+        (45, "fall back 1 to exit"),
+        (56, "degraded 1 device"),
+    ]
+    assert all(found[0][1].status == "degraded" for found in story.finished.values())
+
+
+def test_a_board_that_cannot_keep_up_hurries_some_samples_instead_of_dropping_them(planner):
+    """A whole model takes 20 ms, and a sample comes each 16."""
+    story = Story(planner, SEND_NOTHING, inbox=1, deadline_s=1.0, rate_hz=62.5).connect()
+    log = story.arrive(*(0.016 * sample for sample in range(7))).run()
+    assert [entry for entry in log if "device" in entry[1]] == [
+        (20, "ok 0 device"),
+        (40, "ok 1 device"),
+        (51, "degraded 2 device"),
+        (71, "ok 3 device"),
+        (91, "ok 4 device"),
+        (102, "degraded 5 device"),
+        (122, "ok 6 device"),
+    ]
+
+
 @pytest.mark.parametrize(("arrives_ms", "by_ms"), [(173, 194), (174, 185)])
 def test_a_head_is_hurried_rather_than_make_a_sample_in_flight_late(planner, arrives_ms, by_ms):
     """Sample 0 needs the processor for its exit at 194 ms; a whole model takes 21."""
