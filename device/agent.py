@@ -58,6 +58,7 @@ class Agent:
         self._dispatch = Dispatch(controller, settings)
         self._journal = Journal(sinks, self._manifest)
         self._changed = threading.Condition()
+        self._halted = threading.Condition()  # apart: a thread that sleeps is not woken by events
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._cargo: dict[int, Cargo] = {}
         self._stopped = self._reading = False
@@ -93,8 +94,7 @@ class Agent:
         thread waits for the source.
         """
         self._stopped = True
-        with self._changed:
-            self._changed.notify_all()
+        self._wake_all()
         if self._reading:
             raise Interrupted
 
@@ -146,7 +146,7 @@ class Agent:
         begin_s, rate_hz, count = time.perf_counter(), self._settings.rate_hz, 0
         while (sample := self._read(samples)) is not None:
             if rate_hz is not None:
-                self._wait(begin_s + count / rate_hz - time.perf_counter(), lambda: False)
+                self._sleep(begin_s + count / rate_hz - time.perf_counter())
             else:
                 while not self._over and not self._dispatch.wants_sample:
                     self._wait(_LOOK_S, lambda: self._dispatch.wants_sample)
@@ -167,6 +167,15 @@ class Agent:
     def _wait(self, limit_s: float, condition: Callable[[], bool]) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._over or condition(), max(limit_s, 0.0))
+
+    def _sleep(self, limit_s: float) -> None:
+        with self._halted:
+            self._halted.wait_for(lambda: self._over, max(limit_s, 0.0))
+
+    def _wake_all(self) -> None:
+        for condition in (self._changed, self._halted):
+            with condition:
+                condition.notify_all()
 
     def _end(self) -> None:
         """Let what is under way be answered, then end the threads."""
@@ -256,6 +265,5 @@ class Agent:
                 self._journal.note(action)
 
     def _fail(self, error: BaseException) -> None:
-        with self._changed:
-            self._error = self._error or error
-            self._changed.notify_all()
+        self._error = self._error or error
+        self._wake_all()

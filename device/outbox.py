@@ -37,7 +37,8 @@ class Outbox:
 
     def expire(self, now_s: float) -> None:
         """Remove what is of no use any more."""
-        self._entries = deque(entry for entry in self._entries if entry[1] > now_s)
+        if self._entries:
+            self._entries = deque(entry for entry in self._entries if entry[1] > now_s)
 
     def clear(self) -> None:
         """Begin anew: the stream is gone."""
