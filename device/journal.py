@@ -86,22 +86,18 @@ class Journal:
         status, reason = finish.status, finish.work.reason
         if not finish.by:
             return {"status": status, "reason": reason}
-        logits, temperature, by = self._logits(finish, cargo)
-        if not np.isfinite(logits).all():
+        output, temperature, by = self._output(finish, cargo)
+        if not np.isfinite(output).all():
             return {"status": "failed", "reason": f"the answer of {by} holds NaN or infinity"}
-        probabilities = softmax(logits, temperature)
+        told = {"status": status, "reason": reason, "by": by}
+        if self._manifest.answer == "tensor":
+            return {**told, "answer": output.tolist()}
+        probabilities = softmax(output, temperature)
         best = int(probabilities.argmax())
-        confidence = float(probabilities[best])
-        return {
-            "status": status,
-            "reason": reason,
-            "by": by,
-            "answer": best,
-            "confidence": confidence,
-        }
+        return {**told, "answer": best, "confidence": float(probabilities[best])}
 
-    def _logits(self, finish: Finish, cargo: Cargo) -> tuple[Array, float, str]:
-        """Return the logits that answer a sample, their temperature, and whose they are."""
+    def _output(self, finish: Finish, cargo: Cargo) -> tuple[Array, float, str]:
+        """Return the tensor that answers a sample, its temperature, and whose it is."""
         progress = cargo.progress
         if finish.by == "server":
             assert cargo.served is not None

@@ -36,14 +36,16 @@ class Spans:
 class Result:
     """The answer to one sample.
 
-    ``by`` names who answered: ``exit NAME``, ``device`` (the whole model here) or ``server``. Times
-    count from the run's start (``arrived_s``) and from arrival (``latency_s``, ``deadline_s``).
+    ``by`` names who answered: ``exit NAME``, ``device`` (the whole model here) or ``server``.
+    ``answer`` is a class's number, or the tensor as nested lists if the model gives no classes.
+    Times count from the run's start (``arrived_s``) and from arrival (``latency_s``,
+    ``deadline_s``).
     """
 
     id: int
     status: Status
     by: str = ""
-    answer: int | None = None
+    answer: int | list[Any] | None = None
     confidence: float | None = None
     label: int | None = None
     reason: str = ""

@@ -5,7 +5,7 @@ Fields that are not named here are left alone, so that a newer agent's files can
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -61,7 +61,7 @@ class ResultLine(_Fields):
     id: int
     status: Literal["ok", "degraded", "dropped", "failed"]
     by: str = ""
-    answer: int | None = None
+    answer: int | list[Any] | None = None
     label: int | None = None
     arrived_s: Seconds
     latency_s: Seconds
