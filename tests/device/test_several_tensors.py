@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 
 from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.samples import Samples
+from partitioner.commands import profile
 from tests.device.test_agent import Server, check_all_answered, lines_of, start
 
 pytestmark = pytest.mark.e2e
@@ -39,13 +41,16 @@ def painter(tmp_path_factory, one_registry):
     options = CompileOptions("painter", max_segments=3)
     manifest = compile_model(model, None, home / "p.offramp", options, examples=Samples(inputs))
     np.savez(home / "samples.npz", picture=inputs[0], strength=inputs[1])
+    words = [str(home / "p.offramp"), "-o", str(home / "profile.json")]
+    result = CliRunner().invoke(profile, words)
+    assert result.exit_code == 0, result.output
     with torch.no_grad():
         painted = model(*map(torch.from_numpy, inputs))["painted"].numpy()
     return home, manifest, painted
 
 
 @pytest.mark.parametrize("strategy", ["server_only", "static", "device_only"])
-def test_wherever_it_is_cut_the_answer_is_the_models(painter, make_profile, strategy):
+def test_wherever_it_is_cut_the_answer_is_the_models(painter, strategy):
     home, manifest, painted = painter
     assert max(len(b.tensors) for b in manifest.boundaries[1:-1]) > 1
     bundle = home / "p.offramp"
@@ -53,15 +58,7 @@ def test_wherever_it_is_cut_the_answer_is_the_models(painter, make_profile, stra
     try:
         options = ["--strategy", strategy, "--server", server.address, "--rate", 10]
         options += ["--deadline-ms", 2000, "--slowdown", 1]
-        profile = home / "profile.json"
-        if not profile.exists():
-            from click.testing import CliRunner
-
-            from partitioner.commands import profile as measure
-
-            result = CliRunner().invoke(measure, [str(bundle), "-o", str(profile)])
-            assert result.exit_code == 0, result.output
-        lines = lines_of(start(bundle, home / "samples.npz", profile, *options))
+        lines = lines_of(start(bundle, home / "samples.npz", home / "profile.json", *options))
     finally:
         server.kill()
     results = lines["result"]
