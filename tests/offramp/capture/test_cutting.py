@@ -258,7 +258,7 @@ def test_at_every_cut_a_model_gives_the_same(kind: type[nn.Module]) -> None:
         assert worst_difference(_build(kind), found, runs, _inputs(kind, batch)) < 2e-5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(shape=random_networks.shapes())
 def test_networks_of_any_shape_can_be_cut(shape: random_networks.Shape) -> None:
     model = random_networks.build(shape)
