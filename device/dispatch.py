@@ -21,22 +21,10 @@ from device.board import Board
 from device.controller import Controller
 from device.fallback import give_up_s
 from device.inflight import InFlight
-from device.outbox import Outbox
-from device.probing import Probing
 from device.settings import AgentSettings
-from device.work import (
-    Action,
-    FallBack,
-    Finish,
-    LinkChange,
-    LoadDue,
-    Reached,
-    RunHead,
-    Send,
-    Work,
-)
-from offramp.errors import UnknownBundleError
-from offramp.messages import Failure, Load, Probe, Timeline
+from device.stream import Stream
+from device.work import Action, FallBack, Finish, LoadDue, Reached, RunHead, Work
+from offramp.messages import Failure, Load, Timeline
 from partitioner.plan import Plan
 
 __all__ = ["Dispatch"]
@@ -45,8 +33,6 @@ _MARGIN_S = 0.005
 _GRACE_S = 0.05  # an answer so late is still worth more than none
 _TICK_S = 0.1
 _LOAD_S = 1.0
-_PROBE_LIFE_S = 10.0
-_LONGEST_RETRY_S = 60.0  # whatever a server says, by then it may be another one
 
 
 class Dispatch:
@@ -60,17 +46,9 @@ class Dispatch:
         self._inbox: deque[Work] = deque()
         self._running: Work | None = None
         self._in_flight = InFlight()
-        self._outbox = Outbox()
-        self._probing = Probing(controller)
+        self._stream = Stream(controller, settings.server)
         self._begun = self._ended = False
         self._arrived_s = -math.inf
-        self._up: bool | None = None
-        self._link_reason = (
-            f"{settings.server} does not answer; is the server running?"
-            if settings.server
-            else "there is none"
-        )
-        self._retry_s = -math.inf
         self._seen_changes = 0
         self._next_load_s = -math.inf
         self._actions: list[Action] = []
@@ -80,17 +58,17 @@ class Dispatch:
     @property
     def up(self) -> bool:
         """Whether there is a connection."""
-        return bool(self._up)
+        return bool(self._stream.up)
 
     @property
     def warm(self) -> bool:
         """Whether the link is known from a first row of probes."""
-        return self.up and self._probing.warm
+        return self._stream.warm
 
     @property
     def link_reason(self) -> str:
         """Why there is no connection."""
-        return self._link_reason
+        return self._stream.reason
 
     @property
     def wants_sample(self) -> bool:
@@ -114,9 +92,9 @@ class Dispatch:
     def begun(self, now_s: float) -> list[Action]:
         """Samples come from now on, whether there is a connection or not."""
         self._begun = True
-        self._probing.end_start()
-        if self._up is None:
-            return self.disconnected(now_s, self._link_reason)
+        self._stream.end_start()
+        if self._stream.up is None:
+            return self.disconnected(now_s, self._stream.reason)
         return self._settle(now_s)
 
     def arrived(self, now_s: float, sample: int) -> list[Action]:
@@ -163,7 +141,7 @@ class Dispatch:
     def answered(self, now_s: float, message: int, timeline: Timeline, load: Load) -> list[Action]:
         """The server answered a sample or probe, in time or late."""
         self._controller.answered(now_s, message, timeline, load)
-        self._probing.answered(message)
+        self._stream.answered(message)
         work = self._in_flight.pop(message)
         if work is not None:
             self._actions.append(Finish(work, "ok", "server"))
@@ -171,13 +149,7 @@ class Dispatch:
 
     def refused(self, now_s: float, message: int, failure: Failure) -> list[Action]:
         """The server answered a sample with a failure, or the answer cannot be read."""
-        if failure.retry_after_s > 0:
-            wait_s = min(failure.retry_after_s, _LONGEST_RETRY_S)
-            self._retry_s = max(self._retry_s, now_s + wait_s)
-            self._controller.deferred(message)
-        else:
-            for_good = failure.status == UnknownBundleError.status
-            self._controller.refused(now_s, message, for_good=for_good)
+        self._stream.refused(now_s, message, failure)
         work = self._in_flight.pop(message)
         if work is not None:
             self._in_flight.forsake(work, f"{failure.status}: {failure.message}")
@@ -185,25 +157,18 @@ class Dispatch:
 
     def connected(self, now_s: float) -> list[Action]:
         """The stream opened."""
-        self._controller.estimator.forget_backlog(now_s)
-        self._retry_s = -math.inf
-        self._note_link(now_s, True, "")
+        self._actions.extend(self._stream.opened(now_s))
         return self._settle(now_s)
 
     def disconnected(self, now_s: float, reason: str) -> list[Action]:
         """The stream broke, or could not be opened."""
-        self._controller.disconnected(now_s)
-        self._link_reason = reason
+        self._actions.extend(self._stream.broke(now_s, reason))
         self._in_flight.forsake_all(reason)
-        self._outbox.clear()
-        if self._up:
-            self._probing.end_start()
-        self._note_link(now_s, False, reason)
         return self._settle(now_s)
 
     def stream_ready(self, now_s: float) -> list[Action]:
         """The stream can take one message."""
-        self._outbox.ready = True
+        self._stream.became_ready()
         return self._settle(now_s)
 
     def passed(self, now_s: float) -> list[Action]:
@@ -215,9 +180,7 @@ class Dispatch:
     def _settle(self, now_s: float) -> list[Action]:
         for work in self._in_flight.pass_expected(now_s):
             self._controller.overdue(now_s, work.id)
-        if self._up:
-            self._probe(now_s)
-        self._transmit(now_s)
+        self._actions.extend(self._stream.take(now_s))
         if self._running is None:
             self._start_next(now_s)
         self._report(now_s)
@@ -260,7 +223,7 @@ class Dispatch:
 
     def _may_send(self, now_s: float, work: Work, plan: Plan) -> bool:
         """Tell whether a sample may go to the server, and all could still be answered here."""
-        if now_s < self._retry_s or not self._has_room():
+        if not (self._stream.is_welcome(now_s) and self._has_room()):
             return False
         work.options = self._board.options(plan.cut, self._board.opened(plan), self._stretch)
         end_s = now_s + self._board.encoded_s(plan) * self._stretch
@@ -287,15 +250,14 @@ class Dispatch:
             expected_s=work.expected_s,
             reserve_s=_MARGIN_S + self._in_flight.quickest_s() + head_s,
         )
-        if not self._up:
-            self._in_flight.forsake(work, f"no connection ({self._link_reason})")
+        if not self._stream.up:
+            self._in_flight.forsake(work, f"no connection ({self._stream.reason})")
         elif work.give_up_s <= now_s:
             self._in_flight.forsake(work, "too little time to wait for the server")
         else:
             work.sent_s = now_s
-            self._controller.sent(now_s, work.id, work.size_bytes, work.plan.cut)
             self._in_flight.add(work)
-            self._outbox.put(work, work.give_up_s)
+            self._stream.put(now_s, work)
 
     def _fall_back(self, now_s: float, work: Work) -> None:
         if not work.reason:
@@ -307,31 +269,12 @@ class Dispatch:
         until_s = min(work.deadline_s, free_s) - _MARGIN_S
         self._actions.append(FallBack(work, until_s, self._stretch))
 
-    def _probe(self, now_s: float) -> None:
-        probe = self._probing.next(now_s)
-        if probe is not None:
-            self._controller.sent(now_s, probe.id, probe.padding_bytes)
-            self._outbox.put(probe, now_s + _PROBE_LIFE_S)
-
-    def _transmit(self, now_s: float) -> None:
-        message = self._outbox.take(now_s)
-        if isinstance(message, Probe):
-            self._actions.append(message)
-        elif message is not None:
-            message.sent_bytes = message.size_bytes
-            self._actions.append(Send(message))
-
     def _report(self, now_s: float) -> None:
         self._actions.extend(self._controller.changes[self._seen_changes :])
         self._seen_changes = len(self._controller.changes)
         if self._begun and now_s >= self._next_load_s:
             self._next_load_s = now_s + _LOAD_S
             self._actions.append(LoadDue(now_s, self._controller.conditions()))
-
-    def _note_link(self, now_s: float, up: bool, reason: str) -> None:
-        if self._settings.server is not None and up is not self._up:
-            self._actions.append(LinkChange(now_s, up, reason))
-        self._up = up
 
     def _drop(self, work: Work, reason: str) -> None:
         work.reason = reason

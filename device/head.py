@@ -40,6 +40,23 @@ class Progress:
     head_s: float = 0.0
     encode_s: float = 0.0
 
+    @property
+    def answered(self) -> bool:
+        """Whether the sample left at an exit, or the model's own logits are known."""
+        return self.left is not None or self.final is not None
+
+    def reached(self, hurried: bool) -> Reached:
+        """Return what is to be told of this head."""
+        return Reached(
+            self.at,
+            frozenset(self.logits),
+            self.head_s,
+            self.answered,
+            hurried,
+            size_bytes=sum(map(len, self.frames)),
+            encode_s=self.encode_s,
+        )
+
 
 class Head:
     """A bundle's device part, run at the pace of the board that its profile describes."""
@@ -73,18 +90,9 @@ class Head:
         if progress.left is None and progress.at == self.network.depth:
             progress.final = progress.values[0]
         progress.head_s = time.perf_counter() - started
-        answered = progress.left is not None or progress.final is not None
-        if not answered:
+        if not progress.answered:
             self._encode(progress, plan)
-        return Reached(
-            progress.at,
-            frozenset(progress.logits),
-            progress.head_s,
-            answered,
-            hurried,
-            sum(map(len, progress.frames)),
-            progress.encode_s,
-        )
+        return progress.reached(hurried)
 
     def fall_back(self, progress: Progress, until_s: float, stretch: float) -> None:
         """Answer a sample that was encoded in vain, as well as there is time for."""

@@ -1,0 +1,113 @@
+"""The stream to the server as events tell of it, and what waits to go out on it."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from device.controller import Controller
+from device.probing import Probing
+from device.work import LinkChange, Send, Work
+from offramp.address import Address
+from offramp.errors import UnknownBundleError
+from offramp.messages import Failure, Probe
+
+__all__ = ["Stream"]
+
+_PROBE_LIFE_S = 10.0
+_LONGEST_RETRY_S = 60.0  # whatever a server says, by then it may be another one
+
+
+class Stream:
+    """A stream that takes one message whenever it is ready, with an outbox in front of it.
+
+    One that stalls takes none, so each message has a time from which on it is of no use, and
+    leaves the outbox then. ``up`` is None until the first connection opened or failed; ``reason``
+    says why there is none.
+    """
+
+    def __init__(self, controller: Controller, server: Address | None) -> None:
+        self._controller = controller
+        self._server = server
+        self._probing = Probing(controller)
+        self._outbox: deque[tuple[Work | Probe, float]] = deque()
+        self._ready = False
+        self._retry_s = -math.inf
+        self.up: bool | None = None
+        self.reason = (
+            f"{server} does not answer; is the server running?" if server else "there is none"
+        )
+
+    @property
+    def warm(self) -> bool:
+        """Whether it is there, and its link known from a first row of probes."""
+        return bool(self.up) and self._probing.warm
+
+    def opened(self, now_s: float) -> list[LinkChange]:
+        """Take in that there is a new one; return what is to be reported."""
+        self._controller.estimator.forget_backlog(now_s)
+        self._retry_s = -math.inf
+        return self._note(now_s, True, "")
+
+    def broke(self, now_s: float, reason: str) -> list[LinkChange]:
+        """Take in that it is gone, or could not be opened; return what is to be reported."""
+        self._controller.disconnected(now_s)
+        self._outbox.clear()
+        self._ready = False
+        self.reason = reason
+        if self.up:
+            self._probing.end_start()
+        return self._note(now_s, False, reason)
+
+    def became_ready(self) -> None:
+        """Take in that it can take one message."""
+        self._ready = True
+
+    def answered(self, message: int) -> None:
+        """Take in that a message was answered."""
+        self._probing.answered(message)
+
+    def refused(self, now_s: float, message: int, failure: Failure) -> None:
+        """Take in that a sample was refused, and until when no other is to be sent."""
+        if failure.retry_after_s > 0:
+            wait_s = min(failure.retry_after_s, _LONGEST_RETRY_S)
+            self._retry_s = max(self._retry_s, now_s + wait_s)
+            self._controller.deferred(message)
+        else:
+            for_good = failure.status == UnknownBundleError.status
+            self._controller.refused(now_s, message, for_good=for_good)
+
+    def is_welcome(self, now_s: float) -> bool:
+        """Tell whether the server did not ask to be left alone until later."""
+        return now_s >= self._retry_s
+
+    def end_start(self) -> None:
+        """Send no more of the first row of probes."""
+        self._probing.end_start()
+
+    def put(self, now_s: float, work: Work) -> None:
+        """Let a sample's message wait for the stream for as long as its answer is waited for."""
+        assert work.plan is not None
+        self._controller.sent(now_s, work.id, work.size_bytes, work.plan.cut)
+        self._outbox.append((work, work.give_up_s))
+
+    def take(self, now_s: float) -> list[Send | Probe]:
+        """Return what the stream is to take now: nothing, or one message."""
+        if self.up and (probe := self._probing.next(now_s)) is not None:
+            self._controller.sent(now_s, probe.id, probe.padding_bytes)
+            self._outbox.append((probe, now_s + _PROBE_LIFE_S))
+        if self._outbox:
+            self._outbox = deque(entry for entry in self._outbox if entry[1] > now_s)
+        if not self._ready or not self._outbox:
+            return []
+        self._ready = False
+        message, _ = self._outbox.popleft()
+        if isinstance(message, Probe):
+            return [message]
+        message.sent_bytes = message.size_bytes
+        return [Send(message)]
+
+    def _note(self, now_s: float, up: bool, reason: str) -> list[LinkChange]:
+        changed = self._server is not None and up is not self.up
+        self.up = up
+        return [LinkChange(now_s, up, reason)] if changed else []
