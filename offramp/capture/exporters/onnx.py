@@ -19,6 +19,7 @@ from torch.export import Dim
 
 from offramp.capture.export import two_of
 from offramp.capture.exporters.exporter import Exporter
+from offramp.capture.exporters.registry import shared_registry
 from offramp.errors import CaptureError
 
 __all__ = ["OnnxExporter"]
@@ -35,7 +36,7 @@ class OnnxExporter(Exporter):
         """Return the ONNX model; see `Exporter.export`."""
         shapes = tuple({0: Dim.DYNAMIC} for _ in examples)
         try:
-            with _quiet(), torch.no_grad():
+            with _quiet(), shared_registry(), torch.no_grad():
                 inputs = tuple(two_of(example) for example in examples)
                 program = torch.export.export(module, inputs, dynamic_shapes=shapes)
                 exported = torch.onnx.export(program, (), dynamo=True, optimize=True, verbose=False)
