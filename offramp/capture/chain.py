@@ -27,6 +27,8 @@ _WIDE_RATES_S = (_RATES_S[0] / 150, _RATES_S[1] * 70)
 """At a factor of 8 these stand for `_RATES_S` at every factor from 1.1 to 1,000."""
 _SAME = 1e-5
 """Latencies closer than this share are equal: the solver rounds."""
+_SPREAD = 1.1
+"""Codecs shrink boundaries unevenly: bytes up to this far apart decide nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ def build_chain(dag: Dag, fixed: Sequence[Cut], most: int) -> Chain:
     for low, high in itertools.pairwise(ends):
         found += best_cuts(dag, low, high, _WIDE_RATES_S)
         unsent += best_cuts(_unsent(dag, inputs), low, high, _WIDE_RATES_S)
-    cuts = _thin(dag, _join(_nest(found), unsent), ends, most, best)
-    cuts = _split(dag, cuts, most)
+    least_s = float(dag.device_s.sum()) / (4 * most)
+    cuts = _thin(dag, _join(dag, _nest(found), unsent, least_s), ends, most, best)
+    cuts = _split(dag, cuts, most, least_s)
     return Chain(tuple(cuts), gap(dag, cuts, best), len(best))
 
 
@@ -108,11 +111,16 @@ def _nest(cuts: Sequence[Cut]) -> list[Cut]:
     return _distinct(list(itertools.accumulate(ordered, np.logical_or)))
 
 
-def _join(chain: Sequence[Cut], others: Sequence[Cut]) -> list[Cut]:
-    """Put those of ``others`` into a chain that hold, or lie in, every cut of it."""
+def _join(dag: Dag, chain: Sequence[Cut], others: Sequence[Cut], least_s: float) -> list[Cut]:
+    """Put those of ``others`` into a chain that hold, or lie in, every cut of it.
+
+    Between any two of the result there is ``least_s`` of work at least, but for those of ``chain``.
+    """
     joined = list(chain)
     for other in others:
-        if all((other <= cut).all() or (cut <= other).all() for cut in joined):
+        apart_s = (max(_work(dag, cut, other), _work(dag, other, cut)) for cut in joined)
+        nested = all((other <= cut).all() or (cut <= other).all() for cut in joined)
+        if nested and min(apart_s) >= least_s:
             joined.append(other)
     return _nest(joined)
 
@@ -132,9 +140,9 @@ def _thin(
     return cuts
 
 
-def _split(dag: Dag, cuts: list[Cut], most: int) -> list[Cut]:
+def _split(dag: Dag, cuts: list[Cut], most: int, least_s: float) -> list[Cut]:
     """Split the segment of most work at its cheapest boundary, until there are ``most``."""
-    cuts, whole_s = list(cuts), float(dag.device_s.sum())
+    cuts = list(cuts)
     indivisible: set[bytes] = set()
     while len(cuts) - 1 < most:
         segments = [
@@ -142,10 +150,10 @@ def _split(dag: Dag, cuts: list[Cut], most: int) -> list[Cut]:
             for at, (low, high) in enumerate(itertools.pairwise(cuts))
             if low.tobytes() not in indivisible
         ]
-        if not segments or max(segments)[0] < whole_s / (2 * most):
+        if not segments or max(segments)[0] < 2 * least_s:
             break
         at = max(segments)[1]
-        cut = _cheapest(dag, cuts[at], cuts[at + 1], unsent=at == 0)
+        cut = _cheapest(dag, cuts[at], cuts[at + 1], least_s, unsent=at == 0)
         if cut is None:
             indivisible.add(cuts[at].tobytes())
         else:
@@ -153,22 +161,19 @@ def _split(dag: Dag, cuts: list[Cut], most: int) -> list[Cut]:
     return cuts
 
 
-def _cheapest(dag: Dag, low: Cut, high: Cut, unsent: bool) -> Cut | None:
+def _cheapest(dag: Dag, low: Cut, high: Cut, least_s: float, *, unsent: bool) -> Cut | None:
     """Return the prefix of a segment that is cheap to send and near its middle, if any is.
 
-    One that is dearer than both ends would never be chosen; an ``unsent`` low end is no measure.
+    One much dearer than both ends would never be chosen; an ``unsent`` low end is no measure. Both
+    parts have ``least_s`` of work at least. Of equals it is the last, as in `minimum_cut`.
     """
     scores: list[tuple[float, int, Cut]] = []
-    dearest = np.inf if unsent else max(dag.line(low).bytes, dag.line(high).bytes)
-    costly = dag.device_s + np.where(np.isinf(dag.server_s), 0, dag.server_s) > 0
+    dearest = np.inf if unsent else max(dag.line(low).bytes, dag.line(high).bytes) * _SPREAD
     for cut in dag.prefixes(low, high):
-        rest = high & ~cut
         left_s, right_s = _work(dag, low, cut), _work(dag, cut, high)
-        if not costly[np.flatnonzero(rest)[0]] or not left_s or not right_s:
-            continue
         size = dag.line(cut).bytes
-        if np.isfinite(size) and size <= dearest:
-            scores.append((size * max(left_s, right_s), len(scores), cut))
+        if min(left_s, right_s) >= least_s and np.isfinite(size) and size <= dearest:
+            scores.append((size * max(left_s, right_s), -len(scores), cut))
     return min(scores, key=lambda score: score[:2])[2] if scores else None
 
 
@@ -177,8 +182,9 @@ def _work(dag: Dag, low: Cut, high: Cut) -> float:
 
 
 def _unsent(dag: Dag, inputs: Cut) -> Dag:
-    """Return the graph with inputs that may not cross by themselves."""
-    return Dag(dag.reads, dag.device_s, dag.server_s, np.where(inputs, np.inf, dag.out_bytes))
+    """Return the graph without cuts at which what the first operation reads would cross."""
+    start = np.isin(np.arange(len(dag)), dag.reads[int(inputs.sum())]) & inputs
+    return Dag(dag.reads, dag.device_s, dag.server_s, np.where(start, np.inf, dag.out_bytes))
 
 
 def _distinct(cuts: Sequence[Cut]) -> list[Cut]:
