@@ -21,7 +21,11 @@ __all__ = ["count_macs", "is_light", "measure_s"]
 
 REPEATS = 3
 _MACS_PER_S, _BYTES_PER_S = 5e9, 5e9  # one core of a small server
-_COPIES = ("aten.clone", "aten._to_copy", "aten.contiguous", "aten._unsafe_view", "aten.reshape")
+_LIGHT = {
+    "_to_copy", "_unsafe_view", "clone", "contiguous", "divide", "dropout", "full_like", "multiply",
+    "negative", "ones_like", "reshape", "subtract", "to", "type_as", "zeros_like",
+}  # fmt: skip
+"""Operations that copy or work element by element, and have no mark of torch's that says so."""
 
 
 def is_light(node: fx.Node) -> bool:
@@ -34,10 +38,12 @@ def is_light(node: fx.Node) -> bool:
         return True
     if not isinstance(target, torch._ops.OpOverload):
         return False
+    packet = target.overloadpacket
+    overloads = (getattr(packet, name) for name in packet.overloads())
     return (
         target.is_view
-        or torch.Tag.pointwise in target.tags
-        or str(target).rpartition(".")[0] in _COPIES
+        or packet.__name__ in _LIGHT
+        or any(torch.Tag.pointwise in overload.tags for overload in overloads)
     )
 
 

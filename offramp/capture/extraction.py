@@ -62,17 +62,30 @@ def _passes(operations: Operations, output: fx.Node, low: Cut) -> bool:
     return output in operations.place and bool(low[operations.place[output]])
 
 
+def _batch_first(operations: Operations, node: fx.Node) -> list[int]:
+    """Return a value's dimensions with that of the batch in front."""
+    dimension = operations.graph.batch_dimension(node)
+    rest = [at for at in range(node.meta["val"].dim()) if at != dimension]
+    return rest if dimension is None else [dimension, *rest]
+
+
 class _Writer:
-    """Copies operations into a new module, and with them the weights and what is repeated."""
+    """Copies operations into a new module, and with them the weights and what is repeated.
+
+    What crosses has the batch first: where the model has it elsewhere, it is moved there and back.
+    """
 
     def __init__(self, operations: Operations, reads: list[fx.Node]) -> None:
         self._operations = operations
         self._root, self._graph = nn.Module(), fx.Graph()
         self._made = {}
-        for node in reads:
-            self._made[node] = self._graph.placeholder(node.name)
-            self._made[node].meta = dict(node.meta)
-        self._first = self._made[reads[0]]
+        given = {node: self._graph.placeholder(node.name) for node in reads}
+        self._first = given[reads[0]]
+        for node, placeholder in given.items():
+            order = _batch_first(operations, node)
+            back = [order.index(at) for at in range(len(order))]
+            self._made[node] = self._permute(placeholder, back)
+            placeholder.meta = {**node.meta, "val": node.meta["val"].permute(order)}
         self._size: fx.Node | None = None
 
     def add(self, node: fx.Node) -> None:
@@ -83,8 +96,18 @@ class _Writer:
 
     def finish(self, makes: list[fx.Node]) -> fx.GraphModule:
         """Return the module."""
-        self._graph.output(tuple(self._value(node) for node in makes))
+        self._graph.output(
+            tuple(
+                self._permute(self._value(node), _batch_first(self._operations, node))
+                for node in makes
+            )
+        )
         return fx.GraphModule(self._root, self._graph)
+
+    def _permute(self, value: fx.Node, order: list[int]) -> fx.Node:
+        if order == sorted(order):
+            return value
+        return self._graph.call_function(torch.ops.aten.permute.default, (value, order))
 
     def _value(self, node: fx.Node) -> Any:
         if node in self._made:

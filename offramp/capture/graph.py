@@ -45,23 +45,25 @@ class CapturedGraph:
         """The symbols of the batch size: inputs that the model never joins have one each."""
         return frozenset(node.meta["val"].shape[0].node.expr for node in self.inputs)
 
-    def is_batched(self, node: fx.Node) -> bool:
-        """Tell whether a value has one row a sample, of one shape and of a dtype that can cross."""
+    def batch_dimension(self, node: fx.Node) -> int | None:
+        """Return the dimension of a value that has one entry a sample; None if it may not cross.
+
+        What crosses has that one dimension alone of a free size, and a dtype of `DTYPES`.
+        """
         made = node.meta.get("val")
-        return (
-            isinstance(made, Tensor)
-            and made.dim() > 0
-            and isinstance(made.shape[0], torch.SymInt)
-            and made.shape[0].node.expr in self.batch
-            and all(isinstance(side, int) and side > 0 for side in made.shape[1:])
-            and str(made.dtype).removeprefix("torch.") in DTYPES
-        )
+        if not isinstance(made, Tensor) or str(made.dtype).removeprefix("torch.") not in DTYPES:
+            return None
+        sides: list[Any] = list(made.shape)
+        free = [at for at, side in enumerate(sides) if isinstance(side, torch.SymInt)]
+        if len(free) != 1 or sides.pop(free[0]).node.expr not in self.batch or 0 in sides:
+            return None
+        return free[0]
 
     def spec(self, node: fx.Node) -> TensorSpec:
-        """Return the name, dtype and shape of a batched value, for one sample."""
+        """Return the name, dtype and shape of a value that may cross, for one sample."""
         made = node.meta["val"]
         dtype = str(made.dtype).removeprefix("torch.")
-        return TensorSpec(node.name, dtype, tuple(int(side) for side in made.shape[1:]))
+        return TensorSpec(node.name, dtype, tuple(s for s in made.shape if isinstance(s, int)))
 
 
 def read_program(program: ExportedProgram) -> CapturedGraph:
@@ -82,7 +84,7 @@ def read_program(program: ExportedProgram) -> CapturedGraph:
     for node in module.graph.nodes:
         _check(node)
     for node in graph.outputs:
-        if not graph.is_batched(node):
+        if graph.batch_dimension(node) != 0:
             shape = tuple(map(str, node.meta["val"].shape))
             raise CaptureError(
                 f"output {node.name!r}, of shape ({', '.join(shape)}), does not have the batch as "

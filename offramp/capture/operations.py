@@ -88,7 +88,9 @@ class Operations:
         return self._behind[node]
 
     def _bytes(self, node: fx.Node) -> float:
-        return float(self.graph.spec(node).nbytes) if self.graph.is_batched(node) else np.inf
+        if self.graph.batch_dimension(node) is None:
+            return np.inf
+        return float(self.graph.spec(node).nbytes)
 
 
 def _find_repeated(graph: CapturedGraph) -> set[fx.Node]:

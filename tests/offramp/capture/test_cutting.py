@@ -201,7 +201,43 @@ class Tokens(nn.Module):
         return self.answer(x[:, 0])
 
 
+class SequenceFirst(nn.Module):
+    """Its values have the batch as their second dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(24, 2)
+        self.feed, self.answer = nn.Linear(24, 24), nn.Linear(24, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(2, 0, 1, 3).flatten(2)
+        x = x + self.attention(x, x, x, need_weights=False)[0]
+        return self.answer(torch.relu(self.feed(x)).mean(0))
+
+
+class MaskedInFloats(nn.Module):
+    """A mask made of -infinities, added in every layer, and root mean squares that normalise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(20, 8)
+        self.layers = nn.ModuleList(nn.Linear(8, 24) for _ in range(3))
+        self.norm, self.answer = nn.Parameter(torch.rand(8)), nn.Linear(8, 5)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        seen = (mask[:, None, :] * mask[:, :, None]).bool()
+        bias = torch.where(seen, 0.0, float("-inf")).masked_fill(~seen.any(2, keepdim=True), 0.0)
+        x = self.words(tokens)
+        for layer in self.layers:
+            y = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6) * self.norm
+            query, key, value = layer(y).chunk(3, 2)
+            x = x + torch.softmax(query @ key.transpose(1, 2) + bias, 2) @ value
+        return self.answer(x.mean(1))
+
+
 KINDS = (
+    SequenceFirst,
+    MaskedInFloats,
     Dense,
     UNet,
     Masked,
@@ -233,7 +269,7 @@ def _inputs(kind: type[nn.Module], batch: int) -> list[Tensor]:
     dice = torch.Generator().manual_seed(batch)
     if kind is Bytes:
         return [torch.randint(0, 256, (batch, 8, 8, 3), generator=dice, dtype=torch.uint8)]
-    if kind is Masked:
+    if kind in (Masked, MaskedInFloats):
         tokens = torch.randint(0, 20, (batch, 6), generator=dice)
         return [tokens, (torch.arange(6) < 4).expand(batch, 6).long()]
     return [torch.rand(batch, 3, 8, 8, generator=dice)]
@@ -323,6 +359,19 @@ def test_an_input_that_is_needed_later_crosses_and_what_is_made_from_it_does_not
     assert all(spec.dtype != "bool" for boundary in found.boundaries for spec in boundary)
     assert [spec.name for spec in found.boundaries[0]] == ["tokens", "mask"]
     assert [spec.name for spec in found.boundaries[-1]] == ["logits", "last"]
+
+
+def test_a_value_with_the_batch_second_crosses_with_the_batch_first() -> None:
+    found = _cut_only(SequenceFirst)
+    shapes = {spec.shape for boundary in found.boundaries[1:-1] for spec in boundary}
+    assert (8, 24) in shapes
+
+
+def test_a_mask_of_floats_never_crosses_and_a_norm_is_not_cut_in_two() -> None:
+    found = _cut_only(MaskedInFloats)
+    crossing = [{(s.dtype, s.shape) for s in boundary} for boundary in found.boundaries]
+    assert all(("float32", (6, 6)) not in tensors for tensors in crossing)
+    assert {("int64", (6,)), ("float32", (6, 8))} in crossing[2:-1]
 
 
 def test_what_weights_alone_make_is_worked_out_at_compile_time() -> None:
