@@ -16,7 +16,7 @@ from rich.table import Table
 import offramp
 from partitioner.measure import this_machine
 
-__all__ = ["BUNDLE", "Options", "finish", "parse", "spread", "tabulate"]
+__all__ = ["BUNDLE", "Options", "build_parser", "finish", "parse", "spread", "tabulate"]
 
 BUNDLE = Path(offramp.__file__).parent / "embedded" / "cluttered_digits.offramp"
 
@@ -31,11 +31,16 @@ class Options:
 
 def parse(name: str, text: str | None) -> Options:
     """Read a benchmark's command line."""
+    given = build_parser(name, text).parse_args()
+    return Options(given.quick, given.json)
+
+
+def build_parser(name: str, text: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the options that every benchmark has."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=text)
     parser.add_argument("--quick", action="store_true", help="end within a minute")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    given = parser.parse_args()
-    return Options(given.quick, given.json)
+    return parser
 
 
 def tabulate(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
