@@ -14,6 +14,7 @@ TEXT = (REPOSITORY / "deploy/Dockerfile").read_text()
 COMMANDS = [
     line for line in TEXT.replace("\\\n", " ").splitlines() if line and not line.startswith("#")
 ]
+FROM = re.compile(r"FROM (?:--platform=\S+ )?(\S+) AS (\S+)")
 FINAL = ("edge-server", "link-shaper", "device")
 HEAVY = ("torch", "onnxscript", "scikit-learn", "matplotlib")
 
@@ -21,12 +22,19 @@ HEAVY = ("torch", "onnxscript", "scikit-learn", "matplotlib")
 def stages() -> dict[str, tuple[str, list[str]]]:
     """Each stage's base and commands."""
     found: dict[str, tuple[str, list[str]]] = {}
+    lines: list[str] = []  # before the first stage
     for command in COMMANDS:
-        if match := re.fullmatch(r"FROM (\S+) AS (\S+)", command):
-            found[match[2]] = (match[1], lines := [])
+        if match := FROM.fullmatch(command):
+            found[match[2]] = (match[1].replace("${BASE}", default_base()), lines := [])
         else:
             lines.append(command)
     return found
+
+
+def default_base() -> str:
+    """What an image is built from unless the build says otherwise."""
+    assert COMMANDS[0].startswith("ARG BASE=")
+    return COMMANDS[0].removeprefix("ARG BASE=")
 
 
 def chain(stage: str) -> list[str]:
@@ -59,7 +67,31 @@ def test_installs_are_pinned_and_leave_no_cache() -> None:
     installs = [command for command in COMMANDS if "pip install" in command]
     assert installs
     assert all("pip install -c constraints.txt " in command for command in installs)
-    assert "PIP_NO_CACHE_DIR=1" in TEXT
+    having = [name for name in stages() if any("pip install" in each for each in chain(name))]
+    assert having == ["build", "samples", "package"]
+    for name in having:
+        assert any("PIP_NO_CACHE_DIR=1" in each for each in chain(name))
+
+
+def test_nothing_is_compiled_so_that_every_machine_builds_the_same() -> None:
+    for name in ("build", "samples", "package"):
+        assert any("PIP_ONLY_BINARY=:all:" in each for each in chain(name))
+    assert not any(re.search(r"\b(gcc|build-essential|--no-binary)\b", each) for each in COMMANDS)
+
+
+def test_one_file_serves_every_machine() -> None:
+    assert not re.search(r"arm64|aarch64|amd64|x86|TARGETARCH", TEXT)
+    froms = [command for command in COMMANDS if command.startswith("FROM ")]
+    assert {each for each in froms if each.split()[-3] not in stages()} == {
+        "FROM ${BASE} AS build",
+        "FROM ${BASE} AS runtime",
+        "FROM --platform=$BUILDPLATFORM python:3.11-slim AS samples",
+    }
+
+
+def test_what_another_machine_draws_is_all_that_it_gives() -> None:
+    copies = [command for command in COMMANDS if "--from=samples" in command]
+    assert copies == ["COPY --from=samples /samples.npz /opt/offramp/samples.npz"]
 
 
 def test_torch_is_nowhere_on_the_way_to_an_image() -> None:
