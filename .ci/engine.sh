@@ -26,7 +26,7 @@ finish() {
   local status=$?
   trap - EXIT
   clean_up || true
-  if [ -n "$started" ]; then "$helper" down || true; fi
+  if [ -n "$started" ]; then "$helper" down >&2 || true; fi
   exit "$status"
 }
 
