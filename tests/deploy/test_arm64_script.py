@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_containers_are_confined(make_board_machine: Callable[..., Any]) -> None
     [
         ({"platforms": "linux/amd64"}, 0, "skipped: this engine runs no arm64 programs"),
         ({"machine": "x86_64"}, 1, "says of its machine: x86_64"),
-        ({"board": 6}, 6, "device on arm64 took 0 s, status 6"),
+        ({"board": 6}, 6, r"device on arm64 took \d+ s, status 6"),
     ],
 )
 def test_nothing_is_compared_that_did_not_run(
@@ -96,6 +97,6 @@ def test_nothing_is_compared_that_did_not_run(
     machine = make_board_machine(**changes)
     ended = machine.run()
     assert ended.returncode == status
-    assert said in ended.stdout
+    assert re.search(said, ended.stdout)
     assert not calls(machine, "same_answers")
     assert all(call.startswith(word) for call, word in zip(machine.calls[-2:], LAST, strict=True))
