@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import offramp
-from partitioner.measure import this_machine
+from partitioner.machine import this_machine
 
 __all__ = ["BUNDLE", "Options", "build_parser", "finish", "parse", "spread", "tabulate"]
 

@@ -63,7 +63,7 @@ SERVE = "from offramp.cli import main; main()"
 def main() -> None:
     options = parse("overhead", __doc__)
     bundle = open_bundle(BUNDLE)
-    profile = measure_profile(bundle, "onnxruntime")
+    profile = measure_profile(bundle)
     candidates = build_candidates(bundle, load_calibration(bundle))
     planner = Planner(bundle, candidates, profile, profile)
     images, _ = load("test", 8)
@@ -166,7 +166,7 @@ class _Case:
         chosen = [self.images[(self._taken + at) % len(self.images)] for at in range(count)]
         self._taken += count
         controller = Controller(self.planner, Objective(), _Fixed(self.plan))
-        head = Head(self.network, self.planner.device)
+        head = Head([self.network] * (self.network.depth + 1), self.planner.device)
         Agent(head, controller, self._settings, [self.results]).run(_Samples(chosen))
         for image in chosen:
             self._in_parts(image[None])

@@ -28,7 +28,8 @@ def main() -> int:
     strategies = os.environ["STRATEGIES"].split()
     profile = RESULTS / "profile.json"
     say("measuring the profile of this container")
-    offramp("profile", BUNDLE, "--rounds", 20, "--out", profile, stdout=subprocess.DEVNULL)
+    options = ("--threads", 1, "--rounds", 20, "--out", profile)
+    offramp("profile", BUNDLE, *options, stdout=subprocess.DEVNULL)
     runs = []
     for port, strategy in enumerate(strategies, FIRST_PORT):
         say(f"strategy {strategy}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from device.board import Board
 from device.fallback import Option, choose_option
+from device.fusing import Fusing
 from device.pace import Pace
 from device.work import Reached
 from offramp import exits
@@ -59,14 +61,20 @@ class Progress:
 
 
 class Head:
-    """A bundle's device part, run at the pace of the board that its profile describes."""
+    """A bundle's device part, run at the pace of the board that its profile describes.
 
-    def __init__(self, network: Network, profile: Profile) -> None:
-        self.network = network
+    ``networks`` holds one for each cut: that on which its head runs. The last one, ``network``,
+    runs what is left when the device answers by itself.
+    """
+
+    def __init__(self, networks: Sequence[Network], profile: Profile) -> None:
+        self.network = networks[-1]
+        self._networks = networks
         self._profile = profile
         self._pace = Pace(profile.slowdown)
-        self._manifest = network.bundle.manifest
+        self._manifest = self.network.bundle.manifest
         self._board = Board(profile, self._manifest.exits)
+        self._fusing = Fusing()
         self._codecs: dict[tuple[int, str], BoundaryCodec] = {}
 
     def run(self, progress: Progress, plan: Plan, until_s: float, stretch: float) -> Reached:
@@ -79,13 +87,15 @@ class Head:
         started = time.perf_counter()
         self._pace.begin()
         hurried = False
+        network = self._networks[plan.cut]
+        self._fusing.observe(network, plan.cut)
         while progress.at < plan.cut and progress.left is None:
             option = self._choose(progress, until_s, stretch) if plan.level is None else None
             if option is not None and option.exit is not None:
                 self._finish(progress, option)
                 hurried = True
             else:
-                self._step(progress)
+                self._step(progress, network, plan.cut)
                 self._try_exits(progress, plan)
         if progress.left is None and progress.at == self.network.depth:
             progress.final = progress.values[0]
@@ -106,7 +116,7 @@ class Head:
     def _finish(self, progress: Progress, option: Option) -> None:
         """Run on to where ``option`` stops and take its answer."""
         while progress.at < option.stop:
-            self._step(progress)
+            self._step(progress, self.network, option.stop)
         if option.exit is None:
             progress.final = progress.values[0]
         else:
@@ -126,10 +136,10 @@ class Head:
         self._pace.step(self._profile.encode[f"{progress.at}/{plan.level}"].median_s)
         progress.encode_s = time.perf_counter() - started
 
-    def _step(self, progress: Progress) -> None:
-        progress.values = self.network.run_segment(progress.at, progress.values)
-        self._pace.step(self._profile.between_s(progress.at, progress.at + 1))
-        progress.at += 1
+    def _step(self, progress: Progress, network: Network, stop: int) -> None:
+        before = progress.at
+        progress.at, progress.values = network.step(before, stop, progress.values)
+        self._pace.step(self._profile.between_s(before, progress.at))
 
     def _try_exits(self, progress: Progress, plan: Plan) -> None:
         for at, threshold in enumerate(plan.thresholds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from contextlib import ExitStack
@@ -17,24 +18,30 @@ from device.pace import SLOWDOWN_SOURCE
 from device.settings import AgentSettings
 from device.sinks import JsonLinesSink, Sink, TerminalSink
 from device.sources import open_source
-from offramp import __version__
+from offramp import __version__, backends
 from offramp.bundle import Bundle
 from offramp.calibration import load_calibration
 from offramp.network import Network
 from offramp.settings import load_settings
 from partitioner import strategies
 from partitioner.candidates import build_candidates
+from partitioner.machine import differences, this_machine
 from partitioner.measure import measure_profile
 from partitioner.planner import Planner
 from partitioner.profile import Profile, load_profile
+from partitioner.remembered import recall, remember
 
 __all__ = ["run_agent"]
+
+_log = logging.getLogger(__name__)
 
 
 def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any]) -> None:
     """Run the agent with the command line's options."""
     settings = _settings(options)
     strategy = strategies.get(settings.strategy)
+    if settings.backend is not None:
+        backends.get(settings.backend)
     obtained = obtain_bundle(
         bundle_path,
         settings,
@@ -49,7 +56,7 @@ def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any
     candidates = build_candidates(bundle, load_calibration(bundle))
     planner = Planner(bundle, candidates, board, there or here)
     controller = Controller(planner, settings.objective, strategy, settings.tuning)
-    head = Head(Network(bundle, settings.backend, settings.threads), board)
+    head = Head(_networks(bundle, board), board)
     with ExitStack() as stack:
         sinks: list[Sink] = [JsonLinesSink(target) for target in options["outs"]]
         if not options["quiet"]:
@@ -79,9 +86,26 @@ def _settings(options: dict[str, Any]) -> AgentSettings:
 
 
 def _profile(bundle: Bundle, settings: AgentSettings, path: Path | None) -> Profile:
+    """Return the profile given, the one remembered or one measured now."""
     if path is not None:
-        return load_profile(path)
-    return measure_profile(bundle, settings.backend, threads=settings.threads)
+        profile = load_profile(path)
+        if unlike := "; ".join(differences(profile, this_machine())):
+            _log.warning("%s was measured elsewhere or before a change: %s", path, unlike)
+        return profile.only(settings.backend, settings.threads)
+    if known := recall(bundle, settings.backend, settings.threads):
+        return known
+    first = settings.backend or Network(bundle).backend
+    profile = measure_profile(bundle, [(first, settings.threads or 1)], report=_log.warning)
+    remember(profile)
+    return profile
+
+
+def _networks(bundle: Bundle, profile: Profile) -> list[Network]:
+    """Load what each cut's head runs on, and on the last one's also what is left of the model."""
+    chosen = [profile.runner(cut) for cut in bundle.cuts]
+    furthest = {(runner.backend, runner.threads): cut for cut, runner in enumerate(chosen)}
+    networks = {key: Network(bundle, *key, range(cut)) for key, cut in furthest.items()}
+    return [networks[runner.backend, runner.threads] for runner in chosen]
 
 
 def _opening(

@@ -24,6 +24,7 @@ class AgentSettings(Settings):
     ``rate_hz`` is how many samples arrive a second; None means that the next one arrives when
     the device is ready for it. Of a full inbox the oldest sample is dropped, and reported. With
     ``max_in_flight`` samples on their way to the server, those that arrive run on the device.
+    ``backend`` and ``threads`` are by default the fastest that the profile has for each cut.
     ``slowdown`` makes this machine stand for a slower board; 1 uses it as it is. The objective's
     deadline is ``deadline_s``: one place says when answers are due, to the agent and the planner.
     ``model`` names the bundle to fetch from a server that has several; what is fetched may take
@@ -35,7 +36,7 @@ class AgentSettings(Settings):
     cache_limit_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 50)] = DEFAULT_LIMIT_BYTES
     strategy: str = "adaptive"
     backend: str | None = None
-    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
     slowdown: Annotated[float, Field(ge=1, le=1000)] = DEFAULT_SLOWDOWN
     rate_hz: Positive | None = None
     deadline_s: Positive = 0.25

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from offramp import backends
-from offramp.backends import Backend
+from offramp.backends import Backend, Chain, Link, Run
 from offramp.bundle import Bundle, ExitSpec, SegmentSpec
 from offramp.bundle.part import engines_of
 from offramp.errors import BundleError
 from offramp.tensors import Array
 
 __all__ = ["Network"]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The segments up to boundary ``stop``, loaded as one."""
+
+    stop: int
+    chain: Chain
+    run: Run
 
 
 class Network:
@@ -38,36 +49,76 @@ class Network:
         self.backend = engine.name
         self.depth = len(manifest.segments)
         self._names = [[tensor.name for tensor in b.tensors] for b in manifest.boundaries]
-        self._segments = {
-            at: engine.load([_folder(bundle, manifest.segments[at], engine)], threads)
-            for at in held
-        }
+        self._engine, self._threads = engine, threads
+        self._segments = {at: self._part(at, at + 1) for at in held}
         self._exits = {
-            at: engine.load([_folder(bundle, spec, engine)], threads)
+            at: engine.load(_exit_chain(_folder(bundle, spec, engine), spec), threads)
             for at, spec in enumerate(manifest.exits)
             if spec.boundary - 1 in held
         }
+        self._fused: dict[int, _Part] = {}
 
     def run_segment(self, at: int, tensors: Sequence[Array]) -> list[Array]:
         """Run segment ``at`` on the tensors of boundary ``at``; return those of the next one."""
-        before, behind = self._names[at], self._names[at + 1]
-        spec = self.bundle.manifest.segments[at]
-        values = dict(zip(before, tensors, strict=True))
-        made = self._segments[at]([values[name] for name in spec.reads])
-        values.update(zip(spec.makes, made, strict=True))
-        return [values[name] for name in behind]
+        return self._run(self._segments[at], at, tensors)
 
     def run(self, start: int, stop: int, tensors: Sequence[Array]) -> list[Array]:
         """Run segments ``start`` to ``stop - 1`` on the tensors of boundary ``start``."""
         values = list(tensors)
-        for at in range(start, stop):
-            values = self.run_segment(at, values)
+        while start < stop:
+            start, values = self.step(start, stop, values)
         return values
+
+    def step(self, start: int, stop: int, tensors: Sequence[Array]) -> tuple[int, list[Array]]:
+        """Run one segment, or those fused from ``start`` on if they do not go beyond ``stop``.
+
+        Returns the boundary that was reached and its tensors.
+        """
+        part = self._fused.get(start)
+        if part is None or part.stop > stop:
+            return start + 1, self.run_segment(start, tensors)
+        return part.stop, self._run(part, start, tensors)
+
+    def fuse(self, stops: Sequence[int]) -> None:
+        """Load the segments between neighbouring ``stops`` as one each.
+
+        A backend may run them faster so than one by one, at the cost of their weights once more in
+        memory. Those fused before and not now are given up. May be called from another thread.
+        """
+        fused = {}
+        for start, stop in itertools.pairwise(stops):
+            before = self._fused.get(start)
+            if before is not None and before.stop == stop:
+                fused[start] = before
+            elif stop - start > 1 or start not in self._segments:
+                fused[start] = self._part(start, stop)
+        self._fused = fused
 
     def exit_logits(self, at: int, tensors: Sequence[Array]) -> Array:
         """Return the logits, shape (batch, classes), of exit ``at`` on its boundary's tensors."""
         spec = self.bundle.manifest.exits[at]
         return self._exits[at]([tensors[self._names[spec.boundary].index(spec.tensor)]])[0]
+
+    def _run(self, part: _Part, start: int, tensors: Sequence[Array]) -> list[Array]:
+        values = dict(zip(self._names[start], tensors, strict=True))
+        made = part.run([values[name] for name in part.chain.reads])
+        values.update(zip(part.chain.makes, made, strict=True))
+        return [values[name] for name in self._names[part.stop]]
+
+    def _part(self, start: int, stop: int) -> _Part:
+        segments = self.bundle.manifest.segments[start:stop]
+        links = [
+            Link(_folder(self.bundle, spec, self._engine), spec.reads, spec.makes)
+            for spec in segments
+        ]
+        behind = self._names[stop]
+        makes = tuple(name for link in links for name in link.makes if name in behind)
+        chain = Chain(tuple(links), makes)
+        return _Part(stop, chain, self._engine.load(chain, self._threads))
+
+
+def _exit_chain(folder: Path, spec: ExitSpec) -> Chain:
+    return Chain((Link(folder, (spec.tensor,), ("logits",)),), ("logits",))
 
 
 def _first(bundle: Bundle) -> Backend:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +15,45 @@ _OUT = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("bundle", type=_IN)
-@click.option("--backend", default="onnxruntime", show_default=True, help="Engine to measure.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(1, 256))
+@click.option(
+    "--backend",
+    "names",
+    multiple=True,
+    help="Engine to measure; may be repeated.  [default: all that are ready at once]",
+)
+@click.option(
+    "--threads",
+    multiple=True,
+    type=click.IntRange(1, 256),
+    help="Threads to measure with; may be repeated.  [default: 1 and all cores]",
+)
 @click.option("--rounds", default=30, show_default=True, type=click.IntRange(1, 10_000))
-@click.option("-o", "--out", required=True, type=_OUT, help="The profile to write (JSON).")
-def profile(bundle: Path, backend: str, threads: int, rounds: int, out: Path) -> None:
-    """Measure what BUNDLE's parts cost on this machine.
+@click.option("-o", "--out", type=_OUT, help="Write the profile here too (JSON).")
+def profile(
+    bundle: Path, names: tuple[str, ...], threads: tuple[int, ...], rounds: int, out: Path | None
+) -> None:
+    """Measure what BUNDLE's parts cost on this machine, and remember it for offramp run.
 
-    Whole heads and tails are timed for every cut, and every exit and codec level: the times of
-    single layers do not add up.
+    Whole heads and tails are timed for every cut, on every backend and thread count, and every
+    exit and codec level: the times of single layers do not add up.
     """
     from offramp.bundle import open_bundle
     from offramp.errors import ConfigError
-    from partitioner.measure import measure_profile
-    from partitioner.tables import profile_table
+    from partitioner.measure import measure_profile, runners_here
+    from partitioner.remembered import remember
+    from partitioner.tables import profile_table, runner_table
 
     opened = open_bundle(bundle)
-    with click.progressbar(length=rounds, label=f"measuring on {backend}", file=_stderr()) as bar:
-        measured = measure_profile(
-            opened, backend, threads=threads, rounds=rounds, progress=lambda *_: bar.update(1)
-        )
+    runners = runners_here(opened, names, threads)
+    measured = measure_profile(opened, runners, rounds=rounds, report=_say)
+    remember(measured)
     try:
-        out.write_text(measured.model_dump_json(indent=1) + "\n")
+        if out:
+            out.write_text(measured.model_dump_json(indent=1) + "\n")
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written ({error.strerror})") from None
     _print(profile_table(opened, measured))
+    _print(runner_table(measured))
 
 
 @click.command()
@@ -94,8 +107,8 @@ def plan(bundle: Path, **options: Any) -> None:
     click.echo(f"{chosen.describe()}\n{chosen.reason}")
 
 
-def _stderr() -> Any:
-    return sys.stderr
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _print(table: Any) -> None:

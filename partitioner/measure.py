@@ -3,113 +3,184 @@
 from __future__ import annotations
 
 import datetime
-import os
-import platform
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from offramp.boundary_codec import BoundaryCodec, decode_boundary
+from offramp import backends
 from offramp.bundle import Bundle
+from offramp.errors import OfframpError, PlanError
 from offramp.network import Network
-from partitioner.profile import Machine, Profile, Timing
+from partitioner.machine import this_machine
+from partitioner.profile import Profile, Runner, Timing
+from partitioner.rounds import Times, boundary_values, time_codecs, time_heads, time_tails
 
-__all__ = ["measure_profile"]
+__all__ = ["AGREEMENT", "NOISY", "measure_profile", "noise", "runners_here"]
 
-Progress = Callable[[int, int], None]
+AGREEMENT = 1e-3
+"""How far an exact backend's output may be from the first one's, as a share of the largest."""
+
+NOISY = 1.5
+"""Times are noisy if the 90th percentile of a typical one is this many times its 10th."""
+
+_PASSES = 3  # each loads everything anew, so that no single placement in memory decides
+_LEFT_BEHIND = 2.0  # a runner that is slower than this at every cut is measured in one pass
+_LONG_S = 0.5e-3  # shorter times vary on any machine
+_NOTHING = Timing(median_s=0, p10_s=0, p90_s=0, runs=0)
+
+Report = Callable[[str], None]
+_Runner = tuple[str, int]
+_All = dict[_Runner, Times]
 
 
-@dataclass(frozen=True)
-class _Task:
-    kind: str
-    key: int | str
-    call: Callable[[], object]
+def runners_here(
+    bundle: Bundle, names: Sequence[str] = (), threads: Sequence[int] = ()
+) -> list[_Runner]:
+    """Return what to measure here: every backend named, on every thread count.
+
+    By default those that are exact and ready at once, on one thread and on all cores.
+    """
+    if names:
+        chosen = [backends.get(name) for name in names]
+    else:
+        chosen = [one for one in bundle.backends if one.ready_at_once and one.exact]
+    counts = threads or sorted({1, this_machine().cores})
+    return [(backend.name, count) for backend in chosen for count in counts]
 
 
 def measure_profile(
     bundle: Bundle,
-    backend: str | None = None,
+    runners: Sequence[_Runner] = (),
     *,
-    threads: int = 1,
     rounds: int = 15,
-    progress: Progress = lambda done, of: None,
+    report: Report = lambda line: None,
 ) -> Profile:
-    """Time every head, tail, exit and codec level on the bundle's example inputs, batch 1.
+    """Time every head, tail, exit and codec level on one of the bundle's examples, batch 1.
 
-    Each round runs everything once, so that a change of the machine's speed meets all alike.
+    ``runners`` are backends with thread counts, by default the bundle's first backend on one
+    thread. One that cannot run the bundle, or whose answers differ from the first one's, is left
+    out, and ``report`` says so. Noisy times are measured once more. Raises `PlanError` if no
+    runner is left.
     """
-    network = Network(bundle, backend, threads)
-    tasks = list(_tasks(network))
-    times: dict[tuple[str, int | str], list[float]] = {(t.kind, t.key): [] for t in tasks}
-    for task in tasks:
-        task.call()
-    for done in range(rounds):
-        for task in tasks:
-            started = time.perf_counter()
-            task.call()
-            times[task.kind, task.key].append(time.perf_counter() - started)
-        progress(done + 1, rounds)
-    nothing = Timing(median_s=0, p10_s=0, p90_s=0, runs=0)
-    found = {at: _timing(values) for at, values in times.items()}
-    depth = network.depth
+    chosen = list(_agreeing(bundle, runners or [(Network(bundle).backend, 1)], report))
+    if not chosen:
+        raise PlanError("no backend could be measured; install one that the bundle is made for")
+    times = _measure(bundle, chosen, rounds, report)
+    if noise(times.values()) > NOISY:
+        report("the machine is busy; measuring once more")
+        again = _measure(bundle, chosen, rounds, report)
+        times = {
+            runner: {key: min(parts[key], again[runner][key], key=_spread) for key in parts}
+            for runner, parts in times.items()
+        }
+        if (left := noise(times.values())) > NOISY:
+            report(
+                f"times vary by a factor of {left:.1f}: end other work on this machine and "
+                "measure again, or expect predictions to be off"
+            )
+    codecs = times[chosen[0]]
     return Profile(
         digest=bundle.digest,
-        backend=network.backend,
-        threads=threads,
         machine=this_machine(),
         measured=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        head=(nothing, *(found["head", cut] for cut in range(1, depth + 1))),
-        tail=(*(found["tail", cut] for cut in range(depth)), nothing),
-        exits=tuple(found["exit", at] for at in range(len(bundle.manifest.exits))),
-        encode={str(key): t for (kind, key), t in found.items() if kind == "encode"},
-        decode={str(key): t for (kind, key), t in found.items() if kind == "decode"},
+        runners=tuple(_runner(bundle, runner, times[runner]) for runner in chosen),
+        encode={str(part): _timing(t) for (kind, part), t in codecs.items() if kind == "encode"},
+        decode={str(part): _timing(t) for (kind, part), t in codecs.items() if kind == "decode"},
     )
 
 
-def this_machine() -> Machine:
-    """Describe the machine that this process runs on."""
-    return Machine(
-        processor=_processor(),
-        cores=os.cpu_count() or 1,
-        system=f"{platform.system()} {platform.machine()}",
-        python=platform.python_version(),
+def noise(measured: Iterable[Times]) -> float:
+    """Return the 90th over the 10th percentile of a typical time, leaving out the shortest."""
+    spreads = [
+        _spread(values)
+        for times in measured
+        for values in times.values()
+        if np.median(values) > _LONG_S
+    ]
+    return float(np.median(spreads)) if spreads else 1.0
+
+
+def _agreeing(bundle: Bundle, runners: Iterable[_Runner], report: Report) -> Iterator[_Runner]:
+    """Yield the runners that run, and answer what the first one answers."""
+    expected = None
+    for name, threads in runners:
+        try:
+            network = Network(bundle, name, threads)
+            output = network.run(0, network.depth, bundle.examples)[0]
+        except OfframpError as error:
+            report(f"leaving out {name}: {error}")
+            continue
+        except Exception as error:  # each backend raises its own kinds
+            report(f"leaving out {name}: it fails ({' '.join(str(error).split())[:300]})")
+            continue
+        expected = output if expected is None else expected
+        share = float(np.abs(output - expected).max() / max(np.abs(expected).max(), 1e-9))
+        if backends.get(name).exact and not share <= AGREEMENT:
+            report(f"leaving out {name}: its answers differ by {share:.1g} of the largest")
+            continue
+        yield name, threads
+
+
+def _measure(bundle: Bundle, runners: Sequence[_Runner], rounds: int, report: Report) -> _All:
+    """Time every runner in turn, pass by pass, and the codecs beside the first one."""
+    all_times: _All = {runner: defaultdict(list) for runner in runners}
+    each, first = -(-rounds // _PASSES), runners[0]
+    for at in range(_PASSES):
+        for runner in runners:
+            if at == 0:
+                report(f"measuring {runner[0]} on {runner[1]} thread(s)")
+            network = Network(bundle, *runner)
+            values = boundary_values(network)
+            parts = time_tails(network, values, each)
+            if runner == first:
+                parts |= time_codecs(network, values, each)
+            depth = network.depth
+            del network
+            parts |= time_heads(partial(_open_head, bundle, runner), depth, values[0], each)
+            for key, values_s in parts.items():
+                all_times[runner][key] += values_s
+        runners = [runner for runner in runners if _in_the_race(all_times, runner)]
+    return all_times
+
+
+def _in_the_race(all_times: _All, runner: _Runner) -> bool:
+    """Tell whether some head is less than `_LEFT_BEHIND` times slower than the fastest."""
+    heads = {
+        other: [np.median(values) for (kind, _), values in times.items() if kind == "head"]
+        for other, times in all_times.items()
+    }
+    fastest = np.min(list(heads.values()), axis=0)
+    return bool((np.array(heads[runner]) < _LEFT_BEHIND * fastest).any())
+
+
+def _open_head(bundle: Bundle, runner: _Runner, cut: int) -> Network:
+    """Load a head as a device runs it that has had the same plan for long."""
+    network = Network(bundle, *runner, segments=range(0))
+    network.fuse(bundle.manifest.stops(cut))
+    return network
+
+
+def _runner(bundle: Bundle, runner: _Runner, times: Times) -> Runner:
+    depth, exits = len(bundle.manifest.segments), len(bundle.manifest.exits)
+    backend = backends.get(runner[0])
+    return Runner(
+        backend=backend.name,
+        threads=runner[1],
+        version=backend.version(),
+        exact=backend.exact,
+        head=(_NOTHING, *(_timing(times["head", cut]) for cut in range(1, depth + 1))),
+        tail=(*(_timing(times["tail", cut]) for cut in range(depth)), _NOTHING),
+        exits=tuple(_timing(times["exit", at]) for at in range(exits)),
     )
 
 
-def _tasks(network: Network) -> Iterator[_Task]:
-    depth, manifest = network.depth, network.bundle.manifest
-    values = [[array[:1] for array in network.bundle.examples]]
-    for at in range(depth):
-        values.append(network.run_segment(at, values[at]))
-    for cut in range(1, depth + 1):
-        yield _Task("head", cut, partial(network.run, 0, cut, values[0]))
-    for cut in range(depth):
-        yield _Task("tail", cut, partial(network.run, cut, depth, values[cut]))
-    for at, spec in enumerate(manifest.exits):
-        yield _Task("exit", at, partial(network.exit_logits, at, values[spec.boundary]))
-    for cut, boundary in enumerate(manifest.boundaries):
-        sample = [array[0] for array in values[cut]]
-        for level in boundary.levels:
-            codec = BoundaryCodec(boundary, level)
-            frames = codec.encode(sample)
-            decode = partial(decode_boundary, limit_bytes=boundary.nbytes)
-            yield _Task("encode", f"{cut}/{level}", partial(codec.encode, sample))
-            yield _Task("decode", f"{cut}/{level}", partial(decode, frames, boundary.tensors))
+def _spread(values: Sequence[float]) -> float:
+    low, high = np.percentile(values, (10, 90))
+    return float(high / low)
 
 
-def _timing(values: list[float]) -> Timing:
+def _timing(values: Sequence[float]) -> Timing:
     p10, median, p90 = np.percentile(values, (10, 50, 90))
     return Timing(median_s=median, p10_s=p10, p90_s=p90, runs=len(values))
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -7,6 +7,7 @@ by layer by 0.997 ms (PORTEND, ICPADS 2023).
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +18,10 @@ from offramp.errors import PlanError
 from offramp.files import read_file
 from offramp.settings import describe_error
 
-__all__ = ["Machine", "Profile", "Timing", "load_profile"]
+__all__ = ["WORTH_IT", "Machine", "Profile", "Runner", "Timing", "load_profile"]
+
+WORTH_IT = 1.05
+"""A cut runs on another backend or thread count than the rest if it is faster by this factor."""
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -45,7 +49,7 @@ class Timing(_Model):
 
 
 class Machine(_Model):
-    """Where a profile was measured."""
+    """Where a profile was measured; ``cores`` are those that the process may use."""
 
     processor: str
     cores: Annotated[int, Field(ge=1)]
@@ -53,45 +57,107 @@ class Machine(_Model):
     python: str
 
 
-class Profile(_Model):
-    """One machine's times for one bundle on one backend.
+class Runner(_Model):
+    """One backend on a number of threads, and its times.
 
-    ``head[k]`` runs segments 0 to k - 1, ``tail[k]`` segments k to the last; ``exits[e]`` runs one
-    exit head; ``encode`` and ``decode`` are keyed by "cut/level". ``slowdown`` is the factor by
-    which the measured times were stretched to stand for a slower board.
+    ``version`` is that of the backend's package. An ``exact`` runner gives the model's own
+    answers. ``head[k]`` runs segments 0 to k - 1, those between two exits as one; ``tail[k]`` runs
+    segments k to the last one by one; ``exits[e]`` runs one exit head.
+    """
+
+    backend: str
+    threads: Annotated[int, Field(ge=1)]
+    version: str
+    exact: bool = True
+    head: tuple[Timing, ...]
+    tail: tuple[Timing, ...]
+    exits: tuple[Timing, ...]
+
+    def scaled(self, factor: float) -> Runner:
+        """Return the times that a machine slower by ``factor`` would take."""
+        timings = {
+            name: tuple(timing.scaled(factor) for timing in getattr(self, name))
+            for name in ("head", "tail", "exits")
+        }
+        return self.model_copy(update=timings)
+
+
+class Profile(_Model):
+    """One machine's times for one bundle.
+
+    ``encode`` and ``decode`` are keyed by "cut/level". ``slowdown`` is the factor by which the
+    measured times were stretched to stand for a slower board.
     """
 
     format: Literal[1] = 1
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    backend: str
-    threads: Annotated[int, Field(ge=1)]
     machine: Machine
     measured: str
     slowdown: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    head: tuple[Timing, ...]
-    tail: tuple[Timing, ...]
-    exits: tuple[Timing, ...]
+    runners: Annotated[tuple[Runner, ...], Field(min_length=1)]
     encode: dict[str, Timing]
     decode: dict[str, Timing]
+
+    @cached_property
+    def main(self) -> Runner:
+        """The runner with the fastest whole model, an exact one if there is any."""
+        return min(self.runners, key=lambda runner: (not runner.exact, runner.head[-1].median_s))
+
+    def runner(self, cut: int) -> Runner:
+        """Return the fastest runner of the head before ``cut`` if it is worth leaving `main`."""
+        alike = [runner for runner in self.runners if runner.exact == self.main.exact]
+        fastest = min(alike, key=lambda runner: runner.head[cut].median_s)
+        worth = self.main.head[cut].median_s > WORTH_IT * fastest.head[cut].median_s
+        return fastest if worth else self.main
+
+    @cached_property
+    def head(self) -> tuple[Timing, ...]:
+        """The time of each cut's head on the runner chosen for it."""
+        return tuple(self.runner(cut).head[cut] for cut in range(len(self.main.head)))
+
+    @property
+    def tail(self) -> tuple[Timing, ...]:
+        """The time of each cut's tail on the main runner."""
+        return self.main.tail
+
+    @property
+    def exits(self) -> tuple[Timing, ...]:
+        """The time of each exit head on the main runner."""
+        return self.main.exits
+
+    def only(self, backend: str | None, threads: int | None) -> Profile:
+        """Return what was measured on one backend, one thread count or both.
+
+        Raises `PlanError` if nothing was.
+        """
+        kept = tuple(
+            runner
+            for runner in self.runners
+            if backend in (None, runner.backend) and threads in (None, runner.threads)
+        )
+        if not kept:
+            has = ", ".join(f"{r.backend} on {r.threads}" for r in self.runners)
+            raise PlanError(
+                f"the profile has no times of {backend or 'any backend'} on {threads or 'any'} "
+                f"thread(s), only of {has}; measure it with: offramp profile"
+            )
+        return self._with(runners=kept)
 
     def slowed(self, factor: float) -> Profile:
         """Return this profile as of a board slower by ``factor``, or raise `PlanError`."""
         if not (math.isfinite(factor) and factor > 0):
             raise PlanError(f"the slowdown is {factor}; it must be a positive number")
-        return self.model_copy(
-            update={
-                "slowdown": self.slowdown * factor,
-                "head": tuple(t.scaled(factor) for t in self.head),
-                "tail": tuple(t.scaled(factor) for t in self.tail),
-                "exits": tuple(t.scaled(factor) for t in self.exits),
-                "encode": {key: t.scaled(factor) for key, t in self.encode.items()},
-                "decode": {key: t.scaled(factor) for key, t in self.decode.items()},
-            }
+        return self._with(
+            slowdown=self.slowdown * factor,
+            runners=tuple(runner.scaled(factor) for runner in self.runners),
+            encode={key: t.scaled(factor) for key, t in self.encode.items()},
+            decode={key: t.scaled(factor) for key, t in self.decode.items()},
         )
 
     def between_s(self, start: int, stop: int) -> float:
-        """Return the median time of segments ``start`` to ``stop - 1``."""
-        return max(self.head[stop].median_s - self.head[start].median_s, 0.0)
+        """Return the median time of segments ``start`` to ``stop - 1`` on the main runner."""
+        head = self.main.head
+        return max(head[stop].median_s - head[start].median_s, 0.0)
 
     def check(self, bundle: Bundle) -> None:
         """Raise `PlanError` unless this profile was measured on ``bundle``."""
@@ -102,14 +168,15 @@ class Profile(_Model):
             )
         manifest = bundle.manifest
         keys = {f"{at}/{level}" for at, b in enumerate(manifest.boundaries) for level in b.levels}
-        if (
-            len(self.head) != len(manifest.boundaries)
-            or len(self.tail) != len(manifest.boundaries)
-            or len(self.exits) != len(manifest.exits)
-            or set(self.encode) != keys
-            or set(self.decode) != keys
-        ):
+        cuts, exits = len(manifest.boundaries), len(manifest.exits)
+        lengths = {(len(r.head), len(r.tail), len(r.exits)) for r in self.runners}
+        if lengths != {(cuts, cuts, exits)} or not set(self.encode) == set(self.decode) == keys:
             raise PlanError("the profile lacks entries for this bundle; measure it again")
+
+    def _with(self, **changes: object) -> Profile:
+        """Return a changed profile; a model's own copy would take what is cached along."""
+        kept = {name: getattr(self, name) for name in type(self).model_fields}
+        return Profile(**{**kept, **changes})
 
 
 def load_profile(path: Path) -> Profile:

@@ -10,16 +10,13 @@ from offramp.bundle import Bundle
 from partitioner.plan import Plan
 from partitioner.profile import Profile, Timing
 
-__all__ = ["plan_table", "profile_table"]
+__all__ = ["plan_table", "profile_table", "runner_table"]
 
 
 def profile_table(bundle: Bundle, profile: Profile) -> Table:
     """Return head and tail times for every cut, and the quickest codec level."""
     machine = profile.machine
-    table = Table(
-        title=f"{bundle.manifest.name} on {profile.backend}, {profile.threads} thread(s), "
-        f"{machine.processor}"
-    )
+    table = Table(title=f"{bundle.manifest.name}, {machine.processor}, {machine.cores} cores")
     for name in ("cut", "boundary", "head ms", "tail ms", "quickest encode ms"):
         table.add_column(name, justify="right")
     for cut, boundary in enumerate(bundle.manifest.boundaries):
@@ -36,6 +33,18 @@ def profile_table(bundle: Bundle, profile: Profile) -> Table:
             _milliseconds(profile.tail[cut]),
             f"{encodes[quickest] * 1e3:.2f} ({quickest})" if quickest else "",
         )
+    return table
+
+
+def runner_table(profile: Profile) -> Table:
+    """Return every cut's head time on each backend and thread count, the chosen one marked."""
+    table = Table(title="head ms by backend and threads")
+    for name in ("cut", *(f"{runner.backend}/{runner.threads}" for runner in profile.runners)):
+        table.add_column(name, justify="right")
+    for cut in range(1, len(profile.head)):
+        marks = ["*" if runner is profile.runner(cut) else "" for runner in profile.runners]
+        times = [f"{runner.head[cut].median_s * 1e3:.2f}" for runner in profile.runners]
+        table.add_row(str(cut), *(mark + time for mark, time in zip(marks, times, strict=True)))
     return table
 
 

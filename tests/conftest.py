@@ -38,7 +38,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def make_profile() -> Callable[..., Profile]:
     """Makes profiles of exact times: heads by cut, exits, and codecs by "cut/level"."""
-    from partitioner.profile import Machine, Profile, Timing
+    from partitioner.profile import Machine, Profile, Runner, Timing
 
     def timing(time_s: float) -> Timing:
         return Timing(median_s=time_s, p10_s=time_s, p90_s=time_s, runs=1)
@@ -50,15 +50,19 @@ def make_profile() -> Callable[..., Profile]:
         encode_s: Mapping[str, float],
         decode_s: Mapping[str, float],
     ) -> Profile:
-        return Profile(
-            digest=digest,
+        runner = Runner(
             backend="onnxruntime",
             threads=1,
-            machine=Machine(processor="test", cores=1, system="none", python="none"),
-            measured="2026-01-01",
+            version="1",
             head=tuple(timing(t) for t in heads_s),
             tail=tuple(timing(heads_s[-1] - t) for t in heads_s),
             exits=tuple(timing(t) for t in exits_s),
+        )
+        return Profile(
+            digest=digest,
+            machine=Machine(processor="test", cores=1, system="none", python="none"),
+            measured="2026-01-01",
+            runners=(runner,),
             encode={key: timing(t) for key, t in encode_s.items()},
             decode={key: timing(t) for key, t in decode_s.items()},
         )

@@ -1,13 +1,13 @@
 """Backends: the engines that run a bundle's segments."""
 
-from offramp.backends.backend import Backend, Run
+from offramp.backends.backend import Backend, Chain, Link, Run
 from offramp.backends.onnxruntime_backend import OnnxRuntimeBackend
 from offramp.backends.torch_backend import TorchBackend
 from offramp.backends.torch_compile_backend import TorchCompileBackend
 from offramp.choices import choose
 from offramp.errors import ConfigError
 
-__all__ = ["BACKENDS", "Backend", "Run", "get", "installed"]
+__all__ = ["BACKENDS", "Backend", "Chain", "Link", "Run", "get", "installed"]
 
 BACKENDS: dict[str, Backend] = {
     backend.name: backend

@@ -1,15 +1,15 @@
-"""Joining: several ONNX models, each fed by the one before, become one model.
+"""Joining: the ONNX models of a chain become one model.
 
 A device has no `onnx` package, and joining needs little of the format: values of model k get the
-prefix ``k/``, and an Identity node hands each output on to the input that takes it. The engine
+prefix ``k/``, and an Identity node hands each value on to the input that takes it. The engine
 checks what comes out as it checks any model.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from offramp.backends.backend import Chain
 from offramp.errors import BundleError
 
 __all__ = ["join_models"]
@@ -32,23 +32,29 @@ _Field = tuple[int, int, bytes]
 """Number, wire type and content of a protobuf field, a varint's content encoded as it was."""
 
 
-def join_models(models: Sequence[bytes], folders: Sequence[str]) -> bytes:
-    """Return one model that runs all; raise `BundleError` if they cannot be joined.
+def join_models(models: Sequence[bytes], chain: Chain) -> bytes:
+    """Return one model that runs a chain; raise `BundleError` if the models cannot be joined.
 
-    ``folders`` are the models' places below the folder that the joined model is read from: the
-    locations of external weights change with them.
+    The joined model is read from the folder that holds the chain's folders: the locations of
+    external weights change with that.
     """
-    graphs = [
-        [(n, w, _rename("graph", n, c, f"{at}/", folder)) for n, w, c in _graph(model)]
-        for at, (model, folder) in enumerate(zip(models, folders, strict=True))
-    ]
-    body = [field for field in graphs[0] if field[0] in _INNER]
-    for before, after in itertools.pairwise(graphs):
-        body += _identities(_names(before, _OUTPUT), _names(after, _INPUT))
-        body += [field for field in after if field[0] in _INNER]
-    body += [field for field in graphs[0] if field[0] in (_GRAPH_NAME, _INPUT)]
-    body += [field for field in graphs[-1] if field[0] == _OUTPUT]
-    joined = _message(body)
+    body: list[_Field] = []
+    places: dict[str, bytes] = {}  # where in the joined graph a value of the chain is
+    ends: dict[str, bytes] = {}  # what says its type and shape
+    for at, (model, link) in enumerate(zip(models, chain.links, strict=True)):
+        prefix, folder = f"{at}/", link.folder.name
+        graph = [(n, w, _rename("graph", n, c, prefix, folder)) for n, w, c in _graph(model)]
+        for name, value in _pairs(link.reads, graph, _INPUT):
+            if name in places:
+                body.append(_identity(places[name], _name(value)))
+            else:
+                body.append((_INPUT, 2, value))
+                places[name] = _name(value)
+        body += [field for field in graph if field[0] in _INNER]
+        for name, value in _pairs(link.makes, graph, _OUTPUT):
+            places[name], ends[name] = _name(value), value
+    body += [(_OUTPUT, 2, ends[name]) for name in chain.makes]
+    joined = _message([(_GRAPH_NAME, 2, b"joined"), *body])
     return _message((n, w, joined if n == _GRAPH else c) for n, w, c in _fields(models[0]))
 
 
@@ -59,21 +65,23 @@ def _graph(model: bytes) -> list[_Field]:
     return list(_fields(graphs[0]))
 
 
-def _names(graph: Sequence[_Field], kind: int) -> list[bytes]:
-    """Return the names of a graph's inputs or outputs."""
+def _pairs(names: Sequence[str], graph: Sequence[_Field], kind: int) -> Iterator[tuple[str, bytes]]:
+    """Yield a program's names for its inputs or outputs with those of its graph."""
     values = [content for number, _, content in graph if number == kind]
-    return [name for value in values for number, _, name in _fields(value) if number == 1]
-
-
-def _identities(outputs: Sequence[bytes], inputs: Sequence[bytes]) -> list[_Field]:
-    if len(outputs) != len(inputs):
+    if len(values) != len(names):
         raise BundleError(
-            f"a segment gives {len(outputs)} tensors to one that takes {len(inputs)}; "
-            "get the bundle again"
+            f"an ONNX model has {len(values)} inputs or outputs where its bundle says "
+            f"{len(names)}; get the bundle again"
         )
-    ends = zip(outputs, inputs, strict=True)
-    nodes = [_message([(1, 2, a), (2, 2, b), (4, 2, b"Identity")]) for a, b in ends]
-    return [(_NODE, 2, node) for node in nodes]
+    return zip(names, values, strict=True)
+
+
+def _name(value: bytes) -> bytes:
+    return next((content for number, _, content in _fields(value) if number == 1), b"")
+
+
+def _identity(source: bytes, target: bytes) -> _Field:
+    return _NODE, 2, _message([(1, 2, source), (2, 2, target), (4, 2, b"Identity")])
 
 
 def _rename(message: str, number: int, content: bytes, prefix: str, folder: str) -> bytes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from offramp.backends.backend import Backend, Run
+from offramp.backends.backend import Backend, Chain, Run
 from offramp.backends.onnx_join import join_models
 from offramp.errors import BundleError
 from offramp.tensors import Array
@@ -19,19 +18,16 @@ __all__ = ["OnnxRuntimeBackend"]
 class OnnxRuntimeBackend(Backend):
     """Runs ``model.onnx``; the device's backend, since it needs no torch."""
 
-    name = "onnxruntime"
+    name = package = "onnxruntime"
     file = "model.onnx"
 
-    def missing(self) -> str | None:
-        """Return the package to install, or None."""
-        return None if importlib.util.find_spec("onnxruntime") else "onnxruntime"
-
-    def load(self, folders: Sequence[Path], threads: int) -> Run:
+    def load(self, chain: Chain, threads: int) -> Run:
         """Open a session; weights beside the model are mapped, not read."""
-        paths = [folder / self.file for folder in folders]
+        paths = [link.folder / self.file for link in chain.links]
         try:
-            model = str(paths[0]) if len(paths) == 1 else _join(paths)
-            session = _open(model, folders[0].parent, threads)
+            joined = len(paths) > 1
+            model = join_models([p.read_bytes() for p in paths], chain) if joined else str(paths[0])
+            session = _open(model, paths[0].parent.parent, threads)
         except BundleError:
             raise
         except OSError as error:
@@ -45,10 +41,6 @@ class OnnxRuntimeBackend(Backend):
             return list(session.run(None, dict(zip(names, inputs, strict=True))))
 
         return run
-
-
-def _join(paths: Sequence[Path]) -> bytes:
-    return join_models([path.read_bytes() for path in paths], [path.parent.name for path in paths])
 
 
 def _open(model: str | bytes, home: Path, threads: int) -> Any:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from offramp.backends.backend import Backend, Run
+from offramp.backends.backend import Backend, Chain, Run
 from offramp.errors import BundleError
 from offramp.tensors import Array
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import fx
 
 __all__ = ["TorchBackend", "load_programs", "run_module"]
 
@@ -20,34 +18,24 @@ __all__ = ["TorchBackend", "load_programs", "run_module"]
 class TorchBackend(Backend):
     """Runs ``program.json`` operation by operation."""
 
-    name = "torch"
+    name = package = "torch"
     file = "program.json"
 
-    def missing(self) -> str | None:
-        """Return the package to install, or None."""
-        return None if importlib.util.find_spec("torch") else "torch"
-
-    def load(self, folders: Sequence[Path], threads: int) -> Run:
+    def load(self, chain: Chain, threads: int) -> Run:
         """Build the programs."""
-        modules = load_programs(folders)
-
-        def chain(*tensors: Any) -> Any:
-            for module in modules:
-                tensors = module(*tensors)
-            return tensors
-
-        return run_module(chain, threads)
+        return run_module(load_programs(chain), threads)
 
 
-def load_programs(folders: Sequence[Path]) -> list[nn.Module]:
-    """Build the program of each folder; raise `BundleError` if one cannot be read."""
+def load_programs(chain: Chain) -> fx.GraphModule:
+    """Build a chain as one module; raise `BundleError` if a program cannot be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from offramp.backends.torch_program import build_program
+    from offramp.backends.torch_program import build_program, join_programs
 
+    folders = [link.folder for link in chain.links]
     try:
-        return [
+        modules = [
             build_program(
                 (folder / TorchBackend.file).read_bytes(), load_file(folder / "weights.safetensors")
             )
@@ -56,6 +44,7 @@ def load_programs(folders: Sequence[Path]) -> list[nn.Module]:
     except (OSError, SafetensorError) as error:
         where = ", ".join(map(str, folders))
         raise BundleError(f"{where}: cannot be read ({error})") from None
+    return modules[0] if len(modules) == 1 else join_programs(modules, chain)
 
 
 def run_module(module: Callable[..., Any], threads: int) -> Run:

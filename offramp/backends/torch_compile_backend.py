@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from offramp.backends.backend import Backend, Run
+from offramp.backends.backend import Backend, Chain, Run
 from offramp.backends.torch_backend import TorchBackend, load_programs, run_module
 
 __all__ = ["TorchCompileBackend"]
@@ -23,24 +19,17 @@ class TorchCompileBackend(Backend):
     """
 
     name = "torch_compile"
+    package = "torch"
     file = TorchBackend.file
     ready_at_once = False
 
     def missing(self) -> str | None:
         """Return what to install, or None."""
-        if importlib.util.find_spec("torch") is None:
-            return "torch"
-        return None if shutil.which(os.environ.get("CXX", "g++")) else "g++"
+        compiler = os.environ.get("CXX", "g++")
+        return super().missing() or (None if shutil.which(compiler) else compiler)
 
-    def load(self, folders: Sequence[Path], threads: int) -> Run:
+    def load(self, chain: Chain, threads: int) -> Run:
         """Build the programs; they are compiled when they first run."""
         import torch
 
-        modules = load_programs(folders)
-
-        def chain(*tensors: Any) -> Any:
-            for module in modules:
-                tensors = module(*tensors)
-            return tensors
-
-        return run_module(torch.compile(chain, dynamic=True), threads)
+        return run_module(torch.compile(load_programs(chain), dynamic=True), threads)

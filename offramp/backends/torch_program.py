@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
+from offramp.backends.backend import Chain
 from offramp.errors import BundleError
 
-__all__ = ["OPERATORS", "build_program"]
+__all__ = ["OPERATORS", "build_program", "join_programs"]
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     "getitem": operator.getitem,
@@ -80,6 +81,19 @@ def build_program(data: bytes, weights: Mapping[str, Tensor]) -> fx.GraphModule:
         ValueError,
     ) as error:
         raise BundleError(f"a program cannot be read ({error!r}); get the bundle again") from None
+
+
+def join_programs(modules: Sequence[fx.GraphModule], chain: Chain) -> fx.GraphModule:
+    """Return one module that runs a chain's programs."""
+    root, graph = nn.Module(), fx.Graph()
+    values = {name: graph.placeholder(f"input_{at}") for at, name in enumerate(chain.reads)}
+    for at, (module, link) in enumerate(zip(modules, chain.links, strict=True)):
+        root.add_module(f"part_{at}", module)
+        made = graph.call_module(f"part_{at}", tuple(values[name] for name in link.reads))
+        for place, name in enumerate(link.makes):
+            values[name] = graph.call_function(operator.getitem, (made, place))
+    graph.output(tuple(values[name] for name in chain.makes))
+    return fx.GraphModule(root, graph)
 
 
 _READERS: dict[str, Callable[[str], Any]] = {

@@ -172,6 +172,10 @@ class Manifest(_Model):
         """All that backends run: every segment and every exit head."""
         return (*self.segments, *self.exits)
 
+    def stops(self, cut: int) -> tuple[int, ...]:
+        """Return the boundaries at which a head before ``cut`` may stop: 0, its exits', the cut."""
+        return tuple(sorted({0, cut, *(e.boundary for e in self.exits if e.boundary < cut)}))
+
     def exits_before(self, cut: int) -> int:
         """The number of exits that the device runs at ``cut``."""
         return sum(e.boundary <= cut for e in self.exits) if cut else 0

@@ -56,6 +56,7 @@ def measure_profile(settings: DemoSettings) -> None:
     """Measure what the bundle costs on this machine, once for all runs."""
     command = offramp_command(
         *("profile", settings.bundle),
+        *("--backend", "onnxruntime", "--threads", 1),
         *("--rounds", settings.profile_rounds),
         *("-o", settings.profile_file),
     )

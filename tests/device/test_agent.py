@@ -17,9 +17,11 @@ import pytest
 
 import device.channel
 from device.remote import Remote
+from offramp import backends
 from offramp.address import Address
 from offramp.bundle import Manifest, open_bundle, write_bundle
 from offramp.embedded.cluttered_digits import load
+from partitioner.machine import this_machine
 
 pytestmark = pytest.mark.e2e
 
@@ -44,6 +46,9 @@ def profile(embedded, make_profile, tmp_path_factory):
     codec_s = dict.fromkeys(keys, 0.0003)
     exits_s = [spec.macs * per_mac_s for spec in manifest.exits]
     made = make_profile(embedded.digest, macs * per_mac_s, exits_s, codec_s, codec_s)
+    version = backends.get(made.main.backend).version()
+    runner = made.main.model_copy(update={"version": version})
+    made = made.model_copy(update={"machine": this_machine(), "runners": (runner,)})
     path = tmp_path_factory.mktemp("profile") / "here.json"
     path.write_text(made.model_dump_json())
     return path

@@ -31,10 +31,10 @@ class Model:
     def __init__(self, bundle):
         self.bundle = bundle
 
-    def run_segment(self, at, tensors):
-        if at == 0:
-            return [np.full((1, 250), tensors[0].max(), np.float32)]
-        return [self.exit_logits(0, tensors)]
+    def step(self, start, stop, tensors):
+        if start == 0:
+            return 1, [np.full((1, 250), tensors[0].max(), np.float32)]
+        return 2, [self.exit_logits(0, tensors)]
 
     def exit_logits(self, at, tensors):
         level = tensors[0][0, 0]
@@ -98,7 +98,7 @@ def start(planner, monkeypatch):
         objective = Objective(max_accuracy_drop=0.0, deadline_s=settings.deadline_s)
         controller = Controller(planner, objective, strategies.get(strategy))
         sink = Sink() if sink is None else sink
-        head = Head(Model(planner.bundle), planner.device)
+        head = Head([Model(planner.bundle)] * 3, planner.device)
         return Agent(head, controller, settings, [sink]), sink
 
     return start

@@ -41,7 +41,8 @@ def samples(tmp_path_factory):
 @pytest.fixture(scope="module")
 def profile(embedded_file, tmp_path_factory):
     path = tmp_path_factory.mktemp("profile") / "here.json"
-    command = [*COMMAND, "profile", str(embedded_file), "--rounds", "3", "-o", str(path)]
+    options = ["--backend", "onnxruntime", "--threads", "1", "--rounds", "3", "-o", str(path)]
+    command = [*COMMAND, "profile", str(embedded_file), *options]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     return path
 

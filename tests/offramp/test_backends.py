@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offramp import backends
+from offramp.backends import Chain, Link
 from offramp.backends.onnx_join import join_models
 from offramp.errors import BundleError, ConfigError
 
@@ -20,7 +22,8 @@ pytest.importorskip("onnx")
 
 INSTALLED = [backend.name for backend in backends.installed()]
 QUICK = [backend.name for backend in backends.installed() if backend.ready_at_once]
-Load = Callable[[str, Sequence[str]], backends.Run]
+Load = Callable[..., backends.Run]
+TWICE = Chain((Link(Path("a"), ("x",), ("y",)), Link(Path("b"), ("y",), ("z",))), ("z",))
 
 
 class Split(torch.nn.Module):
@@ -41,96 +44,131 @@ class Cross(torch.nn.Module):
         super().__init__()
         self.linear = torch.nn.Linear(6, 4)
 
-    def forward(self, normed, whole, x):  # type: ignore[no-untyped-def]
+    def forward(self, whole, normed, x):  # type: ignore[no-untyped-def]
         return whole.to(torch.float32) / 100, self.linear(normed + x)
 
 
 class Join(torch.nn.Module):
-    """Two tensors in, one out; the batch size itself is part of the reckoning."""
+    """Three tensors in, one out; the batch size itself is part of the reckoning."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bias = torch.nn.Parameter(torch.linspace(-1, 1, 40))
 
-    def forward(self, rounded, y):  # type: ignore[no-untyped-def]
+    def forward(self, rounded, y, same):  # type: ignore[no-untyped-def]
         flat = torch.cat([rounded.reshape(y.shape[0], -1), y.flatten(1)], dim=1)
-        return torch.relu(flat[:, :40] + self.bias).sum(1, keepdim=True)
+        return (
+            torch.relu(flat[:, :40] + self.bias).sum(1, keepdim=True) + same.mean((1, 2))[:, None]
+        )
 
 
-PARTS = (Split, Cross, Join)
+PARTS: tuple[tuple[type[torch.nn.Module], tuple[str, ...], tuple[str, ...]], ...] = (
+    (Split, ("x",), ("normed", "whole", "same")),
+    (Cross, ("whole", "normed", "x"), ("rounded", "y")),
+    (Join, ("rounded", "y", "same"), ("sum",)),
+)
+"""The programs, and the values they take and return: x goes to two, same goes by the second."""
+
+
+def _modules() -> list[torch.nn.Module]:
+    torch.manual_seed(0)
+    return [kind() for kind, _, _ in PARTS]
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory, one_registry: None) -> Path:
     """The three modules as neighbouring segments, written for every backend."""
-    from offramp.capture.export import export
     from offramp.capture.exporters import export_segment
-    from offramp.capture.graph import read_program
 
-    torch.manual_seed(0)
     home = tmp_path_factory.mktemp("segments")
-    values = [torch.randn(2, 5, 6)]
-    for at, kind in enumerate(PARTS):
-        module = read_program(export(kind(), values)).module
-        exported = export_segment(module, values, f"{at:02d}")
+    values = {"x": torch.randn(2, 5, 6)}
+    for at, ((_, reads, makes), module) in enumerate(zip(PARTS, _modules(), strict=True)):
+        given = [values[name] for name in reads]
+        graph = _graph(module, given)
+        exported = export_segment(graph, given, f"{at:02d}")
         assert exported.skipped == {}
         (home / f"{at:02d}").mkdir()
-        for name, data in exported.files.items():
-            (home / name).write_bytes(data)
+        for path, data in exported.files.items():
+            (home / path).write_bytes(data)
         with torch.no_grad():
-            values = list(module(*values))
+            values.update(zip(makes, graph(*given), strict=True))
     return home
+
+
+def _graph(module: torch.nn.Module, given: list[torch.Tensor]) -> torch.fx.GraphModule:
+    """Return a module's graph with its weights inside, as a segment has them."""
+    shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in given)
+    program = torch.export.export(module, tuple(given), dynamic_shapes=shapes)
+    program = program.run_decompositions({})
+    root, graph = torch.nn.Module(), torch.fx.Graph()
+    places = program.graph_signature.inputs_to_parameters
+    made: dict[torch.fx.Node, torch.fx.Node] = {}
+    for node in program.graph.nodes:
+        if node.name in places:
+            root.register_buffer(node.name, program.state_dict[places[node.name]].detach())
+            made[node] = graph.get_attr(node.name)
+        else:
+            made[node] = graph.node_copy(node, made.__getitem__)
+    return torch.fx.GraphModule(root, graph)
+
+
+def _chain(home: Path, first: int, stop: int, makes: tuple[str, ...] = ()) -> Chain:
+    links = [Link(home / f"{at:02d}", *PARTS[at][1:]) for at in range(first, stop)]
+    return Chain(tuple(links), makes or links[-1].makes)
 
 
 @pytest.fixture(scope="module")
 def load(programs: Path) -> Load:
-    loaded: dict[tuple[str, ...], backends.Run] = {}
-
-    def once(name: str, folders: Sequence[str]) -> backends.Run:
-        key = (name, *folders)
-        if key not in loaded:
-            loaded[key] = backends.get(name).load([programs / f for f in folders], 1)
-        return loaded[key]
+    @cache
+    def once(name: str, first: int, stop: int, *makes: str) -> backends.Run:
+        return backends.get(name).load(_chain(programs, first, stop, makes), 1)
 
     return once
 
 
 def _model(x: np.ndarray) -> np.ndarray:
-    torch.manual_seed(0)
-    values = (torch.from_numpy(x.copy()),)
-    torch.randn(2, 5, 6)
+    values = {"x": torch.from_numpy(x.copy())}
     with torch.no_grad():
-        for kind in PARTS:
-            made = kind()(*values)
-            values = made if isinstance(made, tuple) else (made,)
-    return values[0].numpy()
+        for (_, reads, makes), module in zip(PARTS, _modules(), strict=True):
+            made = module(*(values[name] for name in reads))
+            values.update(zip(makes, made if isinstance(made, tuple) else (made,), strict=True))
+    return np.asarray(values["sum"].numpy())
+
+
+def _x(batch: int) -> np.ndarray:
+    return np.random.default_rng(batch).normal(size=(batch, 5, 6)).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", INSTALLED)
 @pytest.mark.parametrize("batch", [1, 2, 5])
-def test_joined_segments_give_what_the_model_gives(name: str, batch: int, load: Load) -> None:
-    x = np.random.default_rng(batch).normal(size=(batch, 5, 6)).astype(np.float32)
-    (found,) = load(name, ["00", "01", "02"])([x])
+def test_a_chain_gives_what_the_model_gives(name: str, batch: int, load: Load) -> None:
+    (found,) = load(name, 0, 3)([_x(batch)])
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, _model(x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found, _model(_x(batch)), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", QUICK)
-@pytest.mark.parametrize("runs", [("00", "01", "02"), ("00", "01 02"), ("00 01", "02")])
-def test_segments_one_after_the_other_give_the_same(
-    name: str, runs: Sequence[str], load: Load
-) -> None:
-    x = np.random.default_rng(0).normal(size=(3, 5, 6)).astype(np.float32)
-    values = [x]
-    for folders in runs:
-        values = load(name, folders.split())(values)
-    np.testing.assert_allclose(values[0], _model(x), rtol=1e-5, atol=1e-5)
+def test_segments_one_after_the_other_give_the_same(name: str, load: Load) -> None:
+    x = _x(3)
+    normed, whole, same = load(name, 0, 1)([x])
+    rounded, y = load(name, 1, 2)([whole, normed, x])
+    (alone,) = load(name, 2, 3)([rounded, y, same])
+    (last,) = load(name, 1, 3)([whole, normed, x, same])
+    same, y, rounded = load(name, 0, 2, "same", "y", "rounded")([x])
+    (first,) = load(name, 2, 3)([rounded, y, same])
+    for found in (alone, last, first):
+        np.testing.assert_allclose(found, _model(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_chain_takes_what_none_of_it_makes() -> None:
+    assert _chain(Path(), 0, 3).reads == ("x",)
+    assert _chain(Path(), 1, 3).reads == ("whole", "normed", "x", "same")
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_several_tensors_come_out_in_order(name: str, load: Load) -> None:
-    x = np.random.default_rng(0).normal(size=(3, 5, 6)).astype(np.float32)
-    normed, whole, same = load(name, ["00"])([x])
+    x = _x(3)
+    normed, whole, same = load(name, 0, 1)([x])
     assert (normed.dtype, whole.dtype, same.dtype) == (np.float32, np.int32, np.float32)
     np.testing.assert_array_equal(same, x)
     np.testing.assert_array_equal(whole, (x * 100).astype(np.int32))
@@ -139,8 +177,8 @@ def test_several_tensors_come_out_in_order(name: str, load: Load) -> None:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_any_batch_and_layout_is_taken_and_nothing_is_changed(name: str, load: Load) -> None:
-    run = load(name, ["00"])
-    whole = np.random.default_rng(0).normal(size=(5, 5, 6)).astype(np.float32)
+    run = load(name, 0, 1)
+    whole = _x(5)
     frozen = whole.copy()
     frozen.flags.writeable = False
     swapped = whole.transpose(0, 2, 1).copy().transpose(0, 2, 1)
@@ -154,15 +192,18 @@ def test_any_batch_and_layout_is_taken_and_nothing_is_changed(name: str, load: L
 @pytest.mark.parametrize("name", INSTALLED)
 def test_a_folder_that_cannot_be_read_is_refused(name: str, tmp_path: Path) -> None:
     engine = backends.get(name)
-    folder = tmp_path / "00"
-    with pytest.raises(BundleError, match="00"):
-        engine.load([folder], 1)
+    folder = tmp_path / "broken"
+    one = Chain((Link(folder, ("x",), ("y",)),), ("y",))
+    two = Chain((*one.links, Link(folder, ("y",), ("z",))), ("z",))
+    for chain in (one, two):
+        with pytest.raises(BundleError, match="broken"):
+            engine.load(chain, 1)
     folder.mkdir()
-    for path in engine.files("00"):
+    for path in engine.files("broken"):
         (tmp_path / path).write_bytes(b"garbage")
-    for folders in ([folder], [folder, folder]):
+    for chain in (one, two):
         with pytest.raises(BundleError) as caught:
-            engine.load(folders, 1)
+            engine.load(chain, 1)
         assert "\n" not in str(caught.value)
 
 
@@ -171,8 +212,8 @@ def test_onnx_weights_are_not_read_from_outside_the_bundle(tmp_path: Path) -> No
         (tmp_path / "bundle" / str(at)).mkdir(parents=True)
         (tmp_path / "bundle" / str(at) / "model.onnx").write_bytes(_leaking("../../secret.bin"))
     (tmp_path / "secret.bin").write_bytes(bytes(64))
-    folders = [tmp_path / "bundle" / "0", tmp_path / "bundle" / "1"]
-    for chosen in (folders[:1], folders):
+    links = [Link(tmp_path / "bundle" / str(at), (f"v{at}",), (f"v{at + 1}",)) for at in range(2)]
+    for chosen in (Chain((links[0],), ("v1",)), Chain(tuple(links), ("v2",))):
         with pytest.raises(BundleError) as caught:
             backends.get("onnxruntime").load(chosen, 1)
         assert "\n" not in str(caught.value)
@@ -220,7 +261,7 @@ def test_values_of_inner_graphs_are_renamed_with_the_others() -> None:
     graph = helper.make_graph(nodes, "g", [value("x")], [value("y")], [zero])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     data = model.SerializeToString()
-    joined = join_models([data, data], ["0", "1"])
+    joined = join_models([data, data], TWICE)
     onnx.checker.check_model(onnx.load_from_string(joined))
     session = onnxruntime.InferenceSession(joined, providers=["CPUExecutionProvider"])
     for x, expected in (([1, 2], [4, 8]), ([-1, -3], [2, 18])):
@@ -232,13 +273,14 @@ def test_values_of_inner_graphs_are_renamed_with_the_others() -> None:
 def test_whatever_is_joined_is_joined_or_refused(data: bytes) -> None:
     for garbage in (data, b"\x3a" + bytes([len(data)]) + data):
         with contextlib.suppress(BundleError):
-            join_models([garbage, garbage], ["0", "1"])
+            join_models([garbage, garbage], TWICE)
 
 
-def test_models_whose_ends_do_not_meet_are_refused(programs: Path) -> None:
-    models = [(programs / at / "model.onnx").read_bytes() for at in ("00", "02")]
-    with pytest.raises(BundleError, match="gives 3 tensors to one that takes 2"):
-        join_models(models, ["00", "02"])
+def test_models_that_take_or_give_other_than_is_said_are_refused(programs: Path) -> None:
+    model = (programs / "00" / "model.onnx").read_bytes()
+    for reads, makes in ((("x", "y"), ("a", "b", "c")), (("x",), ("a", "b"))):
+        with pytest.raises(BundleError, match=r"an ONNX model has . inputs or outputs where"):
+            join_models([model], Chain((Link(Path("split"), reads, makes),), makes))
 
 
 def test_every_backend_is_registered() -> None:

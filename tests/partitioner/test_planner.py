@@ -252,6 +252,11 @@ def test_a_profile_of_another_bundle_is_refused(world: Callable[..., Any]) -> No
     other = Bundle(it.bundle.manifest, "1" * 64, it.bundle.folder)
     with pytest.raises(PlanError, match="not of 111111111111"):
         Planner(other, it.candidates, it.device, it.server)
-    for missing in ({"head": ()}, {"exits": ()}, {"encode": {}}, {"decode": {}}, {"tail": ()}):
+    (runner,) = it.device.runners
+    lacking: list[dict[str, Any]] = [{"encode": {}}, {"decode": {}}]
+    for part in ("head", "tail", "exits"):
+        short = runner.model_copy(update={part: getattr(runner, part)[1:]})
+        lacking.append({"runners": (short,)})
+    for missing in lacking:
         with pytest.raises(PlanError, match="measure it again"):
             Planner(it.bundle, it.candidates, it.device.model_copy(update=missing), it.server)

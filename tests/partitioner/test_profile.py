@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from offramp.bundle import Bundle
+from offramp import backends
+from offramp.bundle import Bundle, open_bundle
 from offramp.errors import ConfigError, OfframpError, PlanError
 from partitioner.commands import plan as plan_command
 from partitioner.commands import profile as profile_command
+from partitioner.machine import differences, this_machine
 from partitioner.measure import measure_profile
-from partitioner.profile import Profile, Timing, load_profile
+from partitioner.profile import Profile, Runner, Timing, load_profile
+from partitioner.remembered import recall, remember
 
 
 @pytest.fixture(scope="module", params=["onnxruntime", "torch"])
 def measured(tiny: Bundle, request: pytest.FixtureRequest) -> Profile:
-    rounds: list[tuple[int, int]] = []
-    found = measure_profile(
-        tiny, request.param, rounds=3, progress=lambda done, of: rounds.append((done, of))
-    )
-    assert rounds == [(1, 3), (2, 3), (3, 3)]
+    lines: list[str] = []
+    found = measure_profile(tiny, [(request.param, 1)], rounds=6, report=lines.append)
+    assert lines[0] == f"measuring {request.param} on 1 thread(s)"
     return found
 
 
@@ -37,7 +40,7 @@ def test_every_part_of_the_bundle_has_a_positive_time(tiny: Bundle, measured: Pr
     timings += [*measured.encode.values(), *measured.decode.values()]
     for timing in timings:
         assert 0 < timing.p10_s <= timing.median_s <= timing.p90_s < math.inf
-        assert timing.runs == 3
+        assert timing.runs == 6
     assert measured.digest == tiny.digest
     assert measured.machine.cores >= 1
     assert measured.slowdown == 1
@@ -62,6 +65,144 @@ def test_a_slower_board_takes_longer_in_everything(measured: Profile) -> None:
             measured.slowed(factor)
 
 
+def _runner(name: str, head_ms: list[float], **fields: Any) -> Runner:
+    """A runner whose tails and exit take a millisecond and whose heads take ``head_ms``."""
+
+    def timing(milliseconds: float) -> Timing:
+        seconds = milliseconds / 1e3
+        return Timing(median_s=seconds, p10_s=seconds, p90_s=seconds, runs=1)
+
+    tail = tuple(timing(1) for _ in head_ms)
+    head = tuple(timing(t) for t in head_ms)
+    given = {"threads": 1, "version": "1", "head": head, "tail": tail, "exits": (timing(1),)}
+    return Runner(backend=name, **{**given, **fields})
+
+
+def _with(measured: Profile, *runners: Runner) -> Profile:
+    kept = {name: getattr(measured, name) for name in Profile.model_fields}
+    return Profile(**{**kept, "runners": runners})
+
+
+def test_each_cut_gets_the_fastest_runner_and_most_the_same(measured: Profile) -> None:
+    fast = _runner("onnxruntime", [0, 2.0, 5.0, 8.0])
+    other = _runner("torch", [0, 1.0, 4.9, 20.0])
+    found = _with(measured, other, fast)
+    assert found.main is fast
+    assert [found.runner(cut).backend for cut in range(4)] == [
+        "onnxruntime",  # there is nothing to run
+        "torch",
+        "onnxruntime",  # 2% is not worth another backend
+        "onnxruntime",
+    ]
+    assert [t.median_s for t in found.head] == pytest.approx([0, 0.001, 0.005, 0.008])
+    assert found.between_s(1, 3) == pytest.approx(0.006)
+
+
+def test_what_is_not_exact_is_chosen_only_by_name(measured: Profile) -> None:
+    exact = _runner("onnxruntime", [0, 2.0, 5.0, 8.0])
+    int8 = _runner("onnxruntime_int8", [0, 1.0, 2.0, 3.0], exact=False)
+    found = _with(measured, int8, exact)
+    assert {found.runner(cut).backend for cut in range(4)} == {"onnxruntime"}
+    named = found.only("onnxruntime_int8", None)
+    assert {named.runner(cut).backend for cut in range(4)} == {"onnxruntime_int8"}
+
+
+def test_only_what_was_measured_can_be_asked_for(measured: Profile) -> None:
+    runners = [_runner(name, [0, 1], threads=n) for name in ("a", "b") for n in (1, 2)]
+    found = _with(measured, *runners)
+    assert [r.threads for r in found.only("a", None).runners] == [1, 2]
+    assert [r.backend for r in found.only(None, 2).runners] == ["a", "b"]
+    with pytest.raises(
+        PlanError, match=r"no times of a on 3 thread\(s\), only of a on 1, a on 2, b on"
+    ):
+        found.only("a", 3)
+
+
+def test_a_profile_made_elsewhere_says_what_differs(measured: Profile) -> None:
+    here = this_machine()
+    assert list(differences(measured, here)) == []
+    name = measured.main.backend
+    version = backends.get(name).version()
+    old = _runner(name, [0, 1], version="0.1")
+    there = here.model_copy(update={"processor": "Cortex-A72", "cores": 99})
+    elsewhere = _with(measured, old, _runner("unheard", [0, 1])).model_copy(
+        update={"machine": there}
+    )
+    assert list(differences(elsewhere, here)) == [
+        f"processor Cortex-A72, here {here.processor}",
+        f"cores 99, here {here.cores}",
+        f"{name} 0.1, here {version}",
+        "unheard 1, here not installed",
+    ]
+
+
+def test_what_was_measured_here_is_remembered(tiny: Bundle, measured: Profile) -> None:
+    remember(measured)
+    assert recall(tiny, None, None) == measured
+    assert recall(tiny, measured.main.backend, 1) == measured
+    assert recall(tiny, "unheard", None) is None
+    elsewhere = measured.machine.model_copy(update={"processor": "another"})
+    remember(measured.model_copy(update={"machine": elsewhere}))
+    assert recall(tiny, None, None) is None
+    other = Bundle(tiny.manifest, "f" * 64, tiny.folder)
+    assert recall(other, None, None) is None
+
+
+class _Wrong(backends.Backend):
+    """Runs ONNX and adds to its answers, or fails."""
+
+    package = "onnxruntime"
+    file = "model.onnx"
+
+    def __init__(self, name: str, off: float | None) -> None:
+        self.name = name  # type: ignore[misc]
+        self.off = off
+
+    def load(self, chain: Any, threads: int) -> Any:
+        run = backends.get("onnxruntime").load(chain, threads)
+
+        def wrong(inputs: Any) -> Any:
+            if self.off is None:
+                raise RuntimeError("no kernel for this\nat all")
+            return [output + np.asarray(self.off, output.dtype) for output in run(inputs)]
+
+        return wrong
+
+
+def test_a_backend_that_fails_or_disagrees_is_left_out(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, off in (("off", 0.1), ("broken", None), ("rounded", 1e-6)):
+        monkeypatch.setitem(backends.BACKENDS, name, _Wrong(name, off))
+    lines: list[str] = []
+    names = ("onnxruntime", "off", "broken", "rounded", "unheard")
+    found = measure_profile(tiny, [(n, 1) for n in names], rounds=3, report=lines.append)
+    assert [r.backend for r in found.runners] == ["onnxruntime", "rounded"]
+    said = [line for line in lines if line.startswith("leaving out")]
+    assert "leaving out off: its answers differ by 0." in said[0]
+    assert said[1] == "leaving out broken: it fails (no kernel for this at all)"
+    assert said[2].startswith("leaving out unheard: unknown backend 'unheard'")
+    with pytest.raises(PlanError, match="no backend could be measured"):
+        measure_profile(tiny, [("broken", 1)])
+
+
+@pytest.mark.parametrize(("factor", "lines"), [(1.0, 1), (3.0, 3)])
+def test_noisy_times_are_measured_once_more_and_reported(
+    factor: float, lines: int, tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock under which some calls take ``factor`` times what the others do."""
+    dice = np.random.default_rng(0)
+    ends = (0.01 * dice.choice([1.0, factor]) for _ in itertools.count())
+    now = itertools.accumulate(part for end in ends for part in (0.0, end))
+    monkeypatch.setattr("partitioner.rounds.time.perf_counter", lambda: next(now))
+    said: list[str] = []
+    measure_profile(tiny, rounds=6, report=said.append)
+    assert len([line for line in said if not line.startswith("measuring onnx")]) == lines - 1
+    if factor > 1:
+        assert said[1] == "the machine is busy; measuring once more"
+        assert "times vary by a factor of 3.0: end other work" in said[-1]
+
+
 def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
     def change(plain: dict[str, Any]) -> None:
         at: Any = plain
@@ -73,17 +214,21 @@ def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
 
 
 HOSTILE: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
-    "negative": (r"head\.1\.median_s", _set("head", 1, "median_s", to=-1.0)),
-    "not a number": (r"exits\.0\.p10_s", _set("exits", 0, "p10_s", to=math.nan)),
+    "negative": (
+        r"runners\.0\.head\.1\.median_s",
+        _set("runners", 0, "head", 1, "median_s", to=-1.0),
+    ),
+    "not a number": (r"exits\.0\.p10_s", _set("runners", 0, "exits", 0, "p10_s", to=math.nan)),
     "infinite": (r"encode\.0/raw\.p90_s", _set("encode", "0/raw", "p90_s", to=math.inf)),
     "infinite slowdown": ("slowdown", _set("slowdown", to=math.inf)),
-    "no threads": ("threads", _set("threads", to=0)),
+    "no threads": ("threads", _set("runners", 0, "threads", to=0)),
     "newer": ("format", _set("format", to=2)),
     "digest": ("digest", _set("digest", to="beef")),
-    "missing": ("tail", lambda plain: plain.pop("tail")),
+    "missing": ("tail", lambda plain: plain["runners"][0].pop("tail")),
     "unknown": ("unknown key 'speed'", _set("speed", to=1)),
     "unknown inside": ("unknown key 'machine.speed'", _set("machine", "speed", to=1)),
-    "words": ("head", _set("head", to="fast")),
+    "no runner": ("runners", _set("runners", to=[])),
+    "words": ("head", _set("runners", 0, "head", to="fast")),
 }
 
 
@@ -92,7 +237,7 @@ def test_hostile_profiles_are_refused_with_the_keys_name(
     name: str, tiny: Bundle, tmp_path: Path
 ) -> None:
     said, change = HOSTILE[name]
-    plain = json.loads(measure_profile(tiny, "onnxruntime", rounds=1).model_dump_json())
+    plain = json.loads(measure_profile(tiny, rounds=3).model_dump_json())
     change(plain)
     path = tmp_path / "profile.json"
     path.write_text(json.dumps(plain))
@@ -123,7 +268,11 @@ def test_profile_then_plan_from_the_command_line(tiny_file: Path, tmp_path: Path
     result = _run(profile_command, tiny_file, "--rounds", 2, "-o", out)
     assert result.exit_code == 0, result.output
     assert "head ms" in result.output
-    assert load_profile(out).backend == "onnxruntime"
+    assert "onnxruntime/1" in result.output
+    kept = load_profile(out)
+    assert {r.backend for r in kept.runners} == {"onnxruntime", "torch"}
+    assert {r.threads for r in kept.runners} == {1, this_machine().cores}
+    assert recall(open_bundle(tiny_file), None, None) == kept
     link = ("--bandwidth-mbps", 5, "--rtt-ms", 20)
     result = _run(plan_command, tiny_file, "--device-profile", out, *link)
     assert result.exit_code == 0, result.output
@@ -153,7 +302,7 @@ def test_options_that_cannot_be_are_refused(
     options: tuple[object, ...], kind: type[OfframpError], tiny: Bundle, tmp_path: Path
 ) -> None:
     out = tmp_path / "profile.json"
-    out.write_text(measure_profile(tiny, "onnxruntime", rounds=1).model_dump_json())
+    out.write_text(measure_profile(tiny, rounds=3).model_dump_json())
     given = ("--bandwidth-mbps", 5, "--rtt-ms", 20, *options)
     result = _run(plan_command, tiny.folder, "--device-profile", out, *given)
     assert isinstance(result.exception, kind)

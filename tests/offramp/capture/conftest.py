@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from offramp import backends
-from offramp.backends import Run
+from offramp.backends import Backend, Chain, Link, Run
 from offramp.capture.cutting import CutModel, cut_graph
 from offramp.capture.export import export
 from offramp.capture.exporters import export_segment
 from offramp.capture.graph import read_program
+from offramp.tensors import TensorSpec
 
 
 def cut_model(
@@ -35,10 +36,39 @@ class Exported:
     folder: Path
 
     def worst_difference(self, backend: str, inputs: Sequence[Tensor]) -> float:
-        """Run segment by segment; compare with the model and check every boundary's tensors."""
+        """Compare the model with its segments, run one by one and joined, at every boundary."""
         engine = backends.get(backend)
-        runs = [engine.load([self.folder / str(at)], 1) for at in range(len(self.cut.segments))]
-        return worst_difference(self.model, self.cut, runs, inputs)
+        links = [
+            Link(self.folder / str(at), _names(segment.reads), _names(segment.makes))
+            for at, segment in enumerate(self.cut.segments)
+        ]
+        runs = [engine.load(Chain((link,), link.makes), 1) for link in links]
+        return max(
+            worst_difference(self.model, self.cut, runs, inputs),
+            self._joined_difference(engine, links, inputs),
+        )
+
+    def _joined_difference(
+        self, engine: Backend, links: Sequence[Link], inputs: Sequence[Tensor]
+    ) -> float:
+        last = _names(self.cut.boundaries[-1])
+        chain = Chain(tuple(links), tuple(n for link in links for n in link.makes if n in last))
+        values = {
+            spec.name: tensor.numpy()
+            for spec, tensor in zip(self.cut.boundaries[0], inputs, strict=True)
+        }
+        made = engine.load(chain, 1)([values[name] for name in chain.reads])
+        values.update(zip(chain.makes, made, strict=True))
+        with torch.no_grad():
+            expected = self.cut.operations.graph.flatten(self.model(*inputs))
+        return max(
+            float(np.abs(values[name] - output.numpy()).max())
+            for name, output in zip(last, expected, strict=True)
+        )
+
+
+def _names(specs: Sequence[TensorSpec]) -> tuple[str, ...]:
+    return tuple(spec.name for spec in specs)
 
 
 def worst_difference(

@@ -1,0 +1,74 @@
+"""A head is fused when its cut has not changed for long, and gives the same answers then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from device.fusing import FUSE_AFTER, Fusing
+from offramp.errors import BundleError
+from offramp.network import Network
+
+
+class _Network:
+    """Notes what it is asked to fuse."""
+
+    def __init__(self, bundle: Any, error: Exception | None = None) -> None:
+        self.bundle, self.error = bundle, error
+        self.asked: list[tuple[int, ...]] = []
+
+    def fuse(self, stops: tuple[int, ...]) -> None:
+        self.asked.append(stops)
+        if self.error:
+            raise self.error
+
+
+def _observe(fusing: Fusing, network: Any, cuts: list[int]) -> list[int]:
+    """Return at which of the samples fusing began, once that has ended."""
+    began = []
+    for at, cut in enumerate(cuts):
+        if thread := fusing.observe(network, cut):
+            thread.join(10)
+            began.append(at)
+    return began
+
+
+def test_only_a_cut_that_stays_is_fused_and_only_once(tiny: Any) -> None:
+    network = _Network(tiny)
+    cuts = (
+        [3] * (FUSE_AFTER - 1) + [2] * (2 * FUSE_AFTER) + [0] * (2 * FUSE_AFTER) + [3] * FUSE_AFTER
+    )
+    assert _observe(Fusing(), network, cuts) == [2 * FUSE_AFTER - 2, len(cuts) - 1]
+    boundary = tiny.manifest.exits[0].boundary
+    assert network.asked == [tuple(sorted({0, boundary, cut})) for cut in (2, 3)]
+
+
+def test_a_head_that_cannot_be_fused_goes_on(tiny: Any) -> None:
+    network = _Network(tiny, BundleError("the file is gone"))
+    assert _observe(Fusing(), network, [3] * FUSE_AFTER) == [FUSE_AFTER - 1]
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
+def test_fused_segments_answer_as_they_do_one_by_one(tiny: Any, backend: str) -> None:
+    network = Network(tiny, backend)
+    inputs = tiny.examples
+    expected = {at: network.run(0, at, inputs) for at in range(1, network.depth + 1)}
+    for stops in ((0, 3), (0, 1, 3), (0, 2), (1, 3)):
+        network.fuse(stops)
+        at, _ = network.step(stops[0], 3, expected.get(stops[0], inputs))
+        assert at == stops[1]
+        for stop, tensors in expected.items():
+            found = network.run(0, stop, inputs)
+            np.testing.assert_allclose(found[0], tensors[0], rtol=1e-5, atol=1e-5)
+    network.fuse(())
+    assert network.step(0, 3, inputs)[0] == 1
+
+
+def test_a_head_is_loaded_without_its_single_segments(tiny: Any) -> None:
+    whole, head = Network(tiny), Network(tiny, segments=range(0))
+    head.fuse((0, 1, 2))
+    np.testing.assert_array_equal(
+        head.run(0, 2, tiny.examples)[0], whole.run(0, 2, tiny.examples)[0]
+    )
