@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.zoo.entry import Entry, arrays, draw_weights, unmasked
+from benchmarks.zoo.entry import Entry, arrays, draw_weights, settle_norms, unmasked
 from offramp.samples import Samples
 
 __all__ = ["PLAIN"]
@@ -324,7 +324,7 @@ def _plain(
 ) -> Entry:
     def build() -> tuple[nn.Module, Samples]:
         torch.manual_seed(0)
-        return draw_weights(make()), samples()
+        return settle_norms(draw_weights(make()), samples())
 
     return Entry(name, "plain", build)
 

@@ -115,7 +115,7 @@ def test_every_result_says_who_answered_and_where_the_time_went(
     embedded_file, samples, profile, server
 ):
     lines = lines_of(
-        start(embedded_file, samples, profile, "--server", server.address, "--rate", 20)
+        start(embedded_file, samples, profile, "--server", server.address, "--rate", 10)
     )
     check_all_answered(lines["result"])
     served = [r for r in lines["result"] if r["by"] == "server"]
