@@ -37,7 +37,8 @@ class Fusing:
         if self._samples != FUSE_AFTER or not cut:
             return None
         stops = network.bundle.manifest.stops(cut)
-        thread = threading.Thread(target=_fuse, args=(network, stops), name="fuse")
+        # Not a daemon, as the thread that starts it: a process that ends amid a load is aborted.
+        thread = threading.Thread(target=_fuse, args=(network, stops), name="fuse", daemon=False)
         thread.start()
         return thread
 

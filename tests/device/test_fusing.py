@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,20 @@ def test_only_a_cut_that_stays_is_fused_and_only_once(tiny: Any) -> None:
     assert _observe(Fusing(), network, cuts) == [2 * FUSE_AFTER - 2, len(cuts) - 1]
     boundary = tiny.manifest.exits[0].boundary
     assert network.asked == [tuple(sorted({0, boundary, cut})) for cut in (2, 3)]
+
+
+def test_a_process_that_ends_waits_for_a_head_that_is_being_fused(tiny: Any) -> None:
+    def count() -> None:
+        fusing, network = Fusing(), Network(tiny)
+        for _ in range(FUSE_AFTER):
+            found.append(fusing.observe(network, 1))
+
+    found: list[Any] = []
+    computing = threading.Thread(target=count, daemon=True)  # as the agent's is
+    computing.start()
+    computing.join(60)
+    assert not found[-1].daemon
+    found[-1].join(60)
 
 
 def test_a_head_that_cannot_be_fused_goes_on(tiny: Any) -> None:
