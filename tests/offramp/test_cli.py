@@ -137,7 +137,7 @@ def test_a_foreseen_error_is_one_line_and_its_status(
     [
         ("unheard", "No such command 'unheard'"),
         ("profile x --unheard", "No such option"),
-        ("profile x", "Missing option '-o'"),
+        ("profile", "Missing argument 'BUNDLE'"),
         ("profile x -o y --rounds 0", "0 is not in the range"),
         ("completion tcsh", "'tcsh' is not one of"),
         ("report", "Missing argument 'RUN.jsonl...'"),
