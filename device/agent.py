@@ -14,14 +14,17 @@ from collections.abc import Callable, Iterable, Iterator
 
 from device.cargo import Cargo
 from device.controller import Controller
+from device.deployment import Deployment
 from device.dispatch import Dispatch
 from device.head import Head
 from device.journal import Journal
 from device.remote import Remote
+from device.renewal import Renewal
 from device.settings import AgentSettings
 from device.sinks import Sink
 from device.sources import Sample, Source
-from device.work import Action, FallBack, Finish, LoadDue, RunHead, Send
+from device.work import Action, BundleChange, FallBack, Finish, LoadDue, RunHead, Send
+from offramp.catalogue import Catalogue, Offer
 from offramp.errors import FrameError, InputError, LinkError
 from offramp.messages import Answer, Failure, Probe, ProbeReply
 
@@ -31,6 +34,7 @@ _LOOK_S = 0.1  # a waiting thread looks around at least this often
 _SHORTEST_PAUSE_S = 0.0005
 _WARM_S = 10.0
 _END_S = 30.0
+_CLOSE_S = 1.0
 
 _Job = RunHead | FallBack | LoadDue
 
@@ -49,14 +53,15 @@ class Agent:
         settings: AgentSettings,
         sinks: Iterable[Sink],
         *,
+        renewal: Renewal | None = None,
         require_server: bool = False,
     ) -> None:
         self._head = head
         self._settings = settings
         self._require_server = require_server
-        self._manifest = head.network.bundle.manifest
+        self._renewal = renewal
         self._dispatch = Dispatch(controller, settings)
-        self._journal = Journal(sinks, self._manifest)
+        self._journal = Journal(sinks)
         self._changed = threading.Condition()
         self._halted = threading.Condition()  # apart: a thread that sleeps is not woken by events
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
@@ -113,6 +118,27 @@ class Agent:
         else:
             self._tell(self._dispatch.disconnected, reason)
 
+    def on_catalogue(self, catalogue: Catalogue) -> None:
+        """Take what the server holds, when the stream opens and when that changes."""
+        if self._renewal is not None:
+            self._renewal.announced(catalogue)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a sample waits for the server."""
+        return self._dispatch.waiting > 0
+
+    def on_deployed(self, deployment: Deployment) -> None:
+        """Take a bundle that is ready to run, for the samples that come."""
+        self._tell(self._dispatch.deployed, deployment)
+
+    def on_refused(self, offer: Offer, reason: str) -> None:
+        """Take that a bundle that was announced cannot be run here, and why."""
+        try:
+            self._journal.note_refusal(time.perf_counter(), offer.digest, reason)
+        except Exception as error:  # a full disk, say
+            self._fail(error)
+
     def on_ready(self) -> None:
         """Take that the stream can take one message."""
         self._tell(self._dispatch.stream_ready)
@@ -123,7 +149,7 @@ class Agent:
         if answer.failure or cargo is None:
             return answer.failure
         try:
-            cargo.unpack(answer, self._manifest.boundaries[-1])
+            cargo.unpack(answer)
         except FrameError as error:
             return Failure(error.status, f"the server's answer cannot be read: {error}")
         return None
@@ -135,6 +161,8 @@ class Agent:
         if self._remote is None:
             return
         self._remote.start()
+        if self._renewal is not None:
+            self._renewal.start(self)
         self._wait(self._settings.connect_s, lambda: self._dispatch.up)
         if self._dispatch.up:
             self._wait(_WARM_S, lambda: self._dispatch.warm or not self._dispatch.up)
@@ -183,6 +211,8 @@ class Agent:
         self._compute_thread.join(self._settings.deadline_s * (self._settings.inbox + 8) + _END_S)
         if self._compute_thread.is_alive():
             self._error = self._error or LinkError("the device did not end; start it again")
+        if self._renewal:
+            self._renewal.close(_CLOSE_S)
         if self._remote:
             self._remote.close()
 
@@ -218,17 +248,19 @@ class Agent:
             case RunHead(work):
                 self._run_head(job, self._cargo[work.id])
             case FallBack(work):
-                progress = self._cargo[work.id].progress
-                self._head.fall_back(progress, job.until_s, job.stretch)
+                cargo = self._cargo[work.id]
+                assert cargo.head is not None
+                cargo.head.fall_back(cargo.progress, job.until_s, job.stretch)
                 self._tell(self._dispatch.fell_back)
             case LoadDue():
                 self._journal.note(job)
 
     def _run_head(self, job: RunHead, cargo: Cargo) -> None:
         assert job.work.plan is not None
+        cargo.head = head = self._head
         try:
-            cargo.sample.check(self._manifest.boundaries[0].tensors)
-            reached = self._head.run(cargo.progress, job.work.plan, job.until_s, job.stretch)
+            cargo.sample.check(cargo.bundle.manifest.boundaries[0].tensors)
+            reached = head.run(cargo.progress, job.work.plan, job.until_s, job.stretch)
         except InputError as error:
             self._tell(self._dispatch.failed, str(error))
         else:
@@ -256,11 +288,13 @@ class Agent:
             case Send(work):
                 cargo = self._cargo.get(work.id)
                 if self._remote and cargo:  # else it was answered here in the meantime
-                    digest = self._head.network.bundle.digest
-                    self._remote.send(cargo.pack(work, digest, time.perf_counter()))
+                    self._remote.send(cargo.pack(work, time.perf_counter()))
             case Probe():
                 if self._remote:
                     self._remote.send(action)
+            case BundleChange():
+                self._head = action.deployment.head
+                self._journal.note(action)
             case _:
                 self._journal.note(action)
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from device.head import Progress
+from device.head import Head, Progress
 from device.sources import Sample
 from device.work import Work
 from offramp.boundary_codec import decode_boundary
-from offramp.bundle import Boundary
+from offramp.bundle import Bundle
 from offramp.messages import Answer, Request, Timeline
 from offramp.tensors import Array
 
@@ -19,10 +19,14 @@ __all__ = ["Cargo"]
 
 @dataclass(eq=False)
 class Cargo:
-    """A sample with its progress, and the ``served`` logits once the server has answered."""
+    """A sample with its progress, and the ``served`` logits once the server has answered.
+
+    ``head`` is the one that has begun it; with that one's bundle it is ended.
+    """
 
     sample: Sample
     progress: Progress
+    head: Head | None = None
     served: Array | None = None
     timeline: Timeline = field(default_factory=Timeline)
 
@@ -32,20 +36,27 @@ class Cargo:
         arrays = [np.ascontiguousarray(array)[None] for array in sample.inputs]
         return cls(sample, Progress(arrays))
 
-    def pack(self, work: Work, digest: str, now_s: float) -> Request:
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle under which the sample was begun."""
+        assert self.head is not None
+        return self.head.network.bundle
+
+    def pack(self, work: Work, now_s: float) -> Request:
         """Return the request that carries the encoded boundary."""
         assert work.plan is not None
         return Request(
             id=work.id,
-            digest=digest,
+            digest=self.bundle.digest,
             cut=work.plan.cut,
             frames=self.progress.frames,
             timeout_s=max(work.deadline_s - now_s, 1e-3),
             plan_id=work.plan.id,
         )
 
-    def unpack(self, answer: Answer, boundary: Boundary) -> None:
-        """Take in the server's outputs; raise `FrameError` unless they are of ``boundary``."""
+    def unpack(self, answer: Answer) -> None:
+        """Take in the server's outputs; raise `FrameError` unless they are the model's."""
+        boundary = self.bundle.manifest.boundaries[-1]
         limit_bytes = boundary.nbytes
         outputs = decode_boundary(answer.outputs, boundary.tensors, limit_bytes=limit_bytes)
         self.served, self.timeline = outputs[0], answer.timeline

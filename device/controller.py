@@ -111,6 +111,17 @@ class Controller:
         assert self._plan is not None
         return self._plan
 
+    def renew(self, planner: Planner) -> None:
+        """Plan with another planner from now on; what is known of link and machines stays.
+
+        Answers to samples that were sent before tell of the link, not of this planner's server.
+        """
+        self.planner = planner
+        self._plan = None
+        self._unserved = False
+        for sent in self._sent.values():
+            sent.cut = None
+
     def local_plan(self) -> Plan:
         """Return the best plan that sends nothing, for when no more may be on its way."""
         return self.planner.plan(self.objective, replace(self.conditions(), reachable=False))
@@ -190,8 +201,9 @@ class Controller:
         ``for_good`` if it will do so every time, because it does not hold the bundle; nothing is
         sent then until there is a new connection.
         """
-        self._sent.pop(message, None)
-        self._unserved |= for_good
+        sent = self._sent.pop(message, None)
+        if sent is not None and sent.cut is not None:  # else it says nothing of this bundle
+            self._unserved |= for_good
         self.breaker.fail(now_s)
 
     def deferred(self, message: int) -> None:

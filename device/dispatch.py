@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import TYPE_CHECKING
 
 from device.board import Board
 from device.controller import Controller
@@ -23,9 +24,12 @@ from device.fallback import give_up_s
 from device.inflight import InFlight
 from device.settings import AgentSettings
 from device.stream import Stream
-from device.work import Action, FallBack, Finish, LoadDue, Reached, RunHead, Work
+from device.work import Action, BundleChange, FallBack, Finish, LoadDue, Reached, RunHead, Work
 from offramp.messages import Failure, Load, Timeline
 from partitioner.plan import Plan
+
+if TYPE_CHECKING:
+    from device.deployment import Deployment
 
 __all__ = ["Dispatch"]
 
@@ -49,6 +53,7 @@ class Dispatch:
         self._stream = Stream(controller, settings.server)
         self._begun = self._ended = False
         self._arrived_s = -math.inf
+        self._successor: Deployment | None = None
         self._seen_changes = 0
         self._next_load_s = -math.inf
         self._actions: list[Action] = []
@@ -79,6 +84,11 @@ class Dispatch:
     def done(self) -> bool:
         """Whether no more samples come and all are finished."""
         return self._ended and not (self._inbox or self._running or self._in_flight)
+
+    @property
+    def waiting(self) -> int:
+        """How many samples wait for the server."""
+        return self._in_flight.waiting
 
     def wake_s(self, now_s: float) -> float:
         """Return when to tell `passed` next, if nothing else happens until then."""
@@ -171,6 +181,11 @@ class Dispatch:
         self._stream.became_ready()
         return self._settle(now_s)
 
+    def deployed(self, now_s: float, successor: Deployment) -> list[Action]:
+        """A bundle that is to take the place of the one that runs is ready."""
+        self._successor = successor
+        return self._settle(now_s)
+
     def passed(self, now_s: float) -> list[Action]:
         """Time passed."""
         return self._settle(now_s)
@@ -182,10 +197,20 @@ class Dispatch:
             self._controller.overdue(now_s, work.id)
         self._actions.extend(self._stream.take(now_s))
         if self._running is None:
+            self._go_over(now_s)
             self._start_next(now_s)
         self._report(now_s)
         actions, self._actions = self._actions, []
         return actions
+
+    def _go_over(self, now_s: float) -> None:
+        """Go over to the next deployment; samples whose heads are done end under the old one."""
+        if self._successor is not None:
+            deployment, self._successor = self._successor, None
+            planner = deployment.planner
+            self._controller.renew(planner)
+            self._board = Board(planner.device, planner.bundle.manifest.exits)
+            self._actions.append(BundleChange(now_s, deployment))
 
     def _start_next(self, now_s: float) -> None:
         """Give the processor a sample that is due, else the head of the next one."""

@@ -15,8 +15,7 @@ from device.controller import PlanChange
 from device.load import read_load
 from device.result import Result, Spans
 from device.sinks import Sink
-from device.work import Finish, LinkChange, LoadDue
-from offramp.bundle import Manifest
+from device.work import BundleChange, Finish, LinkChange, LoadDue
 from offramp.exits import softmax
 from offramp.tensors import Array
 
@@ -30,9 +29,8 @@ class Journal:
     the samples that failed.
     """
 
-    def __init__(self, sinks: Iterable[Sink], manifest: Manifest) -> None:
+    def __init__(self, sinks: Iterable[Sink]) -> None:
         self._sinks = list(sinks)
-        self._manifest = manifest
         self._lock = threading.Lock()
         self._started_s: float | None = None
         self._early: list[tuple[float, dict[str, Any]]] = []
@@ -45,8 +43,8 @@ class Journal:
         for early_s, line in self._early:
             self._write(early_s, line)
 
-    def note(self, happened: PlanChange | LinkChange | LoadDue) -> None:
-        """Write what happened to plan or link, or the load, which is read now."""
+    def note(self, happened: PlanChange | LinkChange | LoadDue | BundleChange) -> None:
+        """Write what happened to plan, link or bundle, or the load, which is read now."""
         line: dict[str, Any]
         match happened:
             case PlanChange(plan=plan):
@@ -55,9 +53,16 @@ class Journal:
                 line["conditions"] = asdict(happened.conditions)
             case LinkChange():
                 line = {"kind": "link", "up": happened.up, "reason": happened.reason}
+            case BundleChange(deployment=deployment):
+                bundle = deployment.bundle
+                line = {"kind": "bundle", "digest": bundle.digest, "model": bundle.manifest.name}
             case LoadDue():
                 line = {"kind": "load", **read_load(), **asdict(happened.conditions)}
         self._write(happened.at_s, line)
+
+    def note_refusal(self, at_s: float, digest: str, reason: str) -> None:
+        """Write that a bundle that was announced cannot take the place of the one that runs."""
+        self._write(at_s, {"kind": "bundle", "digest": digest, "refused": reason})
 
     def finish(self, finish: Finish, cargo: Cargo) -> None:
         """Write a sample's result."""
@@ -90,7 +95,7 @@ class Journal:
         if not np.isfinite(output).all():
             return {"status": "failed", "reason": f"the answer of {by} holds NaN or infinity"}
         told = {"status": status, "reason": reason, "by": by}
-        if self._manifest.answer == "tensor":
+        if cargo.bundle.manifest.answer == "tensor":
             return {**told, "answer": output.tolist()}
         probabilities = softmax(output, temperature)
         best = int(probabilities.argmax())
@@ -98,14 +103,14 @@ class Journal:
 
     def _output(self, finish: Finish, cargo: Cargo) -> tuple[Array, float, str]:
         """Return the tensor that answers a sample, its temperature, and whose it is."""
-        progress = cargo.progress
+        progress, manifest = cargo.progress, cargo.bundle.manifest
         if finish.by == "server":
             assert cargo.served is not None
-            return cargo.served, self._manifest.temperature, "server"
+            return cargo.served, manifest.temperature, "server"
         if progress.final is not None:
-            return progress.final[0], self._manifest.temperature, "device"
+            return progress.final[0], manifest.temperature, "device"
         assert progress.left is not None
-        spec = self._manifest.exits[progress.left]
+        spec = manifest.exits[progress.left]
         return progress.logits[progress.left][0], spec.temperature, f"exit {spec.name}"
 
     def _write(self, at_s: float, line: dict[str, Any], key: str = "at_s") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,45 @@ from device.depot import Depot
 from device.fetch import Fetch, Progress, open_fetched
 from device.settings import AgentSettings
 from offramp import backends
+from offramp.address import Address
+from offramp.backends import Backend
 from offramp.bundle import Bundle, open_bundle
 from offramp.bundle.cache import Cache, cache_folder
 from offramp.errors import ConfigError, LinkError
 
-__all__ = ["Obtained", "obtain_bundle"]
+__all__ = ["Obtained", "Supplier", "obtain_bundle"]
+
+
+@dataclass(frozen=True)
+class Supplier:
+    """A server to fetch bundles from, the cache for them, and the backends that may run them."""
+
+    address: Address
+    model: str | None
+    cache: Cache
+    engines: Sequence[Backend]
+
+    @classmethod
+    def of(cls, settings: AgentSettings) -> Supplier | None:
+        """Return the supplier that the settings name; without a server there is none."""
+        if settings.server is None:
+            return None
+        engines = [backends.get(settings.backend)] if settings.backend else backends.installed()
+        cache = Cache(cache_folder(), settings.cache_limit_bytes)
+        return cls(settings.server, settings.model, cache, engines)
+
+    def remember(self, bundle: Bundle) -> None:
+        """Note that this bundle came last, for when the server cannot be reached."""
+        self.cache.remember(self._key, bundle.digest)
+
+    def recall(self) -> Bundle | None:
+        """Open the bundle that came last, if one did; raise `BundleError` if it is not whole."""
+        digest = self.cache.recall(self._key)
+        return None if digest is None else open_fetched(self.cache, digest, self.engines)
+
+    @property
+    def _key(self) -> str:
+        return f"{self.address}/{self.model or ''}"
 
 
 @dataclass(frozen=True)
@@ -44,26 +78,30 @@ def obtain_bundle(
     """
     if path is not None:
         return Obtained(open_bundle(path), "file")
-    if settings.server is None:
+    supplier = Supplier.of(settings)
+    if supplier is None:
         raise ConfigError("there is no bundle to run; name one, or --server to fetch it from")
-    engines = [backends.get(settings.backend)] if settings.backend else backends.installed()
-    cache = Cache(cache_folder(), settings.cache_limit_bytes)
-    source = f"{settings.server}/{settings.model or ''}"
-    depot = Depot(settings.server)
+    try:
+        obtained = _fetch(supplier, settings.connect_s, show=show)
+    except LinkError as error:
+        earlier = None if require_server else supplier.recall()
+        if earlier is None:
+            raise
+        return Obtained(earlier, "cache", reason=str(error))
+    supplier.remember(obtained.bundle)
+    return obtained
+
+
+def _fetch(supplier: Supplier, connect_s: float, *, show: bool) -> Obtained:
+    depot = Depot(supplier.address)
     started_s = time.monotonic()
     try:
-        offer = depot.catalogue(settings.connect_s).choose(settings.model)
+        offer = depot.catalogue(connect_s).choose(supplier.model)
         with _bar(offer.name, show=show) as progress:
-            fetch = Fetch(depot.read, cache, engines, progress)
+            fetch = Fetch(depot.read, supplier.cache, supplier.engines, progress)
             bundle = fetch.bundle(offer)
-    except LinkError as error:
-        digest = cache.recall(source)
-        if require_server or digest is None:
-            raise
-        return Obtained(open_fetched(cache, digest, engines), "cache", reason=str(error))
     finally:
         depot.close()
-    cache.remember(source, bundle.digest)
     return Obtained(bundle, "server", fetch.fetched_bytes, time.monotonic() - started_s)
 
 

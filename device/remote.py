@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import grpc
 
 from device.channel import open_channel
 from offramp.address import Address
+from offramp.catalogue import Catalogue
+from offramp.errors import BundleError
 from offramp.messages import Answer, Probe, ProbeReply, Request
 from protos.offramp.v1 import inference_pb2 as pb
 from protos.offramp.v1.edge_pb2_grpc import EdgeStub
@@ -31,6 +34,9 @@ class Listener(Protocol):
 
     def on_state(self, up: bool, reason: str) -> None:
         """Take that the stream opened, or broke or could not be opened, and why."""
+
+    def on_catalogue(self, catalogue: Catalogue) -> None:
+        """Take what the server holds, when the stream opens and when that changes."""
 
     def on_ready(self) -> None:
         """Take that the stream can take one message."""
@@ -108,6 +114,9 @@ class Remote:
                 self._listener.on_message(Answer.from_proto(message.infer))
             case "probe":
                 self._listener.on_message(ProbeReply.from_proto(message.probe))
+            case "catalogue":
+                with contextlib.suppress(BundleError):  # what makes no sense announces nothing
+                    self._listener.on_catalogue(Catalogue.from_proto(message.catalogue))
 
     def _drain(self, outbox: _Outbox) -> Iterator[pb.StreamRequest]:
         """Yield messages; gRPC asks for the next one when the stream has taken the last."""

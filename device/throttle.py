@@ -12,14 +12,14 @@ from device.estimator import LinkEstimator
 __all__ = ["Throttle"]
 
 _MOMENT_S = 0.03
+_LONGEST_S = 4 * _MOMENT_S  # so long samples may hold up the next piece
 _SIZES_BYTES = (1 << 10, 1 << 20)
 
 
 class Throttle:
-    """Decides for one fetch; ``longest_s`` is how long samples may hold up the next piece."""
+    """Decides for one fetch. While samples wait, it takes a quarter of the link's time at most."""
 
-    def __init__(self, longest_s: float = 0.5) -> None:
-        self._longest_s = longest_s
+    def __init__(self) -> None:
         self._asked_s: float | None = None
         self._link = LinkEstimator()
         self._large = False
@@ -28,7 +28,7 @@ class Throttle:
         """Tell whether to ask for a piece now; ``busy`` if a sample waits for the server."""
         if self._asked_s is None:
             self._asked_s = now_s
-        return not busy or now_s - self._asked_s >= self._longest_s
+        return not busy or now_s - self._asked_s >= _LONGEST_S
 
     @property
     def piece_bytes(self) -> int:

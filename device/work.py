@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from device.controller import PlanChange
 from device.fallback import Option
@@ -16,8 +16,12 @@ from offramp.messages import Probe
 from partitioner.conditions import Conditions
 from partitioner.plan import Plan
 
+if TYPE_CHECKING:
+    from device.deployment import Deployment
+
 __all__ = [
     "Action",
+    "BundleChange",
     "FallBack",
     "Finish",
     "LinkChange",
@@ -133,6 +137,16 @@ class LoadDue:
     conditions: Conditions
 
 
-Action = RunHead | FallBack | Send | Probe | Finish | PlanChange | LinkChange | LoadDue
+@dataclass(frozen=True)
+class BundleChange:
+    """Run every head from now on with this deployment."""
+
+    at_s: float
+    deployment: Deployment
+
+
+Action = (
+    RunHead | FallBack | Send | Probe | Finish | PlanChange | LinkChange | LoadDue | BundleChange
+)
 """What the dispatch asks for. A `Probe` goes to the stream as `Send` does; a `PlanChange` is to be
 written."""

@@ -49,6 +49,9 @@ class TerminalSink:
                 sends = line["level"] or "nothing"
                 plan = f"plan {line['id']}: cut {line['cut']}, sends {sends}"
                 self._say_at(line, f"{plan}; {line['reason']}")
+            case "bundle":
+                told = f"refused: {line['refused']}" if "refused" in line else "taken up"
+                self._say_at(line, f"new bundle {line['digest'][:12]} {told}")
             case "link":
                 state = "connected" if line["up"] else f"not connected: {line['reason']}"
                 self._say_at(line, state)

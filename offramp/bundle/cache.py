@@ -136,12 +136,16 @@ class Cache:
                     (self._locks / f"{digest}.{kind}").unlink(missing_ok=True)
 
     def remember(self, source: str, digest: str) -> None:
-        """Note which bundle came last from a source, for when the source cannot be reached."""
+        """Note which bundle came last from a source, for when the source cannot be reached.
+
+        A disk that is full now costs no more than that.
+        """
         path = self._note(source)
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(digest)
-        os.replace(partial, path)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(digest)
+            os.replace(partial, path)
 
     def recall(self, source: str) -> str | None:
         """Return the digest of the bundle that came last from a source, if one is known."""

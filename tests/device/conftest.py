@@ -55,3 +55,15 @@ def planner(make_profile):
         for s in (0.010, 0.001)
     )
     return Planner(bundle, build_candidates(bundle, calibration), device, server)
+
+
+@pytest.fixture(scope="session")
+def successor(planner):
+    """The same model of another digest, whose segments take the device 5 ms each."""
+    digest = "2" * 64
+    bundle = Bundle(planner.bundle.manifest, digest, Path("nowhere"))
+    device, server = (
+        profile.slowed(factor).model_copy(update={"digest": digest, "slowdown": 1.0})
+        for profile, factor in ((planner.device, 0.5), (planner.server, 1.0))
+    )
+    return Planner(bundle, planner.candidates, device, server)

@@ -7,6 +7,7 @@ The model is that of conftest.py: a segment takes the device 10 ms, the exit beh
 import collections
 import heapq
 import itertools
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from device.controller import Controller, PlanChange
 from device.dispatch import Dispatch
 from device.fallback import choose_option
 from device.settings import AgentSettings
-from device.work import FallBack, Finish, LinkChange, LoadDue, Reached, RunHead, Send
+from device.work import BundleChange, FallBack, Finish, LinkChange, LoadDue, Reached, RunHead, Send
 from offramp.errors import OverloadError, UnknownBundleError
 from offramp.messages import Failure, Load, Probe, Timeline
 from partitioner import strategies
@@ -69,13 +70,14 @@ class Story:
         objective = Objective(max_accuracy_drop=0.0, deadline_s=options["deadline_s"])
         self.controller = Whims(planner, objective, strategy)
         self.dispatch = Dispatch(self.controller, AgentSettings(**options))
-        self.board = Board(planner.device, planner.bundle.manifest.exits)
-        self.profile, self.link, self.pace = planner.device, link, pace
+        self._set_up(planner)
+        self.link, self.pace = link, pace
         self.stalled, self.bad = False, set()
         self.now = 0.0
         self.log, self.probes = [], []
         self.finished, self.most_in_flight = collections.defaultdict(list), 0
         self._reached, self._in_flight, self._fallen = {}, set(), set()
+        self._boards, self.digests, self.computing = {}, {}, False
         self._events, self._order = [], itertools.count()
 
     def at(self, time_s, event, *details):
@@ -111,21 +113,22 @@ class Story:
         match action:
             case RunHead(work):
                 self._say(f"head {work.id}")
+                self._boards[work.id] = self.board
+                self.digests[work.id] = self.digest
                 self._in_flight.discard(work.id)
                 if work.id in self.bad:
                     self.at(self.now, "failed", "it holds NaN")
                     return
                 seconds, reached = self._head(action)
                 self._reached[work.id] = reached
-                self.at(self.now + seconds, "head_done", reached)
+                self._compute(seconds, "head_done", reached)
             case FallBack(work):
                 self._in_flight.discard(work.id)
                 self._fallen.add(work.id)
                 reached = self._reached[work.id]
                 option = self._choose(self.now, reached.at, reached.exits, action)
                 self._say(f"fall back {work.id} to {'all' if option.exit is None else 'exit'}")
-                seconds = option.time_s / action.stretch * self.pace
-                self.at(self.now + seconds, "fell_back")
+                self._compute(option.time_s / action.stretch * self.pace, "fell_back")
             case Send(work):
                 self._say(f"send {work.id}")
                 assert work.id not in self._fallen, "sent though nobody waits for the answer"
@@ -143,8 +146,29 @@ class Story:
                 self._say(" ".join(filter(None, (f"{action.status} {work.id}", action.by))))
             case LinkChange(up=up):
                 self._say("up" if up else "down")
+            case BundleChange(deployment=deployment):
+                assert not self.computing, "the bundle changed under a sample"
+                self._say("new bundle")
+                self._set_up(deployment.planner)
             case PlanChange() | LoadDue():
                 pass
+
+    def deploy(self, time_s, planner):
+        """Let a bundle of this planner be ready at a time."""
+        return self.at(time_s, "deployed", SimpleNamespace(planner=planner))
+
+    def _set_up(self, planner):
+        self.board = Board(planner.device, planner.bundle.manifest.exits)
+        self.profile, self.digest = planner.device, planner.bundle.digest
+
+    def _compute(self, seconds, event, *details):
+        self.computing = True
+
+        def end(now_s):
+            self.computing = False
+            return getattr(self.dispatch, event)(now_s, *details)
+
+        self.at(self.now + seconds, end)
 
     def _answer(self, message, told):
         delay_s, failure = told if isinstance(told, tuple) else (told, None)
@@ -184,7 +208,7 @@ class Story:
         return seconds, Reached(at, frozenset(known), seconds, answered, size_bytes=size_bytes)
 
     def _choose(self, now_s, at, known, action):
-        options = self.board.options(at, known, action.stretch)
+        options = self._boards[action.work.id].options(at, known, action.stretch)
         return choose_option(options, now_s=now_s, deadline_s=action.until_s)
 
     def _say(self, what):
@@ -547,6 +571,63 @@ def test_without_a_server_the_device_answers_alone_and_no_link_is_reported(plann
     assert story.arrive(0.0).run() == [(0, "head 0"), (21, "ok 0 device")]
 
 
+def test_a_new_bundle_is_gone_over_to_between_two_samples(planner, successor):
+    story = Story(planner, SEND_FEATURE, {0: 0.05, 1: 0.02}.get).connect()
+    story.deploy(0.004, successor)
+    assert story.arrive(0.0, 0.002).run()[1:] == [
+        (0, "head 0"),
+        (10, "send 0"),
+        (10, "new bundle"),
+        (10, "head 1"),
+        (15, "send 1"),
+        (35, "ok 1 server"),
+        (60, "ok 0 server"),
+    ]
+    assert story.digests == {0: "1" * 64, 1: "2" * 64}
+
+
+def test_a_sample_that_was_sent_before_falls_back_with_what_began_it(planner, successor):
+    story = Story(planner, SEND_FEATURE, silent).connect().deploy(0.05, successor)
+    assert story.arrive(0.0).run()[1:] == [
+        (0, "head 0"),
+        (10, "send 0"),
+        (50, "new bundle"),
+        (175, "fall back 0 to all"),
+        (185, "degraded 0 device"),
+    ]
+
+
+def test_without_samples_a_new_bundle_is_gone_over_to_at_once(planner, successor):
+    story = Story(planner, SEND_NOTHING).connect().deploy(0.1, successor).at(0.2, "ended")
+    assert story.run() == [(0, "up"), (100, "new bundle")]
+
+
+def test_of_two_new_bundles_the_later_one_is_gone_over_to(planner, successor):
+    story = Story(planner, SEND_NOTHING).connect()
+    story.deploy(0.004, planner).deploy(0.006, successor)
+    story.arrive(0.0, 0.001).run()
+    assert [what for _, what in story.log].count("new bundle") == 1
+    assert story.digests[1] == "2" * 64
+
+
+def test_a_server_that_no_longer_holds_the_old_bundle_still_serves_the_new_one(planner, successor):
+    gone = refusal(UnknownBundleError)
+    story = Story(planner, SEND_FEATURE, {0: (0.05, gone), 1: 0.02}.get).connect()
+    story.deploy(0.02, successor)
+    log = story.arrive(0.0, 0.1).run()
+    assert (60, "fall back 0 to all") in log
+    assert log[-1] == (125, "ok 1 server")
+    assert story.controller.conditions().reachable
+
+
+def test_an_old_answer_from_a_deeper_cut_than_the_new_bundle_has_is_taken(planner, successor):
+    controller = Controller(planner, Objective(max_accuracy_drop=0.0), Fixed(SEND_FEATURE))
+    controller.sent(0.0, 7, 1000, cut=99)
+    controller.renew(successor)
+    controller.answered(0.1, 7, Timeline(segment_s=(0.5,)), Load())
+    assert controller.server_stretch.value == 1.0
+
+
 times = st.floats(0.0, 0.5)
 fates = st.one_of(
     times,
@@ -575,15 +656,18 @@ def stories(draw, shortest_gap_s):
     breaks = draw(st.lists(st.tuples(times, times), max_size=2))
     stalls = draw(st.lists(st.tuples(times, times), max_size=2))
     chosen = draw(options)
+    deploys = draw(st.lists(st.tuples(times, st.booleans()), max_size=3))
     whims = draw(st.lists(st.sampled_from([SEND_INPUT, SEND_FEATURE, SEND_HARD, SEND_NOTHING])))
 
-    def make(planner):
+    def make(planner, successor):
         fate = itertools.cycle([*told, 0.02])
         story = Story(planner, plan, lambda message: next(fate), pace, **chosen).connect()
         story.controller.whims = whims
         for time_s, later_s in breaks:
             story.at(time_s, "disconnected", BROKEN)
             story.at(time_s + later_s, "connected").at(time_s + later_s, "stream_ready")
+        for time_s, back in deploys:
+            story.deploy(time_s, planner if back else successor)
         for time_s, later_s in stalls:
             story.at(time_s, story.stall).at(time_s + later_s, story.resume)
         return story.arrive(*itertools.accumulate(gaps)), len(gaps), chosen
@@ -592,8 +676,8 @@ def stories(draw, shortest_gap_s):
 
 
 @given(stories(0.0))
-def test_every_sample_is_finished_once_and_the_window_is_kept(planner, make):
-    story, count, chosen = make(planner)
+def test_every_sample_is_finished_once_and_the_window_is_kept(planner, successor, make):
+    story, count, chosen = make(planner, successor)
     story.run()
     assert story.dispatch.done
     assert {sample: len(found) for sample, found in story.finished.items()} == dict.fromkeys(
@@ -604,9 +688,9 @@ def test_every_sample_is_finished_once_and_the_window_is_kept(planner, make):
 
 @settings(max_examples=300)
 @given(stories(0.022))
-def test_no_sample_is_late_whatever_the_link_does(planner, make):
+def test_no_sample_is_late_whatever_the_link_does(planner, successor, make):
     """Samples come no faster than the device alone could answer them, in 21 ms each."""
-    story, _, chosen = make(planner)
+    story, _, chosen = make(planner, successor)
     story.run()
     for ((time_s, finish),) in story.finished.values():
         assert finish.status in ("ok", "degraded")

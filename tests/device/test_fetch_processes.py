@@ -15,9 +15,11 @@ import zipfile
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from offramp.bundle import MANIFEST, Manifest, open_bundle, write_bundle
 from offramp.embedded.cluttered_digits import load
+from offramp.network import Network
 from sim.description import parse_link
 from sim.model import build_link
 from sim.relay import Relay
@@ -92,14 +94,15 @@ def shaped(address, **description):
         assert ended.wait(10)
 
 
-def device(cache, samples, profile, *options):
+def device(cache, samples, profile, *options, stdin=False):
     """Start a device; ``profile`` is measured here, so that it costs no time."""
     command = [*COMMAND, "run", "--source", str(samples), "--profile", str(profile)]
     return subprocess.Popen(
         [*command, "--slowdown", "1", "--out", "-", "--quiet", *map(str, options)],
+        stdin=subprocess.PIPE if stdin else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        text=not stdin,
         env={**os.environ, "OFFRAMP_CACHE": str(cache)},
     )
 
@@ -136,13 +139,25 @@ def fetched(cache, digest):
     }
 
 
-def renamed(bundle, path, name):
-    """Write the same model under another name."""
+def rewritten(bundle, path, files=None, **changed):
+    """Write a bundle with other files or fields."""
     fields = {key: getattr(bundle.manifest, key) for key in Manifest.model_fields}
     fields.pop("files")
-    files = {file: bundle.path(file).read_bytes() for file in bundle.manifest.files}
-    write_bundle(path, {**fields, "name": name}, files)
+    all_files = {file: bundle.path(file).read_bytes() for file in bundle.manifest.files}
+    write_bundle(path, {**fields, **changed}, {**all_files, **(files or {})})
     return open_bundle(path)
+
+
+def renamed(bundle, path, name):
+    """Write the same model under another name."""
+    return rewritten(bundle, path, name=name)
+
+
+def shifted(bundle, path):
+    """Write a model that answers the next digit: the last layer's rows are turned by one."""
+    name = f"{bundle.manifest.segments[-1].folder}/weights.safetensors"
+    arrays = {key: np.roll(array, 1, axis=0) for key, array in bundle.arrays(name).items()}
+    return rewritten(bundle, path, {name: save(arrays)})
 
 
 def test_a_device_with_nothing_but_the_address_answers_and_again_when_the_server_is_gone(
@@ -294,3 +309,49 @@ def test_a_new_file_is_served_after_a_hangup_and_fetched_by_the_next_run(
         assert status == 8  # the new bundle came, and the profile is the old one's
         assert (tmp_path / "cache" / new.digest / MANIFEST).exists()
         process.terminate()
+
+
+def test_a_new_bundle_is_taken_up_while_samples_stream_and_none_is_lost(
+    embedded, embedded_file, tmp_path, profile
+):
+    """Samples come until thirty were answered after the change; answers tell which model gave them."""
+    images, _ = load("test", 100)
+    path, out = tmp_path / "served.offramp", tmp_path / "out.jsonl"
+    shutil.copy(embedded_file, path)
+    new = shifted(embedded, tmp_path / "new.offramp")
+    command = [*COMMAND, "serve", str(path), "--listen", "127.0.0.1:0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    with server:
+        address = re.fullmatch(r"listening on (\S+)\n", server.stdout.readline())[1]
+        options = ("--server", address, "--strategy", "server_only", "--deadline-ms", 3000)
+        process = device(tmp_path / "cache", "-", profile, *options, "--out", out, stdin=True)
+        sent, changed = 0, None
+        while changed is None or sent < changed + 30:
+            assert sent < 2000, "the new bundle was not taken up"
+            np.save(process.stdin, images[sent % 100])
+            process.stdin.flush()
+            sent += 1
+            time.sleep(0.04)
+            if sent == 30:
+                (tmp_path / "new.offramp").rename(path)
+                server.send_signal(signal.SIGHUP)
+            if changed is None and sent > 30 and '"kind": "bundle"' in out.read_text():
+                changed = sent
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0, process.stderr.read()
+        server.terminate()
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    (taken,) = [line for line in lines if line["kind"] == "bundle"]
+    assert taken["digest"] == new.digest
+    results = sorted((r for r in lines if r["kind"] == "result"), key=lambda r: r["id"])
+    assert [r["id"] for r in results] == list(range(sent))
+    assert {r["status"] for r in results} == {"ok"}
+    network = Network(embedded)
+    whole = network.run(0, network.depth, [images])[0].argmax(axis=1)
+    is_new = [(r["answer"] - whole[r["id"] % 100]) % 10 == 1 for r in results]
+    old, wrong = min(
+        (abs(sum(is_new[:at]) + len(is_new[at:]) - sum(is_new[at:])), at)
+        for at in range(sent + 1)
+    )[::-1]
+    assert 30 <= old <= sent - 30
+    assert wrong <= sent / 20  # what a lossy level changes
