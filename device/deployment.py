@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from device.head import Head
@@ -15,10 +15,11 @@ from partitioner.candidates import build_candidates
 from partitioner.measure import measure_profile
 from partitioner.planner import Planner
 from partitioner.profile import Profile
+from partitioner.remembered import recall, remember
 
-__all__ = ["Deployment", "deploy", "same_shape", "succeed"]
+__all__ = ["Deployment", "deploy", "profile_here", "same_shape", "succeed"]
 
-_ROUNDS = 5  # beside samples that stream; a stretch sees to what few rounds miss
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -34,19 +35,29 @@ class Deployment:
         return self.planner.bundle
 
 
-def deploy(bundle: Bundle, settings: AgentSettings, board: Profile, server: Profile) -> Deployment:
+def deploy(bundle: Bundle, board: Profile, server: Profile) -> Deployment:
     """Load a bundle for a board and a server of these profiles."""
     candidates = build_candidates(bundle, load_calibration(bundle))
     planner = Planner(bundle, candidates, board, server)
-    return Deployment(Head(Network(bundle, settings.backend, settings.threads), board), planner)
+    return Deployment(Head(_networks(bundle, board), board), planner)
+
+
+def profile_here(bundle: Bundle, settings: AgentSettings, report: Report) -> Profile:
+    """Return the profile of this machine that is remembered, or else measured now."""
+    if known := recall(bundle, settings.backend, settings.threads):
+        return known
+    first = settings.backend or Network(bundle).backend
+    profile = measure_profile(bundle, [(first, settings.threads or 1)], report=report)
+    remember(profile)
+    return profile
 
 
 def succeed(old: Deployment, bundle: Bundle, settings: AgentSettings) -> Deployment:
     """Load a bundle that is to take the place of another one while samples stream.
 
-    Profiles are taken over if the two are of one shape, else measured, with pauses in which
-    samples have the processor. Raises `BundleError` if the bundle takes other inputs: the source
-    would go on to deliver the old ones.
+    Profiles are taken over if the two are of one shape; else this one's is measured, beside the
+    samples. Raises `BundleError` if the bundle takes other inputs: the source would go on to
+    deliver the old ones.
     """
     before, after = old.bundle.manifest, bundle.manifest
     if [(t.dtype, t.shape) for t in before.boundaries[0].tensors] != [
@@ -57,17 +68,10 @@ def succeed(old: Deployment, bundle: Bundle, settings: AgentSettings) -> Deploym
             "device again with a source of such inputs"
         )
     if same_shape(before, after):
-        renamed = {"digest": bundle.digest}
-        board = old.planner.device.model_copy(update=renamed)
-        return deploy(bundle, settings, board, old.planner.server.model_copy(update=renamed))
-    here = measure_profile(
-        bundle,
-        settings.backend,
-        threads=settings.threads,
-        rounds=_ROUNDS,
-        progress=_Pauses(),
-    )
-    return deploy(bundle, settings, here.slowed(settings.slowdown), here)
+        profiles = (old.planner.device, old.planner.server)
+        return deploy(bundle, *(profile.taken_over(bundle.digest) for profile in profiles))
+    here = profile_here(bundle, settings, lambda line: None)
+    return deploy(bundle, here.slowed(settings.slowdown), here)
 
 
 def same_shape(one: Manifest, other: Manifest) -> bool:
@@ -83,12 +87,9 @@ def _shape(manifest: Manifest) -> object:
     )
 
 
-class _Pauses:
-    """After each round of measuring, waits for as long as the round took."""
-
-    def __init__(self) -> None:
-        self._since_s = time.monotonic()
-
-    def __call__(self, done: int, of: int) -> None:
-        time.sleep(time.monotonic() - self._since_s)
-        self._since_s = time.monotonic()
+def _networks(bundle: Bundle, profile: Profile) -> list[Network]:
+    """Load what each cut's head runs on, and on the last one's also what is left of the model."""
+    chosen = [profile.runner(cut) for cut in bundle.cuts]
+    furthest = {(runner.backend, runner.threads): cut for cut, runner in enumerate(chosen)}
+    networks = {key: Network(bundle, *key, range(cut)) for key, cut in furthest.items()}
+    return [networks[runner.backend, runner.threads] for runner in chosen]

@@ -12,24 +12,19 @@ from typing import Any
 
 from device.agent import Agent
 from device.controller import Controller
-from device.head import Head
-from device.obtain import Obtained, obtain_bundle
+from device.deployment import deploy, profile_here
+from device.obtain import Obtained, Supplier, obtain_bundle
 from device.pace import SLOWDOWN_SOURCE
+from device.renewal import Renewal
 from device.settings import AgentSettings
 from device.sinks import JsonLinesSink, Sink, TerminalSink
 from device.sources import open_source
 from offramp import __version__, backends
 from offramp.bundle import Bundle
-from offramp.calibration import load_calibration
-from offramp.network import Network
 from offramp.settings import load_settings
 from partitioner import strategies
-from partitioner.candidates import build_candidates
 from partitioner.machine import differences, this_machine
-from partitioner.measure import measure_profile
-from partitioner.planner import Planner
 from partitioner.profile import Profile, load_profile
-from partitioner.remembered import recall, remember
 
 __all__ = ["run_agent"]
 
@@ -39,7 +34,6 @@ _log = logging.getLogger(__name__)
 def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any]) -> None:
     """Run the agent with the command line's options."""
     settings = _settings(options)
-    strategy = strategies.get(settings.strategy)
     if settings.backend is not None:
         backends.get(settings.backend)
     obtained = obtain_bundle(
@@ -48,27 +42,43 @@ def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any
         require_server=options["require_server"],
         show=not options["quiet"],
     )
-    bundle = obtained.bundle
-    source = open_source(source_text, bundle.manifest)
-    there = load_profile(options["server_profile"]) if options["server_profile"] else None
-    here = _profile(bundle, settings, options["profile"])
-    board = here.slowed(settings.slowdown)
-    candidates = build_candidates(bundle, load_calibration(bundle))
-    planner = Planner(bundle, candidates, board, there or here)
-    controller = Controller(planner, settings.objective, strategy, settings.tuning)
-    head = Head(_networks(bundle, board), board)
+    source = open_source(source_text, obtained.bundle.manifest)
     with ExitStack() as stack:
-        sinks: list[Sink] = [JsonLinesSink(target) for target in options["outs"]]
-        if not options["quiet"]:
-            sinks.append(TerminalSink(source.count))
-        for sink in sinks:
-            stack.callback(sink.close)
-            sink.write(_opening(obtained, settings, board, source.count))
-        agent = Agent(head, controller, settings, sinks, require_server=options["require_server"])
+        agent = _assemble(obtained, settings, source.count, options, stack)
+        del obtained  # a bundle that has been replaced is let go
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, partial(_interrupt, agent))
         agent.run(source)
+
+
+def _assemble(
+    obtained: Obtained,
+    settings: AgentSettings,
+    count: int | None,
+    options: dict[str, Any],
+    stack: ExitStack,
+) -> Agent:
+    strategy = strategies.get(settings.strategy)
+    there = load_profile(options["server_profile"]) if options["server_profile"] else None
+    here = _profile(obtained.bundle, settings, options["profile"])
+    board = here.slowed(settings.slowdown)
+    deployment = deploy(obtained.bundle, board, there or here)
+    supplier = Supplier.of(settings) if obtained.origin != "file" else None
+    sinks: list[Sink] = [JsonLinesSink(target) for target in options["outs"]]
+    if not options["quiet"]:
+        sinks.append(TerminalSink(count))
+    for sink in sinks:
+        stack.callback(sink.close)
+        sink.write(_opening(obtained, settings, board, count))
+    return Agent(
+        deployment.head,
+        Controller(deployment.planner, settings.objective, strategy, settings.tuning),
+        settings,
+        sinks,
+        renewal=Renewal(deployment, settings, supplier) if supplier else None,
+        require_server=options["require_server"],
+    )
 
 
 def _interrupt(agent: Agent, number: int, frame: object) -> None:
@@ -92,20 +102,7 @@ def _profile(bundle: Bundle, settings: AgentSettings, path: Path | None) -> Prof
         if unlike := "; ".join(differences(profile, this_machine())):
             _log.warning("%s was measured elsewhere or before a change: %s", path, unlike)
         return profile.only(settings.backend, settings.threads)
-    if known := recall(bundle, settings.backend, settings.threads):
-        return known
-    first = settings.backend or Network(bundle).backend
-    profile = measure_profile(bundle, [(first, settings.threads or 1)], report=_log.warning)
-    remember(profile)
-    return profile
-
-
-def _networks(bundle: Bundle, profile: Profile) -> list[Network]:
-    """Load what each cut's head runs on, and on the last one's also what is left of the model."""
-    chosen = [profile.runner(cut) for cut in bundle.cuts]
-    furthest = {(runner.backend, runner.threads): cut for cut, runner in enumerate(chosen)}
-    networks = {key: Network(bundle, *key, range(cut)) for key, cut in furthest.items()}
-    return [networks[runner.backend, runner.threads] for runner in chosen]
+    return profile_here(bundle, settings, _log.warning)
 
 
 def _opening(

@@ -154,6 +154,10 @@ class Profile(_Model):
             decode={key: t.scaled(factor) for key, t in self.decode.items()},
         )
 
+    def taken_over(self, digest: str) -> Profile:
+        """Return this profile as that of another bundle, whose parts take as long."""
+        return self._with(digest=digest)
+
     def between_s(self, start: int, stop: int) -> float:
         """Return the median time of segments ``start`` to ``stop - 1`` on the main runner."""
         head = self.main.head

@@ -1,9 +1,11 @@
 """The agent in this process, with a model that costs nothing and a connection that is none."""
 
 import contextlib
+import gc
 import itertools
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -12,9 +14,11 @@ import device.agent
 import device.journal
 from device.agent import Agent
 from device.controller import Controller
+from device.deployment import Deployment
 from device.head import Head
 from device.settings import AgentSettings
 from device.sources import Sample
+from offramp.catalogue import Offer
 from offramp.codecs import encode, get
 from offramp.errors import InputError
 from offramp.messages import Answer, Failure, Probe, ProbeReply
@@ -194,3 +198,34 @@ def test_a_sink_that_cannot_be_written_ends_the_run_with_its_reason(start):
     agent, _ = start("server_only", lambda request: logits(request, 3, 1), Full())
     with pytest.raises(OSError, match="no space left"):
         agent.run(Source([Sample((IMAGE,))] * 100))
+
+
+def test_each_request_names_the_bundle_that_began_its_sample(start, successor):
+    new = [Deployment(Head(Model(successor.bundle), successor.device), successor)]
+    digests = {}
+
+    def reply(request):
+        digests[request.id] = request.digest
+        if request.id == 3 and new:
+            agent.on_deployed(new.pop())
+        return logits(request, 0.0, 5.0)
+
+    agent, sink = start("server_only", reply, deadline_s=5.0)
+    old = weakref.ref(agent._head)
+    agent.run(Source([Sample((IMAGE,))] * 12))
+    gc.collect()
+    assert old() is None
+    assert [line["status"] for line in sink.of("result")] == ["ok"] * 12
+    assert [line["digest"] for line in sink.of("bundle")] == ["2" * 64]
+    told = [digests[sample] for sample in range(12)]
+    assert told == sorted(told)
+    assert (told[3], told[-1]) == ("1" * 64, "2" * 64)
+
+
+def test_a_bundle_that_is_refused_is_written_and_the_run_goes_on(start):
+    agent, sink = start("device_only")
+    agent.on_refused(Offer("ab" * 32, "synthetic"), "it takes other inputs")
+    agent.run(Source([Sample((IMAGE,))]))
+    (line,) = sink.of("bundle")
+    assert (line["digest"], line["refused"]) == ("ab" * 32, "it takes other inputs")
+    assert [line["status"] for line in sink.of("result")] == ["ok"]
