@@ -201,7 +201,7 @@ def test_a_sink_that_cannot_be_written_ends_the_run_with_its_reason(start):
 
 
 def test_each_request_names_the_bundle_that_began_its_sample(start, successor):
-    new = [Deployment(Head(Model(successor.bundle), successor.device), successor)]
+    new = [Deployment(Head([Model(successor.bundle)] * 3, successor.device), successor)]
     digests = {}
 
     def reply(request):

@@ -55,8 +55,8 @@ def replaced(tensor):
 
 @pytest.fixture(scope="module")
 def deployment(tiny):
-    here = measure_profile(tiny, "onnxruntime", rounds=2)
-    return deploy(tiny, SETTINGS, here.slowed(2), here)
+    here = measure_profile(tiny, [("onnxruntime", 1)], rounds=2)
+    return deploy(tiny, here.slowed(2), here)
 
 
 class Depot:
