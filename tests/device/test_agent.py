@@ -253,6 +253,9 @@ def test_a_peer_that_falls_silent_is_noticed_by_keepalive(server, monkeypatch):
         def on_message(self, message):
             pass
 
+        def on_catalogue(self, catalogue):
+            pass
+
         def on_ready(self):
             pass
 
