@@ -54,7 +54,9 @@ class Renewal:
         self._wanted: Offer | None = None
         self._changed = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="renewal", daemon=True)
+        self._depot: Depot | None = None
+        # Not a daemon: a process that ends amid a load is aborted.
+        self._thread = threading.Thread(target=self._run, name="renewal", daemon=False)
 
     def start(self, taker: Taker) -> None:
         """Begin to follow; returns at once."""
@@ -69,10 +71,16 @@ class Renewal:
             self._changed.notify()
 
     def close(self, limit_s: float) -> None:
-        """End, at the latest after the piece that is on its way."""
+        """End what is being fetched, and wait a while for what is being loaded.
+
+        The process waits for that to its end, if need be.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify()
+            depot = self._depot
+        if depot is not None:
+            depot.close()
         if self._thread.ident is not None:
             self._thread.join(limit_s)
 
@@ -100,7 +108,7 @@ class Renewal:
 
     def _take_up(self, offer: Offer) -> None:
         supplier, throttle = self._supplier, Throttle()
-        depot = Depot(supplier.address)
+        self._depot = depot = Depot(supplier.address)
 
         def read(request: FileRequest) -> Iterator[bytes]:
             self._wait_for_samples(throttle)
@@ -114,10 +122,12 @@ class Renewal:
         try:
             bundle = Fetch(read, supplier.cache, supplier.engines).bundle(offer)
         finally:
+            self._depot = None
             depot.close()
         self._current = succeed(self._current, bundle, self._settings)
         supplier.remember(bundle)
-        self._taker.on_deployed(self._current)
+        if not self._closing:
+            self._taker.on_deployed(self._current)
 
     def _wait_for_samples(self, throttle: Throttle) -> None:
         while not self._closing:

@@ -195,6 +195,25 @@ def test_the_end_of_the_run_ends_a_fetch(follow, bundles):
     assert not following._thread.is_alive()
 
 
+def test_the_end_of_the_run_does_not_wait_for_a_stalled_server(follow, bundles, monkeypatch):
+    following, _, _ = follow
+    stalled, closed = threading.Event(), threading.Event()
+
+    def read(self, request):
+        stalled.set()
+        assert closed.wait(20)
+        raise LinkError("cancelled")
+
+    monkeypatch.setattr(Depot, "read", read)
+    monkeypatch.setattr(Depot, "close", lambda self: closed.set())
+    following.announced(Catalogue((offer(bundles["retrained"]),)))
+    assert stalled.wait(10)
+    started_s = time.monotonic()
+    following.close(10.0)
+    assert not following._thread.is_alive()
+    assert time.monotonic() - started_s < 5.0
+
+
 def test_profiles_are_taken_over_where_only_weights_differ(bundles, deployment):
     assert same_shape(bundles["tiny"].manifest, bundles["retrained"].manifest)
     assert not same_shape(bundles["tiny"].manifest, bundles["heavier"].manifest)
