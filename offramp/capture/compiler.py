@@ -77,6 +77,8 @@ def compile_model(
         raise CaptureError("to compile a model, give held-out samples or example inputs")
     report("capturing the graph")
     graph = _capture(backbone, traced)
+    for reason in graph.left_out:
+        report(f"leaving out what cannot be cut: {reason}")
     one = [torch.tensor(array) for array in traced[:1].inputs]
     cut = cut_graph(graph, one, (*heads, *options.exits), options.max_segments)
     report(_describe(cut))

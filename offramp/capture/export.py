@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from offramp.capture.outputs import returning_plain
 from offramp.errors import CaptureError
 
 __all__ = ["export", "two_of"]
@@ -39,7 +40,7 @@ def export(
     inputs = tuple(two_of(example) for example in positional)
     named = {name: two_of(example) for name, example in named.items()}
     shapes = tuple({0: Dim.DYNAMIC} for _ in examples)
-    with _watch_batch() as fixed_at:
+    with _watch_batch() as fixed_at, returning_plain(model):
         try:
             program = torch.export.export(model, inputs, named, dynamic_shapes=shapes)
             functional: ExportedProgram = program.run_decompositions({})

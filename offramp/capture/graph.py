@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind
+from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
 from offramp.capture.folding import fold_batch_norm, fold_constants
+from offramp.capture.outputs import Returned, as_plain, find_returned, rank_of
 from offramp.capture.randomness import is_random
 from offramp.errors import CaptureError
 from offramp.tensors import DTYPES, TensorSpec
@@ -27,17 +28,19 @@ class CapturedGraph:
 
     ``outputs`` are named after where they stand in what the model returns; the first is the
     model's answer: what is called ``logits``, else the first of shape (batch, classes), else the
-    first. ``leaves`` are their places among all that the model returns, flattened.
+    first. ``leaves`` are their places among all that the model returns, flattened; ``left_out``
+    says of the other tensors that it returns why they cannot be outputs.
     """
 
     module: fx.GraphModule
     inputs: tuple[fx.Node, ...]
     outputs: tuple[fx.Node, ...]
     leaves: tuple[int, ...]
+    left_out: tuple[str, ...] = ()
 
     def flatten(self, returned: Any) -> list[Tensor]:
         """Return the outputs in order from what the model itself returned."""
-        leaves = pytree.tree_leaves(returned)
+        leaves = pytree.tree_leaves(as_plain(returned))
         return [leaves[at] for at in self.leaves]
 
     @cached_property
@@ -69,27 +72,19 @@ class CapturedGraph:
 def read_program(program: ExportedProgram) -> CapturedGraph:
     """Return an exported program as a graph that holds its weights, with what is constant folded.
 
-    Raises `CaptureError` if an operation has no place in a graph that is run again elsewhere, or
-    an output is not one row a sample.
+    Outputs that are not one row a sample are left out. Raises `CaptureError` if there are no
+    others, or an operation has no place in a graph that is run again elsewhere.
     """
-    returned = _returned(program)
+    returned = find_returned(program)
     if not returned:
         raise CaptureError("the model returns no tensor; return one, or a tuple, list or mapping")
-    module = _with_weights(program, [node for node, _, _ in returned])
-    outputs, leaves = _name_outputs(module, returned)
+    module = _with_weights(program, [one.node for one in returned])
+    inputs = tuple(n for n in module.graph.nodes if n.op == "placeholder")
+    graph = _choose_outputs(CapturedGraph(module, inputs, (), ()), returned)
     fold_constants(module)
     fold_batch_norm(module)
-    inputs = tuple(n for n in module.graph.nodes if n.op == "placeholder")
-    graph = CapturedGraph(module, inputs, outputs, leaves)
     for node in module.graph.nodes:
         _check(node)
-    for node in graph.outputs:
-        if graph.batch_dimension(node) != 0:
-            shape = tuple(map(str, node.meta["val"].shape))
-            raise CaptureError(
-                f"output {node.name!r}, of shape ({', '.join(shape)}), does not have the batch as "
-                f"its first dimension alone{line_of(node)}; return one row for each sample"
-            )
     return graph
 
 
@@ -99,28 +94,8 @@ def line_of(node: fx.Node) -> str:
     return f" at {places[-1][0]}:{places[-1][1]}" if places else ""
 
 
-def _returned(program: ExportedProgram) -> list[tuple[fx.Node, int, str]]:
-    """Return the tensors that the model returns: the node, its place among the leaves, its name."""
-    (output,) = (n for n in program.graph.nodes if n.op == "output")
-    leaves = [
-        value
-        for value, spec in zip(output.args[0], program.graph_signature.output_specs, strict=True)
-        if spec.kind is OutputKind.USER_OUTPUT
-    ]
-    tree = pytree.tree_unflatten(range(len(leaves)), program.call_spec.out_spec)
-    paths = {place: path for path, place in pytree.tree_flatten_with_path(tree)[0]}
-    found: dict[fx.Node, tuple[fx.Node, int, str]] = {}
-    for place, leaf in enumerate(leaves):
-        if isinstance(leaf, fx.Node) and isinstance(leaf.meta.get("val"), Tensor):
-            words = re.findall(r"[A-Za-z0-9]+", pytree.keystr(paths[place]))
-            name = "_".join(words if words and words[0][0].isalpha() else ["output", *words])
-            found.setdefault(leaf, (leaf, place, name))
-    return list(found.values())
-
-
 def _with_weights(program: ExportedProgram, outputs: list[fx.Node]) -> fx.GraphModule:
     """Copy the graph; weights, which the exporter hands in as inputs, become its own."""
-    tensors = {**program.state_dict, **program.constants}
     specs = iter(program.graph_signature.input_specs)
     root, graph = nn.Module(), fx.Graph()
     made: dict[fx.Node, fx.Node] = {}
@@ -131,9 +106,7 @@ def _with_weights(program: ExportedProgram, outputs: list[fx.Node]) -> fx.GraphM
             if isinstance(node.meta.get("val"), Tensor):
                 made[node] = graph.node_copy(node)
         elif node in live and spec is not None:
-            if not isinstance(tensors.get(str(spec.target)), Tensor):
-                raise CaptureError(f"the model holds {spec.target!r}, which is not a tensor")
-            root.register_buffer(node.name, tensors[str(spec.target)].detach())
+            root.register_buffer(node.name, _weight(program, str(spec.target)))
             made[node] = graph.get_attr(node.name)
             made[node].meta = dict(node.meta)
         elif node in live and node.op == "get_attr":
@@ -145,6 +118,18 @@ def _with_weights(program: ExportedProgram, outputs: list[fx.Node]) -> fx.GraphM
             made[node] = graph.node_copy(node, made.__getitem__)
     graph.output(tuple(made[node] for node in outputs))
     return fx.GraphModule(root, graph)
+
+
+def _weight(program: ExportedProgram, name: str) -> Tensor:
+    if name in program.graph_signature.buffers_to_mutate.values():
+        raise CaptureError(
+            f"the model keeps {name!r} from one call to the next; an answer must depend on its "
+            "inputs alone: take it out of forward, or return it and pass it in again"
+        )
+    tensor = {**program.state_dict, **program.constants}.get(name)
+    if not isinstance(tensor, Tensor):
+        raise CaptureError(f"the model holds {name!r}, which is not a tensor")
+    return tensor.detach()
 
 
 def _live(outputs: list[fx.Node]) -> set[fx.Node]:
@@ -159,27 +144,35 @@ def _live(outputs: list[fx.Node]) -> set[fx.Node]:
     return live
 
 
-def _name_outputs(
-    module: fx.GraphModule, returned: list[tuple[fx.Node, int, str]]
-) -> tuple[tuple[fx.Node, ...], tuple[int, ...]]:
-    """Name what the graph returns, and put the answer first."""
-    (output,) = (n for n in module.graph.nodes if n.op == "output")
-    found = [(node, place, name)
-             for node, (_, place, name) in zip(output.args[0], returned, strict=True)]  # fmt: skip
-    found.sort(key=lambda item: _answer_rank(item[0], item[2]))
-    for node, _, name in found:
+def _choose_outputs(graph: CapturedGraph, returned: list[Returned]) -> CapturedGraph:
+    """Keep the outputs that are one row a sample, name them, and put the answer first."""
+    (output,) = (n for n in graph.module.graph.nodes if n.op == "output")
+    found = [(node, one) for node, one in zip(output.args[0], returned, strict=True)]
+    kept = [(node, one) for node, one in found if graph.batch_dimension(node) == 0]
+    if not kept:
+        raise CaptureError(_unfit(*found[0]))
+    kept.sort(key=lambda pair: rank_of(pair[0], pair[1].name))
+    for node, one in kept:
         if node.op == "call_function":
-            node._rename(name)
-    nodes = tuple(node for node, _, _ in found)
+            node._rename(one.name)
+    nodes = tuple(node for node, _ in kept)
     output.args = (nodes,)
-    return nodes, tuple(place for _, place, _ in found)
+    left_out = tuple(_unfit(node, one) for node, one in found if node not in nodes)
+    leaves = tuple(one.place for _, one in kept)
+    return replace(graph, outputs=nodes, leaves=leaves, left_out=left_out)
 
 
-def _answer_rank(node: fx.Node, name: str) -> int:
+def _unfit(node: fx.Node, one: Returned) -> str:
+    """Say why an output cannot be answered with."""
     made = node.meta["val"]
-    if name == "logits":
-        return 0
-    return 1 if made.dim() == 2 and made.dtype.is_floating_point else 2
+    dtype = str(made.dtype).removeprefix("torch.")
+    if dtype not in DTYPES:
+        return f"output {one.name!r} is {dtype}{line_of(node)}; return one of {', '.join(DTYPES)}"
+    shape = ", ".join(map(str, made.shape))
+    return (
+        f"output {one.name!r}, of shape ({shape}), does not have the batch as its first dimension "
+        f"alone{line_of(node)}; return one row for each sample"
+    )
 
 
 def _check(node: fx.Node) -> None:
