@@ -19,7 +19,8 @@ from torch.export import Dim
 
 from offramp.capture.export import two_of
 from offramp.capture.exporters.exporter import Exporter
-from offramp.capture.exporters.registry import shared_registry
+from offramp.capture.onnx_registry import shared_registry
+from offramp.capture.onnx_repairs import repair
 from offramp.errors import CaptureError
 
 __all__ = ["OnnxExporter"]
@@ -44,6 +45,7 @@ class OnnxExporter(Exporter):
             raise CaptureError(f"it cannot be exported to ONNX: {_reason(error)}") from error
         assert exported is not None
         model = exported.model_proto
+        repair(model)
         _strip_origins(model)
         _share_weights(model, weights)
         return bytes(model.SerializeToString())

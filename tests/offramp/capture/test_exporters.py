@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from offramp.capture.exporters import EXPORTERS, export_segment
 from offramp.errors import BundleError, CaptureError
 from offramp.network import Network
 from offramp.samples import Samples
-from tests.offramp.capture.conftest import cut_model
+from tests.offramp.capture.conftest import Exported, cut_model
 
 
 class Bessel(nn.Module):
@@ -60,6 +61,30 @@ def test_a_segment_that_no_engine_takes_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(exporters, "EXPORTERS", {"model.onnx": EXPORTERS["model.onnx"]})
     with pytest.raises(CaptureError, match=r"no backend can run segments/00 \(.*bessel_j0"):
         export_segment(segment.module, [torch.ones(2, 4)], "segments/00")
+
+
+def test_a_padding_before_a_maximum_stays_a_padding_with_zeros(
+    cut: Callable[..., Exported],
+) -> None:
+    class Pads(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            x = nn.functional.max_pool2d(nn.functional.pad(x, (0, 1, 0, 1)), 3, 2)
+            return nn.functional.max_pool2d(nn.functional.pad(x, (1, 0), value=-9.0), 2, 1)
+
+    x = -1 - torch.rand(2, 3, 6, 6)
+    assert cut(Pads(), x, most=1).worst_difference("onnxruntime", [x]) < 1e-6
+
+
+def test_exports_share_one_table_of_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    (segment,) = cut_model(nn.Linear(4, 3).eval(), [torch.ones(2, 4)], most=1).segments
+    export_segment(segment.module, [torch.ones(2, 4)], "segments/00")
+    before = ONNXRegistry.from_torchlib
+    monkeypatch.setattr(ONNXRegistry, "__init__", None)  # no further one can be built
+    exported = export_segment(segment.module, [torch.ones(2, 4)], "segments/00")
+    assert exported.skipped == {}
+    assert ONNXRegistry.from_torchlib == before
 
 
 def test_every_exporter_is_registered_and_read_by_a_backend() -> None:
