@@ -6,9 +6,6 @@ import collections
 import sys
 from typing import Any, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 __all__ = ["TerminalSink"]
 
 _RECENT = 50
@@ -18,6 +15,15 @@ class TerminalSink:
     """Shows progress on a terminal, and only the plan changes elsewhere."""
 
     def __init__(self, count: int | None, stream: TextIO | None = None) -> None:
+        from rich.console import Console  # not before: a device that shows nothing needs none of it
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
         self._console = Console(file=stream or sys.stderr, soft_wrap=True)
         self._live = self._console.is_terminal
         self._recent: collections.deque[dict[str, Any]] = collections.deque(maxlen=_RECENT)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from device.sources.source import Sample
 from offramp.errors import ConfigError, InputError
@@ -37,6 +36,8 @@ class ImageSource:
         self.count: int | None = len(self._paths)
 
     def __iter__(self) -> Iterator[Sample]:
+        from PIL import Image, UnidentifiedImageError  # not before: most sources need none of it
+
         height, width, channels = self._tensor.shape
         for path in self._paths:
             try:

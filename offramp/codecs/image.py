@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from offramp.codecs.codec import Codec
 from offramp.errors import FrameError
@@ -58,6 +57,8 @@ class ImageCodec(Codec):
 
     def encode(self, sample: Array) -> bytes:
         """Return the image as a file."""
+        from PIL import Image  # not before: most plans send no image
+
         picture = _picture(sample.shape)
         grey = sample[:, :, 0] if sample.shape[2:] == (1,) else sample
         file = io.BytesIO()
@@ -67,6 +68,8 @@ class ImageCodec(Codec):
 
     def decode(self, payload: bytes | memoryview, spec: TensorSpec) -> Array:
         """Return the file's pixels."""
+        from PIL import Image
+
         picture = _picture(spec.shape)
         self.check(memoryview(payload), picture)
         try:

@@ -31,6 +31,7 @@ def _observe(fusing: Fusing, network: Any, cuts: list[int]) -> list[int]:
     began = []
     for at, cut in enumerate(cuts):
         if thread := fusing.observe(network, cut):
+            assert not thread.daemon  # the end of the process waits for it
             thread.join(10)
             began.append(at)
     return began

@@ -1,0 +1,95 @@
+"""Networks at full size with random weights, compiled once and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import offramp
+from offramp.bundle import Bundle, open_bundle
+from offramp.bundle.cache import cache_folder
+from offramp.samples import Samples
+
+__all__ = ["FULL_SIZE", "full_size"]
+
+SIDE = 224
+SAMPLES = 4
+
+
+def full_size(name: str) -> Bundle:
+    """Return one of `FULL_SIZE` as a bundle; compiling it the first time takes a minute or two."""
+    path = cache_folder() / "benchmarks" / f"{name}-{_sources()[:12]}.offramp"
+    if not path.exists():
+        _compile(name, path)
+    return open_bundle(path)
+
+
+def build(name: str) -> Any:
+    """Return a network of `FULL_SIZE` with random weights, in evaluation mode."""
+    import torch
+
+    class Logits(torch.nn.Module):
+        """A model of transformers whose answer is its logits alone."""
+
+        def __init__(self, model: torch.nn.Module) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+            return self.model(pixel_values).logits
+
+    torch.manual_seed(0)
+    return Logits(FULL_SIZE[name]()).eval()
+
+
+def _mobilenet_v2() -> Any:
+    from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
+
+    return MobileNetV2ForImageClassification(MobileNetV2Config(num_labels=1000))
+
+
+def _resnet_50() -> Any:
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    return ResNetForImageClassification(ResNetConfig(num_labels=1000))
+
+
+def _vit_ti() -> Any:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    config = ViTConfig(
+        hidden_size=192,
+        num_hidden_layers=12,
+        num_attention_heads=3,
+        intermediate_size=768,
+        num_labels=1000,
+    )
+    return ViTForImageClassification(config)
+
+
+FULL_SIZE: dict[str, Callable[[], Any]] = {
+    "mobilenet_v2": _mobilenet_v2,
+    "resnet_50": _resnet_50,
+    "vit_ti": _vit_ti,
+}
+"""MobileNetV2, ResNet-50 and ViT-Ti, images of 224 x 224, 1,000 classes, from configurations."""
+
+
+def _compile(name: str, path: Path) -> None:
+    from offramp.capture.compiler import CompileOptions, compile_model
+
+    images = np.random.default_rng(0).normal(size=(SAMPLES, 3, SIDE, SIDE)).astype(np.float32)
+    print(f"compiling {name}", flush=True)
+    samples = Samples((images,))
+    compile_model(build(name), None, path, CompileOptions(name), examples=samples)
+
+
+def _sources() -> str:
+    """Return a digest of what decides what a compile gives."""
+    home = Path(offramp.__file__).parent
+    sources = [*sorted((home / "capture").rglob("*.py")), *sorted((home / "codecs").glob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
