@@ -55,7 +55,7 @@ def tabulate(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]
 
 def spread(values: Sequence[float], scale: float = 1e3) -> str:
     """Return "median (10th to 90th percentile)" of some values, by default s as ms."""
-    tenths = statistics.quantiles(values, n=10)
+    tenths = statistics.quantiles(values, n=10, method="inclusive")
     low, middle, high = tenths[0], statistics.median(values), tenths[-1]
     return f"{middle * scale:.3g} ({low * scale:.3g} to {high * scale:.3g})"
 

@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from device.cargo import Cargo
 from device.controller import Controller
@@ -18,15 +19,18 @@ from device.deployment import Deployment
 from device.dispatch import Dispatch
 from device.head import Head
 from device.journal import Journal
-from device.remote import Remote
-from device.renewal import Renewal
 from device.settings import AgentSettings
 from device.sinks import Sink
 from device.sources import Sample, Source
 from device.work import Action, BundleChange, FallBack, Finish, LoadDue, RunHead, Send
+from offramp.address import Address
 from offramp.catalogue import Catalogue, Offer
 from offramp.errors import FrameError, InputError, LinkError
 from offramp.messages import Answer, Failure, Probe, ProbeReply
+
+if TYPE_CHECKING:  # gRPC takes 11 MB and a tenth of a second, which a device alone does without
+    from device.remote import Remote
+    from device.renewal import Renewal
 
 __all__ = ["Agent", "Interrupted"]
 
@@ -69,7 +73,7 @@ class Agent:
         self._stopped = self._reading = False
         self._error: BaseException | None = None
         self._compute_thread = threading.Thread(target=self._compute, name="compute", daemon=True)
-        self._remote = Remote(settings.server, self) if settings.server else None
+        self._remote = self._open_remote(settings.server) if settings.server else None
 
     def run(self, source: Source) -> None:
         """Answer every sample of the source; returns when the last result is written.
@@ -155,6 +159,11 @@ class Agent:
         return None
 
     # -- the caller's thread
+
+    def _open_remote(self, address: Address) -> Remote:
+        from device.remote import Remote
+
+        return Remote(address, self)
 
     def _connect(self) -> None:
         """Open the stream and learn the link from a few probes, or begin without a server."""

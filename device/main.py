@@ -8,14 +8,13 @@ import threading
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from device.agent import Agent
 from device.controller import Controller
-from device.deployment import deploy, profile_here
+from device.deployment import Deployment, deploy, profile_here
 from device.obtain import Obtained, Supplier, obtain_bundle
 from device.pace import SLOWDOWN_SOURCE
-from device.renewal import Renewal
 from device.settings import AgentSettings
 from device.sinks import JsonLinesSink, Sink, TerminalSink
 from device.sources import open_source
@@ -25,6 +24,9 @@ from offramp.settings import load_settings
 from partitioner import strategies
 from partitioner.machine import differences, this_machine
 from partitioner.profile import Profile, load_profile
+
+if TYPE_CHECKING:  # it needs gRPC; see device/agent.py
+    from device.renewal import Renewal
 
 __all__ = ["run_agent"]
 
@@ -76,9 +78,15 @@ def _assemble(
         Controller(deployment.planner, settings.objective, strategy, settings.tuning),
         settings,
         sinks,
-        renewal=Renewal(deployment, settings, supplier) if supplier else None,
+        renewal=_renewal(deployment, settings, supplier) if supplier else None,
         require_server=options["require_server"],
     )
+
+
+def _renewal(deployment: Deployment, settings: AgentSettings, supplier: Supplier) -> Renewal:
+    from device.renewal import Renewal
+
+    return Renewal(deployment, settings, supplier)
 
 
 def _interrupt(agent: Agent, number: int, frame: object) -> None:

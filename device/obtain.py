@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.depot import Depot
 from device.fetch import Fetch, Progress, open_fetched
 from device.settings import AgentSettings
 from offramp import backends
@@ -93,6 +92,8 @@ def obtain_bundle(
 
 
 def _fetch(supplier: Supplier, connect_s: float, *, show: bool) -> Obtained:
+    from device.depot import Depot
+
     depot = Depot(supplier.address)
     started_s = time.monotonic()
     try:

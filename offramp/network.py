@@ -12,6 +12,7 @@ from offramp.backends import Backend, Chain, Link, Run
 from offramp.bundle import Bundle, ExitSpec, SegmentSpec
 from offramp.bundle.part import engines_of
 from offramp.errors import BundleError
+from offramp.memory import return_freed_memory
 from offramp.tensors import Array
 
 __all__ = ["Network"]
@@ -57,6 +58,7 @@ class Network:
             if spec.boundary - 1 in held
         }
         self._fused: dict[int, _Part] = {}
+        return_freed_memory()
 
     def run_segment(self, at: int, tensors: Sequence[Array]) -> list[Array]:
         """Run segment ``at`` on the tensors of boundary ``at``; return those of the next one."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
@@ -104,6 +103,8 @@ def _unknown_key(key: str, value: object, known: Mapping[str, Any]) -> InitError
 
 
 def _read(path: Path) -> dict[str, Any]:
+    import yaml  # here, since most starts have no file
+
     try:
         values = yaml.safe_load(read_file(path).decode())
     except UnicodeDecodeError:

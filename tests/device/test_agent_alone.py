@@ -10,7 +10,6 @@ import weakref
 import numpy as np
 import pytest
 
-import device.agent
 import device.journal
 from device.agent import Agent
 from device.controller import Controller
@@ -98,7 +97,7 @@ def start(planner, monkeypatch):
     """Return a function that makes an agent, its sink, and its wire if it has one."""
 
     def start(strategy="device_only", reply=None, sink=None, **options):
-        monkeypatch.setattr(device.agent, "Remote", Wire)
+        monkeypatch.setattr("device.remote.Remote", Wire)
         monkeypatch.setattr(Wire, "reply", staticmethod(reply))
         settings = AgentSettings(server="edge:1" if reply else None, slowdown=1, **options)
         objective = Objective(max_accuracy_drop=0.0, deadline_s=settings.deadline_s)
