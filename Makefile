@@ -20,7 +20,8 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not e2e" -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m e2e
 
 compose:
 	docker compose up --build --abort-on-container-exit --exit-code-from device

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pytest
@@ -21,6 +23,55 @@ if TYPE_CHECKING:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+CALM_S = 0.03
+STEP_S = 0.005
+
+
+@pytest.fixture
+def calmly() -> Callable[[Callable[[], None]], None]:
+    """Runs a story whose outcome depends on time, again where the machine stood still meanwhile.
+
+    A shared machine takes its cores away for up to a few tenths of a second; a promise of 100 ms
+    cannot be seen to hold then. What fails although the machine ran on has failed.
+    """
+
+    def calmly(story: Callable[[], None], tries: int = 4) -> None:
+        for _ in range(tries):
+            with Stalls() as stalls:
+                try:
+                    return story()
+                except AssertionError:
+                    if stalls.worst_s < CALM_S:
+                        raise
+        pytest.skip(
+            f"{tries} times the machine stood still, last for {stalls.worst_s * 1e3:.0f} ms"
+        )
+
+    return calmly
+
+
+class Stalls:
+    """Measures, while it is entered, by how much a thread that sleeps wakes too late at worst."""
+
+    def __init__(self) -> None:
+        self.worst_s = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        began_s = time.perf_counter()
+        while not self._ended.wait(STEP_S):
+            now_s = time.perf_counter()
+            self.worst_s = max(self.worst_s, now_s - began_s - STEP_S)
+            began_s = now_s
 
 
 @pytest.fixture(scope="session")

@@ -136,13 +136,14 @@ def test_a_model_that_answers_with_infinity_fails_on_that_sample(start):
 
 
 def test_what_the_server_says_is_the_answer(start):
-    agent, sink = start("server_only", lambda request: logits(request, 3.0, 1.0))
+    agent, sink = start("server_only", lambda request: logits(request, 3.0, 1.0), deadline_s=5.0)
     agent.run(Source([Sample((IMAGE,))] * 3))
     assert [(line["by"], line["answer"]) for line in sink.of("result")] == [("server", 0)] * 3
 
 
 def test_an_answer_that_cannot_be_read_is_replaced_by_the_devices(start):
-    agent, sink = start("server_only", lambda request: Answer(request.id, outputs=(b"noise",)))
+    noise = lambda request: Answer(request.id, outputs=(b"noise",))  # noqa: E731
+    agent, sink = start("server_only", noise, deadline_s=5.0)
     agent.run(Source([Sample((IMAGE,))]))
     (line,) = sink.of("result")
     assert (line["status"], line["answer"]) == ("degraded", 1)
@@ -155,7 +156,7 @@ def test_a_server_that_is_full_is_left_alone_for_as_long_as_it_says(start):
         return Answer(request.id, failure=Failure("RESOURCE_EXHAUSTED", "full", 0.2))
 
     asked_s = []
-    agent, sink = start("server_only", refuse, rate_hz=50)
+    agent, sink = start("server_only", refuse, rate_hz=50, deadline_s=5.0)
     agent.run(Source([Sample((IMAGE,))] * 25))
     assert "server" not in {line["by"] for line in sink.of("result")}
     assert 2 <= len(asked_s) <= 4

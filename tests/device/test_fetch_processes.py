@@ -184,7 +184,8 @@ def test_a_device_with_nothing_but_the_address_answers_and_again_when_the_server
         assert not [name for name in files if name.endswith(NOT_FETCHED)]
         again = opening_of(device(tmp_path, samples, profile, "--server", address))
         assert again["fetched_bytes"] == 0
-    options = ("--server", address, "--deadline-ms", 1000)
+    (tmp_path / "hasty.yaml").write_text("deadline_s: 1.0\nconnect_s: 0.5\n")
+    options = ("--server", address, "--settings", tmp_path / "hasty.yaml")
     alone = opening_of(device(tmp_path, samples, profile, *options))
     assert (alone["bundle_origin"], alone["digest"]) == ("cache", embedded.digest)
     assert "is the server running?" in alone["bundle_reason"]
