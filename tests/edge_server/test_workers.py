@@ -47,12 +47,13 @@ def test_earlier_deadlines_overtake_what_waits(device: Device, gated: Any, sampl
     assert gated.entered.acquire(timeout=10)
     for number, timeout_s in ((2, 4.0), (3, 2.0), (4, 0.0)):
         assert device.submit(sample.request(number=number, timeout_s=timeout_s)) is None
+    time.sleep(0.05)
     gated.gate.set()
     answers = device.receive(4)
     assert [answer.id for answer in answers] == [1, 3, 2, 4]
     for answer in answers:
         sample.check(answer)
-    assert answers[0].timeline.queue_s < answers[-1].timeline.queue_s
+    assert min(answer.timeline.queue_s for answer in answers[1:]) > 0.05
     assert {answer.timeline.received_bytes for answer in answers} == {7}
 
 
