@@ -78,7 +78,7 @@ class Controller:
         self.device_stretch = Stretch()
         self.server_stretch = Stretch()
         self.queue_s = 0.0
-        self.changes: list[PlanChange] = []
+        self._changes: list[PlanChange] = []
         self._plan: Plan | None = None
         self._decided_s = 0.0
         self._decided_reachable = True
@@ -89,6 +89,11 @@ class Controller:
         self._last_sample_s = -math.inf
         self._long_probe_next = False
         self._hasty_probes = 0
+
+    def take_changes(self) -> list[PlanChange]:
+        """Return the plans that came into force since this was last asked."""
+        changes, self._changes = self._changes, []
+        return changes
 
     def conditions(self) -> Conditions:
         """Return what is believed of the link and the machines."""
@@ -265,7 +270,7 @@ class Controller:
         if self._plan is not None and not turned and not self._is_better(chosen, conditions):
             return
         if self._plan is None or chosen.id != self._plan.id:
-            self.changes.append(PlanChange(now_s, chosen, conditions))
+            self._changes.append(PlanChange(now_s, chosen, conditions))
         self._plan = chosen
 
     def _is_better(self, chosen: Plan, conditions: Conditions) -> bool:

@@ -54,7 +54,6 @@ class Dispatch:
         self._begun = self._ended = False
         self._arrived_s = -math.inf
         self._successor: Deployment | None = None
-        self._seen_changes = 0
         self._next_load_s = -math.inf
         self._actions: list[Action] = []
 
@@ -295,8 +294,7 @@ class Dispatch:
         self._actions.append(FallBack(work, until_s, self._stretch))
 
     def _report(self, now_s: float) -> None:
-        self._actions.extend(self._controller.changes[self._seen_changes :])
-        self._seen_changes = len(self._controller.changes)
+        self._actions.extend(self._controller.take_changes())
         if self._begun and now_s >= self._next_load_s:
             self._next_load_s = now_s + _LOAD_S
             self._actions.append(LoadDue(now_s, self._controller.conditions()))

@@ -59,7 +59,8 @@ def test_the_story_of_a_link_that_goes_and_comes_back(controller):
     now_s = settle(controller, now_s + 1.1, GOOD)
     note(now_s + 0.3)
     assert story == [(0, True), (2, True), (2, False), (0, True)]
-    assert [change.plan.cut for change in controller.changes] == [0, 2, 0]
+    assert [change.plan.cut for change in controller.take_changes()] == [0, 2, 0]
+    assert controller.take_changes() == []
 
 
 def test_a_lost_connection_turns_the_plan_at_once(controller):
