@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -25,7 +24,8 @@ AGREEMENT = 1e-3
 NOISY = 1.5
 """Times are noisy if the 90th percentile of a typical one is this many times its 10th."""
 
-_PASSES = 3  # each loads everything anew, so that no single placement in memory decides
+_PASSES = 5  # each loads everything anew, so that no single placement in memory decides
+_COUNTED = 3  # those in which a part was fastest: other work only ever adds to a time
 _LEFT_BEHIND = 2.0  # a runner that is slower than this at every cut is measured in one pass
 _LONG_S = 0.5e-3  # shorter times vary on any machine
 _NOTHING = Timing(median_s=0, p10_s=0, p90_s=0, runs=0)
@@ -125,7 +125,7 @@ def _agreeing(bundle: Bundle, runners: Iterable[_Runner], report: Report) -> Ite
 
 def _measure(bundle: Bundle, runners: Sequence[_Runner], rounds: int, report: Report) -> _All:
     """Time every runner in turn, pass by pass, and the codecs beside the first one."""
-    all_times: _All = {runner: defaultdict(list) for runner in runners}
+    passes: dict[_Runner, list[Times]] = {runner: [] for runner in runners}
     each, first = -(-rounds // _PASSES), runners[0]
     for at in range(_PASSES):
         for runner in runners:
@@ -139,10 +139,16 @@ def _measure(bundle: Bundle, runners: Sequence[_Runner], rounds: int, report: Re
             depth = network.depth
             del network
             parts |= time_heads(partial(_open_head, bundle, runner), depth, values[0], each)
-            for key, values_s in parts.items():
-                all_times[runner][key] += values_s
-        runners = [runner for runner in runners if _in_the_race(all_times, runner)]
-    return all_times
+            passes[runner].append(parts)
+        times = {runner: _fastest(done) for runner, done in passes.items()}
+        runners = [runner for runner in runners if _in_the_race(times, runner)]
+    return times
+
+
+def _fastest(passes: Sequence[Times]) -> Times:
+    """Return what each part took in those of its passes that count."""
+    counted = {key: sorted((p[key] for p in passes), key=np.median)[:_COUNTED] for key in passes[0]}
+    return {key: [time_s for values in kept for time_s in values] for key, kept in counted.items()}
 
 
 def _in_the_race(all_times: _All, runner: _Runner) -> bool:

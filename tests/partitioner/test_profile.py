@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,14 @@ from click.testing import CliRunner
 from offramp import backends
 from offramp.bundle import Bundle, open_bundle
 from offramp.errors import ConfigError, OfframpError, PlanError
+from offramp.network import Network
 from partitioner.commands import plan as plan_command
 from partitioner.commands import profile as profile_command
 from partitioner.machine import differences, this_machine
 from partitioner.measure import measure_profile
 from partitioner.profile import Profile, Runner, Timing, load_profile
 from partitioner.remembered import recall, remember
+from partitioner.rounds import boundary_values, time_call
 
 
 @pytest.fixture(scope="module", params=["onnxruntime", "torch"])
@@ -186,17 +187,92 @@ def test_a_backend_that_fails_or_disagrees_is_left_out(
         measure_profile(tiny, [("broken", 1)])
 
 
+class _Clock:
+    """Stands for the clocks of `partitioner.rounds`: each call takes what ``next_s`` says.
+
+    For ``waited_s`` of them the process has no processor.
+    """
+
+    def __init__(self, next_s: Callable[[], float], waited_s: Sequence[float] = ()) -> None:
+        self.next_s, self.waits = next_s, iter(waited_s)
+        self.now_s = self.used_s = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+    def process_time(self) -> float:
+        return self.used_s
+
+    def call(self) -> None:
+        took_s = self.next_s()
+        self.now_s += took_s
+        self.used_s += took_s - next(self.waits, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("took", "waited", "expected", "calls"),
+    [
+        ([0.01], [0], 0.01, 1),
+        ([0.01, 0.02], [0.0004], 0.01, 1),
+        ([0.03, 0.01, 0.02], [0.02, 0], 0.01, 2),
+        ([0.03, 0.02, 0.04, 0.01], [0.02, 0.01, 0.03, 0], 0.02, 3),
+    ],
+)
+def test_a_call_that_other_work_disturbs_is_made_again(
+    took: list[float],
+    waited: list[float],
+    expected: float,
+    calls: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = iter(took)
+    clock = _Clock(lambda: next(times), waited)
+    monkeypatch.setattr("partitioner.rounds.time", clock)
+    assert time_call(clock.call) == pytest.approx(expected)
+    assert len(list(times)) == len(took) - calls
+
+
+def test_two_slow_passes_of_five_do_not_count(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors = iter([1, 4, 1, 1, 4])
+    clock = _Clock(lambda: 0.01 * factor)
+    factor = 1
+
+    def begin_pass(network: Network) -> Any:
+        nonlocal factor
+        factor = next(factors)
+        return boundary_values(network)
+
+    monkeypatch.setattr("partitioner.measure.boundary_values", begin_pass)
+    _count_time(clock, monkeypatch)
+    said: list[str] = []
+    found = measure_profile(tiny, rounds=5, report=said.append)
+    timings = [*found.head[1:], *found.tail[:-1], *found.exits, *found.encode.values()]
+    assert [t.p90_s for t in timings] == pytest.approx([0.01] * len(timings))
+    assert {t.runs for t in timings} == {3}
+    assert said == ["measuring onnxruntime on 1 thread(s)"]
+
+
+def _count_time(clock: _Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock tell how long what is measured takes."""
+
+    def timed(call: Callable[[], object]) -> float:
+        return time_call(lambda: (call(), clock.call()))
+
+    monkeypatch.setattr("partitioner.rounds.time", clock)
+    monkeypatch.setattr("partitioner.rounds.time_call", timed)
+
+
 @pytest.mark.parametrize(("factor", "lines"), [(1.0, 1), (3.0, 3)])
 def test_noisy_times_are_measured_once_more_and_reported(
     factor: float, lines: int, tiny: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clock under which some calls take ``factor`` times what the others do."""
+    """Half of the calls take ``factor`` times what the others do."""
     dice = np.random.default_rng(0)
-    ends = (0.01 * dice.choice([1.0, factor]) for _ in itertools.count())
-    now = itertools.accumulate(part for end in ends for part in (0.0, end))
-    monkeypatch.setattr("partitioner.rounds.time.perf_counter", lambda: next(now))
+    _count_time(_Clock(lambda: 0.01 * dice.choice([1.0, factor])), monkeypatch)
     said: list[str] = []
-    measure_profile(tiny, rounds=6, report=said.append)
+    measure_profile(tiny, rounds=30, report=said.append)
     assert len([line for line in said if not line.startswith("measuring onnx")]) == lines - 1
     if factor > 1:
         assert said[1] == "the machine is busy; measuring once more"
