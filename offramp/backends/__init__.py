@@ -1,6 +1,7 @@
 """Backends: the engines that run a bundle's segments."""
 
 from offramp.backends.backend import Backend, Chain, Link, Run
+from offramp.backends.executorch_backend import ExecutorchBackend
 from offramp.backends.onnxruntime_backend import OnnxRuntimeBackend
 from offramp.backends.torch_backend import TorchBackend
 from offramp.backends.torch_compile_backend import TorchCompileBackend
@@ -11,7 +12,12 @@ __all__ = ["BACKENDS", "Backend", "Chain", "Link", "Run", "get", "installed"]
 
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
-    for backend in (OnnxRuntimeBackend(), TorchBackend(), TorchCompileBackend())
+    for backend in (
+        OnnxRuntimeBackend(),
+        TorchBackend(),
+        ExecutorchBackend(),
+        TorchCompileBackend(),
+    )
 }
 
 

@@ -12,7 +12,7 @@ from offramp.tensors import Array
 if TYPE_CHECKING:
     from torch import fx
 
-__all__ = ["TorchBackend", "load_programs", "run_module"]
+__all__ = ["TorchBackend", "load_programs", "run_module", "shareable"]
 
 
 class TorchBackend(Backend):
@@ -55,12 +55,12 @@ def run_module(module: Callable[..., Any], threads: int) -> Run:
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         with torch.inference_mode():
-            tensors = [torch.from_numpy(_plain(array)) for array in inputs]
+            tensors = [torch.from_numpy(shareable(array)) for array in inputs]
             return [output.numpy() for output in module(*tensors)]
 
     return run
 
 
-def _plain(array: Array) -> Array:
+def shareable(array: Array) -> Array:
     """Return an array that torch can share: writable, and without negative strides."""
     return array if array.flags.writeable and array.flags.c_contiguous else array.copy()
