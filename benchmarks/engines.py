@@ -2,45 +2,44 @@
 
 Full-size networks with random weights, one image, one thread. "Whole" is the model as one program,
 "segments" all of them one after the other, "fused" a head and a tail of as equal work as the cuts
-allow, each fused: what a device and its server run once a plan is fixed. All are run in turn.
+allow, each fused: what a device and its server would run once a plan is fixed for long. All are run
+in turn, another one first in each round; a run during which other work had the processor is made
+again, and the ratios are medians over the rounds.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
 
 from benchmarks.full_size import FULL_SIZE, full_size
-from benchmarks.harness import finish, parse, spread, tabulate
+from benchmarks.harness import Options, build_parser, finish, spread, tabulate
 from offramp import backends
 from offramp.bundle import Bundle
 from offramp.network import Network
+from partitioner.rounds import time_call
 
 AIM = 1.05
 FORMS = ("whole", "segments", "fused")
 
 
 def main() -> None:
-    options = parse("engines", __doc__)
-    names = ["mobilenet_v2"] if options.quick else list(FULL_SIZE)
-    rounds = 15 if options.quick else 60
-    rows, figures = [], {}
+    given, options = _options()
+    names = given.models or (["mobilenet_v2"] if options.quick else FULL_SIZE)
+    wanted = given.backends or [b.name for b in backends.installed() if _fits(b, options)]
+    figures: dict[tuple[str, str], dict[str, list[float]]] = {}
     for name in names:
         bundle = full_size(name)
-        able = [b for b in bundle.backends if b.ready_at_once or not options.quick]
-        calls = {b.name: _forms(bundle, b) for b in able}
-        times = _time(calls, rounds)
-        for backend, found in times.items():
-            ratios = {form: _ratio(found[form], found["whole"]) for form in FORMS[1:]}
-            figures[f"{name}/{backend}"] = {
-                "ms": {form: statistics.median(found[form]) * 1e3 for form in FORMS},
-                "ratios": ratios,
-            }
-            texts = [spread(found[form]) for form in FORMS]
-            rows.append([name, backend, *texts, *(f"{ratio:.3f}" for ratio in ratios.values())])
+        calls = {b.name: _forms(bundle, b) for b in bundle.backends if b.name in wanted}
+        for backend, found in _time(calls, 15 if options.quick else 30).items():
+            figures[name, backend] = found
+    ratios = {
+        key: [_ratio(found[form], found["whole"]) for form in FORMS[1:]]
+        for key, found in figures.items()
+    }
     columns = [
         "",
         "backend",
@@ -48,16 +47,39 @@ def main() -> None:
         "segments / whole",
         "fused / whole",
     ]
+    rows = [
+        [*key, *(spread(found[form]) for form in FORMS), *(f"{ratio:.3f}" for ratio in ratios[key])]
+        for key, found in figures.items()
+    ]
     tabulate("median (10th to 90th percentile)", columns, rows)
-    on_device = [f for key, f in figures.items() if key.endswith("/onnxruntime")]
-    segments, fused = (max(f["ratios"][form] for f in on_device) for form in FORMS[1:])
+    worst = {
+        one: [max(r) for r in zip(*(ratios[key] for key in ratios if key[1] == one), strict=True)]
+        for one in dict.fromkeys(backend for _, backend in figures)
+    }
     finish(
         "engines",
-        f"on ONNX Runtime segments take {segments:.3f} times the whole model at worst, "
-        f"fused {fused:.3f} (aim at most {AIM:.2f})",
-        {"models": figures, "worst": {"segments": segments, "fused": fused}},
+        "segments one by one, and fused, against the whole model at worst: "
+        + ", ".join(f"{one} {single:.3f}, {fused:.3f}" for one, (single, fused) in worst.items())
+        + f" (aim: fused at most {AIM:.2f})",
+        {
+            "seconds": {"/".join(key): found for key, found in figures.items()},
+            "ratios": {"/".join(key): found for key, found in ratios.items()},
+            "worst": worst,
+        },
         options,
     )
+
+
+def _options() -> tuple[argparse.Namespace, Options]:
+    parser = build_parser("engines", __doc__)
+    parser.add_argument("--model", dest="models", action="append", choices=FULL_SIZE)
+    parser.add_argument("--backend", dest="backends", action="append", choices=backends.BACKENDS)
+    given = parser.parse_args()
+    return given, Options(given.quick, given.json)
+
+
+def _fits(backend: backends.Backend, options: Options) -> bool:
+    return backend.ready_at_once or not options.quick
 
 
 def _forms(bundle: Bundle, backend: backends.Backend) -> dict[str, Callable[[], object]]:
@@ -83,12 +105,12 @@ def _time(
     """Run every form on every backend in turn; the first two rounds are not timed."""
     times: dict[str, dict[str, list[float]]] = {b: {f: [] for f in FORMS} for b in calls}
     for done in range(rounds + 2):
+        turn = done % len(FORMS)
         for backend, forms in calls.items():
-            for form, call in forms.items():
-                started = time.perf_counter()
-                call()
+            for form in (*FORMS[turn:], *FORMS[:turn]):
+                took_s = time_call(forms[form])
                 if done >= 2:
-                    times[backend][form].append(time.perf_counter() - started)
+                    times[backend][form].append(took_s)
     return times
 
 

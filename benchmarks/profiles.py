@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -21,13 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.full_size import FULL_SIZE, full_size
-from benchmarks.harness import BUNDLE, finish, parse, tabulate
-from offramp.bundle import Bundle, open_bundle
+from benchmarks.harness import BUNDLE, Options, build_parser, finish, tabulate
+from offramp.bundle import open_bundle
 from offramp.network import Network
 from partitioner.measure import measure_profile
 from partitioner.rounds import Values, boundary_values, time_call
 
 AIM = 0.05
+EMBEDDED = "embedded"
 BACKEND, THREADS = "onnxruntime", 1
 PASSES, COUNTED, WARM_UP = 5, 3, 2
 
@@ -36,14 +37,16 @@ Found = dict[str, float]
 
 
 def main() -> None:
-    options = parse("profiles", __doc__)
-    models: dict[str, Callable[[], Bundle]] = {"embedded": lambda: open_bundle(BUNDLE)}
-    if not options.quick:
-        models |= {name: lambda name=name: full_size(name) for name in FULL_SIZE}
-    rounds, runs = (2, 3) if options.quick else (4, 4)
+    parser = build_parser("profiles", __doc__)
+    every = (EMBEDDED, *FULL_SIZE)
+    parser.add_argument("--model", dest="models", action="append", choices=every)
+    given = parser.parse_args()
+    options = Options(given.quick, given.json)
+    rounds, runs = (2, 3) if options.quick else (3, 4)
     rows, figures = [], {}
-    for name, load in models.items():
-        predicted, measured = _alternate(load().folder, rounds, runs)
+    for name in given.models or ([EMBEDDED] if options.quick else every):
+        bundle = open_bundle(BUNDLE) if name == EMBEDDED else full_size(name)
+        predicted, measured = _alternate(bundle.folder, rounds, runs)
         errors = {
             "errors": _differences(predicted, measured),
             "repeats": _differences(measured[:-1], measured[1:]),
@@ -52,13 +55,13 @@ def main() -> None:
         rows.append([name, len(measured[0]), *(text for e in errors.values() for text in _two(e))])
     columns = ["", "heads and tails", "median error", "p95", "median of two fresh ones", "p95"]
     tabulate(f"{BACKEND}, {THREADS} thread, {rounds} rounds", columns, rows)
-    every = {key: [e for f in figures.values() for e in f[key]] for key in ("errors", "repeats")}
-    (median, p95), (floor, floor_p95) = (_two(values) for values in every.values())
+    shares = {key: [e for f in figures.values() for e in f[key]] for key in ("errors", "repeats")}
+    (median, p95), (floor, floor_p95) = map(_two, shares.values())
     finish(
         "profiles",
         f"median error {median}, p95 {p95} (aim: median at most {AIM:.0%}); two fresh "
         f"measurements differ by {floor}, p95 {floor_p95}",
-        {"models": figures, "median": statistics.median(every["errors"])},
+        {"models": figures, "median": statistics.median(shares["errors"])},
         options,
     )
 
