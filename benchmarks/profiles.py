@@ -70,7 +70,8 @@ def _alternate(folder: Path, rounds: int, runs: int) -> tuple[list[Found], list[
     """Predict and measure in turn, each in a process of its own."""
     predicted, measured = [], []
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as alone:
-        for _ in range(rounds):
+        for at in range(rounds):
+            print(f"round {at + 1} of {rounds}: {folder.name[:12]}", flush=True)
             predicted.append(alone.submit(_predict, folder).result())
             measured.append(alone.submit(_measure, folder, runs).result())
     return predicted, measured
