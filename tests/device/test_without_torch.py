@@ -19,7 +19,17 @@ pytestmark = pytest.mark.e2e
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OFFRAMP = "from offramp.cli import main; main()"
-EXTRAS = ("torch", "onnx", "onnxscript", "scipy", "transformers", "sklearn", "matplotlib", "jinja2")
+EXTRAS = (
+    "torch",
+    "executorch",
+    "onnx",
+    "onnxscript",
+    "scipy",
+    "transformers",
+    "sklearn",
+    "matplotlib",
+    "jinja2",
+)
 WATCHED = f"""
 import atexit, sys
 heavy = {{"grpc", "yaml", "PIL", "rich", "asyncio"}}
