@@ -21,6 +21,8 @@ from offramp.tensors import DTYPES, TensorSpec
 
 __all__ = ["CapturedGraph", "line_of", "read_program"]
 
+_VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
+
 
 @dataclass(frozen=True)
 class CapturedGraph:
@@ -85,6 +87,8 @@ def read_program(program: ExportedProgram) -> CapturedGraph:
     fold_batch_norm(module)
     for node in module.graph.nodes:
         _check(node)
+        if node.target in _VIEWS:  # what crosses a cut comes packed, whatever its strides were
+            node.target = torch.ops.aten.reshape.default
     return graph
 
 

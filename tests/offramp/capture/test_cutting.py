@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -320,8 +321,9 @@ def _read_back(module: fx.GraphModule) -> fx.GraphModule:
 
 def _as_run(module: fx.GraphModule) -> Run:
     def run(arrays: Sequence[Any]) -> list[Any]:
+        packed = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
         with torch.no_grad():
-            return [made.numpy() for made in module(*map(torch.from_numpy, arrays))]
+            return [made.numpy() for made in module(*packed)]
 
     return run
 
@@ -369,6 +371,22 @@ def test_a_value_with_the_batch_second_crosses_with_the_batch_first() -> None:
     found = _cut_only(SequenceFirst)
     shapes = {spec.shape for boundary in found.boundaries[1:-1] for spec in boundary}
     assert (8, 24) in shapes
+
+
+def test_what_crosses_may_have_had_other_strides() -> None:
+    class Strided(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix, self.swapped, self.answer = nn.Linear(4, 4), nn.Tanh(), nn.Linear(12, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.swapped(self.mix(x).transpose(1, 2))
+            return self.answer(y.transpose(1, 2).view(-1, 12))
+
+    model, x = _build(Strided), torch.rand(2, 3, 4)
+    found = cut_model(model, [x], ["swapped"])
+    runs = [_as_run(_read_back(segment.module)) for segment in found.segments]
+    assert worst_difference(model, found, runs, [x]) < 1e-6
 
 
 def test_a_mask_of_floats_never_crosses_and_a_norm_is_not_cut_in_two() -> None:
