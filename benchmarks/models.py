@@ -31,13 +31,15 @@ QUICK = ("ResNet", "BERT", "Whisper encoder", "U-Net", "Fusion")
 def main() -> None:
     parser = build_parser("models", __doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="models or families to try")
+    parser.add_argument("--rest", action="store_true", help="those that the JSON file lacks")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page of the table")
     given = parser.parse_args()
     options = Options(given.quick, given.json)
     wanted = given.only or (QUICK if options.quick else None)
     outcomes = _earlier(options.json)
+    left = [entry for entry in ZOO if not (given.rest and entry.name in outcomes)]
     torch.set_num_threads(1)
-    for entry in ZOO:
+    for entry in left:
         if wanted is None or entry.name in wanted or entry.family in wanted:
             outcomes[entry.name] = _try(entry, 3 if options.quick else 8)
             print(f"{entry.name}: {outcomes[entry.name].failure or 'compiled'}", flush=True)

@@ -7,6 +7,8 @@ import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from partitioner.machine import this_machine
+
 __all__ = ["Outcome", "columns", "row", "summary", "write"]
 
 
@@ -69,8 +71,9 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 def write(outcomes: Sequence[Outcome]) -> str:
     """Return the page ``docs/models.md``."""
     heads = columns(outcomes)
+    today, machine = datetime.date.today(), this_machine()
     parts = [
-        _HEAD.format(summary=summary(outcomes), date=datetime.date.today(), versions=_versions())
+        _HEAD.format(summary=summary(outcomes), date=today, versions=_versions(), machine=machine)
     ]
     for family in dict.fromkeys(outcome.family for outcome in outcomes):
         rows = [row(outcome, outcomes) for outcome in outcomes if outcome.family == family]
@@ -124,7 +127,8 @@ export, proof and calibration on 8 random samples. Nothing in a model's code is 
   and outputs, as a share of the output's largest magnitude. Above 1e-3 the compiler refuses.
 - *gap*: by how much the best of these cuts can be slower than the best of all cuts of the graph, at
   any rate from 10 kbit/s to 10 Gbit/s.
-- *compile s*: the whole compile, on a shared server of 2 cores.
+- *compile s*: the whole compile, one thread, while other work ran on the machine
+  ({machine.processor}, {machine.cores} cores).
 - *ms*: the median time of the whole model for one sample on one thread, its segments one after the
   other. At this width an engine's fixed costs rule: it says that the model runs there, not which
   engine is faster at full size."""

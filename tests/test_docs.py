@@ -22,6 +22,14 @@ def test_every_sub_command_that_is_named_is_there(page, command_names):
     assert named <= command_names
 
 
+def test_the_table_of_models_has_a_line_for_each_of_the_zoo():
+    pytest.importorskip("torch")
+    from benchmarks.zoo import ZOO
+
+    page = (REPOSITORY / "docs" / "models.md").read_text()
+    assert [entry.name for entry in ZOO if f"| {entry.name} |" not in page] == []
+
+
 @pytest.fixture(scope="module")
 def command_names():
     text = (REPOSITORY / "pyproject.toml").read_text()
