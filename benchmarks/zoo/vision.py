@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks.zoo.entry import from_transformers, images, unmasked
+from benchmarks.zoo.entry import arrays, from_transformers, images, unmasked
 
 __all__ = ["VISION"]
 
@@ -105,5 +105,6 @@ VISION = [
     _vision("YOLOS", "YolosForObjectDetection", images,
             **{**_VIT, "image_size": [64, 64]}, num_detection_tokens=6),
     _vision("ViT-MAE", "ViTMAEModel", images, **_VIT),
-    _vision("VideoMAE", "VideoMAEForVideoClassification", images, **_VIT),
+    _vision("VideoMAE", "VideoMAEForVideoClassification",
+            partial(arrays, (4, 3, 64, 64), names=("pixel_values",)), **_VIT, num_frames=4),
 ]  # fmt: skip

@@ -1,17 +1,38 @@
-"""What an exported ONNX model says differently, so that ONNX Runtime computes what torch does."""
+"""What is said differently in ONNX, so that ONNX Runtime computes what torch does."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx
+import torch
+from torch import fx
 
-__all__ = ["repair"]
+__all__ = ["prepare", "repair"]
 
 _MINUS_ZERO = "offramp_minus_zero"
 
 
+def prepare(graph: fx.Graph) -> None:
+    """Rewrite a graph in place, before its export.
+
+    Of a number minus whole numbers the exporter of torch 2.13 converts the wrong side.
+    """
+    for node in list(graph.nodes):
+        if node.target is not torch.ops.aten.rsub.Scalar:
+            continue
+        value, dtype = node.args[0], node.meta["val"].dtype
+        if value.meta["val"].dtype == dtype:
+            continue
+        with graph.inserting_before(node):
+            converted = graph.call_function(
+                torch.ops.aten._to_copy.default, (value,), {"dtype": dtype}
+            )
+        converted.meta = {**node.meta}
+        node.replace_input_with(value, converted)
+
+
 def repair(model: onnx.ModelProto) -> None:
-    """Rewrite a model in place."""
+    """Rewrite a model in place, after its export."""
     _keep_pads_of_pools(model.graph)
 
 

@@ -20,7 +20,7 @@ from torch.export import Dim
 from offramp.capture.export import two_of
 from offramp.capture.exporters.exporter import Exporter
 from offramp.capture.onnx_registry import shared_registry
-from offramp.capture.onnx_repairs import repair
+from offramp.capture.onnx_repairs import prepare, repair
 from offramp.errors import CaptureError
 
 __all__ = ["OnnxExporter"]
@@ -40,6 +40,7 @@ class OnnxExporter(Exporter):
             with _quiet(), shared_registry(), torch.no_grad():
                 inputs = tuple(two_of(example) for example in examples)
                 program = torch.export.export(module, inputs, dynamic_shapes=shapes)
+                prepare(program.graph)
                 exported = torch.onnx.export(program, (), dynamo=True, optimize=True, verbose=False)
         except Exception as error:  # the exporter raises many kinds; its text is what helps
             raise CaptureError(f"it cannot be exported to ONNX: {_reason(error)}") from error

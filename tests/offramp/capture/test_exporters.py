@@ -75,6 +75,15 @@ def test_a_padding_before_a_maximum_stays_a_padding_with_zeros(
     assert cut(Pads(), x, most=1).worst_difference("onnxruntime", [x]) < 1e-6
 
 
+def test_a_number_minus_whole_numbers_is_a_fraction(cut: Callable[..., Exported]) -> None:
+    class Inverts(nn.Module):
+        def forward(self, mask: Tensor) -> Tensor:
+            return torch.cumsum((0.5 - mask) * (3 - mask), 1)
+
+    mask = torch.arange(8).reshape(2, 4)
+    assert cut(Inverts(), mask, most=1).worst_difference("onnxruntime", [mask]) == 0
+
+
 def test_exports_share_one_table_of_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     from torch.onnx._internal.exporter import _registration
 
