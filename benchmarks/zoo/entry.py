@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from offramp.capture.huggingface import answer_at_once
 from offramp.samples import Samples
 
 __all__ = [
@@ -61,8 +62,7 @@ def _build(
     settings = {key: _configure(value, transformers) for key, value in settings.items()}
     torch.manual_seed(0)
     model = model_class(model_class.config_class(num_labels=CLASSES, **settings))
-    model.config.use_cache = False
-    model.config.return_dict = True
+    answer_at_once(model)
     return settle_norms(draw_weights(model.get_submodule(part)), samples())
 
 

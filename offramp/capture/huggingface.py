@@ -12,7 +12,7 @@ from offramp.errors import CaptureError, ConfigError
 from offramp.samples import Samples
 from offramp.tensors import Array
 
-__all__ = ["PREFIX", "example_inputs", "load_model"]
+__all__ = ["PREFIX", "answer_at_once", "example_inputs", "load_model"]
 
 PREFIX = "hf:"
 _SEQUENCE, _AUDIO_SAMPLES, _FRAMES, _IMAGE = 64, 16_000, 128, 224
@@ -38,10 +38,21 @@ def load_model(name: str) -> nn.Module:
             f"transformers cannot load {name!r} ({reason}); give a local folder with config.json "
             "and model.safetensors, or an id of a hub that can be reached"
         ) from None
-    model.config.use_cache = False
-    model.config.return_dict = True
     assert isinstance(model, nn.Module)
-    return model.eval()
+    return answer_at_once(model).eval()
+
+
+def answer_at_once(model: nn.Module) -> nn.Module:
+    """Have a model answer in one pass of ATen operations, its outputs by name, and return it.
+
+    Experts are multiplied with all at once: the library's other ways choose them by value or have
+    operations of their own.
+    """
+    config: Any = model.config
+    config.use_cache = False
+    config.return_dict = True
+    config._experts_implementation = "batched_mm"
+    return model
 
 
 def example_inputs(model: nn.Module, count: int = 8, seed: int = 0) -> Samples:

@@ -17,6 +17,9 @@ from offramp.calibration import load_calibration
 from offramp.capture.command import compile_
 from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.capture.early_exit import EarlyExitModel
+from offramp.capture.export import export
+from offramp.capture.graph import read_program
+from offramp.capture.huggingface import answer_at_once
 from offramp.errors import CaptureError, ConfigError, InputError, OfframpError
 from offramp.network import Network
 from offramp.samples import LabelledSamples, Samples
@@ -172,6 +175,17 @@ def test_a_level_that_one_tensor_cannot_take_goes_with_the_others(
         }
         assert kinds.pop("mask") == set()
         assert all(kinds.values())
+
+
+def test_experts_are_captured_as_operations_of_torch() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.MixtralConfig(
+        vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1, pad_token_id=0,
+        num_attention_heads=2, num_key_value_heads=2, num_local_experts=3, num_labels=4,
+    )  # fmt: skip
+    model = answer_at_once(transformers.MixtralForSequenceClassification(config).eval())
+    graph = read_program(export(model, [torch.arange(1, 13).reshape(2, 6)]))
+    assert [n for n in graph.module.graph.nodes if "transformers." in str(n.target)] == []
 
 
 def test_a_transformers_model_is_compiled_from_a_folder(
