@@ -113,7 +113,8 @@ _HEAD = """\
 {summary}.
 
 Made by `python -m benchmarks.models --write docs/models.md` on {date} with
-{versions}.
+{versions};
+with `--json FILE --rest` it goes on where it was interrupted, as it was for this page.
 Each model is built from a configuration with random weights at small width, so nothing is
 downloaded, and goes through the steps of `offramp compile`: capture, cuts (at most 8 segments),
 export, proof and calibration on 8 random samples. Nothing in a model's code is changed.
