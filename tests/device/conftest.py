@@ -1,5 +1,8 @@
-"""A synthetic model of two segments and one exit, with exact times, for the pure modules."""
+"""A synthetic model of two segments and one exit, with exact times, and real servers."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from partitioner.candidates import build_candidates
 from partitioner.planner import Planner
 
 N = 100
+COMMAND = [sys.executable, "-c", "from offramp.cli import main; main()"]
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +71,34 @@ def successor(planner):
         for profile, factor in ((planner.device, 0.5), (planner.server, 1.0))
     )
     return Planner(bundle, planner.candidates, device, server)
+
+
+class Server:
+    """``offramp serve`` in a process of its own."""
+
+    def __init__(self, bundle, port=0):
+        command = [*COMMAND, "serve", str(bundle), "--listen", f"127.0.0.1:{port}"]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        line = self.process.stdout.readline()
+        self.address = re.fullmatch(r"listening on (\S+)\n", line)[1]
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(timeout=10)
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def serve():
+    """Starts servers; those that a test leaves are killed."""
+    servers = []
+
+    def begin(bundle, port=0):
+        servers.append(Server(bundle, port))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.kill()

@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import queue
-import re
 import signal
 import socket
 import subprocess
@@ -58,28 +57,9 @@ def profile(embedded, make_profile, tmp_path_factory):
     return path
 
 
-class Server:
-    """``offramp serve`` in a process of its own."""
-
-    def __init__(self, bundle, port=0):
-        command = [*COMMAND, "serve", str(bundle), "--listen", f"127.0.0.1:{port}"]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        line = self.process.stdout.readline()
-        self.address = re.fullmatch(r"listening on (\S+)\n", line)[1]
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(timeout=10)
-        self.process.stdout.close()
-
-
 @pytest.fixture
-def server(embedded_file):
-    server = Server(embedded_file)
-    yield server
-    server.kill()
+def server(embedded_file, serve):
+    return serve(embedded_file)
 
 
 def start(bundle, samples, profile, *options):
@@ -139,10 +119,10 @@ def test_every_result_says_who_answered_and_where_the_time_went(
 
 @pytest.mark.parametrize("strategy", ["server_only", "static", "adaptive"])
 def test_a_server_killed_while_samples_stream_costs_no_answer(
-    embedded_file, samples, profile, calmly, strategy
+    embedded_file, serve, samples, profile, calmly, strategy
 ):
     def story():
-        server = Server(embedded_file)
+        server = serve(embedded_file)
         options = ("--server", server.address, *CALM_PACE, "--strategy", strategy)
         lines = lines_of(start(embedded_file, samples, profile, *options), 10, server.kill)
         check_all_answered(lines["result"])
@@ -156,14 +136,13 @@ def test_a_server_killed_while_samples_stream_costs_no_answer(
 
 
 def test_a_server_that_stops_answering_without_a_word_costs_no_answer(
-    embedded_file, samples, profile, calmly
+    embedded_file, serve, samples, profile, calmly
 ):
     def story():
-        server = Server(embedded_file)
+        server = serve(embedded_file)
         options = ("--server", server.address, *CALM_PACE, "--strategy", "server_only")
         freeze = functools.partial(server.process.send_signal, signal.SIGSTOP)
         lines = lines_of(start(embedded_file, samples, profile, *options), 10, freeze)
-        server.kill()
         check_all_answered(lines["result"])
         given_up = "no answer from the server in time"
         late = [r for r in lines["result"] if r.get("reason") == given_up]
@@ -173,17 +152,16 @@ def test_a_server_that_stops_answering_without_a_word_costs_no_answer(
     calmly(story)
 
 
-def test_the_stream_resumes_when_the_server_returns(embedded_file, samples, profile, calmly):
+def test_the_stream_resumes_when_the_server_returns(embedded_file, serve, samples, profile, calmly):
     def story():
         def replace():
-            servers[0].kill()
-            servers.append(Server(embedded_file, int(servers[0].address.rpartition(":")[2])))
+            server.kill()
+            serve(embedded_file, int(server.address.rpartition(":")[2]))
 
-        servers = [Server(embedded_file)]
-        options = ("--server", servers[0].address, "--rate", 5, "--deadline-ms", 300)
+        server = serve(embedded_file)
+        options = ("--server", server.address, "--rate", 5, "--deadline-ms", 300)
         process = start(embedded_file, samples, profile, *options, "--strategy", "server_only")
         lines = lines_of(process, 5, replace)
-        servers[1].kill()
         check_all_answered(lines["result"])
         assert [line["up"] for line in lines["link"]] == [True, False, True]
         assert max(lines["result"], key=lambda r: r["id"])["by"] == "server"
@@ -207,13 +185,12 @@ def test_without_a_server_the_device_answers_alone_and_says_so(
 
 
 def test_a_server_with_another_model_is_told_apart_and_costs_no_answer(
-    embedded_file, samples, profile, tmp_path, calmly
+    embedded_file, serve, samples, profile, tmp_path, calmly
 ):
     def story():
-        server = Server(tmp_path / "other.offramp")
+        server = serve(tmp_path / "other.offramp")
         options = ("--server", server.address, "--rate", 8, "--strategy", "static")
         lines = lines_of(start(embedded_file, samples, profile, *options))
-        server.kill()
         check_all_answered(lines["result"])
         refused = [r for r in lines["result"] if r["status"] == "degraded"]
         assert any(r["reason"].startswith("NOT_FOUND") for r in refused)
@@ -227,7 +204,7 @@ def test_a_server_with_another_model_is_told_apart_and_costs_no_answer(
 
 
 def test_a_server_killed_with_the_window_full_costs_no_answer(
-    embedded_file, samples, profile, tmp_path, calmly
+    embedded_file, serve, samples, profile, tmp_path, calmly
 ):
     """The server falls silent, four samples wait for it, then its connection breaks."""
 
@@ -236,7 +213,7 @@ def test_a_server_killed_with_the_window_full_costs_no_answer(
             server.process.send_signal(signal.SIGSTOP)
             killer.start()
 
-        server = Server(embedded_file)
+        server = serve(embedded_file)
         killer = threading.Timer(1.0, server.kill)
         options = ("--server", server.address, "--rate", 6, "--settings", tmp_path / "long.yaml")
         process = start(embedded_file, samples, profile, *options, "--strategy", "server_only")

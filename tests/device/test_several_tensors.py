@@ -9,7 +9,7 @@ from torch import nn
 from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.samples import Samples
 from partitioner.commands import profile
-from tests.device.test_agent import Server, check_all_answered, lines_of, start
+from tests.device.test_agent import check_all_answered, lines_of, start
 
 pytestmark = pytest.mark.e2e
 
@@ -50,16 +50,12 @@ def painter(tmp_path_factory, one_registry):
 
 
 @pytest.mark.parametrize("strategy", ["server_only", "static", "device_only"])
-def test_wherever_it_is_cut_the_answer_is_the_models(painter, strategy, calmly):
+def test_wherever_it_is_cut_the_answer_is_the_models(painter, serve, strategy, calmly):
     def story():
-        server = Server(bundle)
-        try:
-            options = ["--strategy", strategy, "--server", server.address, "--rate", 10]
-            options += ["--deadline-ms", 2000, "--slowdown", 1]
-            process = start(bundle, home / "samples.npz", home / "profile.json", *options)
-            results = lines_of(process)["result"]
-        finally:
-            server.kill()
+        options = ["--strategy", strategy, "--server", serve(bundle).address, "--rate", 10]
+        options += ["--deadline-ms", 2000, "--slowdown", 1]
+        process = start(bundle, home / "samples.npz", home / "profile.json", *options)
+        results = lines_of(process)["result"]
         check_all_answered(results, count=12)
         by = "device" if strategy == "device_only" else "server"
         assert [(r["by"], r.get("reason")) for r in results] == [(by, None)] * 12

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from offramp.backends import BACKENDS
 from offramp.bundle import Boundary, ExitSpec, FileEntry, Manifest, SegmentSpec
 from offramp.bundle.command import inspect
 from offramp.bundle.manifest import Proof
@@ -92,7 +93,7 @@ def test_a_part_says_its_work_its_weights_and_its_backends() -> None:
     files = {**programs, "s0/weights.safetensors": ENTRY}
     rows = [line.split() for line in shown(segment_table(manifest(files=files)))]
     assert rows[4:7] == [
-        ["segment", "0", "2.5", "2000000", "onnxruntime,", "torch,", "torch_compile"],
+        ["segment", "0", "2.5", "2000000", *", ".join(BACKENDS).split()],
         ["segment", "1", "2.5", "0", "onnxruntime"],
         ["exit", "early", "0.0", "0", "none"],
     ]

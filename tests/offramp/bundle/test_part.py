@@ -107,5 +107,6 @@ def test_a_bundle_for_other_backends_says_for_which(
 ) -> None:
     monkeypatch.setattr(backends, "installed", list)
     monkeypatch.setattr("offramp.bundle.archive.installed", list)
-    with pytest.raises(BundleError, match="made for onnxruntime, torch, torch_compile; install"):
+    made_for = ", ".join(backends.BACKENDS)
+    with pytest.raises(BundleError, match=f"made for {made_for}; install"):
         Network(tiny)
