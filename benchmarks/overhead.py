@@ -158,7 +158,9 @@ class _Case:
 
     def connect(self, address: str, echo_address: str) -> None:
         """Say where the server is, and open a stream to the echo."""
-        self._settings = AgentSettings(server=address, slowdown=1, deadline_s=5.0, rate_hz=40)
+        self._settings = AgentSettings(
+            server=address, slowdown=1, deadline_s=5.0, rate_hz=40, inbox=64
+        )
         self._echo = _Echo(echo_address)
 
     def turn(self, count: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offramp import codecs
-from offramp.boundary_codec import decode_boundary
+from offramp.boundary_codec import decode_boundary, prepare_codecs
 from offramp.catalogue import Catalogue, Offer
 from offramp.errors import BundleError, DeadlineError, InputError, UnknownBundleError
 from offramp.messages import Request
@@ -154,3 +154,4 @@ def try_out(network: Network) -> None:
         raise BundleError(
             f"bundle {name!r} gives {found} where its manifest says {stated}; compile it again"
         )
+    prepare_codecs(network.bundle.manifest.boundaries)

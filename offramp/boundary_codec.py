@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from offramp import codecs
 from offramp.bundle import Boundary
 from offramp.errors import ConfigError, FrameError
 from offramp.tensors import Array, TensorSpec
 
-__all__ = ["LOSSLESS", "BoundaryCodec", "codec_of", "decode_boundary"]
+__all__ = ["LOSSLESS", "BoundaryCodec", "codec_of", "decode_boundary", "prepare_codecs"]
 
 LOSSLESS = "lossless"
 
@@ -43,6 +43,14 @@ def codec_of(level: str, tensor: TensorSpec) -> codecs.Codec:
     """Return the codec that carries a tensor at a level."""
     codec = codecs.get(level)
     return codec if codec.supports(tensor) else codecs.get(LOSSLESS)
+
+
+def prepare_codecs(boundaries: Iterable[Boundary]) -> None:
+    """Let the codecs of every level load what the first sample would otherwise wait for."""
+    for boundary in boundaries:
+        for level in boundary.levels:
+            for tensor in boundary.tensors:
+                codec_of(level, tensor).prepare()
 
 
 def decode_boundary(

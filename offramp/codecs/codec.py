@@ -48,6 +48,10 @@ class Codec(ABC):
     def decode(self, payload: bytes | memoryview, spec: TensorSpec) -> Array:
         """Return the sample that ``payload`` holds; raise `FrameError` if it holds none."""
 
+    def prepare(self) -> None:
+        """Load what the first sample would otherwise wait for; most codecs need nothing."""
+        return
+
     def fit(self, samples: Array) -> Self:
         """Return this codec calibrated on ``samples``, an array of shape (n, *shape)."""
         return self

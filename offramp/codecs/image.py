@@ -55,9 +55,15 @@ class ImageCodec(Codec):
             and shape[0] * shape[1] <= _MOST_PIXELS
         )
 
+    def prepare(self) -> None:
+        """Load Pillow and its formats."""
+        from PIL import Image  # not before: a device alone sends no image
+
+        Image.init()
+
     def encode(self, sample: Array) -> bytes:
         """Return the image as a file."""
-        from PIL import Image  # not before: most plans send no image
+        from PIL import Image
 
         picture = _picture(sample.shape)
         grey = sample[:, :, 0] if sample.shape[2:] == (1,) else sample

@@ -1,6 +1,8 @@
 """Every registered codec keeps the contract that stands in `offramp.codecs.codec`."""
 
 import math
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -184,3 +186,34 @@ def test_decode_refuses_a_frame_of_another_tensor() -> None:
             codecs.decode(data, spec, limit_bytes=LIMIT_BYTES)
     with pytest.raises(FrameError, match="over the limit"):
         codecs.decode(data, spec_of(sample), limit_bytes=23)
+
+
+FIRST_SAMPLE = """
+import sys
+import numpy as np
+from offramp import codecs
+from offramp.boundary_codec import prepare_codecs
+from offramp.bundle import Boundary
+from offramp.tensors import TensorSpec
+
+samples = {"image": np.zeros((8, 8, 3), np.uint8), "feature": np.zeros((8, 8), np.float32)}
+prepare_codecs(
+    Boundary(
+        tensors=(TensorSpec(name, array.dtype.name, array.shape),),
+        levels={level: ({},) for level in codecs.names()},
+    )
+    for name, array in samples.items()
+)
+before = set(sys.modules)
+for array in samples.values():
+    spec = TensorSpec("x", array.dtype.name, array.shape)
+    for codec in codecs.supporting(spec):
+        codecs.decode(codecs.encode(codec, array), spec, limit_bytes=spec.nbytes)
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_codecs_that_are_prepared_load_nothing_at_the_first_sample() -> None:
+    command = [sys.executable, "-c", FIRST_SAMPLE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
