@@ -159,7 +159,7 @@ class _Case:
     def connect(self, address: str, echo_address: str) -> None:
         """Say where the server is, and open a stream to the echo."""
         self._settings = AgentSettings(
-            server=address, slowdown=1, deadline_s=5.0, rate_hz=40, inbox=64
+            server=address, slowdown=1, deadline_s=5.0, rate_hz=40, inbox=64, max_in_flight=64
         )
         self._echo = _Echo(echo_address)
 
