@@ -22,8 +22,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +30,11 @@ import psutil
 
 from benchmarks.full_size import full_size
 from benchmarks.harness import finish, parse, spread, tabulate
+from benchmarks.processes import OFFRAMP, listening
 from offramp.bundle import Bundle
 from partitioner.measure import measure_profile
 
 AIM_S, LIMIT_MB = 1.5, 120.0
-OFFRAMP = "from offramp.cli import main; main()"
 TORCH = """
 import json, sys
 import numpy
@@ -60,7 +59,8 @@ def main() -> None:
     bundle = full_size("mobilenet_v2")
     rounds = 2 if options.quick else 10
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    with tempfile.TemporaryDirectory() as home, _server(bundle) as address:
+    serve = [OFFRAMP, "serve", str(bundle.folder), "--listen", "127.0.0.1:0"]
+    with tempfile.TemporaryDirectory() as home, listening(serve) as address:
         commands = _commands(bundle, Path(home), address)
         for done in range(rounds + 1):
             for name, command in commands.items():
@@ -154,19 +154,6 @@ def _feed(process: subprocess.Popen[bytes], header: bool) -> None:
     with suppress(BrokenPipeError), process.stdin as stream:
         for _ in range(LATE + 5):
             stream.write(image.getvalue())
-
-
-@contextmanager
-def _server(bundle: Bundle) -> Iterator[str]:
-    command = [OFFRAMP, "serve", str(bundle.folder), "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(
-        [sys.executable, "-c", *command], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().split()[-1]
-        finally:
-            process.terminate()
 
 
 if __name__ == "__main__":

@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import queue
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -22,6 +19,7 @@ import grpc
 import numpy as np
 
 from benchmarks.harness import BUNDLE, finish, parse, spread, tabulate
+from benchmarks.processes import OFFRAMP, listening
 from device.agent import Agent
 from device.controller import Controller
 from device.head import Head
@@ -57,7 +55,6 @@ server.start()
 print("listening on 127.0.0.1:%d" % port, flush=True)
 server.wait_for_termination()
 """
-SERVE = "from offramp.cli import main; main()"
 
 
 def main() -> None:
@@ -68,8 +65,8 @@ def main() -> None:
     planner = Planner(bundle, candidates, profile, profile)
     images, _ = load("test", 8)
     rounds = 12 if options.quick else 60
-    serve = [SERVE, "serve", str(BUNDLE), "--listen", "127.0.0.1:0", "--log-level", "error"]
-    with _process(serve) as address, _process([ECHO]) as echo_address:
+    serve = [OFFRAMP, "serve", str(BUNDLE), "--listen", "127.0.0.1:0", "--log-level", "error"]
+    with listening(serve) as address, listening([ECHO]) as echo_address:
         cases = [_Case(planner, *choice, images) for choice in CHOICES]
         for case in cases:
             case.connect(address, echo_address)
@@ -212,18 +209,6 @@ class _Echo:
         """End the stream."""
         self._outbox.put(None)
         self._channel.close()
-
-
-@contextmanager
-def _process(arguments: list[str]) -> Iterator[str]:
-    """Start Python code in a process of its own; yield the address that it says it listens on."""
-    command = [sys.executable, "-c", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().split()[-1]
-        finally:
-            process.terminate()
 
 
 if __name__ == "__main__":
