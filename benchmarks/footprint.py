@@ -59,7 +59,15 @@ def main() -> None:
     bundle = full_size("mobilenet_v2")
     rounds = 2 if options.quick else 10
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
-    serve = [OFFRAMP, "serve", str(bundle.folder), "--listen", "127.0.0.1:0"]
+    serve = [
+        OFFRAMP,
+        "serve",
+        str(bundle.folder),
+        "--listen",
+        "127.0.0.1:0",
+        "--log-level",
+        "error",
+    ]
     with tempfile.TemporaryDirectory() as home, listening(serve) as address:
         commands = _commands(bundle, Path(home), address)
         for done in range(rounds + 1):
