@@ -96,135 +96,112 @@ def check_all_answered(results, count=40, grace_s=0.1):
 
 
 def test_every_result_says_who_answered_and_where_the_time_went(
-    embedded_file, samples, profile, server, calmly
+    embedded_file, samples, profile, server
 ):
-    def story():
-        options = ("--server", server.address, "--rate", 10)
-        lines = lines_of(start(embedded_file, samples, profile, *options))
-        check_all_answered(lines["result"])
-        served = [r for r in lines["result"] if r["by"] == "server"]
-        assert served
-        for result in served:
-            spans = result["spans"]
-            assert spans["network_s"] > 0
-            assert spans["tail_s"] > 0
-            assert result["sent_bytes"] > 0
-            assert sum(spans.values()) == pytest.approx(result["latency_s"], abs=0.02)
-            assert result["plan"] in {plan["id"] for plan in lines["plan"]}
-        assert lines["run"][0]["slowdown"] == 8
-        assert "Raspberry Pi 4" in lines["run"][0]["slowdown_source"]
-
-    calmly(story)
+    options = ("--server", server.address, "--rate", 10)
+    lines = lines_of(start(embedded_file, samples, profile, *options))
+    check_all_answered(lines["result"])
+    served = [r for r in lines["result"] if r["by"] == "server"]
+    assert served
+    for result in served:
+        spans = result["spans"]
+        assert spans["network_s"] > 0
+        assert spans["tail_s"] > 0
+        assert result["sent_bytes"] > 0
+        assert sum(spans.values()) == pytest.approx(result["latency_s"], abs=0.02)
+        assert result["plan"] in {plan["id"] for plan in lines["plan"]}
+    assert lines["run"][0]["slowdown"] == 8
+    assert "Raspberry Pi 4" in lines["run"][0]["slowdown_source"]
 
 
 @pytest.mark.parametrize("strategy", ["server_only", "static", "adaptive"])
 def test_a_server_killed_while_samples_stream_costs_no_answer(
-    embedded_file, serve, samples, profile, calmly, strategy
+    embedded_file, serve, samples, profile, strategy
 ):
-    def story():
-        server = serve(embedded_file)
-        options = ("--server", server.address, *CALM_PACE, "--strategy", strategy)
-        lines = lines_of(start(embedded_file, samples, profile, *options), 10, server.kill)
-        check_all_answered(lines["result"])
-        assert [line["up"] for line in lines["link"]][-1] is False
-        local = [r for r in lines["result"] if r["by"] != "server"]
-        assert local
-        if strategy != "adaptive":
-            assert all(r["reason"] for r in local if r["status"] == "degraded")
-
-    calmly(story)
+    server = serve(embedded_file)
+    options = ("--server", server.address, *CALM_PACE, "--strategy", strategy)
+    lines = lines_of(start(embedded_file, samples, profile, *options), 10, server.kill)
+    check_all_answered(lines["result"])
+    assert [line["up"] for line in lines["link"]][-1] is False
+    local = [r for r in lines["result"] if r["by"] != "server"]
+    assert local
+    if strategy != "adaptive":
+        assert all(r["reason"] for r in local if r["status"] == "degraded")
 
 
 def test_a_server_that_stops_answering_without_a_word_costs_no_answer(
-    embedded_file, serve, samples, profile, calmly
+    embedded_file, serve, samples, profile
 ):
-    def story():
-        server = serve(embedded_file)
-        options = ("--server", server.address, *CALM_PACE, "--strategy", "server_only")
-        freeze = functools.partial(server.process.send_signal, signal.SIGSTOP)
-        lines = lines_of(start(embedded_file, samples, profile, *options), 10, freeze)
-        check_all_answered(lines["result"])
-        given_up = "no answer from the server in time"
-        late = [r for r in lines["result"] if r.get("reason") == given_up]
-        assert late
-        assert all(r["status"] == "degraded" for r in late)
-
-    calmly(story)
+    server = serve(embedded_file)
+    options = ("--server", server.address, *CALM_PACE, "--strategy", "server_only")
+    freeze = functools.partial(server.process.send_signal, signal.SIGSTOP)
+    lines = lines_of(start(embedded_file, samples, profile, *options), 10, freeze)
+    check_all_answered(lines["result"])
+    given_up = "no answer from the server in time"
+    late = [r for r in lines["result"] if r.get("reason") == given_up]
+    assert late
+    assert all(r["status"] == "degraded" for r in late)
 
 
-def test_the_stream_resumes_when_the_server_returns(embedded_file, serve, samples, profile, calmly):
-    def story():
-        def replace():
-            server.kill()
-            serve(embedded_file, int(server.address.rpartition(":")[2]))
+def test_the_stream_resumes_when_the_server_returns(embedded_file, serve, samples, profile):
+    def replace():
+        server.kill()
+        serve(embedded_file, int(server.address.rpartition(":")[2]))
 
-        server = serve(embedded_file)
-        options = ("--server", server.address, "--rate", 5, "--deadline-ms", 300)
-        process = start(embedded_file, samples, profile, *options, "--strategy", "server_only")
-        lines = lines_of(process, 5, replace)
-        check_all_answered(lines["result"])
-        assert [line["up"] for line in lines["link"]] == [True, False, True]
-        assert max(lines["result"], key=lambda r: r["id"])["by"] == "server"
-
-    calmly(story)
+    server = serve(embedded_file)
+    options = ("--server", server.address, "--rate", 5, "--deadline-ms", 300)
+    process = start(embedded_file, samples, profile, *options, "--strategy", "server_only")
+    lines = lines_of(process, 5, replace)
+    check_all_answered(lines["result"])
+    assert [line["up"] for line in lines["link"]] == [True, False, True]
+    assert max(lines["result"], key=lambda r: r["id"])["by"] == "server"
 
 
-def test_without_a_server_the_device_answers_alone_and_says_so(
-    embedded_file, samples, profile, calmly
-):
-    def story():
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-            lines = lines_of(start(embedded_file, samples, profile, "--server", address))
-        check_all_answered(lines["result"])
-        assert "is the server running?" in lines["link"][0]["reason"]
-        assert all(r["by"] != "server" for r in lines["result"])
-
-    calmly(story)
+def test_without_a_server_the_device_answers_alone_and_says_so(embedded_file, samples, profile):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        lines = lines_of(start(embedded_file, samples, profile, "--server", address))
+    check_all_answered(lines["result"])
+    assert "is the server running?" in lines["link"][0]["reason"]
+    assert all(r["by"] != "server" for r in lines["result"])
 
 
 def test_a_server_with_another_model_is_told_apart_and_costs_no_answer(
-    embedded_file, serve, samples, profile, tmp_path, calmly
+    embedded_file, serve, samples, profile, tmp_path
 ):
-    def story():
-        server = serve(tmp_path / "other.offramp")
-        options = ("--server", server.address, "--rate", 8, "--strategy", "static")
-        lines = lines_of(start(embedded_file, samples, profile, *options))
-        check_all_answered(lines["result"])
-        refused = [r for r in lines["result"] if r["status"] == "degraded"]
-        assert any(r["reason"].startswith("NOT_FOUND") for r in refused)
-
     bundle = open_bundle(embedded_file)
     fields = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields}
     fields.pop("files")
     files = {name: bundle.path(name).read_bytes() for name in bundle.manifest.files}
     write_bundle(tmp_path / "other.offramp", {**fields, "name": "other"}, files)
-    calmly(story)
+    server = serve(tmp_path / "other.offramp")
+    options = ("--server", server.address, "--rate", 8, "--strategy", "static")
+    lines = lines_of(start(embedded_file, samples, profile, *options))
+    check_all_answered(lines["result"])
+    refused = [r for r in lines["result"] if r["status"] == "degraded"]
+    assert any(r["reason"].startswith("NOT_FOUND") for r in refused)
 
 
 def test_a_server_killed_with_the_window_full_costs_no_answer(
-    embedded_file, serve, samples, profile, tmp_path, calmly
+    embedded_file, serve, samples, profile, tmp_path
 ):
     """The server falls silent, four samples wait for it, then its connection breaks."""
 
-    def story():
-        def freeze():
-            server.process.send_signal(signal.SIGSTOP)
-            killer.start()
-
-        server = serve(embedded_file)
-        killer = threading.Timer(1.0, server.kill)
-        options = ("--server", server.address, "--rate", 6, "--settings", tmp_path / "long.yaml")
-        process = start(embedded_file, samples, profile, *options, "--strategy", "server_only")
-        results = lines_of(process, 1, freeze)["result"]
-        check_all_answered(results)
-        broken = [r for r in results if r.get("reason", "").startswith(server.address)]
-        assert len(broken) == 4
-        assert all(r["status"] == "degraded" for r in broken)
+    def freeze():
+        server.process.send_signal(signal.SIGSTOP)
+        killer.start()
 
     (tmp_path / "long.yaml").write_text("deadline_s: 2.0\nmax_in_flight: 4\n")
-    calmly(story)
+    server = serve(embedded_file)
+    killer = threading.Timer(1.0, server.kill)
+    options = ("--server", server.address, "--rate", 6, "--settings", tmp_path / "long.yaml")
+    process = start(embedded_file, samples, profile, *options, "--strategy", "server_only")
+    results = lines_of(process, 1, freeze)["result"]
+    check_all_answered(results)
+    broken = [r for r in results if r.get("reason", "").startswith(server.address)]
+    assert len(broken) == 4
+    assert all(r["status"] == "degraded" for r in broken)
 
 
 def test_a_signal_ends_an_agent_whose_standard_input_is_silent(embedded_file, samples, profile):

@@ -20,6 +20,8 @@ from offramp.catalogue import Catalogue, Offer
 from offramp.errors import BundleError, LinkError
 from partitioner.measure import measure_profile
 
+pytestmark = pytest.mark.timed
+
 SETTINGS = AgentSettings(server="edge:1", slowdown=2)
 
 

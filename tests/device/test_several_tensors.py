@@ -50,20 +50,17 @@ def painter(tmp_path_factory, one_registry):
 
 
 @pytest.mark.parametrize("strategy", ["server_only", "static", "device_only"])
-def test_wherever_it_is_cut_the_answer_is_the_models(painter, serve, strategy, calmly):
-    def story():
-        options = ["--strategy", strategy, "--server", serve(bundle).address, "--rate", 10]
-        options += ["--deadline-ms", 2000, "--slowdown", 1]
-        process = start(bundle, home / "samples.npz", home / "profile.json", *options)
-        results = lines_of(process)["result"]
-        check_all_answered(results, count=12)
-        by = "device" if strategy == "device_only" else "server"
-        assert [(r["by"], r.get("reason")) for r in results] == [(by, None)] * 12
-        for result in results:
-            found = np.array(result["answer"])
-            assert np.linalg.norm(found - painted[result["id"]]) < 0.06 * np.linalg.norm(found)
-
+def test_wherever_it_is_cut_the_answer_is_the_models(painter, serve, strategy):
     home, manifest, painted = painter
     bundle = home / "p.offramp"
     assert max(len(b.tensors) for b in manifest.boundaries[1:-1]) > 1
-    calmly(story)
+    options = ["--strategy", strategy, "--server", serve(bundle).address, "--rate", 10]
+    options += ["--deadline-ms", 2000, "--slowdown", 1]
+    process = start(bundle, home / "samples.npz", home / "profile.json", *options)
+    results = lines_of(process)["result"]
+    check_all_answered(results, count=12)
+    by = "device" if strategy == "device_only" else "server"
+    assert [(r["by"], r.get("reason")) for r in results] == [(by, None)] * 12
+    for result in results:
+        found = np.array(result["answer"])
+        assert np.linalg.norm(found - painted[result["id"]]) < 0.06 * np.linalg.norm(found)

@@ -13,6 +13,8 @@ from edge_server.ticket import STOPPING, Ticket
 from edge_server.workers import WorkerPool
 from offramp.messages import Answer, Request, Timeline
 
+pytestmark = pytest.mark.timed
+
 
 class Device:
     """Submits requests and keeps the answers in the order in which they came."""
