@@ -17,10 +17,11 @@ from typing import IO, Any
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
-from offramp.backends import Backend, installed
+from offramp.backends import BACKENDS, Backend, installed
 from offramp.bundle.cache import BLOCK_BYTES, Cache, Lease, cache_folder, read_into
 from offramp.bundle.incoming import Incoming
 from offramp.bundle.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
+from offramp.bundle.part import device_part, engines_of
 from offramp.errors import BundleError
 from offramp.files import open_file
 from offramp.tensors import Array
@@ -71,8 +72,8 @@ class Bundle:
         path = self.folder / name
         if not path.is_file():
             raise BundleError(
-                f"{name} of bundle {self.digest[:12]} is not here, only the part that another "
-                "backend needs; use the whole bundle file, or fetch it with that backend"
+                f"{name} of bundle {self.digest[:12]} is not here, only the part that a device "
+                "with another backend needs; use the whole bundle file"
             )
         return path
 
@@ -93,7 +94,8 @@ class Bundle:
 def open_bundle(path: Path) -> Bundle:
     """Open a bundle file or folder and check every file of it.
 
-    A file is unpacked once into the cache, under its digest. Raises `BundleError` if anything in it
+    A file is unpacked once into the cache, under its digest. A folder may hold just what a device
+    fetched from its server. Raises `BundleError` if anything in it
     is missing, truncated or altered, or if the format is newer than this release, and `ConfigError`
     if there is nothing at ``path``.
     """
@@ -213,8 +215,13 @@ def _open(archive: zipfile.ZipFile, name: str, size: int) -> IO[bytes]:
 
 
 def _check_folder(folder: Path, manifest: Manifest) -> None:
-    for name, entry in manifest.files.items():
-        file = folder / name
+    """Check what is there: all files, or at least a device's part, as fetched from a server."""
+    absent = {name for name in manifest.files if not (folder / name).exists()}
+    parts = [device_part(manifest, [BACKENDS[name]]) for name in engines_of(manifest)]
+    if absent and not any(absent.isdisjoint(part) for part in parts):
+        raise BundleError(f"{folder}: {min(absent)} is missing; get the bundle again")
+    for name in manifest.files.keys() - absent:
+        entry, file = manifest.files[name], folder / name
         try:
             if file.stat().st_size != entry.bytes:
                 raise BundleError(f"{file}: does not have the size that the manifest says")

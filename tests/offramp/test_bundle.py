@@ -152,7 +152,7 @@ def test_files_in_a_folder_are_checked(folder: Path) -> None:
     file.write_bytes(b"hello")
     assert "does not have the size" in _refused(folder)
     file.unlink()
-    assert "notes.txt: cannot be read" in _refused(folder)
+    assert "notes.txt is missing; get the bundle again" in _refused(folder)
     (folder / MANIFEST).unlink()
     assert "manifest.json: cannot be read" in _refused(folder)
 

@@ -8,7 +8,16 @@ import pytest
 
 from offramp import backends
 from offramp.backends import BACKENDS, Backend
-from offramp.bundle import Boundary, Bundle, ExitSpec, FileEntry, Manifest, SegmentSpec
+from offramp.bundle import (
+    Boundary,
+    Bundle,
+    ExitSpec,
+    FileEntry,
+    Manifest,
+    SegmentSpec,
+    open_bundle,
+)
+from offramp.bundle.archive import MANIFEST
 from offramp.bundle.part import device_part, engines_of
 from offramp.errors import BundleError
 from offramp.network import Network
@@ -71,6 +80,14 @@ def test_weights_that_no_program_has_are_not_asked_for() -> None:
     assert "s0/weights.safetensors" not in part
 
 
+def _fetched(whole: Bundle, engine: Backend, folder: Path) -> Bundle:
+    """Open a folder that holds what a device with one backend fetches."""
+    for name in [*device_part(whole.manifest, [engine]), MANIFEST]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((whole.folder / name).read_bytes())
+    return open_bundle(folder)
+
+
 @pytest.mark.parametrize(
     "engine",
     [engine for engine in backends.installed() if engine.ready_at_once],
@@ -79,10 +96,7 @@ def test_weights_that_no_program_has_are_not_asked_for() -> None:
 def test_the_part_of_an_engine_is_enough_to_run(
     engine: Backend, tiny: Bundle, tmp_path: Path
 ) -> None:
-    for name in device_part(tiny.manifest, [engine]):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(tiny.path(name).read_bytes())
-    part = Bundle(tiny.manifest, tiny.digest, tmp_path)
+    part = _fetched(tiny, engine, tmp_path)
     whole, alone = Network(tiny, engine.name), Network(part, engine.name)
     assert (whole.run(0, 3, tiny.examples)[0] == alone.run(0, 3, part.examples)[0]).all()
     assert alone.exit_logits(0, alone.run(0, 1, part.examples)).shape == (4, 3)
@@ -90,16 +104,20 @@ def test_the_part_of_an_engine_is_enough_to_run(
 
 def test_another_engine_finds_its_programs_missing(tiny: Bundle, tmp_path: Path) -> None:
     part = Bundle(tiny.manifest, tiny.digest, tmp_path)
-    with pytest.raises(BundleError, match="is not here, only the part that another backend needs"):
+    with pytest.raises(BundleError, match="is not here, only the part that a device with another"):
         Network(part)
 
 
 def test_the_first_backend_whose_programs_are_here_runs(tiny: Bundle, tmp_path: Path) -> None:
-    for name in device_part(tiny.manifest, [BACKENDS["torch"]]):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(tiny.path(name).read_bytes())
     assert Network(tiny).backend == "onnxruntime"
-    assert Network(Bundle(tiny.manifest, tiny.digest, tmp_path)).backend == "torch"
+    assert Network(_fetched(tiny, BACKENDS["torch"], tmp_path)).backend == "torch"
+
+
+def test_a_folder_that_lacks_a_file_of_every_part_is_refused(tiny: Bundle, tmp_path: Path) -> None:
+    _fetched(tiny, BACKENDS["torch"], tmp_path)
+    (tmp_path / "calibration.safetensors").unlink()
+    with pytest.raises(BundleError, match=r"is missing; get the bundle again"):
+        open_bundle(tmp_path)
 
 
 def test_a_bundle_for_other_backends_says_for_which(
