@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks.harness import BUNDLE, finish, parse, tabulate
 from offramp.bundle import open_bundle
-from offramp.capture.proof import TOLERANCE, through_frames
+from offramp.capture.proof import through_frames
+from offramp.capture.whole import TOLERANCE
 from offramp.embedded.cluttered_digits import load
 from offramp.network import Network
 

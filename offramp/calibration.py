@@ -27,7 +27,7 @@ class Calibration:
     """The recorded outcomes of N held-out samples of C classes with E exits.
 
     ``labels`` int64 (N,); ``exit_logits`` float32 (E, N, C); ``final_logits`` float32 (N, C), of
-    the whole uncut model. ``answers`` int16 (N,) and ``sizes`` int32 (N,), keyed by cut and codec
+    the whole uncut model. ``answers`` and ``sizes``, integers (N,), are keyed by cut and codec
     level: the class that the tail answers from the decoded boundary, and the frames' bytes.
 
     Where the model's answer is a tensor, there are two classes: 0, faithful, if it differs from the
@@ -88,15 +88,13 @@ def load_calibration(bundle: Bundle) -> Calibration:
 
 def _fits_together(calibration: Calibration, exits: int) -> bool:
     labels, final = calibration.labels, calibration.final_logits
-    sizes = calibration.sizes.values()
+    sizes, answers = calibration.sizes.values(), calibration.answers.values()
     return (
         final.ndim == 2
         and all(final.shape)
         and calibration.exit_logits.shape == (exits, *final.shape)
-        and all(_is_counts(array, len(final)) for array in (labels, *sizes))
-        and int(labels.max()) < final.shape[1]
-        and all(array.shape == labels.shape for array in calibration.answers.values())
-        and all(array.dtype.kind == "i" for array in calibration.answers.values())
+        and all(_is_counts(array, len(final)) for array in (labels, *answers, *sizes))
+        and all(int(array.max()) < final.shape[1] for array in (labels, *answers))
         and bool(np.isfinite(final).all() and np.isfinite(calibration.exit_logits).all())
     )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
 from offramp.errors import ConfigError
 
-__all__ = ["open_file", "read_file", "write_file"]
+__all__ = ["open_file", "read_file", "scratch_folder", "write_file"]
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -46,6 +48,20 @@ def write_file(path: Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError, ValueError):
             partial.unlink()
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a folder that is gone afterwards; raise `ConfigError` where it cannot be written."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="offramp-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        where = error.filename or tempfile.gettempdir()
+        raise ConfigError(
+            f"{where}: cannot be written ({error.strerror or error}); free some space there or set "
+            "TMPDIR to another folder"
+        ) from None
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> ConfigError:

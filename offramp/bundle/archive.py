@@ -14,19 +14,27 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
 from offramp.backends import BACKENDS, Backend, installed
 from offramp.bundle.cache import BLOCK_BYTES, Cache, Lease, cache_folder, read_into
 from offramp.bundle.incoming import Incoming
-from offramp.bundle.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
+from offramp.bundle.manifest import (
+    MAX_FILE_BYTES,
+    FileEntry,
+    Manifest,
+    decode_manifest,
+    encode_manifest,
+)
 from offramp.bundle.part import device_part, engines_of
 from offramp.errors import BundleError
 from offramp.files import open_file
+from offramp.settings import describe_error
 from offramp.tensors import Array
 
-__all__ = ["MANIFEST", "Bundle", "list_files", "open_bundle", "write_bundle"]
+__all__ = ["MANIFEST", "Bundle", "list_files", "make_manifest", "open_bundle", "write_bundle"]
 
 MANIFEST = "manifest.json"
 """The name under which the manifest lies in a bundle."""
@@ -125,8 +133,9 @@ def write_bundle(
     """Write a bundle file and return its manifest and digest.
 
     ``fields`` are the manifest's fields but ``files``. The file appears whole or not at all.
+    Raises `BundleError` if it cannot be written.
     """
-    manifest = Manifest(**fields, files=list_files(files))
+    manifest = make_manifest(fields, files)
     text, digest = encode_manifest(manifest)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -146,8 +155,25 @@ def write_bundle(
     return manifest, digest
 
 
+def make_manifest(fields: Mapping[str, Any], files: Mapping[str, bytes]) -> Manifest:
+    """Return the manifest of some files, ``fields`` being its others.
+
+    Raises `BundleError` that says what may not be in one.
+    """
+    try:
+        return Manifest(**fields, files=list_files(files))
+    except ValidationError as error:
+        raise BundleError(f"this makes no bundle: {describe_error(error)}") from None
+
+
 def list_files(files: Mapping[str, bytes]) -> dict[str, FileEntry]:
-    """Return the manifest's entries for some files."""
+    """Return the manifest's entries for some files; raise `BundleError` if one is too large."""
+    for name, data in files.items():
+        if len(data) > MAX_FILE_BYTES:
+            raise BundleError(
+                f"{name} takes {len(data)} bytes, and a file of a bundle at most {MAX_FILE_BYTES}; "
+                "cut the model into more segments (--max-segments)"
+            )
     return {
         name: FileEntry(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
         for name, data in sorted(files.items())

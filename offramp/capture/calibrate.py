@@ -21,6 +21,7 @@ __all__ = ["calibrate"]
 
 BATCH = 50
 FIT_SAMPLES = 200
+_LARGE = 1e6  # as a logit: as good as infinite, and yet a number
 Report = Callable[[str], None]
 
 
@@ -35,7 +36,7 @@ def calibrate(
     manifest = network.bundle.manifest
     report(f"calibrating on {len(held_out)} samples")
     values = _all_boundaries(network, held_out)
-    final_logits = values[-1][0]
+    final_logits = _scores(values[-1][0])
     if manifest.answer == "tensor":
         final_logits = np.tile(np.array([1, 0], np.float32), (len(held_out), 1))
         if manifest.exits:
@@ -46,7 +47,7 @@ def calibrate(
             f"{final_logits.shape}"
         )
     exit_logits: list[Array] = [
-        _in_batches(partial(network.exit_logits, at), values[spec.boundary])
+        _scores(_in_batches(partial(network.exit_logits, at), values[spec.boundary]))
         for at, spec in enumerate(manifest.exits)
     ]
     boundaries, answers, sizes = [], {}, {}
@@ -67,6 +68,11 @@ def calibrate(
     shape = (0, *final_logits.shape)
     stacked = np.stack(exit_logits) if exit_logits else np.zeros(shape, np.float32)
     return fields, Calibration(held_out.labels, stacked, final_logits, answers, sizes)
+
+
+def _scores(logits: Array) -> Array:
+    """Return logits as float32; a class that is masked, at minus infinity, has a very low one."""
+    return np.nan_to_num(logits.astype(np.float32), neginf=-_LARGE, posinf=_LARGE)
 
 
 def _all_boundaries(network: Network, held_out: LabelledSamples) -> list[list[Array]]:
@@ -112,7 +118,7 @@ def _record(
         answers = _unfaithful(outputs, values[-1][0])
     else:
         answers = outputs.argmax(axis=-1)
-    return answers.astype(np.int16), np.array(sizes, dtype=np.int32)
+    return answers.astype(np.int32), np.array(sizes, dtype=np.int32)
 
 
 def _unfaithful(outputs: Array, whole: Array) -> Array:

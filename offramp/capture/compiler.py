@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from offramp.bundle import Bundle, Manifest, write_bundle
 from offramp.bundle.manifest import Proof
@@ -22,15 +21,19 @@ from offramp.capture.early_exit import EarlyExitModel
 from offramp.capture.export import export
 from offramp.capture.graph import CapturedGraph, read_program
 from offramp.capture.proof import prove
+from offramp.capture.whole import WholeModel
 from offramp.errors import CaptureError
 from offramp.exits.heads import build_head
 from offramp.exits.training import train_head
+from offramp.files import scratch_folder
 from offramp.network import Network
 from offramp.samples import LabelledSamples, Samples, check_inputs
+from offramp.tensors import Array
 
 __all__ = ["CompileOptions", "compile_model"]
 
 PROOF_SAMPLES = 16
+BATCH = 50
 _OWN_ANSWERS = "on the example inputs, against the model's own answers; no labels were given"
 Report = Callable[[str], None]
 
@@ -79,41 +82,58 @@ def compile_model(
     graph = _capture(backbone, traced)
     for reason in graph.left_out:
         report(f"leaving out what cannot be cut: {reason}")
+    whole = WholeModel(backbone, graph)
+    if held_out is None:
+        held_out = _label(whole, traced)
+        options = replace(options, card={**options.card, "calibration": _OWN_ANSWERS})
+    check_inputs(held_out.inputs, [graph.spec(node) for node in graph.inputs])
+    proving = held_out[:PROOF_SAMPLES]
+    expected = whole.answers(proving)
+
     one = [torch.tensor(array) for array in traced[:1].inputs]
     cut = cut_graph(graph, one, (*heads, *options.exits), options.max_segments)
     report(_describe(cut))
-    if held_out is None:
-        held_out = _label(graph, backbone, traced)
-        options = replace(options, card={**options.card, "calibration": _OWN_ANSWERS})
-    check_inputs(held_out.inputs, cut.boundaries[0])
-
     draft = Draft(
         {
             "name": options.name,
             "classes": options.classes,
             "card": {**origin(), **options.card},
-            "answer": "class" if _is_logits(graph) else "tensor",
+            "answer": "class" if whole.answers_classes else "tensor",
         }
     )
     draft.add_segments(cut, held_out, report)
-    for exit_path in options.exits:
-        assert training is not None
-        report(f"training the exit after {exit_path}")
-        heads[exit_path] = _train(draft, training, cut.places[exit_path], options)
-    for exit_path, head in sorted(heads.items(), key=lambda item: cut.places[item[0]]):
-        report(f"exporting the exit after {exit_path}")
-        draft.add_exit(head, exit_path, cut.places[exit_path])
-
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = draft.lay_out(Path(folder))
+    _add_exits(draft, cut, heads, training, options, report)
+    with scratch_folder() as folder:
+        bundle = draft.lay_out(folder)
         report("proving that every cut equals the whole model")
-        draft.fields["proofs"] = tuple(_prove_all(bundle, graph, backbone, held_out))
+        draft.fields["proofs"] = tuple(_prove_all(bundle, proving, expected))
         fields, calibration = calibrate(Network(bundle, threads=_threads()), held_out, report)
     draft.add_arrays(CALIBRATION_FILE, calibration.to_arrays())
     draft.fields["card"] = {**draft.fields["card"], "accuracy": _accuracies(draft, calibration)}
     manifest, digest = write_bundle(path, {**draft.fields, **fields}, draft.files)
     report(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB, digest {digest[:12]})")
     return manifest
+
+
+def _add_exits(
+    draft: Draft,
+    cut: CutModel,
+    heads: Mapping[str, nn.Module],
+    training: LabelledSamples | None,
+    options: CompileOptions,
+    report: Report,
+) -> None:
+    """Train the exit heads that are asked for, and export them and the model's own."""
+    trained = {}
+    for exit_path in options.exits:
+        assert training is not None
+        report(f"training the exit after {exit_path}")
+        trained[exit_path] = _train(draft, training, cut.places[exit_path], options)
+    for exit_path, head in sorted(
+        {**heads, **trained}.items(), key=lambda item: cut.places[item[0]]
+    ):
+        report(f"exporting the exit after {exit_path}")
+        draft.add_exit(head, exit_path, cut.places[exit_path])
 
 
 def _take_apart(model: nn.Module) -> tuple[nn.Module, dict[str, nn.Module]]:
@@ -139,22 +159,12 @@ def _describe(cut: CutModel) -> str:
     )
 
 
-def _is_logits(graph: CapturedGraph) -> bool:
-    answer: Tensor = graph.outputs[0].meta["val"]
-    return answer.dim() == 2 and answer.dtype.is_floating_point and answer.shape[1] > 1
-
-
-def _run_whole(graph: CapturedGraph, model: nn.Module, samples: Samples) -> list[Tensor]:
-    keyword = {name: torch.tensor(array) for name, array in samples.keyword.items()}
-    with torch.no_grad():
-        return graph.flatten(model(*map(torch.tensor, samples.positional), **keyword))
-
-
-def _label(graph: CapturedGraph, model: nn.Module, samples: Samples) -> LabelledSamples:
+def _label(whole: WholeModel, samples: Samples) -> LabelledSamples:
     """Return samples labelled by the model's own answers; all 0 where these are not classes."""
     labels = np.zeros(len(samples), np.int64)
-    if _is_logits(graph):
-        labels = _run_whole(graph, model, samples)[0].argmax(dim=1).numpy()
+    if whole.answers_classes:
+        chunks = (samples[at : at + BATCH] for at in range(0, len(samples), BATCH))
+        labels = np.concatenate([whole.run(chunk)[0].argmax(axis=1) for chunk in chunks])
     return LabelledSamples(samples.inputs, labels, keywords=samples.keywords)
 
 
@@ -165,24 +175,20 @@ def _train(
     classes = int(training.labels.max()) + 1
     boundary, spec = place[0], draft.tensor(place)
     tensors = draft.fields["boundaries"][boundary].tensors
-    with tempfile.TemporaryDirectory() as folder:
-        network = Network(draft.lay_out(Path(folder)), threads=_threads())
+    with scratch_folder() as folder:
+        network = Network(draft.lay_out(folder), threads=_threads())
         chunks = (training[at : at + 256].inputs for at in range(0, len(training), 256))
         features = [network.run(0, boundary, chunk)[tensors.index(spec)] for chunk in chunks]
     head = build_head(options.head, spec, classes)
     return train_head(head, np.concatenate(features), training.labels, seed=options.seed)
 
 
-def _prove_all(
-    bundle: Bundle, graph: CapturedGraph, model: nn.Module, samples: Samples
-) -> list[Proof]:
-    few = samples[:PROOF_SAMPLES]
-    expected = [output.numpy() for output in _run_whole(graph, model, few)]
+def _prove_all(bundle: Bundle, samples: Samples, expected: Sequence[Array]) -> list[Proof]:
     return [
         proof
         for backend in bundle.backends
         if backend.ready_at_once
-        for proof in prove(Network(bundle, backend.name), few.inputs, expected)
+        for proof in prove(Network(bundle, backend.name), samples.inputs, expected)
     ]
 
 

@@ -15,8 +15,8 @@ from safetensors.numpy import save as save_arrays
 from torch import Tensor, nn
 
 from offramp import __version__
-from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
-from offramp.bundle.archive import list_files
+from offramp.bundle import Boundary, Bundle, ExitSpec, SegmentSpec
+from offramp.bundle.archive import make_manifest
 from offramp.capture.cutting import CutModel, cut_graph
 from offramp.capture.export import export
 from offramp.capture.exporters import export_segment
@@ -61,8 +61,9 @@ class Draft:
                     skipped=exported.skipped,
                 )
             )  # fmt: skip
-            for backend, reason in exported.skipped.items():
-                report(f"skipping {backend} in {folder}: {reason}")
+            for reason in dict.fromkeys(exported.skipped.values()):
+                skipped = [name for name, why in exported.skipped.items() if why == reason]
+                report(f"skipping {', '.join(skipped)} in {folder}: {reason}")
             with torch.no_grad():
                 values.update(zip(makes, segment.module(*given), strict=True))
         self.fields["segments"] = tuple(specs)
@@ -100,7 +101,7 @@ class Draft:
         for name, data in self.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
-        return Bundle(Manifest(**self.fields, files=list_files(self.files)), "0" * 64, folder)
+        return Bundle(make_manifest(self.fields, self.files), "0" * 64, folder)
 
 
 def origin() -> dict[str, str]:

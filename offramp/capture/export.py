@@ -13,7 +13,7 @@ from contextlib import contextmanager, redirect_stderr
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from offramp.capture.outputs import returning_plain
 from offramp.errors import CaptureError
@@ -39,9 +39,12 @@ def export(
         raise CaptureError("the example inputs must share one leading batch dimension, at least 1")
     inputs = tuple(two_of(example) for example in positional)
     named = {name: two_of(example) for name, example in named.items()}
-    shapes = tuple({0: Dim.DYNAMIC} for _ in examples)
+    free = ShapesCollection()  # type: ignore[no-untyped-call]
+    for example in (*inputs, *named.values()):
+        free[example] = {0: Dim.DYNAMIC}
     with _watch_batch() as fixed_at, returning_plain(model):
         try:
+            shapes = free.dynamic_shapes(model, inputs, named)  # type: ignore[no-untyped-call]
             program = torch.export.export(model, inputs, named, dynamic_shapes=shapes)
             functional: ExportedProgram = program.run_decompositions({})
             return functional

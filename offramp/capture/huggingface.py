@@ -12,9 +12,8 @@ from offramp.errors import CaptureError, ConfigError
 from offramp.samples import Samples
 from offramp.tensors import Array
 
-__all__ = ["PREFIX", "answer_at_once", "example_inputs", "load_model"]
+__all__ = ["answer_at_once", "example_inputs", "load_model"]
 
-PREFIX = "hf:"
 _SEQUENCE, _AUDIO_SAMPLES, _FRAMES, _IMAGE = 64, 16_000, 128, 224
 
 
@@ -22,7 +21,7 @@ def load_model(name: str) -> nn.Module:
     """Load the model that a folder or hub id names, of the class that its configuration names.
 
     Weights are read from safetensors alone: the other form can run code. Raises `ConfigError` that
-    says what cannot be read.
+    says what cannot be read, or which weights are not there: the library would draw them at random.
     """
     import torch
     import transformers
@@ -31,13 +30,26 @@ def load_model(name: str) -> nn.Module:
     try:
         config = transformers.AutoConfig.from_pretrained(name)
         kind = getattr(transformers, (config.architectures or ["AutoModel"])[0])
-        model = kind.from_pretrained(name, config=config, dtype=torch.float32, use_safetensors=True)
+        model, info = kind.from_pretrained(
+            name,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
     except Exception as error:  # the library raises many kinds, most of them over several lines
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(
             f"transformers cannot load {name!r} ({reason}); give a local folder with config.json "
             "and model.safetensors, or an id of a hub that can be reached"
         ) from None
+    unset = sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])})
+    if unset:
+        raise ConfigError(
+            f"{name!r} holds no weights of their shape for {len(unset)} parameters of "
+            f"{kind.__name__} ({', '.join(unset[:5])}{', ...' if len(unset) > 5 else ''}); train "
+            "the model, or give a folder with a model of that class"
+        )
     assert isinstance(model, nn.Module)
     return answer_at_once(model).eval()
 

@@ -16,7 +16,7 @@ from torch import Tensor, fx
 from offramp.capture.costs import count_macs, is_light
 from offramp.capture.dag import Dag
 from offramp.capture.graph import CapturedGraph
-from offramp.errors import CaptureError
+from offramp.errors import CaptureError, ConfigError
 
 __all__ = ["Operations"]
 
@@ -90,7 +90,10 @@ class Operations:
     def _bytes(self, node: fx.Node) -> float:
         if self.graph.batch_dimension(node) is None:
             return np.inf
-        return float(self.graph.spec(node).nbytes)
+        try:
+            return float(self.graph.spec(node).nbytes)
+        except ConfigError:  # it has more dimensions or elements than a frame may
+            return np.inf
 
 
 def _find_repeated(graph: CapturedGraph) -> set[fx.Node]:

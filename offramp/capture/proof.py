@@ -7,30 +7,29 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from offramp import codecs
+from offramp.agreement import largest_difference
 from offramp.bundle.manifest import Proof
+from offramp.capture.whole import TOLERANCE
 from offramp.errors import CaptureError
 from offramp.network import Network
 from offramp.tensors import Array, TensorSpec
 
-__all__ = ["TOLERANCE", "prove", "through_frames"]
-
-TOLERANCE = 1e-3
-"""The largest difference that passes, as a share of the output's largest magnitude."""
+__all__ = ["prove", "through_frames"]
 
 
 def prove(network: Network, inputs: Sequence[Array], expected: Sequence[Array]) -> Iterator[Proof]:
     """Yield a proof for each cut; raise `CaptureError` at the first that fails.
 
-    The boundary crosses as lossless frames, one sample at a time, as it does on the wire.
+    The head runs one sample at a time, as on a device; the boundary crosses as lossless frames,
+    one a sample, as on the wire; the tail runs on the batch, as on a server.
     """
-    values = list(inputs)
+    samples = [[array[at : at + 1] for array in inputs] for at in range(len(inputs[0]))]
     for cut in range(network.depth + 1):
-        received = [through_frames(array) for array in values]
+        boundary = [np.concatenate(tensor) for tensor in zip(*samples, strict=True)]
+        received = [through_frames(array) for array in boundary]
         outputs = network.run(cut, network.depth, received)
-        pairs = list(zip(outputs, expected, strict=True))
-        absolute = max(_difference(mine, theirs) for mine, theirs in pairs)
-        relative = max(_difference(mine, theirs) / _magnitude(theirs) for mine, theirs in pairs)
-        if not relative <= TOLERANCE:
+        relative = largest_difference(outputs, expected)
+        if relative > TOLERANCE:
             raise CaptureError(
                 f"cut {cut} on {network.backend} differs from the whole model by "
                 f"{relative:.3g} of its output, more than {TOLERANCE:.3g}; please report the model"
@@ -38,20 +37,21 @@ def prove(network: Network, inputs: Sequence[Array], expected: Sequence[Array]) 
         yield Proof(
             backend=network.backend,
             cut=cut,
-            max_abs_difference=absolute,
+            max_abs_difference=_absolute(outputs, expected),
             max_relative_difference=relative,
-            samples=len(inputs[0]),
+            samples=len(samples),
         )
         if cut < network.depth:
-            values = network.run_segment(cut, values)
+            samples = [network.run_segment(cut, sample) for sample in samples]
 
 
-def _difference(mine: Array, theirs: Array) -> float:
-    return float(np.abs(mine.astype(np.float64) - theirs).max())
-
-
-def _magnitude(array: Array) -> float:
-    return float(np.abs(array.astype(np.float64)).max()) or 1.0
+def _absolute(outputs: Sequence[Array], expected: Sequence[Array]) -> float:
+    """Return the largest difference where both are finite."""
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        gaps = [
+            mine.astype(np.float64) - theirs for mine, theirs in zip(outputs, expected, strict=True)
+        ]
+    return max(float(np.abs(np.nan_to_num(gap)).max()) for gap in gaps)
 
 
 def through_frames(array: Array) -> Array:

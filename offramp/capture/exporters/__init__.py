@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from safetensors.torch import save
 from torch import Tensor, fx
 
-from offramp.backends import BACKENDS
+from offramp.backends import BACKENDS, Chain, Link, installed
 from offramp.capture.exporters.exporter import Exporter
 from offramp.capture.exporters.onnx import OnnxExporter
 from offramp.capture.exporters.program import ProgramExporter
 from offramp.errors import CaptureError
+from offramp.files import scratch_folder
 
 __all__ = ["EXPORTERS", "Exported", "Exporter", "export_segment", "weights_of"]
 
@@ -40,7 +41,9 @@ def export_segment(module: fx.GraphModule, examples: Sequence[Tensor], folder: s
     skipped: dict[str, str] = {}
     for exporter in EXPORTERS.values():
         try:
-            files[f"{folder}/{exporter.file}"] = exporter.export(module, examples, weights)
+            written = exporter.export(module, examples, weights)
+            _try_out(exporter.file, written, weights, examples)
+            files[f"{folder}/{exporter.file}"] = written
         except CaptureError as error:
             readers = [name for name, backend in BACKENDS.items() if backend.file == exporter.file]
             skipped.update(dict.fromkeys(readers, str(error)))
@@ -48,6 +51,24 @@ def export_segment(module: fx.GraphModule, examples: Sequence[Tensor], folder: s
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
         raise CaptureError(f"no backend can run {folder} ({reasons})")
     return Exported(files, skipped)
+
+
+def _try_out(file: str, written: bytes, weights: bytes, examples: Sequence[Tensor]) -> None:
+    """Run a program once on the engine that is for it: exporters write more than engines can run.
+
+    Raises `CaptureError` with the engine's reason.
+    """
+    engines = [e for e in installed() if e.file == file and e.ready_at_once]
+    for engine in engines[:1]:
+        with scratch_folder() as home:
+            (home / file).write_bytes(written)
+            (home / "weights.safetensors").write_bytes(weights)
+            try:
+                run = engine.load(Chain((Link(home, (), ()),), ()), threads=1)
+                run([example.numpy() for example in examples])
+            except Exception as error:  # each engine raises its own kinds
+                reason = " ".join(str(error).replace(f"{home}/", "").split())[:300]
+                raise CaptureError(f"it does not run there: {reason}") from error
 
 
 def weights_of(module: fx.GraphModule) -> dict[str, Tensor]:

@@ -88,12 +88,11 @@ def _share_weights(model: onnx.ModelProto, weights: bytes) -> None:
 
 
 def _tensor_places(weights: bytes) -> dict[tuple[int, tuple[int, ...], bytes], tuple[int, int]]:
-
     (header_bytes,) = struct.unpack_from("<Q", weights)
     header = json.loads(weights[8 : 8 + header_bytes])
     places = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
+    for entry in header.values():
+        if entry.get("dtype") not in _NUMPY:
             continue
         first, last = (8 + header_bytes + at for at in entry["data_offsets"])
         kind = int(onnx.helper.np_dtype_to_tensor_dtype(np.dtype(_NUMPY[entry["dtype"]])))
@@ -105,6 +104,7 @@ _NUMPY = {
     "F32": "float32", "F16": "float16", "F64": "float64", "I64": "int64", "I32": "int32",
     "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
 }  # fmt: skip
+"""Weights of other types stay in the ONNX file."""
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from torch import Tensor, fx
 
 from offramp.backends.torch_program import OPERATORS
 from offramp.capture.exporters.exporter import Exporter
+from offramp.capture.graph import line_of
 from offramp.errors import CaptureError
 
 __all__ = ["ProgramExporter"]
@@ -59,9 +60,7 @@ def _operation(node: fx.Node) -> str:
         return _OPERATORS[node.target]
     if isinstance(node.target, torch._ops.OpOverload) and node.target.namespace == "aten":
         return str(node.target)
-    where = node.meta.get("stack_trace") or ""
-    line = where.strip().splitlines()[-1].strip() if where.strip() else "unknown line"
-    raise CaptureError(f"operation {node.target} is not an ATen operation (at: {line})")
+    raise CaptureError(f"operation {node.target} is not an ATen operation{line_of(node)}")
 
 
 def _encode(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,8 @@ from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.capture.early_exit import EarlyExitModel
 from offramp.capture.export import export
 from offramp.capture.graph import read_program
-from offramp.capture.huggingface import answer_at_once
-from offramp.errors import CaptureError, ConfigError, InputError, OfframpError
+from offramp.capture.huggingface import answer_at_once, load_model
+from offramp.errors import BundleError, CaptureError, ConfigError, InputError, OfframpError
 from offramp.network import Network
 from offramp.samples import LabelledSamples, Samples
 
@@ -215,6 +217,67 @@ def test_a_folder_without_a_model_is_one_sentence(tmp_path: Path) -> None:
     assert "\n" not in str(result.exception)
 
 
+def test_a_transformers_model_that_lacks_weights_is_refused(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    from safetensors.torch import load_file, save_file
+
+    config = transformers.BertConfig(
+        vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=16, num_labels=3,
+    )  # fmt: skip
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["classifier.weight"]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ConfigError, match=r"1 parameters .* \(classifier.weight\); train"):
+        load_model(str(tmp_path))
+
+
+def test_a_model_may_have_more_classes_than_a_small_integer_counts(
+    tmp_path: Path, one_registry: None
+) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 40_000)
+    with torch.no_grad():
+        model.bias[39_000:] += 100.0
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    path = tmp_path / "m.offramp"
+    compile_model(model, None, path, CompileOptions("m"), examples=Samples((x,)))
+    calibration = load_calibration(open_bundle(path))
+    assert calibration.labels.min() >= 39_000
+    assert (calibration.answers[0, "lossless"] == calibration.labels).all()
+
+
+def test_a_masked_class_is_never_answered_and_compiles(tmp_path: Path, one_registry: None) -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.answer = nn.Linear(4, 8), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scores = self.answer(torch.relu(self.inner(x)))
+            return scores.masked_fill(torch.tensor([False, True, False]), float("-inf"))
+
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    path = tmp_path / "m.offramp"
+    compile_model(Masked(), None, path, CompileOptions("m"), examples=Samples((x,)))
+    calibration = load_calibration(open_bundle(path))
+    assert calibration.accuracy == 1.0
+    assert 1 not in calibration.labels
+
+
+def test_a_full_disk_for_what_is_laid_out_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_registry: None
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "weights"))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ConfigError, match=r"weights: cannot be written .No space left.*TMPDIR"):
+        compile_model(MODEL, _samples(), tmp_path / "m.offramp", CompileOptions("m"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_data_and_example_there_is_one_sentence(users_module: str) -> None:
     result = CliRunner().invoke(compile_, [f"{users_module}:build", "-o", "m.off"])
     assert isinstance(result.exception, ConfigError)
@@ -241,6 +304,10 @@ BAD: dict[str, tuple[Any, LabelledSamples, CompileOptions, type[OfframpError], s
     "label beyond the classes": (
         MODEL, LabelledSamples(_samples().inputs, np.arange(8)), CompileOptions("m"), CaptureError,
         "largest label is 7"),
+    "a batch that is mixed": (
+        nn.Sequential(MODEL, nn.BatchNorm1d(3, track_running_stats=False)), _samples(),
+        CompileOptions("m"), CaptureError, "fails on a batch of 1: Expected more than 1 value"),
+    "no name": (MODEL, _samples(), CompileOptions(""), BundleError, "name"),
     "several inputs": (
         MODEL, LabelledSamples(_samples().inputs * 2, np.arange(8) % 3), CompileOptions("m"),
         CaptureError, "cannot be captured"),

@@ -32,6 +32,18 @@ class Bessel(nn.Module):
         return self.second(torch.special.bessel_j0(torch.relu(self.first(x))))
 
 
+class Widened(nn.Module):
+    """Computes in float64 inside."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner: Tensor = self.inner(x.double())
+        return inner.float()
+
+
 def test_an_operation_that_one_engine_lacks_leaves_the_others(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, path = Bessel(), tmp_path / "bessel.offramp"
@@ -54,6 +66,48 @@ def test_an_operation_that_one_engine_lacks_leaves_the_others(tmp_path: Path) ->
     np.testing.assert_allclose(network.run(0, network.depth, [x])[0], expected, atol=1e-6)
     with pytest.raises(BundleError, match=r"'onnxruntime' cannot run .*bessel_j0"):
         Network(bundle, "onnxruntime")
+
+
+def test_what_an_engine_cannot_run_is_left_out_with_its_reason() -> None:
+    """ONNX has convolutions of float64, ONNX Runtime does not."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 3).double(), nn.ReLU())
+    (segment,) = cut_model(Widened(model), [torch.ones(2, 1, 4, 4)], most=1).segments
+    exported = export_segment(segment.module, [torch.ones(2, 1, 4, 4)], "segments/00")
+    assert set(exported.skipped) == {"onnxruntime"}
+    assert "does not run there" in exported.skipped["onnxruntime"]
+    assert "Conv" in exported.skipped["onnxruntime"]
+    assert sorted(exported.files) == ["segments/00/program.json", "segments/00/weights.safetensors"]
+
+
+def test_weights_of_any_type_are_exported(cut: Callable[..., Exported]) -> None:
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(4, 40).bfloat16()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x.to(torch.bfloat16)).float()
+
+    x = torch.rand(2, 4)
+    assert cut(Half(), x, most=1).worst_difference("torch", [x]) < 1e-6
+
+
+def test_an_operation_of_the_users_own_is_named_with_its_line() -> None:
+    @torch.library.custom_op("offramp_test::twice", mutates_args=())
+    def twice(x: Tensor) -> Tensor:
+        return x * 2
+
+    @twice.register_fake
+    def _(x: Tensor) -> Tensor:
+        return torch.empty_like(x)
+
+    class Own(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(twice(x))
+
+    (segment,) = cut_model(Own(), [torch.ones(2, 4)], most=1).segments
+    with pytest.raises(CaptureError, match=r"twice.* not an ATen operation at .*exporters.py:\d+"):
+        export_segment(segment.module, [torch.ones(2, 4)], "segments/00")
 
 
 def test_a_segment_that_no_engine_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
