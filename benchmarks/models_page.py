@@ -127,7 +127,8 @@ export, proof and calibration on 8 random samples. Nothing in a model's code is 
 - *difference*: the largest between head + tail and the whole model in torch, over all cuts, engines
   and outputs, as a share of the output's largest magnitude. Above 1e-3 the compiler refuses.
 - *gap*: by how much the best of these cuts can be slower than the best of all cuts of the graph, at
-  any rate from 10 kbit/s to 10 Gbit/s.
+  any rate from 10 kbit/s to 10 Gbit/s, for a device that is slower by one factor, whatever that is.
+  With a factor for each operation it can be more: docs/design/2026-11-22-general-graphs.md.
 - *compile s*: the whole compile, one thread, while other work ran on the machine
   ({machine.processor}, {machine.cores} cores).
 - *ms*: the median time of the whole model for one sample on one thread, its segments one after the

@@ -44,6 +44,12 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     help="Cut the model into at most this many segments.",
 )
 @click.option("--name", help="The model's name. By default the factory's.")
+@click.option(
+    "--answer",
+    type=click.Choice(["class", "tensor"]),
+    help="What the device answers with: the class of the highest score, or the output itself, such "
+    "as an embedding.  [default: class if the first output is a row of scores]",
+)
 @click.option("--classes", default="", help="Names of the classes, separated by commas.")
 @click.option(
     "--card",
@@ -97,9 +103,10 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
         held_out,
         out,
         CompileOptions(
-            name=options["name"] or Path(model.partition(":")[2]).name,
+            name=options["name"] or Path(model.partition(":")[2]).name or "model",
             classes=tuple(filter(None, options["classes"].split(","))),
             card=card,
+            answer=options["answer"],
             max_segments=options["max_segments"],
             exits=options["exits"],
             head=options["head"],

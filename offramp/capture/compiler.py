@@ -34,7 +34,7 @@ __all__ = ["CompileOptions", "compile_model"]
 
 PROOF_SAMPLES = 16
 BATCH = 50
-_OWN_ANSWERS = "on the example inputs, against the model's own answers; no labels were given"
+_OWN_ANSWERS = "against the model's own answers, not against labels"
 Report = Callable[[str], None]
 
 
@@ -42,13 +42,16 @@ Report = Callable[[str], None]
 class CompileOptions:
     """What the user chooses about a compile.
 
-    ``exits`` names sub-modules that get an exit head of kind ``head``, trained on the ``training``
-    samples with the model frozen; a model that brings its own exits needs neither.
+    ``answer`` is "class", whose names are ``classes``, or "tensor"; by default, a class if the
+    model's first output is a row of scores. ``exits`` names sub-modules that get an exit head of
+    kind ``head``, trained on the ``training`` samples with the model frozen; a model that brings
+    its own exits needs neither.
     """
 
     name: str
     classes: tuple[str, ...] = ()
     card: Mapping[str, str] = field(default_factory=dict)
+    answer: str | None = None
     max_segments: int = 8
     exits: tuple[str, ...] = ()
     head: str = "linear"
@@ -83,8 +86,9 @@ def compile_model(
     for reason in graph.left_out:
         report(f"leaving out what cannot be cut: {reason}")
     whole = WholeModel(backbone, graph)
-    if held_out is None:
-        held_out = _label(whole, traced)
+    answer = _kind_of_answer(whole, options)
+    if held_out is None or answer == "tensor":
+        held_out = _label(whole, held_out or traced, answer)
         options = replace(options, card={**options.card, "calibration": _OWN_ANSWERS})
     check_inputs(held_out.inputs, [graph.spec(node) for node in graph.inputs])
     proving = held_out[:PROOF_SAMPLES]
@@ -98,7 +102,7 @@ def compile_model(
             "name": options.name,
             "classes": options.classes,
             "card": {**origin(), **options.card},
-            "answer": "class" if whole.answers_classes else "tensor",
+            "answer": answer,
         }
     )
     draft.add_segments(cut, held_out, report)
@@ -152,17 +156,34 @@ def _capture(model: nn.Module, samples: Samples) -> CapturedGraph:
 
 
 def _describe(cut: CutModel) -> str:
+    inputs = ", ".join(f"{spec.name} {spec.dtype} {spec.shape}" for spec in cut.boundaries[0])
     gap = f"{cut.chain.gap:.1%}" if cut.chain.gap else "nothing"
     return (
+        f"a sample is {inputs}; only the batch is free\n"
         f"cutting {len(cut.operations.nodes)} operations into {len(cut.segments)} segments; "
         f"against the best of all cuts at any rate this loses {gap}"
     )
 
 
-def _label(whole: WholeModel, samples: Samples) -> LabelledSamples:
+def _kind_of_answer(whole: WholeModel, options: CompileOptions) -> str:
+    """Return "class" or "tensor": what was asked for, else a class where there are scores."""
+    if options.answer == "class" and not whole.classes:
+        raise CaptureError(
+            "the model's first output is no row of scores, one a class, for each sample; compile "
+            "it with --answer tensor"
+        )
+    answer = options.answer or ("class" if whole.classes else "tensor")
+    named = len(options.classes)
+    if named and (answer != "class" or named != whole.classes):
+        scores = f"{whole.classes} scores" if answer == "class" else "a tensor"
+        raise CaptureError(f"{named} classes are named (--classes), but the answer is {scores}")
+    return answer
+
+
+def _label(whole: WholeModel, samples: Samples, answer: str) -> LabelledSamples:
     """Return samples labelled by the model's own answers; all 0 where these are not classes."""
     labels = np.zeros(len(samples), np.int64)
-    if whole.answers_classes:
+    if answer == "class":
         chunks = (samples[at : at + BATCH] for at in range(0, len(samples), BATCH))
         labels = np.concatenate([whole.run(chunk)[0].argmax(axis=1) for chunk in chunks])
     return LabelledSamples(samples.inputs, labels, keywords=samples.keywords)

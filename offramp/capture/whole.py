@@ -29,10 +29,11 @@ class WholeModel:
         self._names = [node.name for node in graph.outputs]
 
     @property
-    def answers_classes(self) -> bool:
-        """Whether the answer is a row of scores, one a class."""
+    def classes(self) -> int:
+        """The number of scores that the answer has for a sample; 0 if it is no row of scores."""
         answer: Tensor = self._graph.outputs[0].meta["val"]
-        return answer.dim() == 2 and answer.dtype.is_floating_point and answer.shape[1] > 1
+        scores = answer.dim() == 2 and answer.dtype.is_floating_point and answer.shape[1] > 1
+        return int(answer.shape[1]) if scores else 0
 
     def run(self, samples: Samples) -> list[Array]:
         """Return the outputs on samples as one batch; raise `CaptureError` if the model fails."""

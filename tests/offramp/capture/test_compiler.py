@@ -93,7 +93,7 @@ def test_a_model_and_example_inputs_are_enough(
     assert result.exit_code == 0, result.output
     bundle = open_bundle(tmp_path / "m.off")
     assert load_calibration(bundle).accuracy == 1.0
-    assert "no labels were given" in bundle.manifest.card["calibration"]
+    assert "own answers" in bundle.manifest.card["calibration"]
 
 
 class Forked(nn.Module):
@@ -307,6 +307,12 @@ BAD: dict[str, tuple[Any, LabelledSamples, CompileOptions, type[OfframpError], s
     "a batch that is mixed": (
         nn.Sequential(MODEL, nn.BatchNorm1d(3, track_running_stats=False)), _samples(),
         CompileOptions("m"), CaptureError, "fails on a batch of 1: Expected more than 1 value"),
+    "names for other classes": (
+        MODEL, _samples(), CompileOptions("m", classes=("a", "b")), CaptureError,
+        "2 classes are named .* is 3 scores"),
+    "no scores": (
+        nn.Conv2d(3, 2, 3), _samples(), CompileOptions("m", answer="class"), CaptureError,
+        "no row of scores.*--answer tensor"),
     "no name": (MODEL, _samples(), CompileOptions(""), BundleError, "name"),
     "several inputs": (
         MODEL, LabelledSamples(_samples().inputs * 2, np.arange(8) % 3), CompileOptions("m"),
@@ -329,6 +335,15 @@ def test_samples_must_be_as_the_examples(tmp_path: Path) -> None:
     wrong = LabelledSamples((np.zeros((4, 3, 8, 8), np.uint8),), np.arange(4) % 3)
     with pytest.raises(InputError, match="must be float32"):
         compile_model(MODEL, wrong, tmp_path / "m", CompileOptions("m"), examples=_samples())
+
+
+def test_scores_may_be_an_embedding(tmp_path: Path, one_registry: None) -> None:
+    path = tmp_path / "m.offramp"
+    many = LabelledSamples(_samples().inputs, np.arange(8) + 100)
+    manifest = compile_model(MODEL, many, path, CompileOptions("m", answer="tensor"))
+    assert manifest.answer == "tensor"
+    assert "own answers" in manifest.card["calibration"]
+    assert load_calibration(open_bundle(path)).accuracy == 1.0
 
 
 def test_one_held_out_sample_is_enough(tmp_path: Path, one_registry: None) -> None:
