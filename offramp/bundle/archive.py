@@ -29,7 +29,7 @@ from offramp.bundle.manifest import (
     encode_manifest,
 )
 from offramp.bundle.part import device_part, engines_of
-from offramp.errors import BundleError
+from offramp.errors import BundleError, InputError
 from offramp.files import open_file
 from offramp.settings import describe_error
 from offramp.tensors import Array
@@ -39,6 +39,7 @@ __all__ = ["MANIFEST", "Bundle", "list_files", "make_manifest", "open_bundle", "
 MANIFEST = "manifest.json"
 """The name under which the manifest lies in a bundle."""
 
+_EXAMPLES = "examples.safetensors"
 MAX_MANIFEST_BYTES = 16 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip entry's earliest date: equal content gives equal bytes
 
@@ -94,9 +95,27 @@ class Bundle:
 
     @cached_property
     def examples(self) -> list[Array]:
-        """A few real inputs, one array with a leading sample dimension for each input tensor."""
-        arrays = self.arrays("examples.safetensors")
-        return [arrays[tensor.name] for tensor in self.manifest.boundaries[0].tensors]
+        """A few real inputs, one array with a leading sample dimension for each input tensor.
+
+        Raises `BundleError` unless there is one at least, and each is what the model takes.
+        """
+        arrays = self.arrays(_EXAMPLES)
+        tensors = self.manifest.boundaries[0].tensors
+        try:
+            found = [arrays[tensor.name] for tensor in tensors]
+            counts = {array.shape[:1] for array in found}
+            if len(counts) > 1 or counts <= {(), (0,)}:
+                raise InputError("there must be as many samples of each input, one at least")
+            for tensor, array in zip(tensors, found, strict=True):
+                tensor.check(array[0])
+        except KeyError as error:
+            raise self._wrong_examples(f"there is no tensor {error}") from None
+        except InputError as error:
+            raise self._wrong_examples(str(error)) from None
+        return found
+
+    def _wrong_examples(self, reason: str) -> BundleError:
+        return BundleError(f"{self.folder / _EXAMPLES}: {reason}; compile the bundle again")
 
 
 def open_bundle(path: Path) -> Bundle:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save as save_arrays
 
 from offramp.bundle import Boundary, Bundle, SegmentSpec, open_bundle, write_bundle
 from offramp.bundle.archive import MANIFEST
@@ -102,6 +103,23 @@ def test_a_compiled_bundle_gives_its_examples(tiny: Bundle) -> None:
     (images,) = tiny.examples
     assert images.shape == (4, 8, 8, 3)
     assert images.dtype == np.uint8
+
+
+EXAMPLES: dict[str, tuple[dict[str, np.ndarray], str]] = {
+    "none": ({"image": np.zeros((0, 2, 2), np.uint8)}, "one at least"),
+    "no batch": ({"image": np.zeros((), np.uint8)}, "one at least"),
+    "shape": ({"image": np.zeros((1, 2, 3), np.uint8)}, r"shape \(2, 2\), not uint8 of shape"),
+    "dtype": ({"image": np.zeros((1, 2, 2), np.float32)}, "must be uint8 .*, not float32"),
+    "name": ({"picture": np.zeros((1, 2, 2), np.uint8)}, "there is no tensor 'image'"),
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_that_the_model_does_not_take_are_refused(name: str, path: Path) -> None:
+    arrays, said = EXAMPLES[name]
+    write_bundle(path, FIELDS, {**FILES, "examples.safetensors": save_arrays(arrays)})
+    with pytest.raises(BundleError, match=rf"examples\.safetensors: .*{said}.*; compile the"):
+        _ = open_bundle(path).examples
 
 
 @pytest.mark.parametrize("tenth", range(10))
