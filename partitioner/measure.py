@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from offramp import backends
 from offramp.bundle import Bundle
-from offramp.errors import OfframpError, PlanError
+from offramp.errors import PlanError
 from offramp.network import Network
+from partitioner.agreeing import agreeing
 from partitioner.machine import this_machine
 from partitioner.profile import Profile, Runner, Timing
-from partitioner.rounds import Times, boundary_values, time_codecs, time_heads, time_tails
+from partitioner.rounds import (
+    Rounds,
+    Times,
+    boundary_values,
+    time_codecs,
+    time_heads,
+    time_tails,
+)
 
-__all__ = ["AGREEMENT", "NOISY", "measure_profile", "noise", "runners_here"]
-
-AGREEMENT = 1e-3
-"""How far an exact backend's output may be from the first one's, as a share of the largest."""
+__all__ = [
+    "NOISY",
+    "MeasuringStopped",
+    "default_runner",
+    "measure_profile",
+    "noise",
+    "runners_here",
+]
 
 NOISY = 1.5
 """Times are noisy if the 90th percentile of a typical one is this many times its 10th."""
@@ -33,6 +46,32 @@ _NOTHING = Timing(median_s=0, p10_s=0, p90_s=0, runs=0)
 Report = Callable[[str], None]
 _Runner = tuple[str, int]
 _All = dict[_Runner, Times]
+
+
+class MeasuringStopped(Exception):  # noqa: N818
+    """Whoever wanted a profile wants it no longer."""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What is to be measured, how often, and who is told and asked meanwhile."""
+
+    bundle: Bundle
+    rounds: int
+    report: Report
+    stopped: Callable[[], bool]
+
+    def go_on(self) -> None:
+        if self.stopped():
+            raise MeasuringStopped
+
+    def each_pass(self, threads: int = 1) -> Rounds:
+        return Rounds(-(-self.rounds // _PASSES), threads, self.go_on)
+
+
+def default_runner(bundle: Bundle) -> _Runner:
+    """Return what a bundle runs on without a profile: its first backend here, on one thread."""
+    return Network(bundle, segments=range(0)).backend, 1
 
 
 def runners_here(
@@ -56,21 +95,23 @@ def measure_profile(
     *,
     rounds: int = 15,
     report: Report = lambda line: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Profile:
     """Time every head, tail, exit and codec level on one of the bundle's examples, batch 1.
 
-    ``runners`` are backends with thread counts, by default the bundle's first backend on one
-    thread. One that cannot run the bundle, or whose answers differ from the first one's, is left
-    out, and ``report`` says so. Noisy times are measured once more. Raises `PlanError` if no
-    runner is left.
+    ``runners`` are backends with thread counts, by default the `default_runner`. One that cannot
+    run the bundle, or that is meant to be exact and answers something else, is left out, and
+    ``report`` says so. Noisy times are measured once more. Raises `PlanError` if no runner is
+    left, and `MeasuringStopped` soon after ``stopped`` says so.
     """
-    chosen = list(_agreeing(bundle, runners or [(Network(bundle).backend, 1)], report))
+    wish = _Wish(bundle, rounds, report, stopped)
+    chosen = list(agreeing(bundle, runners or [default_runner(bundle)], report))
     if not chosen:
         raise PlanError("no backend could be measured; install one that the bundle is made for")
-    times = _measure(bundle, chosen, rounds, report)
+    times = _measure(wish, chosen)
     if noise(times.values()) > NOISY:
         report("the machine is busy; measuring once more")
-        again = _measure(bundle, chosen, rounds, report)
+        again = _measure(wish, chosen)
         times = {
             runner: {key: min(parts[key], again[runner][key], key=_spread) for key in parts}
             for runner, parts in times.items()
@@ -102,43 +143,23 @@ def noise(measured: Iterable[Times]) -> float:
     return float(np.median(spreads)) if spreads else 1.0
 
 
-def _agreeing(bundle: Bundle, runners: Iterable[_Runner], report: Report) -> Iterator[_Runner]:
-    """Yield the runners that run, and answer what the first one answers."""
-    expected = None
-    for name, threads in runners:
-        try:
-            network = Network(bundle, name, threads)
-            output = network.run(0, network.depth, bundle.examples)[0]
-        except OfframpError as error:
-            report(f"leaving out {name}: {error}")
-            continue
-        except Exception as error:  # each backend raises its own kinds
-            report(f"leaving out {name}: it fails ({' '.join(str(error).split())[:300]})")
-            continue
-        expected = output if expected is None else expected
-        share = float(np.abs(output - expected).max() / max(np.abs(expected).max(), 1e-9))
-        if backends.get(name).exact and not share <= AGREEMENT:
-            report(f"leaving out {name}: its answers differ by {share:.1g} of the largest")
-            continue
-        yield name, threads
-
-
-def _measure(bundle: Bundle, runners: Sequence[_Runner], rounds: int, report: Report) -> _All:
+def _measure(wish: _Wish, runners: Sequence[_Runner]) -> _All:
     """Time every runner in turn, pass by pass, and the codecs beside the first one."""
     passes: dict[_Runner, list[Times]] = {runner: [] for runner in runners}
-    each, first = -(-rounds // _PASSES), runners[0]
+    bundle, first = wish.bundle, runners[0]
     for at in range(_PASSES):
         for runner in runners:
             if at == 0:
-                report(f"measuring {runner[0]} on {runner[1]} thread(s)")
-            network = Network(bundle, *runner)
+                wish.report(f"measuring {runner[0]} on {runner[1]} thread(s)")
+            wish.go_on()
+            network, rounds = Network(bundle, *runner), wish.each_pass(runner[1])
             values = boundary_values(network)
-            parts = time_tails(network, values, each)
+            parts = time_tails(network, values, rounds)
             if runner == first:
-                parts |= time_codecs(network, values, each)
+                parts |= time_codecs(network, values, wish.each_pass())
             depth = network.depth
             del network
-            parts |= time_heads(partial(_open_head, bundle, runner), depth, values[0], each)
+            parts |= time_heads(partial(_open_head, bundle, runner), depth, values[0], rounds)
             passes[runner].append(parts)
         times = {runner: _fastest(done) for runner, done in passes.items()}
         runners = [runner for runner in runners if _in_the_race(times, runner)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from offramp.boundary_codec import BoundaryCodec, decode_boundary
@@ -12,6 +13,7 @@ from offramp.network import Network
 from offramp.tensors import Array
 
 __all__ = [
+    "Rounds",
     "Times",
     "Values",
     "boundary_values",
@@ -29,7 +31,31 @@ Values = list[list[Array]]
 
 _WARM_UP = 2
 _TRIES = 3
-_WAITED = 0.05  # the share of a call's time for which the process had no processor
+_WAITED = 0.05  # the share of a call's time for which it had no processor
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How parts are timed: how often each, and on how many threads.
+
+    ``begin`` is called before each round; what it raises ends the measuring.
+    """
+
+    count: int
+    threads: int = 1
+    begin: Callable[[], None] = lambda: None
+
+    def time(self, calls: dict[Key, Callable[[], object]]) -> Times:
+        """Run every call once a round: a change of the machine's speed meets all alike."""
+        times: Times = defaultdict(list)
+        for at in range(_WARM_UP + self.count):
+            self.begin()
+            for key, call in calls.items():
+                if at < _WARM_UP:
+                    call()
+                else:
+                    times[key].append(time_call(call, self.threads))
+        return times
 
 
 def boundary_values(network: Network) -> Values:
@@ -41,17 +67,17 @@ def boundary_values(network: Network) -> Values:
 
 
 def time_heads(
-    open_head: Callable[[int], Network], depth: int, inputs: list[Array], rounds: int
+    open_head: Callable[[int], Network], depth: int, inputs: list[Array], rounds: Rounds
 ) -> Times:
     """Time every head; only one is loaded at a time, as on a board that runs it."""
     times: Times = {}
     for cut in range(1, depth + 1):
         network = open_head(cut)
-        times |= _time({("head", cut): partial(network.run, 0, cut, inputs)}, rounds)
+        times |= rounds.time({("head", cut): partial(network.run, 0, cut, inputs)})
     return times
 
 
-def time_tails(network: Network, values: Values, rounds: int) -> Times:
+def time_tails(network: Network, values: Values, rounds: Rounds) -> Times:
     """Time every tail, segment by segment, and every exit head."""
     depth, exits = network.depth, network.bundle.manifest.exits
     calls: dict[Key, Callable[[], object]] = {
@@ -59,12 +85,12 @@ def time_tails(network: Network, values: Values, rounds: int) -> Times:
     }
     for at, spec in enumerate(exits):
         calls["exit", at] = partial(network.exit_logits, at, values[spec.boundary])
-    return _time(calls, rounds)
+    return rounds.time(calls)
 
 
-def time_codecs(network: Network, values: Values, rounds: int) -> Times:
+def time_codecs(network: Network, values: Values, rounds: Rounds) -> Times:
     """Time encoding and decoding of every boundary at every level."""
-    return _time(dict(_codec_calls(network, values)), rounds)
+    return rounds.time(dict(_codec_calls(network, values)))
 
 
 def _codec_calls(network: Network, values: Values) -> Iterator[tuple[Key, Callable[[], object]]]:
@@ -78,30 +104,21 @@ def _codec_calls(network: Network, values: Values) -> Iterator[tuple[Key, Callab
             yield ("decode", f"{cut}/{level}"), partial(decode, frames, boundary.tensors)
 
 
-def _time(calls: dict[Key, Callable[[], object]], rounds: int) -> Times:
-    """Run every call once a round, so that a change of the machine's speed meets all alike."""
-    times: Times = defaultdict(list)
-    for _ in range(_WARM_UP):
-        for call in calls.values():
-            call()
-    for _ in range(rounds):
-        for key, call in calls.items():
-            times[key].append(time_call(call))
-    return times
-
-
-def time_call(call: Callable[[], object]) -> float:
-    """Return how many seconds a call takes when the process has the processor to itself.
+def time_call(call: Callable[[], object], threads: int = 1) -> float:
+    """Return how many seconds a call takes when it has the processor to itself.
 
     A run during which other work had it is made again, twice at most; the least disturbed counts.
     A profile says what a part costs: what else a machine does is observed while samples stream.
+    How much processor time a call needs on several ``threads`` is not known: such a run counts as
+    disturbed only if all of them together had less than one core.
     """
+    used_s = time.thread_time if threads == 1 else time.process_time
     runs = []
     for _ in range(_TRIES):
-        started_s, used_s = time.perf_counter(), time.process_time()
+        started_s, before_s = time.perf_counter(), used_s()
         call()
         took_s = time.perf_counter() - started_s
-        waited_s = took_s - (time.process_time() - used_s)
+        waited_s = took_s - (used_s() - before_s)
         if waited_s <= _WAITED * took_s:
             return took_s
         runs.append((waited_s, took_s))

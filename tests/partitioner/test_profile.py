@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -11,15 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors.numpy import save as save_arrays
 
 from offramp import backends
-from offramp.bundle import Bundle, open_bundle
-from offramp.errors import ConfigError, OfframpError, PlanError
+from offramp.bundle import Bundle, Manifest, open_bundle, write_bundle
+from offramp.errors import BundleError, ConfigError, OfframpError, PlanError
 from offramp.network import Network
+from partitioner.agreeing import agreeing
 from partitioner.commands import plan as plan_command
 from partitioner.commands import profile as profile_command
 from partitioner.machine import differences, this_machine
-from partitioner.measure import measure_profile
+from partitioner.measure import MeasuringStopped, measure_profile
 from partitioner.profile import Profile, Runner, Timing, load_profile
 from partitioner.remembered import recall, remember
 from partitioner.rounds import boundary_values, time_call
@@ -187,21 +190,77 @@ def test_a_backend_that_fails_or_disagrees_is_left_out(
         measure_profile(tiny, [("broken", 1)])
 
 
+def test_a_backend_that_is_measured_alone_does_not_agree_with_itself(
+    tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(backends.BACKENDS, "off", _Wrong("off", 0.1))
+    lines: list[str] = []
+    with pytest.raises(PlanError, match="no backend could be measured"):
+        measure_profile(tiny, [("off", 1)], report=lines.append)
+    assert "leaving out off: its answers differ by 0." in lines[0]
+
+
+BOOL, BYTE = np.array([[True, False]]), np.array([[0, 200]], np.uint8)
+ANSWERS: dict[str, tuple[list[Any], list[Any], str | None]] = {
+    "bool": ([BOOL], [BOOL], None),
+    "another bool": ([BOOL], [~BOOL], "by 1 of"),
+    "bytes": ([BYTE], [BYTE + BYTE.dtype.type(1)], "by 0.005 of"),
+    "the second output": ([BYTE, BOOL], [BYTE, ~BOOL], "by 1 of"),
+    "no number": ([BYTE / 2], [BYTE / np.nan], "by inf of"),
+    "no number in both": ([BYTE / np.nan], [BYTE / np.nan], None),
+    "another shape": ([BYTE], [BYTE[0]], "by inf of"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers_of_every_dtype_and_all_outputs_are_compared(
+    name: str, tiny: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, found, said = ANSWERS[name]
+    monkeypatch.setattr(
+        "partitioner.agreeing._answers",
+        lambda network, inputs: found if network.backend == "torch" else right,
+    )
+    lines: list[str] = []
+    kept = list(agreeing(tiny, [("onnxruntime", 1), ("torch", 1)], lines.append))
+    assert kept == [("onnxruntime", 1), ("torch", 1)][: 1 if said else 2]
+    assert [said in line for line in lines] == ([True] if said else [])
+
+
+@pytest.mark.parametrize("options", [[], ["--backend", "torch"]])
+def test_a_bundle_without_samples_is_one_sentence(
+    options: list[str], tiny: Bundle, tmp_path: Path
+) -> None:
+    fields = {name: getattr(tiny.manifest, name) for name in Manifest.model_fields}
+    files = {name: tiny.path(name).read_bytes() for name in fields.pop("files")}
+    files["examples.safetensors"] = save_arrays({"image": np.zeros((0, 8, 8, 3), np.uint8)})
+    write_bundle(tmp_path / "empty.offramp", fields, files)
+    result = _run(profile_command, tmp_path / "empty.offramp", *options)
+    assert isinstance(result.exception, BundleError)
+    assert "one at least" in str(result.exception)
+
+
 class _Clock:
     """Stands for the clocks of `partitioner.rounds`: each call takes what ``next_s`` says.
 
-    For ``waited_s`` of them the process has no processor.
+    For ``waited_s`` of them the thread has no processor, while the process's ``others`` use one
+    each.
     """
 
-    def __init__(self, next_s: Callable[[], float], waited_s: Sequence[float] = ()) -> None:
-        self.next_s, self.waits = next_s, iter(waited_s)
+    def __init__(
+        self, next_s: Callable[[], float], waited_s: Sequence[float] = (), others: int = 0
+    ) -> None:
+        self.next_s, self.waits, self.others = next_s, iter(waited_s), others
         self.now_s = self.used_s = 0.0
 
     def perf_counter(self) -> float:
         return self.now_s
 
-    def process_time(self) -> float:
+    def thread_time(self) -> float:
         return self.used_s
+
+    def process_time(self) -> float:
+        return self.used_s + self.others * self.now_s
 
     def call(self) -> None:
         took_s = self.next_s()
@@ -218,18 +277,31 @@ class _Clock:
         ([0.03, 0.02, 0.04, 0.01], [0.02, 0.01, 0.03, 0], 0.02, 3),
     ],
 )
+@pytest.mark.parametrize("others", [0, 1])  # threads of the process that are busy all the time
 def test_a_call_that_other_work_disturbs_is_made_again(
     took: list[float],
     waited: list[float],
     expected: float,
     calls: int,
+    others: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     times = iter(took)
-    clock = _Clock(lambda: next(times), waited)
+    clock = _Clock(lambda: next(times), waited, others)
     monkeypatch.setattr("partitioner.rounds.time", clock)
     assert time_call(clock.call) == pytest.approx(expected)
     assert len(list(times)) == len(took) - calls
+
+
+@pytest.mark.parametrize(("others", "calls"), [(0, 2), (1, 1)])
+def test_on_two_threads_a_call_is_disturbed_if_both_had_less_than_one_core(
+    others: int, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([0.03, 0.01])
+    clock = _Clock(lambda: next(times), [0.02, 0], others)
+    monkeypatch.setattr("partitioner.rounds.time", clock)
+    assert time_call(clock.call, 2) == pytest.approx(0.01 if calls == 2 else 0.03)
+    assert len(list(times)) == 2 - calls
 
 
 def test_two_slow_passes_of_five_do_not_count(
@@ -257,8 +329,8 @@ def test_two_slow_passes_of_five_do_not_count(
 def _count_time(clock: _Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the clock tell how long what is measured takes."""
 
-    def timed(call: Callable[[], object]) -> float:
-        return time_call(lambda: (call(), clock.call()))
+    def timed(call: Callable[[], object], threads: int) -> float:
+        return time_call(lambda: (call(), clock.call()), threads)
 
     monkeypatch.setattr("partitioner.rounds.time", clock)
     monkeypatch.setattr("partitioner.rounds.time_call", timed)
@@ -277,6 +349,14 @@ def test_noisy_times_are_measured_once_more_and_reported(
     if factor > 1:
         assert said[1] == "the machine is busy; measuring once more"
         assert "times vary by a factor of 3.0: end other work" in said[-1]
+
+
+@pytest.mark.parametrize("asked", [1, 5, 40])
+def test_measuring_stops_within_a_round(asked: int, tiny: Bundle) -> None:
+    answers = itertools.chain([False] * (asked - 1), [True])
+    with pytest.raises(MeasuringStopped):
+        measure_profile(tiny, rounds=15, stopped=lambda: next(answers))
+    assert list(answers) == []
 
 
 def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
