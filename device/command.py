@@ -27,15 +27,17 @@ __all__ = ["run"]
     "--rate", "rate_hz", type=float, help="Samples a second; without it, as fast as may be."
 )
 @click.option("--slowdown", type=float, help="Stand for a board slower by this.  [default: 8]")
-@click.option("--backend", help="Engine that runs the head.  [default: the fastest]")
-@click.option("--threads", type=int, help="Threads of the engine.  [default: the fastest]")
+@click.option("--backend", help="Engine that runs the head.  [default: the fastest in the profile]")
+@click.option(
+    "--threads", type=int, help="Threads of the engine.  [default: the fastest in the profile]"
+)
 @click.option("--max-accuracy-drop", type=float, help="Accuracy that may be lost.  [default: 0.01]")
 @click.option("--minimise", type=click.Choice(["mean", "p95"]), help="[default: mean]")
 @click.option(
     "--profile",
     type=click.Path(path_type=Path),
-    help="Profile of this machine. Without it, what offramp profile last measured here is used, "
-    "or one is measured now.",
+    help="Profile of this machine. Without it, what was measured here before is used; the first "
+    "backend on one thread is measured now if it was not. offramp profile measures them all.",
 )
 @click.option("--server-profile", type=click.Path(path_type=Path), help="Profile of the server.")
 @click.option("--settings", type=click.Path(path_type=Path), help="YAML file of settings.")

@@ -9,10 +9,10 @@ from device.head import Head
 from device.settings import AgentSettings
 from offramp.bundle import Bundle, Manifest
 from offramp.calibration import load_calibration
-from offramp.errors import BundleError
+from offramp.errors import BundleError, PlanError
 from offramp.network import Network
 from partitioner.candidates import build_candidates
-from partitioner.measure import measure_profile
+from partitioner.measure import default_backend, measure_profile
 from partitioner.planner import Planner
 from partitioner.profile import Profile
 from partitioner.remembered import recall, remember
@@ -20,6 +20,7 @@ from partitioner.remembered import recall, remember
 __all__ = ["Deployment", "deploy", "profile_here", "same_shape", "succeed"]
 
 Report = Callable[[str], None]
+Stopped = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,37 @@ def deploy(bundle: Bundle, board: Profile, server: Profile) -> Deployment:
     return Deployment(Head(_networks(bundle, board), board), planner)
 
 
-def profile_here(bundle: Bundle, settings: AgentSettings, report: Report) -> Profile:
-    """Return the profile of this machine that is remembered, or else measured now."""
-    if known := recall(bundle, settings.backend, settings.threads):
+def profile_here(
+    bundle: Bundle, settings: AgentSettings, report: Report, stopped: Stopped = lambda: False
+) -> Profile:
+    """Return what is remembered of this machine and fits the settings.
+
+    What would run without a profile is measured now if that is not among it, so that no earlier
+    run's options decide for one without any. Raises `MeasuringStopped` if ``stopped`` says so.
+    """
+    backend, threads = settings.backend, settings.threads
+    known = recall(bundle, backend, threads)
+    first = (backend or default_backend(bundle), threads or 1)
+    if known and first in {(runner.backend, runner.threads) for runner in known.runners}:
         return known
-    first = settings.backend or Network(bundle).backend
-    profile = measure_profile(bundle, [(first, settings.threads or 1)], report=report)
-    remember(profile)
-    return profile
+    try:
+        measured = measure_profile(bundle, [first], report=report, stopped=stopped)
+    except PlanError:  # it does not run here
+        if known is None:
+            raise
+        return known
+    remember(measured)
+    return recall(bundle, backend, threads) or measured
 
 
-def succeed(old: Deployment, bundle: Bundle, settings: AgentSettings) -> Deployment:
+def succeed(
+    old: Deployment, bundle: Bundle, settings: AgentSettings, stopped: Stopped = lambda: False
+) -> Deployment:
     """Load a bundle that is to take the place of another one while samples stream.
 
     Profiles are taken over if the two are of one shape; else this one's is measured, beside the
     samples. Raises `BundleError` if the bundle takes other inputs: the source would go on to
-    deliver the old ones.
+    deliver the old ones; and `MeasuringStopped` if ``stopped`` says so meanwhile.
     """
     before, after = old.bundle.manifest, bundle.manifest
     if [(t.dtype, t.shape) for t in before.boundaries[0].tensors] != [
@@ -70,7 +86,7 @@ def succeed(old: Deployment, bundle: Bundle, settings: AgentSettings) -> Deploym
     if same_shape(before, after):
         profiles = (old.planner.device, old.planner.server)
         return deploy(bundle, *(profile.taken_over(bundle.digest) for profile in profiles))
-    here = profile_here(bundle, settings, lambda line: None)
+    here = profile_here(bundle, settings, lambda line: None, stopped)
     return deploy(bundle, here.slowed(settings.slowdown), here)
 
 

@@ -19,6 +19,7 @@ from device.settings import AgentSettings
 from device.throttle import Throttle
 from offramp.catalogue import Catalogue, FileRequest, Offer
 from offramp.errors import LinkError, UnknownBundleError
+from partitioner.measure import MeasuringStopped
 
 __all__ = ["Renewal", "Taker"]
 
@@ -71,7 +72,7 @@ class Renewal:
             self._changed.notify()
 
     def close(self, limit_s: float) -> None:
-        """End what is being fetched, and wait a while for what is being loaded.
+        """End what is being fetched or measured, and wait a while for what is being loaded.
 
         The process waits for that to its end, if need be.
         """
@@ -88,7 +89,7 @@ class Renewal:
         while (offer := self._next()) is not None:
             try:
                 self._take_up(offer)
-            except _Closed:
+            except (_Closed, MeasuringStopped):
                 return
             except (LinkError, UnknownBundleError):
                 self._pause()  # it may come yet, or another one be announced
@@ -124,7 +125,8 @@ class Renewal:
         finally:
             self._depot = None
             depot.close()
-        self._current = succeed(self._current, bundle, self._settings)
+        self._check_open()
+        self._current = succeed(self._current, bundle, self._settings, lambda: self._closing)
         supplier.remember(bundle)
         if not self._closing:
             self._taker.on_deployed(self._current)
@@ -134,7 +136,11 @@ class Renewal:
             if throttle.may_ask(time.monotonic(), busy=self._taker.busy):
                 return
             time.sleep(_POLL_S)
-        raise _Closed
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise _Closed
 
     def _pause(self) -> None:
         with self._changed:

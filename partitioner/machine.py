@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from offramp import backends
-from partitioner.profile import Machine, Profile
+from partitioner.profile import Machine, Profile, Runner
 
-__all__ = ["differences", "this_machine"]
+__all__ = ["as_measured", "differences", "this_machine"]
 
 
 def this_machine() -> Machine:
@@ -31,10 +31,18 @@ def differences(profile: Profile, here: Machine) -> Iterator[str]:
         if ours != theirs:
             yield f"{name} {theirs}, here {ours}"
     for name, version in sorted({(r.backend, r.version) for r in profile.runners}):
-        known = backends.BACKENDS.get(name)
-        ours = known.version() if known and known.missing() is None else "not installed"
-        if ours != version:
-            yield f"{name} {version}, here {ours}"
+        if (installed := _installed(name)) != version:
+            yield f"{name} {version}, here {installed}"
+
+
+def as_measured(runner: Runner) -> bool:
+    """Tell whether a runner's backend is installed here in the version that was measured."""
+    return _installed(runner.backend) == runner.version
+
+
+def _installed(name: str) -> str:
+    known = backends.BACKENDS.get(name)
+    return known.version() if known and known.missing() is None else "not installed"
 
 
 def _cores() -> int:

@@ -28,7 +28,7 @@ from partitioner.rounds import (
 __all__ = [
     "NOISY",
     "MeasuringStopped",
-    "default_runner",
+    "default_backend",
     "measure_profile",
     "noise",
     "runners_here",
@@ -69,9 +69,9 @@ class _Wish:
         return Rounds(-(-self.rounds // _PASSES), threads, self.go_on)
 
 
-def default_runner(bundle: Bundle) -> _Runner:
-    """Return what a bundle runs on without a profile: its first backend here, on one thread."""
-    return Network(bundle, segments=range(0)).backend, 1
+def default_backend(bundle: Bundle) -> str:
+    """Return the first backend that runs a bundle here: what it runs on without a profile."""
+    return Network(bundle, segments=range(0)).backend
 
 
 def runners_here(
@@ -99,13 +99,13 @@ def measure_profile(
 ) -> Profile:
     """Time every head, tail, exit and codec level on one of the bundle's examples, batch 1.
 
-    ``runners`` are backends with thread counts, by default the `default_runner`. One that cannot
-    run the bundle, or that is meant to be exact and answers something else, is left out, and
-    ``report`` says so. Noisy times are measured once more. Raises `PlanError` if no runner is
-    left, and `MeasuringStopped` soon after ``stopped`` says so.
+    ``runners`` are backends with thread counts, by default the `default_backend` on one thread.
+    One that cannot run the bundle, or that is meant to be exact and answers something else, is
+    left out, and ``report`` says so. Noisy times are measured once more. Raises `PlanError` if no
+    runner is left, and `MeasuringStopped` soon after ``stopped`` says so.
     """
     wish = _Wish(bundle, rounds, report, stopped)
-    chosen = list(agreeing(bundle, runners or [default_runner(bundle)], report))
+    chosen = list(agreeing(bundle, runners or [(default_backend(bundle), 1)], report))
     if not chosen:
         raise PlanError("no backend could be measured; install one that the bundle is made for")
     times = _measure(wish, chosen)

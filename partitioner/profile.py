@@ -7,6 +7,7 @@ by layer by 0.997 ms (PORTEND, ICPADS 2023).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -141,7 +142,11 @@ class Profile(_Model):
                 f"the profile has no times of {backend or 'any backend'} on {threads or 'any'} "
                 f"thread(s), only of {has}; measure it with: offramp profile"
             )
-        return self._with(runners=kept)
+        return self.having(kept)
+
+    def having(self, runners: Sequence[Runner]) -> Profile:
+        """Return this profile with other runners."""
+        return self._with(runners=tuple(runners))
 
     def slowed(self, factor: float) -> Profile:
         """Return this profile as of a board slower by ``factor``, or raise `PlanError`."""

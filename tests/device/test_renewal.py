@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from device import deployment as deployment_module
 from device import fetch, renewal
 from device.deployment import deploy, same_shape, succeed
 from device.obtain import Supplier
@@ -19,6 +20,7 @@ from offramp.bundle.cache import Cache
 from offramp.catalogue import Catalogue, Offer
 from offramp.errors import BundleError, LinkError
 from partitioner.measure import measure_profile
+from partitioner.remembered import recall
 
 pytestmark = pytest.mark.timed
 
@@ -227,3 +229,21 @@ def test_profiles_are_taken_over_where_only_weights_differ(bundles, deployment):
     assert measured.planner.device.slowdown == SETTINGS.slowdown
     with pytest.raises(BundleError, match="start the device again"):
         succeed(deployment, bundles["other input"], SETTINGS)
+
+
+def test_the_end_of_the_run_ends_a_measurement_and_leaves_none(follow, bundles, monkeypatch):
+    following, taker, _ = follow
+    monkeypatch.setenv("OFFRAMP_CACHE", str(follow[2].cache.folder))
+    begun = threading.Event()
+
+    def endless(bundle, runners, **options):
+        begun.set()
+        return measure_profile(bundle, runners, **{**options, "rounds": 1_000_000})
+
+    monkeypatch.setattr(deployment_module, "measure_profile", endless)
+    following.announced(Catalogue((offer(bundles["heavier"]),)))
+    assert begun.wait(20)
+    following.close(10.0)
+    assert not following._thread.is_alive()
+    assert taker.took == taker.refused == []
+    assert recall(bundles["heavier"], None, None) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,10 @@ def test_a_profile_made_elsewhere_says_what_differs(measured: Profile) -> None:
     ]
 
 
-def test_what_was_measured_here_is_remembered(tiny: Bundle, measured: Profile) -> None:
+def test_what_was_measured_here_is_remembered(
+    tiny: Bundle, measured: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFFRAMP_CACHE", str(tmp_path))
     remember(measured)
     assert recall(tiny, None, None) == measured
     assert recall(tiny, measured.main.backend, 1) == measured
@@ -150,6 +154,37 @@ def test_what_was_measured_here_is_remembered(tiny: Bundle, measured: Profile) -
     assert recall(tiny, None, None) is None
     other = Bundle(tiny.manifest, "f" * 64, tiny.folder)
     assert recall(other, None, None) is None
+
+
+def test_what_is_measured_later_is_added_to_what_is_remembered(
+    tiny: Bundle, measured: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OFFRAMP_CACHE", str(tmp_path))
+
+    def runner(name: str, last_ms: float, **fields: Any) -> Runner:
+        given = {"version": backends.get(name).version(), **fields}
+        return _runner(name, [0, 1, 2, last_ms], **given)
+
+    def remembered() -> list[tuple[str, int, float]]:
+        found = recall(tiny, None, None)
+        return [(r.backend, r.threads, r.head[-1].median_s) for r in found.runners] if found else []
+
+    onnx, torch = runner("onnxruntime", 3), runner("torch", 4)
+    remember(measured.having([onnx, torch, runner("torch", 5, threads=2)]))
+    remember(measured.having([runner("torch", 6, threads=2)]))
+    assert remembered() == [("torch", 2, 0.006), ("onnxruntime", 1, 0.003), ("torch", 1, 0.004)]
+    remember(measured.having([runner("onnxruntime", 7, version="0.1")]))
+    assert remembered() == [("torch", 2, 0.006), ("torch", 1, 0.004)]
+    remember(measured.having([runner("torch", 8)]))
+    assert remembered() == [("torch", 1, 0.008), ("torch", 2, 0.006)]
+    fetched = tmp_path / "fetched"
+    shutil.copytree(tiny.folder, fetched, ignore=shutil.ignore_patterns("program.json"))
+    assert recall(Bundle(tiny.manifest, tiny.digest, fetched), None, None) is None
+    machine = measured.machine.model_copy(update={"processor": "another"})
+    remember(measured.having([onnx]).model_copy(update={"machine": machine}))
+    assert remembered() == []
+    remember(measured.having([onnx]))
+    assert remembered() == [("onnxruntime", 1, 0.003)]
 
 
 class _Wrong(backends.Backend):
@@ -469,5 +504,6 @@ def test_a_profile_that_cannot_be_written_is_one_sentence(tiny: Bundle, tmp_path
     result = _run(profile_command, tiny.folder, "--rounds", 1, "-o", tmp_path / "no" / "p.json")
     assert isinstance(result.exception, ConfigError)
     assert "cannot be written" in str(result.exception)
+    assert "measuring" not in result.output
     result = _run(profile_command, tiny.folder, "--backend", "unheard", "-o", tmp_path / "p.json")
     assert isinstance(result.exception, ConfigError)
