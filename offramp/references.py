@@ -24,7 +24,7 @@ def load_reference(reference: str) -> Callable[..., Any]:
         sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the user's module raises
+    except (Exception, SystemExit) as error:  # whatever the user's module raises
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"module {module_name!r} cannot be imported ({reason})") from error
     found = getattr(module, name, None)
@@ -43,6 +43,6 @@ def call_reference(reference: str) -> Any:
         return function()
     except OfframpError:
         raise
-    except Exception as error:  # whatever the user's function raises
+    except (Exception, SystemExit) as error:  # whatever the user's function raises
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"{reference} raised {reason}; correct the function") from error

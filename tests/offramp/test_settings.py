@@ -11,7 +11,7 @@ import pytest
 from pydantic import Field
 
 from offramp.errors import ConfigError, InputError
-from offramp.references import load_reference
+from offramp.references import call_reference, load_reference
 from offramp.samples import as_labelled, as_samples, check_inputs
 from offramp.settings import Settings, load_settings, load_texts
 from offramp.tensors import TensorSpec
@@ -120,6 +120,8 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "reference_broken.py").write_text("import no_such_module_anywhere\n")
     (tmp_path / "reference_garbled.py").write_text("def (\n")
     (tmp_path / "reference_raising.py").write_text("raise RuntimeError('not today')\n")
+    (tmp_path / "reference_leaving.py").write_text("import sys; sys.exit()\n")
+    (tmp_path / "reference_left.py").write_text("def build(): raise SystemExit(0)\n")
     return tmp_path
 
 
@@ -139,6 +141,7 @@ def test_a_reference_is_found_in_the_working_folder(working_folder: Path) -> Non
         ("reference_broken:build", "no_such_module_anywhere"),
         ("reference_garbled:build", "reference_garbled"),
         ("reference_raising:build", "not today"),
+        ("reference_leaving:build", "SystemExit"),
         ("..reference_target:build", "cannot be imported"),
         ("./reference_target.py:build", "cannot be imported"),
         ("reference_target:absent", "no function or class 'absent'"),
@@ -149,6 +152,11 @@ def test_a_reference_that_leads_nowhere(reference: str, said: str, working_folde
     with pytest.raises(ConfigError, match=said) as caught:
         load_reference(reference)
     assert "\n" not in str(caught.value)
+
+
+def test_a_function_that_ends_the_program_is_an_error(working_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="reference_left:build raised SystemExit: 0; correct"):
+        call_reference("reference_left:build")
 
 
 X, Y = np.zeros((3, 2), np.float32), np.array([0, 1, 2])
