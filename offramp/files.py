@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,14 @@ from pathlib import Path
 
 from offramp.errors import ConfigError
 
-__all__ = ["open_file", "read_file", "scratch_folder", "write_file"]
+__all__ = [
+    "check_writable",
+    "open_file",
+    "read_file",
+    "replacing",
+    "scratch_folder",
+    "write_file",
+]
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -33,21 +41,55 @@ def read_file(path: Path) -> bytes:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file, which appears whole or not at all; raise `ConfigError` if it cannot be."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         if path.exists() and not path.is_file():  # a device or a pipe is written, not replaced
             path.write_bytes(data)
             return
-        partial.write_bytes(data)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            partial.write_bytes(data)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(
-            f"{path}: cannot be written ({reason}); free some space or name another place"
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def check_writable(path: Path) -> None:
+    """Raise `ConfigError` now if `write_file` could not write there after long work."""
+    try:
+        if path.exists() and not path.is_file():
+            if path.is_dir() or not os.access(path, os.W_OK):
+                code = errno.EISDIR if path.is_dir() else errno.EACCES
+                raise OSError(code, os.strerror(code))
+            return
+        partial = _partial(path)
+        partial.touch()
+        partial.unlink()
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path beside ``path`` to write to; it takes its place at the end if all went well.
+
+    Nothing is left of it otherwise.
+    """
+    partial = _partial(path)
+    try:
+        yield partial
+        os.replace(partial, path)
     finally:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):
             partial.unlink()
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> ConfigError:
+    reason = getattr(error, "strerror", None) or error
+    return ConfigError(
+        f"{path}: cannot be written ({reason}); free some space or name another place"
+    )
 
 
 @contextlib.contextmanager

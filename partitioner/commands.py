@@ -38,20 +38,19 @@ def profile(
     exit and codec level: the times of single layers do not add up.
     """
     from offramp.bundle import open_bundle
-    from offramp.errors import ConfigError
+    from offramp.files import check_writable, write_file
     from partitioner.measure import measure_profile, runners_here
     from partitioner.remembered import remember
     from partitioner.tables import profile_table, runner_table
 
+    if out:
+        check_writable(out)
     opened = open_bundle(bundle)
     runners = runners_here(opened, names, threads)
     measured = measure_profile(opened, runners, rounds=rounds, report=_say)
     remember(measured)
-    try:
-        if out:
-            out.write_text(measured.model_dump_json(indent=1) + "\n")
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written ({error.strerror})") from None
+    if out:
+        write_file(out, measured.model_dump_json(indent=1).encode() + b"\n")
     _print(profile_table(opened, measured))
     _print(runner_table(measured))
 

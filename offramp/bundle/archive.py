@@ -30,7 +30,7 @@ from offramp.bundle.manifest import (
 )
 from offramp.bundle.part import device_part, engines_of
 from offramp.errors import BundleError, InputError
-from offramp.files import open_file
+from offramp.files import open_file, replacing
 from offramp.settings import describe_error
 from offramp.tensors import Array
 
@@ -156,21 +156,19 @@ def write_bundle(
     """
     manifest = make_manifest(fields, files)
     text, digest = encode_manifest(manifest)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        with (
+            replacing(path) as partial,
+            zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
+        ):
             for name, data in [(MANIFEST, text), *sorted(files.items())]:
                 archive.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED)
-        os.replace(partial, path)
     except OSError as error:
         raise BundleError(
             f"{path}: cannot be written ({error.strerror}); free some space or choose another "
             "folder"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
     return manifest, digest
 
 

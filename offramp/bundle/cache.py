@@ -28,6 +28,7 @@ from offramp.bundle.incoming import Incoming
 from offramp.bundle.manifest import FileEntry
 from offramp.bundle.room import Held, make_room
 from offramp.errors import BundleError
+from offramp.files import replacing
 
 __all__ = ["BLOCK_BYTES", "DEFAULT_LIMIT_BYTES", "Cache", "Lease", "cache_folder", "read_into"]
 
@@ -141,11 +142,10 @@ class Cache:
         A disk that is full now costs no more than that.
         """
         path = self._note(source)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(digest)
-            os.replace(partial, path)
+            with replacing(path) as partial:
+                partial.write_text(digest)
 
     def recall(self, source: str) -> str | None:
         """Return the digest of the bundle that came last from a source, if one is known."""

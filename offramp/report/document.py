@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from offramp.errors import ConfigError
+from offramp.files import write_file
 from offramp.report.runs import Run
 from offramp.report.setup import find_differences
 from offramp.report.summary import label_runs, summarise
@@ -34,7 +34,4 @@ def to_document(runs: Sequence[Run]) -> dict[str, Any]:
 
 def write_json(runs: Sequence[Run], path: Path) -> None:
     """Write the document to a file; raise `ConfigError` if it cannot be written."""
-    try:
-        path.write_text(json.dumps(to_document(runs), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
+    write_file(path, json.dumps(to_document(runs), indent=1).encode() + b"\n")

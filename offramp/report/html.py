@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from offramp.errors import ConfigError
 from offramp.extras import require_extra
+from offramp.files import write_file
 from offramp.report.headline import choose_subject, write_headline
 from offramp.report.metrics import compare
 from offramp.report.runs import Run
@@ -40,11 +40,7 @@ class _Figure:
 
 def write_html(report: Report, path: Path) -> None:
     """Write the report to a file; raise `ConfigError` if it cannot be written."""
-    page = render_html(report)
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from None
+    write_file(path, render_html(report).encode())
 
 
 def render_html(report: Report) -> str:
