@@ -24,6 +24,7 @@ from offramp.errors import BundleError, LinkError
 __all__ = ["Fetch", "open_fetched"]
 
 PATIENCE_S = 30.0
+_LEAST_BYTES = 32 << 10  # a server's chunk, which has to come within the time that a call may take
 
 Read = Callable[[FileRequest], Iterator[bytes]]
 Progress = Callable[[int, int], None]
@@ -34,8 +35,8 @@ class Fetch:
     """Fetches what the first of ``engines`` that can run it needs of a bundle; use it once.
 
     ``read`` yields a file's bytes from an offset on, as many as it likes, and raises `LinkError`
-    when it cannot go on. It is asked again until the file is whole, or half a minute has passed
-    without a byte.
+    when it cannot go on. It is asked again until the file is whole, or less than 32 KiB of it have
+    come in half a minute.
     """
 
     def __init__(
@@ -125,22 +126,34 @@ class Fetch:
         with partial.open("ab") as file:
             read_into(incoming, partial)
             self._here_bytes += incoming.received_bytes
-            patience = Patience(PATIENCE_S, time.monotonic())
+            patience = Patience(PATIENCE_S, _LEAST_BYTES, time.monotonic())
             while incoming.missing_bytes:
                 before_bytes = incoming.received_bytes
                 request = FileRequest(lease.digest, path, before_bytes)
-                reason = f"the server sends nothing of {name}"
+                reason = f"the server sends nothing of {name}, or hardly anything"
                 try:
-                    for data in self._read(request):
+                    for data in self._pieces(request, patience):
                         incoming.take(data)
                         file.write(data)
                         self._count(len(data))
-                        patience.progressed(time.monotonic())
                 except LinkError as error:
                     reason = str(error)
+                if incoming.missing_bytes and patience.ended(time.monotonic()):
+                    raise LinkError(reason)
                 if incoming.received_bytes == before_bytes:
-                    _pause(patience, reason)
+                    time.sleep(patience.pause_s())
         return incoming
+
+    def _pieces(self, request: FileRequest, patience: Patience) -> Iterator[bytes]:
+        """Yield what comes of a file, until it is nothing or too little."""
+        for data in self._read(request):
+            if not data:
+                return
+            now_s = time.monotonic()
+            patience.came(now_s, len(data))
+            yield data
+            if patience.ended(now_s):
+                return
 
     def _count(self, received_bytes: int) -> None:
         self.fetched_bytes += received_bytes
@@ -167,13 +180,6 @@ def _decode(path: Path, digest: str) -> Manifest:
     if found != digest:
         raise BundleError(f"{path}: does not match its digest; fetch the bundle again")
     return manifest
-
-
-def _pause(patience: Patience, reason: str) -> None:
-    pause_s = patience.failed(time.monotonic())
-    if pause_s is None:
-        raise LinkError(reason)
-    time.sleep(pause_s)
 
 
 def _size_bytes(path: Path) -> int:

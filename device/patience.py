@@ -8,21 +8,29 @@ _PAUSES_S = (0.1, 0.2, 0.5, 1.0)
 
 
 class Patience:
-    """Allows tries until ``limit_s`` have passed without progress, with growing pauses."""
+    """Allows tries while ``least_bytes`` come in every ``limit_s``, with growing pauses.
 
-    def __init__(self, limit_s: float, now_s: float) -> None:
-        self._limit_s = limit_s
-        self.progressed(now_s)
+    A peer that sends a byte now and then is given up like one that sends nothing.
+    """
 
-    def progressed(self, now_s: float) -> None:
-        """Take in that something came of a try."""
-        self._since_s = now_s
+    def __init__(self, limit_s: float, least_bytes: int, now_s: float) -> None:
+        self._limit_s, self._least_bytes = limit_s, least_bytes
+        self._since_s, self._came_bytes = now_s, 0
         self._failures = 0
 
-    def failed(self, now_s: float) -> float | None:
-        """Return how long to pause before the next try, or None if it is time to give up."""
-        if now_s - self._since_s >= self._limit_s:
-            return None
+    def came(self, now_s: float, size_bytes: int) -> None:
+        """Take in that so many bytes came."""
+        self._failures = 0
+        self._came_bytes += size_bytes
+        if self._came_bytes >= self._least_bytes:
+            self._since_s, self._came_bytes = now_s, 0
+
+    def ended(self, now_s: float) -> bool:
+        """Tell whether it is time to give up."""
+        return now_s - self._since_s >= self._limit_s
+
+    def pause_s(self) -> float:
+        """Return how long to wait before the next try."""
         pause_s = _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
         self._failures += 1
         return pause_s

@@ -80,9 +80,24 @@ def cache(tmp_path):
     return Cache(tmp_path / "cache")
 
 
+class Clock:
+    """Stands for the module `time` in `device.fetch`: time passes in pauses, and as a test says."""
+
+    def __init__(self):
+        self.now_s = 100.0
+
+    def monotonic(self):
+        return self.now_s
+
+    def sleep(self, time_s):
+        self.now_s += time_s
+
+
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    monkeypatch.setattr(fetch_module, "PATIENCE_S", 0.0)
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(fetch_module, "time", clock)
+    return clock
 
 
 def run(server, cache):
@@ -169,9 +184,52 @@ def test_another_run_goes_on_where_one_gave_up(cache):
     assert left(cache) == {MANIFEST, *PART}
 
 
-def test_a_server_that_sends_nothing_is_given_up(cache):
+def dripping(clock, every_s, size, call_s=30.0):
+    """Send so many bytes every so often, in calls that end after ``call_s``."""
+
+    def fault(request, chunks):
+        rest, end_s = b"".join(chunks), clock.now_s + call_s
+        while rest or not size:
+            if clock.now_s + every_s > end_s:
+                clock.now_s = end_s
+                raise LinkError("the call took too long")
+            clock.now_s += every_s
+            yield rest[:size]
+            rest = rest[size:]
+
+    return fault
+
+
+@pytest.mark.parametrize(
+    ("every_s", "size"),
+    [(29.0, 1), (1.0, 0), (0.001, 0), (1.0, 1), (0.5, 16)],
+    ids=["a byte a call", "nothing", "nothing all the time", "a byte a second", "256 bit/s"],
+)
+@pytest.mark.parametrize("call_s", [30.0, 1e9])
+def test_a_server_that_sends_hardly_anything_is_given_up(every_s, size, call_s, cache, clock):
+    big = Server(files=FILES | {"calibration.safetensors": NOISE.bytes(100_000)})
+    big.fault = dripping(clock, every_s, size, call_s)
+    with pytest.raises(LinkError, match=r"the call took too long|sends nothing of"):
+        run(big, cache)
+    assert 130.0 <= clock.now_s <= 160.0
+
+
+def test_a_slow_link_brings_a_large_file(cache, clock):
+    files = FILES | {"segments/00/weights.safetensors": NOISE.bytes(300_000)}
+    server = Server(files=files)
+    server.fault = dripping(clock, 29.0, 32 << 10)
+    bundle = run(server, cache)
+    assert (
+        bundle.path("segments/00/weights.safetensors").read_bytes()
+        == files["segments/00/weights.safetensors"]
+    )
+    assert clock.now_s > 100.0 + 9 * 29.0
+
+
+def test_a_server_that_sends_nothing_is_given_up(cache, clock):
     with pytest.raises(LinkError, match=r"the server sends nothing of manifest\.json"):
         run(Server(fault=lambda request, chunks: iter(())), cache)
+    assert 130.0 <= clock.now_s <= 131.0
 
 
 def test_a_beginning_that_is_not_this_files_is_begun_anew_once(cache):

@@ -109,7 +109,7 @@ def follow(deployment, bundles, monkeypatch, tmp_path):
     """Return a renewal that follows a server with all bundles, and who takes what it brings."""
     monkeypatch.setattr(renewal, "Depot", Depot)
     monkeypatch.setattr(renewal, "_AGAIN_S", 0.05)
-    monkeypatch.setattr(fetch, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(fetch, "PATIENCE_S", 0.05)
     monkeypatch.setattr(Depot, "held", {bundle.digest: bundle for bundle in bundles.values()})
     monkeypatch.setattr(Depot, "asked", [])
     cache = Cache(tmp_path / "cache")
