@@ -112,7 +112,7 @@ def _bar(name: str, *, show: bool) -> Iterator[Progress]:
     from rich.console import Console
 
     columns = (
-        progress.TextColumn("fetching {task.description}"),
+        progress.TextColumn("fetching {task.description}", markup=False),
         progress.BarColumn(bar_width=20),
         progress.DownloadColumn(),
         progress.TransferSpeedColumn(),

@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from offramp.errors import BundleError, InputError, UnknownBundleError
+from offramp.names import check_name
 from protos.offramp.v1 import inference_pb2 as pb
 
 __all__ = ["MAX_OFFERS", "Catalogue", "FileRequest", "Offer"]
 
 MAX_OFFERS = 1024
 """The most bundles that a device reads of one catalogue."""
-
-_MAX_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,10 @@ class Offer:
         """Check a received message; raise `BundleError` that names the wrong field."""
         if len(message.digest) != 32:
             raise BundleError(f"the server offers a digest of {len(message.digest)} bytes, not 32")
-        if not 1 <= len(message.name) <= _MAX_NAME:
-            raise BundleError(f"the server offers a name of {len(message.name)} characters")
+        try:
+            check_name(message.name)
+        except ValueError as error:
+            raise BundleError(f"what the server offers has a wrong name; {error}") from None
         return cls(
             digest=message.digest.hex(),
             name=message.name,

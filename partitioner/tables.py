@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from offramp.bundle import Bundle
 from partitioner.plan import Plan
@@ -16,9 +17,10 @@ __all__ = ["plan_table", "profile_table", "runner_table"]
 def profile_table(bundle: Bundle, profile: Profile) -> Table:
     """Return head and tail times for every cut, and the quickest codec level."""
     machine = profile.machine
-    table = Table(title=f"{bundle.manifest.name}, {machine.processor}, {machine.cores} cores")
-    for name in ("cut", "boundary", "head ms", "tail ms", "quickest encode ms"):
-        table.add_column(name, justify="right")
+    table = _table(
+        f"{bundle.manifest.name}, {machine.processor}, {machine.cores} cores",
+        ("cut", "boundary", "head ms", "tail ms", "quickest encode ms"),
+    )
     for cut, boundary in enumerate(bundle.manifest.boundaries):
         encodes = {
             level: profile.encode[f"{cut}/{level}"].median_s
@@ -31,16 +33,15 @@ def profile_table(bundle: Bundle, profile: Profile) -> Table:
             f"{boundary.nbytes} B",
             _milliseconds(profile.head[cut]),
             _milliseconds(profile.tail[cut]),
-            f"{encodes[quickest] * 1e3:.2f} ({quickest})" if quickest else "",
+            Text(f"{encodes[quickest] * 1e3:.2f} ({quickest})" if quickest else ""),
         )
     return table
 
 
 def runner_table(profile: Profile) -> Table:
     """Return every cut's head time on each backend and thread count, the chosen one marked."""
-    table = Table(title="head ms by backend and threads")
-    for name in ("cut", *(f"{runner.backend}/{runner.threads}" for runner in profile.runners)):
-        table.add_column(name, justify="right")
+    names = (f"{runner.backend}/{runner.threads}" for runner in profile.runners)
+    table = _table("head ms by backend and threads", ("cut", *names))
     for cut in range(1, len(profile.head)):
         marks = ["*" if runner is profile.runner(cut) else "" for runner in profile.runners]
         times = [f"{runner.head[cut].median_s * 1e3:.2f}" for runner in profile.runners]
@@ -50,16 +51,18 @@ def runner_table(profile: Profile) -> Table:
 
 def plan_table(bundle: Bundle, chosen: Plan, others: Sequence[Plan]) -> Table:
     """Return the chosen plan and others with what is predicted of them."""
-    table = Table(title=f"plans for {bundle.manifest.name}")
-    for name in ("", "plan", "mean ms", "p95 ms", "late", "accuracy", "sent", "B/sample"):
-        table.add_column(name, justify="left" if name in ("", "plan") else "right")
+    table = _table(
+        f"plans for {bundle.manifest.name}",
+        ("", "plan", "mean ms", "p95 ms", "late", "accuracy", "sent", "B/sample"),
+        words=("", "plan"),
+    )
     for mark, plan in [("*", chosen), *(("", other) for other in others)]:
         prediction = plan.prediction
         if prediction is None:
             continue
         table.add_row(
             mark,
-            plan.describe(),
+            Text(plan.describe()),
             f"{prediction.mean_s * 1e3:.1f}",
             f"{prediction.p95_s * 1e3:.1f}",
             f"{prediction.miss_share:.1%}",
@@ -67,6 +70,14 @@ def plan_table(bundle: Bundle, chosen: Plan, others: Sequence[Plan]) -> Table:
             f"{prediction.sent_share:.1%}",
             f"{prediction.bytes_mean:.0f}",
         )
+    return table
+
+
+def _table(title: str, columns: Iterable[str], words: Collection[str] = ()) -> Table:
+    """Return an empty table; what it is told is shown as it is, never read as markup."""
+    table = Table(title=Text(title))
+    for name in columns:
+        table.add_column(Text(name), justify="left" if name in words else "right")
     return table
 
 

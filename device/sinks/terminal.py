@@ -30,7 +30,7 @@ class TerminalSink:
         self._tally: collections.Counter[str] = collections.Counter()
         self._bandwidth = ""
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

@@ -7,9 +7,17 @@ import json
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from offramp.errors import BundleError
+from offramp.names import check_name
 from offramp.settings import describe_error
 from offramp.tensors import TensorSpec
 
@@ -32,6 +40,7 @@ MAX_FILE_BYTES = 2 << 30
 MAX_BUNDLE_BYTES = 8 << 30
 
 Count = Annotated[int, Field(ge=0)]
+Name = Annotated[str, AfterValidator(check_name)]
 Folder = Annotated[str, Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_]+)*$")]
 _FILE_NAME = re.compile(r"^[a-z0-9_]+(/[a-z0-9_]+)*\.[a-z0-9]+$")
 
@@ -88,7 +97,7 @@ class ExitSpec(_Model):
     ``temperature`` divides its logits before they are compared.
     """
 
-    name: str
+    name: Name
     boundary: Count
     tensor: str
     folder: Folder
@@ -122,7 +131,7 @@ class Manifest(_Model):
     """
 
     format: Literal[1] = 1
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Name
     classes: tuple[str, ...] = ()
     card: dict[str, str] = {}
     boundaries: Annotated[tuple[Boundary, ...], Field(min_length=2)]

@@ -214,6 +214,14 @@ MANIFESTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "ends its line": ("not allowed", _rename_file("notes.txt\n")),
     "backslash": ("not allowed", _rename_file("..\\notes.txt")),
     "absent file": ("get the bundle again|cannot be read", _rename_file("other.txt")),
+    "no name": ("name: '' is no name", _set("name", to="")),
+    "a blank name": ("name: ' ' is no name", _set("name", to=" ")),
+    "a long name": (r"'n{40}'\.\.\. is no name", _set("name", to="n" * 201)),
+    "a name that clears the screen": (r"'net\\x1b\[2J' is no name", _set("name", to="net\x1b[2J")),
+    "a name of two lines": ("is no name", _set("name", to="net\nlistening on")),
+    "a name that turns round": ("is no name", _set("name", to="net\u202egpj")),
+    "an exit's name": (r"exits\.0\.name: '\\x07' is no name", _set("exits", to=[
+        {"name": "\a", "boundary": 1, "tensor": "image", "folder": "e", "macs": 1}])),
     "folder climbs": ("folder", _set("segments", 0, "folder", to="../x")),
     "boundary too many": ("one boundary more", lambda plain: plain["boundaries"].append(
         plain["boundaries"][1])),
