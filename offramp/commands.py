@@ -15,6 +15,7 @@ import click
 
 from offramp import __version__
 from offramp.errors import OfframpError
+from offramp.names import printable
 
 __all__ = ["run_command"]
 
@@ -27,7 +28,7 @@ def run_command(arguments: Sequence[str]) -> int:
     try:
         status = _offramp.main(list(arguments), prog_name="offramp", standalone_mode=False)
     except OfframpError as error:
-        click.echo("offramp: " + " ".join(str(error).split()), err=True)
+        click.echo("offramp: " + printable(" ".join(str(error).split())), err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()

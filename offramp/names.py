@@ -1,8 +1,8 @@
-"""Names: what a model or an exit may be called; they come from strangers and go to terminals."""
+"""Names and texts of strangers: what may be a name, and what of a text a terminal may see."""
 
 from __future__ import annotations
 
-__all__ = ["MAX_NAME", "check_name"]
+__all__ = ["MAX_NAME", "check_name", "printable"]
 
 MAX_NAME = 200
 """The most characters of a name."""
@@ -14,3 +14,8 @@ def check_name(name: str) -> str:
         shown = repr(name[:40]) + ("..." if len(name) > 40 else "")
         raise ValueError(f"{shown} is no name: it takes 1 to {MAX_NAME} printable characters")
     return name
+
+
+def printable(text: str) -> str:
+    """Return a text without what a reader cannot see, or what a terminal or XML takes as orders."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

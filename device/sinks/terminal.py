@@ -6,6 +6,8 @@ import collections
 import sys
 from typing import Any, TextIO
 
+from offramp.names import printable
+
 __all__ = ["TerminalSink"]
 
 _RECENT = 50
@@ -87,7 +89,7 @@ class TerminalSink:
             )
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(printable(" ".join(text.splitlines())), highlight=False, markup=False)
 
     def _now(self) -> str:
         shares = collections.Counter(line.get("by", line["status"]) for line in self._recent)

@@ -21,6 +21,7 @@ def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
     from offramp.bundle.table import cut_table, engine_lines, level_lines, segment_table
     from offramp.drawing import draw_bundle
     from offramp.files import write_file
+    from offramp.names import printable
 
     opened = open_bundle(bundle)
     manifest = opened.manifest
@@ -36,4 +37,6 @@ def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
     card = [f"{key}: {text}" for key, text in manifest.card.items()]
     size = f"size: {size_bytes / 1e6:.2f} MB unpacked"
     for line in (*level_lines(manifest), *engine_lines(manifest), *card, size):
-        console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+        console.print(
+            printable(line), highlight=False, markup=False, soft_wrap=not console.is_terminal
+        )

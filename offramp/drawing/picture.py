@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from offramp.names import printable
+
 __all__ = ["Picture", "Point"]
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
@@ -56,7 +58,7 @@ class Picture:
     def words(self, text: str, place: Point, *, size: int = 11, **style: str) -> None:
         """Add a line of text that begins at ``place``, or as ``text_anchor`` says."""
         element = self._add("text", "", style, x=place[0], y=place[1], font_size=size)
-        element.text = _printable(text)
+        element.text = printable(text)
 
     def to_text(self) -> str:
         """Return the SVG file's content."""
@@ -70,14 +72,9 @@ class Picture:
         attributes = {key.replace("_", "-"): value for key, value in attributes.items()}
         element = ElementTree.SubElement(self._root, tag, attributes)
         if hint:
-            ElementTree.SubElement(element, "title").text = _printable(hint)
+            ElementTree.SubElement(element, "title").text = printable(hint)
         return element
 
 
 def _number(value: float) -> str:
     return f"{value:.1f}".rstrip("0").rstrip(".")
-
-
-def _printable(text: str) -> str:
-    """Replace what XML cannot hold or a reader cannot see; a bundle's names may be a stranger's."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -26,6 +26,16 @@ def test_a_bundle_that_is_fetched_is_named_as_it_is(name, monkeypatch):
     assert f"fetching {name}" in shown.getvalue()
 
 
+def test_what_a_server_says_gives_the_terminal_no_orders():
+    shown = io.StringIO()
+    sink = TerminalSink(None, shown)
+    sink.write(
+        {"kind": "link", "at_s": 1.0, "up": False, "reason": "\x1b[2J\n    9.0 s  connected"}
+    )
+    sink.close()
+    assert shown.getvalue() == "    1.0 s  not connected: \ufffd[2J     9.0 s  connected\n"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_exit_that_answers_is_named_as_it_is(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
