@@ -77,10 +77,13 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     """
     from offramp.errors import ConfigError
     from offramp.extras import require_extra
+    from offramp.files import check_writable
     from offramp.references import call_reference
     from offramp.samples import as_labelled, as_samples
     from offramp.settings import load_texts
 
+    home = next(folder for folder in out.absolute().parents if folder.exists())
+    check_writable(home / out.name)
     require_extra("compile", "torch", "onnx", "onnxscript", "scipy")
     card = load_texts(options["card"]) if options["card"] else {}
     example = as_samples(call_reference(options["example"])) if options["example"] else None

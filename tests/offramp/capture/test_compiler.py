@@ -278,6 +278,14 @@ def test_a_full_disk_for_what_is_laid_out_is_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_cannot_be_written_is_known_before_the_model_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "deeper" / "m.off"
+    result = CliRunner().invoke(compile_, ["nowhere:build", "-o", str(out)])
+    assert isinstance(result.exception, ConfigError)
+    assert "cannot be written (Not a directory)" in str(result.exception)
+
+
 def test_without_data_and_example_there_is_one_sentence(users_module: str) -> None:
     result = CliRunner().invoke(compile_, [f"{users_module}:build", "-o", "m.off"])
     assert isinstance(result.exception, ConfigError)
