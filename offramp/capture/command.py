@@ -106,7 +106,7 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
         held_out,
         out,
         CompileOptions(
-            name=options["name"] or Path(model.partition(":")[2]).name or "model",
+            name=options["name"] or Path(model.partition(":")[2]).name,
             classes=tuple(filter(None, options["classes"].split(","))),
             card=card,
             answer=options["answer"],

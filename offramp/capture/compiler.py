@@ -26,6 +26,7 @@ from offramp.errors import CaptureError
 from offramp.exits.heads import build_head
 from offramp.exits.training import train_head
 from offramp.files import scratch_folder
+from offramp.names import check_name
 from offramp.network import Network
 from offramp.samples import LabelledSamples, Samples, check_inputs
 from offramp.tensors import Array
@@ -75,6 +76,10 @@ def compile_model(
     on, labelled by the model's own answers: accuracy is then agreement with it. Raises
     `CaptureError` if any step cannot be done or a proof fails.
     """
+    try:
+        check_name(options.name)
+    except ValueError as error:
+        raise CaptureError(f"{error}; give one with --name") from None
     backbone, heads = _take_apart(model)
     if options.exits and training is None:
         raise CaptureError("to train exit heads, give training samples (--train)")

@@ -22,7 +22,7 @@ from offramp.capture.early_exit import EarlyExitModel
 from offramp.capture.export import export
 from offramp.capture.graph import read_program
 from offramp.capture.huggingface import answer_at_once, load_model
-from offramp.errors import BundleError, CaptureError, ConfigError, InputError, OfframpError
+from offramp.errors import CaptureError, ConfigError, InputError, OfframpError
 from offramp.network import Network
 from offramp.samples import LabelledSamples, Samples
 
@@ -321,7 +321,7 @@ BAD: dict[str, tuple[Any, LabelledSamples, CompileOptions, type[OfframpError], s
     "no scores": (
         nn.Conv2d(3, 2, 3), _samples(), CompileOptions("m", answer="class"), CaptureError,
         "no row of scores.*--answer tensor"),
-    "no name": (MODEL, _samples(), CompileOptions(""), BundleError, "name"),
+    "no name": (MODEL, _samples(), CompileOptions(""), CaptureError, "no name.*--name"),
     "several inputs": (
         MODEL, LabelledSamples(_samples().inputs * 2, np.arange(8) % 3), CompileOptions("m"),
         CaptureError, "cannot be captured"),
