@@ -27,6 +27,7 @@ from offramp.address import Address
 from offramp.boundary_codec import prepare_codecs
 from offramp.catalogue import Catalogue, Offer
 from offramp.errors import FrameError, InputError, LinkError
+from offramp.memory import return_unused_memory
 from offramp.messages import Answer, Failure, Probe, ProbeReply
 
 if TYPE_CHECKING:  # gRPC takes 11 MB and a tenth of a second, which a device alone does without
@@ -85,6 +86,7 @@ class Agent:
         self._compute_thread.start()
         try:
             self._connect()
+            return_unused_memory()
             self._journal.begin(time.perf_counter())
             self._tell(self._dispatch.begun)
             self._feed(source)

@@ -74,7 +74,7 @@ class Head:
         self._pace = Pace(profile.slowdown)
         self._manifest = self.network.bundle.manifest
         self._board = Board(profile, self._manifest.exits)
-        self._fusing = Fusing()
+        self._fusing = Fusing(self.network)
         self._codecs: dict[tuple[int, str], BoundaryCodec] = {}
 
     def run(self, progress: Progress, plan: Plan, until_s: float, stretch: float) -> Reached:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from offramp.backends import Backend, Chain, Link, Run
 from offramp.bundle import Bundle, ExitSpec, SegmentSpec
 from offramp.bundle.part import engines_of
 from offramp.errors import BundleError
-from offramp.memory import return_freed_memory
+from offramp.memory import return_unused_memory
 from offramp.tensors import Array
 
 __all__ = ["Network"]
@@ -51,6 +52,7 @@ class Network:
         self.depth = len(manifest.segments)
         self._names = [[tensor.name for tensor in b.tensors] for b in manifest.boundaries]
         self._engine, self._threads = engine, threads
+        self._held = held
         self._segments = {at: self._part(at, at + 1) for at in held}
         self._exits = {
             at: engine.load(_exit_chain(_folder(bundle, spec, engine), spec), threads)
@@ -58,11 +60,12 @@ class Network:
             if spec.boundary - 1 in held
         }
         self._fused: dict[int, _Part] = {}
-        return_freed_memory()
+        self._loading = threading.Lock()
+        return_unused_memory()
 
     def run_segment(self, at: int, tensors: Sequence[Array]) -> list[Array]:
         """Run segment ``at`` on the tensors of boundary ``at``; return those of the next one."""
-        return self._run(self._segments[at], at, tensors)
+        return self._run(self._segment(at), at, tensors)
 
     def run(self, start: int, stop: int, tensors: Sequence[Array]) -> list[Array]:
         """Run segments ``start`` to ``stop - 1`` on the tensors of boundary ``start``."""
@@ -85,7 +88,8 @@ class Network:
         """Load the segments between neighbouring ``stops`` as one each.
 
         A backend may run them faster so than one by one, at the cost of their weights once more in
-        memory. Those fused before and not now are given up. May be called from another thread.
+        memory, until `release`. Those fused before and not now are given up. May be called from
+        another thread.
         """
         fused = {}
         for start, stop in itertools.pairwise(stops):
@@ -94,12 +98,44 @@ class Network:
                 fused[start] = before
             elif stop - start > 1 or start not in self._segments:
                 fused[start] = self._part(start, stop)
+        self.restore(self.released() - {part.stop - 1 for part in fused.values()})
         self._fused = fused
+
+    def release(self, stops: Sequence[int]) -> bool:
+        """Let go of the last segment of each that `fuse` made of ``stops``; tell if one was left.
+
+        No head needs it: one that stops before it does not run it, and one that stops behind it
+        runs it fused. A run from between loads it again. Deep segments hold most of the weights.
+        """
+        fused = (self._fused.get(start) for start in stops)
+        lasts = {part.stop - 1 for part in fused if part is not None and part.stop in stops}
+        held = lasts & self._segments.keys()
+        for at in held:
+            del self._segments[at]
+        return bool(held)
+
+    def released(self, start: int = 0) -> set[int]:
+        """Return the segments from ``start`` on that have been let go."""
+        return {at for at in self._held if at >= start and at not in self._segments}
+
+    def restore(self, segments: Iterable[int]) -> None:
+        """Load segments again that have been let go. May be called from another thread."""
+        for at in segments:
+            self._segment(at)
 
     def exit_logits(self, at: int, tensors: Sequence[Array]) -> Array:
         """Return the logits, shape (batch, classes), of exit ``at`` on its boundary's tensors."""
         spec = self.bundle.manifest.exits[at]
         return self._exits[at]([tensors[self._names[spec.boundary].index(spec.tensor)]])[0]
+
+    def _segment(self, at: int) -> _Part:
+        """Return a segment, loaded again if it was let go."""
+        part = self._segments.get(at)
+        if part is None:
+            with self._loading:
+                part = self._segments.get(at) or self._part(at, at + 1)
+                self._segments[at] = part
+        return part
 
     def _run(self, part: _Part, start: int, tensors: Sequence[Array]) -> list[Array]:
         values = dict(zip(self._names[start], tensors, strict=True))

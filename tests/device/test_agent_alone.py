@@ -43,6 +43,9 @@ class Model:
             return 1, [np.full((1, 250), tensors[0].max(), np.float32)]
         return 2, [self.exit_logits(0, tensors)]
 
+    def released(self, start):
+        return set()
+
     def exit_logits(self, at, tensors):
         level = tensors[0][0, 0]
         with np.errstate(over="ignore"):

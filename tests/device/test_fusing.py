@@ -1,4 +1,7 @@
-"""A head is fused when its cut has not changed for long, and gives the same answers then."""
+"""A head is fused when its cut has not changed for long, and gives the same answers then.
+
+What it holds twice is let go, and comes back when a sample may need it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from offramp.network import Network
 
 
 class _Network:
-    """Notes what it is asked to fuse."""
+    """Notes what it is asked to fuse, and lets go of nothing."""
 
     def __init__(self, bundle: Any, error: Exception | None = None) -> None:
         self.bundle, self.error = bundle, error
@@ -25,9 +28,15 @@ class _Network:
         if self.error:
             raise self.error
 
+    def release(self, stops: tuple[int, ...]) -> bool:
+        return False
+
+    def released(self, start: int) -> set[int]:
+        return set()
+
 
 def _observe(fusing: Fusing, network: Any, cuts: list[int]) -> list[int]:
-    """Return at which of the samples fusing began, once that has ended."""
+    """Return at which of the samples a thread began, once that has ended."""
     began = []
     for at, cut in enumerate(cuts):
         if thread := fusing.observe(network, cut):
@@ -42,14 +51,15 @@ def test_only_a_cut_that_stays_is_fused_and_only_once(tiny: Any) -> None:
     cuts = (
         [3] * (FUSE_AFTER - 1) + [2] * (2 * FUSE_AFTER) + [0] * (2 * FUSE_AFTER) + [3] * FUSE_AFTER
     )
-    assert _observe(Fusing(), network, cuts) == [2 * FUSE_AFTER - 2, len(cuts) - 1]
+    assert _observe(Fusing(network), network, cuts) == [2 * FUSE_AFTER - 2, len(cuts) - 1]
     boundary = tiny.manifest.exits[0].boundary
     assert network.asked == [tuple(sorted({0, boundary, cut})) for cut in (2, 3)]
 
 
 def test_a_process_that_ends_waits_for_a_head_that_is_being_fused(tiny: Any) -> None:
     def count() -> None:
-        fusing, network = Fusing(), Network(tiny)
+        network = Network(tiny)
+        fusing = Fusing(network)
         for _ in range(FUSE_AFTER):
             found.append(fusing.observe(network, 1))
 
@@ -63,7 +73,7 @@ def test_a_process_that_ends_waits_for_a_head_that_is_being_fused(tiny: Any) -> 
 
 def test_a_head_that_cannot_be_fused_goes_on(tiny: Any) -> None:
     network = _Network(tiny, BundleError("the file is gone"))
-    assert _observe(Fusing(), network, [3] * FUSE_AFTER) == [FUSE_AFTER - 1]
+    assert _observe(Fusing(network), network, [3] * FUSE_AFTER) == [FUSE_AFTER - 1]
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
@@ -80,6 +90,65 @@ def test_fused_segments_answer_as_they_do_one_by_one(tiny: Any, backend: str) ->
             np.testing.assert_allclose(found[0], tensors[0], rtol=1e-5, atol=1e-5)
     network.fuse(())
     assert network.step(0, 3, inputs)[0] == 1
+
+
+def test_what_is_fused_is_not_held_twice_and_comes_back_before_it_is_needed(embedded: Any) -> None:
+    network = Network(embedded)
+    fusing, depth = Fusing(network), network.depth
+    lasts = [{stop - 1 for stop in embedded.manifest.stops(cut) if stop} for cut in (depth, 6)]
+    steady = [depth] * (FUSE_AFTER + 2)
+    assert _observe(fusing, network, steady) == [FUSE_AFTER - 1, FUSE_AFTER]
+    assert network.released() == lasts[0] == {1, 3, 5, 7}
+    assert _observe(fusing, network, [6, 6]) == [0]
+    assert network.released() == lasts[1] == {1, 3, 5}  # a sample that is sent may need the last
+    assert _observe(fusing, network, [3] * FUSE_AFTER) == [0, FUSE_AFTER - 1]
+    assert network.released() == {1}  # a sample that is sent at another cut now needs the others
+
+
+def test_nothing_is_let_go_as_long_as_its_head_is_not_fused(tiny: Any) -> None:
+    class Slow(Network):
+        slow = False
+
+        def fuse(self, stops: Any) -> None:
+            if not self.slow:
+                super().fuse(stops)
+
+    network = Slow(tiny)
+    fusing = Fusing(network)
+    _observe(fusing, network, [network.depth] * (FUSE_AFTER + 1))
+    assert network.released() == {2}
+    network.slow = True
+    _observe(fusing, network, [2] * (2 * FUSE_AFTER))
+    assert not network.released()
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
+def test_segments_that_were_let_go_answer_wherever_a_run_begins(tiny: Any, backend: str) -> None:
+    network = Network(tiny, backend)
+    boundaries = [tiny.examples]
+    for at in range(network.depth):
+        boundaries.append(network.run_segment(at, boundaries[at]))
+    network.fuse((0, 3))
+    assert not network.release((0, 2))
+    assert network.release((0, 3))
+    assert not network.release((0, 3))
+    for start in range(network.depth):
+        for stop in range(start + 1, network.depth + 1):
+            found = network.run(start, stop, boundaries[start])
+            np.testing.assert_allclose(found[0], boundaries[stop][0], rtol=1e-5, atol=1e-5)
+    assert not network.released()  # it was loaded when it was run
+
+
+def test_heads_of_every_cut_run_without_what_was_let_go(tiny: Any) -> None:
+    """A sample never waits for a segment: only one that comes from between loads it."""
+    network = Network(tiny)
+    for stops in ((0, 2), (0, 3), (0, 2), (0, 1, 3)):
+        network.fuse(stops)
+        assert network.release(stops)
+        for cut in tiny.cuts:
+            network.run(0, cut, tiny.examples)
+        assert not network.release(stops)
+        assert network.released()
 
 
 def test_a_head_is_loaded_without_its_single_segments(tiny: Any) -> None:
