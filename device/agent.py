@@ -61,10 +61,12 @@ class Agent:
         *,
         renewal: Renewal | None = None,
         require_server: bool = False,
+        await_server: bool = True,
     ) -> None:
         self._head = head
         self._settings = settings
         self._require_server = require_server
+        self._connect_s = settings.connect_s if await_server else 0.0
         self._renewal = renewal
         self._dispatch = Dispatch(controller, settings)
         self._journal = Journal(sinks)
@@ -176,7 +178,7 @@ class Agent:
         self._remote.start()
         if self._renewal is not None:
             self._renewal.start(self)
-        self._wait(self._settings.connect_s, lambda: self._dispatch.up)
+        self._wait(self._connect_s, lambda: self._dispatch.up)
         if self._dispatch.up:
             self._wait(_WARM_S, lambda: self._dispatch.warm or not self._dispatch.up)
         elif self._require_server and not self._over:

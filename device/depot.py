@@ -17,7 +17,8 @@ from protos.offramp.v1.edge_pb2_grpc import EdgeStub
 __all__ = ["Depot"]
 
 _CALL_S = 30.0  # a call that takes longer is made again, from where it got to
-_PASSING = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED", "INTERNAL")
+_SILENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+_PASSING = ("RESOURCE_EXHAUSTED", "CANCELLED", "INTERNAL")
 
 
 class Depot:
@@ -31,13 +32,14 @@ class Depot:
         self._channel = open_channel(address)
         self._stub: Any = EdgeStub(self._channel)  # type: ignore[no-untyped-call]
 
-    def catalogue(self, limit_s: float) -> Catalogue:
-        """Ask what the server holds; raise `LinkError` if it has not answered in ``limit_s``."""
+    def catalogue(self, limit_s: float, *, patient: bool) -> Catalogue:
+        """Ask what the server holds; raise `LinkError` if it has not answered in ``limit_s``.
+
+        Unless ``patient``, it is given up as soon as the first attempt to connect fails.
+        """
+        request = pb.DescribeRequest()
         try:
-            grpc.channel_ready_future(self._channel).result(timeout=limit_s)
-            described = self._stub.Describe(pb.DescribeRequest(), timeout=limit_s)
-        except grpc.FutureTimeoutError:
-            raise LinkError(f"{self._address} does not answer; is the server running?") from None
+            described = self._stub.Describe(request, timeout=limit_s, wait_for_ready=patient)
         except grpc.RpcError as error:
             raise self._translated(error) from None
         return Catalogue.from_proto(described)
@@ -65,6 +67,8 @@ class Depot:
         if not isinstance(error, grpc.Call):
             return LinkError(f"{self._address}: {error}")
         name, details = error.code().name, error.details()
+        if name in _SILENT:
+            return LinkError(f"{self._address} does not answer; is the server running? ({details})")
         if name in _PASSING:
             return LinkError(f"{self._address}: {name}, {details}")
         if name == "NOT_FOUND":

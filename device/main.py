@@ -80,6 +80,7 @@ def _assemble(
         sinks,
         renewal=_renewal(deployment, settings, supplier) if supplier else None,
         require_server=options["require_server"],
+        await_server=obtained.origin != "cache",  # it was just waited for
     )
 
 

@@ -42,6 +42,11 @@ class Supplier:
         """Note that this bundle came last, for when the server cannot be reached."""
         self.cache.remember(self._key, bundle.digest)
 
+    @property
+    def remembers(self) -> bool:
+        """Whether a bundle came before."""
+        return self.cache.recall(self._key) is not None
+
     def recall(self) -> Bundle | None:
         """Open the bundle that came last, if one did; raise `BundleError` if it is not whole."""
         digest = self.cache.recall(self._key)
@@ -72,7 +77,8 @@ def obtain_bundle(
 ) -> Obtained:
     """Return the bundle to run; if ``show``, a bar on stderr tells how far fetching it is.
 
-    Raises `ConfigError` if there is neither a path nor a server, and `LinkError` if the server
+    The server is waited for, at most ``connect_s``; one that refuses to be connected to is not if
+    what came from it before can be run instead. Raises `ConfigError` if there is neither a path nor a server, and `LinkError` if the server
     cannot be reached and nothing came from it before, or nothing may run without it.
     """
     if path is not None:
@@ -80,8 +86,9 @@ def obtain_bundle(
     supplier = Supplier.of(settings)
     if supplier is None:
         raise ConfigError("there is no bundle to run; name one, or --server to fetch it from")
+    patient = require_server or not supplier.remembers
     try:
-        obtained = _fetch(supplier, settings.connect_s, show=show)
+        obtained = _fetch(supplier, settings.connect_s, patient=patient, show=show)
     except LinkError as error:
         earlier = None if require_server else supplier.recall()
         if earlier is None:
@@ -91,13 +98,13 @@ def obtain_bundle(
     return obtained
 
 
-def _fetch(supplier: Supplier, connect_s: float, *, show: bool) -> Obtained:
+def _fetch(supplier: Supplier, connect_s: float, *, patient: bool, show: bool) -> Obtained:
     from device.depot import Depot
 
     depot = Depot(supplier.address)
     started_s = time.monotonic()
     try:
-        offer = depot.catalogue(connect_s).choose(supplier.model)
+        offer = depot.catalogue(connect_s, patient=patient).choose(supplier.model)
         with _bar(offer.name, show=show) as progress:
             fetch = Fetch(depot.read, supplier.cache, supplier.engines, progress)
             bundle = fetch.bundle(offer)

@@ -49,6 +49,7 @@ class Remote:
         self.address = address
         self._listener = listener
         self._outbox: _Outbox | None = None
+        self._opening: grpc.Future[object] | None = None
         self._call: grpc.Call | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="remote", daemon=True)
@@ -66,7 +67,9 @@ class Remote:
     def close(self) -> None:
         """End the stream and wait a moment for the thread."""
         self._closing.set()
-        call, outbox = self._call, self._outbox
+        opening, call, outbox = self._opening, self._call, self._outbox
+        if opening is not None:
+            opening.cancel()
         if outbox is not None:
             outbox.put(None)
         if call is not None:
@@ -88,9 +91,10 @@ class Remote:
         """Run one connection to its end; return whether it opened, and why it ended."""
         opened = False
         with open_channel(self.address) as channel:
+            self._opening = grpc.channel_ready_future(channel)
             try:
-                grpc.channel_ready_future(channel).result(timeout=_CONNECT_S)
-            except grpc.FutureTimeoutError:
+                self._opening.result(timeout=_CONNECT_S)
+            except (grpc.FutureTimeoutError, grpc.FutureCancelledError):
                 return False, f"{self.address} does not answer; is the server running?"
             outbox: _Outbox = queue.SimpleQueue()
             try:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -132,8 +133,15 @@ def refused(process):
 
 
 def wait_for_bytes(cache, count):
-    end_s = time.monotonic() + 30
-    while sum(path.stat().st_size for path in cache.rglob("*.*") if path.is_file()) < count:
+    def size_bytes():
+        return sum(path.stat().st_size for path in cache.rglob("*.*") if path.is_file())
+
+    wait_for(lambda: size_bytes() >= count)
+
+
+def wait_for(condition, limit_s=60):
+    end_s = time.monotonic() + limit_s
+    while not condition():
         assert time.monotonic() < end_s
         time.sleep(0.02)
 
@@ -193,6 +201,57 @@ def test_a_device_with_nothing_but_the_address_answers_and_again_when_the_server
     assert (status, "is the server running?" in said) == (6, True)
     status, said = refused(device(tmp_path, samples, profile))
     assert (status, "--server to fetch it from" in said) == (2, True)
+
+
+@pytest.mark.timed
+def test_a_device_that_has_its_bundle_waits_for_no_server_that_is_gone_and_once_for_a_silent_one(
+    embedded_file, samples, profile, tmp_path
+):
+    connect_s = 6.0
+    (tmp_path / "patient.yaml").write_text(f"deadline_s: 1.0\nconnect_s: {connect_s}\n")
+    with serving(embedded_file) as address:
+        opening_of(device(tmp_path, samples, profile, "--server", address))
+
+    def start_s():
+        options = ("--server", address, "--settings", tmp_path / "patient.yaml")
+        began_s = time.monotonic()
+        opening = opening_of(device(tmp_path, samples, profile, *options))
+        assert opening["bundle_origin"] == "cache"
+        return time.monotonic() - began_s
+
+    assert start_s() < connect_s
+    host, _, port = address.rpartition(":")
+    with socket.create_server((host, int(port))):  # connections open, and nobody says anything
+        assert connect_s < start_s() < 2 * connect_s
+
+
+@pytest.mark.timed
+def test_a_device_takes_up_what_a_server_holds_that_comes_after_its_start(
+    embedded, embedded_file, tmp_path, profile
+):
+    images, _ = load("test", 1)
+    cache, out = tmp_path / "cache", tmp_path / "out.jsonl"
+    np.savez(tmp_path / "one.npz", inputs=np.repeat(images, 6, axis=0), labels=np.zeros(6, int))
+    with serving(embedded_file) as address:
+        opening_of(device(cache, tmp_path / "one.npz", profile, "--server", address))
+    new = shifted(embedded, tmp_path / "new.offramp")
+    with contextlib.ExitStack() as stack:
+        pipes = {"stdin": subprocess.PIPE, "stdout": stack.enter_context(out.open("wb"))}
+        process = device(cache, "-", profile, "--server", address, **pipes)
+        stack.callback(process.kill)
+        process.stdin.write(in_npy(images[0]))
+        process.stdin.flush()
+        wait_for(lambda: '"kind": "result"' in out.read_text())
+        stack.enter_context(serving(tmp_path / "new.offramp", port=address.rpartition(":")[2]))
+        wait_for(lambda: '"kind": "bundle"' in out.read_text())
+        process.stdin.write(in_npy(images[0]))
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert (lines[0]["bundle_origin"], lines[0]["digest"]) == ("cache", embedded.digest)
+    assert [line["digest"] for line in lines if line["kind"] == "bundle"] == [new.digest]
+    first, second = (line["answer"] for line in lines if line["kind"] == "result")
+    assert (second - first) % 10 == 1
 
 
 def test_a_connection_that_breaks_is_gone_on_from(
