@@ -5,6 +5,7 @@ What it holds twice is let go, and comes back when a sample may need it.
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -12,8 +13,11 @@ import numpy as np
 import pytest
 
 from device.fusing import FUSE_AFTER, Fusing
+from device.head import Head, Progress
 from offramp.errors import BundleError
 from offramp.network import Network
+from partitioner.candidates import CLOSED
+from partitioner.plan import Plan
 
 
 class _Network:
@@ -149,6 +153,35 @@ def test_heads_of_every_cut_run_without_what_was_let_go(tiny: Any) -> None:
             network.run(0, cut, tiny.examples)
         assert not network.release(stops)
         assert network.released()
+
+
+def test_a_sample_that_is_sent_in_vain_after_a_change_of_plan_is_answered(
+    tiny: Any, make_profile: Any
+) -> None:
+    depth = len(tiny.manifest.segments)
+    times_s = [1e-4] * (depth + 1)
+    encode_s = {f"{cut}/lossless": 1e-4 for cut in range(depth)}
+    network = Network(tiny)
+    head = Head([network] * (depth + 1), make_profile(tiny.digest, times_s, [1e-4], encode_s, {}))
+    example = [array[:1] for array in tiny.examples]
+    expected = Network(tiny).run(0, depth, example)[0]
+    closed = Plan(depth, None, "confidence", (CLOSED,))
+    for _ in range(FUSE_AFTER + 1):
+        head.run(Progress(list(example)), closed, math.inf, 1.0)
+        _join("fuse")
+    assert network.released() == {depth - 1}
+    for cut in reversed(range(depth)):
+        sent = Progress(list(example))
+        head.run(sent, Plan(cut, "lossless", "confidence", (CLOSED,) * (cut > 0)), math.inf, 1.0)
+        assert sent.frames
+        head.fall_back(sent, math.inf, 1.0)
+        np.testing.assert_allclose(sent.final, expected, rtol=1e-5, atol=1e-5)
+
+
+def _join(name: str) -> None:
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join(60)
 
 
 def test_a_head_is_loaded_without_its_single_segments(tiny: Any) -> None:
