@@ -109,7 +109,7 @@ def test_what_is_fused_is_not_held_twice_and_comes_back_before_it_is_needed(embe
     assert network.released() == {1}  # a sample that is sent at another cut now needs the others
 
 
-def test_nothing_is_let_go_as_long_as_its_head_is_not_fused(tiny: Any) -> None:
+def test_nothing_is_let_go_as_long_as_its_head_is_not_fused(embedded: Any) -> None:
     class Slow(Network):
         slow = False
 
@@ -117,13 +117,13 @@ def test_nothing_is_let_go_as_long_as_its_head_is_not_fused(tiny: Any) -> None:
             if not self.slow:
                 super().fuse(stops)
 
-    network = Slow(tiny)
+    network = Slow(embedded)
     fusing = Fusing(network)
-    _observe(fusing, network, [network.depth] * (FUSE_AFTER + 1))
-    assert network.released() == {2}
+    _observe(fusing, network, [4] * (FUSE_AFTER + 1))
+    assert network.released() == {1, 3}
     network.slow = True
-    _observe(fusing, network, [2] * (2 * FUSE_AFTER))
-    assert not network.released()
+    _observe(fusing, network, [3] * (2 * FUSE_AFTER))
+    assert network.released() == {1}
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
@@ -156,25 +156,31 @@ def test_heads_of_every_cut_run_without_what_was_let_go(tiny: Any) -> None:
 
 
 def test_a_sample_that_is_sent_in_vain_after_a_change_of_plan_is_answered(
-    tiny: Any, make_profile: Any
+    embedded: Any, make_profile: Any
 ) -> None:
-    depth = len(tiny.manifest.segments)
-    times_s = [1e-4] * (depth + 1)
+    manifest, depth = embedded.manifest, len(embedded.manifest.segments)
     encode_s = {f"{cut}/lossless": 1e-4 for cut in range(depth)}
-    network = Network(tiny)
-    head = Head([network] * (depth + 1), make_profile(tiny.digest, times_s, [1e-4], encode_s, {}))
-    example = [array[:1] for array in tiny.examples]
-    expected = Network(tiny).run(0, depth, example)[0]
-    closed = Plan(depth, None, "confidence", (CLOSED,))
+    times_s = [1e-4] * (depth + 1), [1e-4] * len(manifest.exits)
+    network = Network(embedded)
+    head = Head([network] * (depth + 1), make_profile(embedded.digest, *times_s, encode_s, {}))
+    example = [array[:1] for array in embedded.examples]
+    expected = Network(embedded).run(0, depth, example)[0]
+
+    def run(cut: int, level: str | None) -> Progress:
+        plan = Plan(cut, level, "confidence", (CLOSED,) * manifest.exits_before(cut))
+        progress = Progress(list(example))
+        head.run(progress, plan, math.inf, 1.0)
+        return progress
+
     for _ in range(FUSE_AFTER + 1):
-        head.run(Progress(list(example)), closed, math.inf, 1.0)
+        run(depth, None)
         _join("fuse")
-    assert network.released() == {depth - 1}
+    assert network.released() == {1, 3, 5, 7}
     for cut in reversed(range(depth)):
-        sent = Progress(list(example))
-        head.run(sent, Plan(cut, "lossless", "confidence", (CLOSED,) * (cut > 0)), math.inf, 1.0)
+        sent = run(cut, "lossless")
         assert sent.frames
         head.fall_back(sent, math.inf, 1.0)
+        assert sent.final is not None
         np.testing.assert_allclose(sent.final, expected, rtol=1e-5, atol=1e-5)
 
 
