@@ -78,8 +78,9 @@ def obtain_bundle(
     """Return the bundle to run; if ``show``, a bar on stderr tells how far fetching it is.
 
     The server is waited for, at most ``connect_s``; one that refuses to be connected to is not if
-    what came from it before can be run instead. Raises `ConfigError` if there is neither a path nor a server, and `LinkError` if the server
-    cannot be reached and nothing came from it before, or nothing may run without it.
+    what came from it before can be run instead. Raises `ConfigError` if there is neither a path
+    nor a server, and `LinkError` if the server cannot be reached and nothing came from it before,
+    or nothing may run without it.
     """
     if path is not None:
         return Obtained(open_bundle(path), "file")
