@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_server.fusing import TailFusing
 from offramp import codecs
 from offramp.boundary_codec import decode_boundary, prepare_codecs
 from offramp.catalogue import Catalogue, Offer
@@ -23,7 +24,10 @@ _RAW = codecs.get("raw")  # outputs are a few scores: compressing them would not
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outputs of a request as frames, and how long each step took."""
+    """The outputs of a request as frames, and how long each step took.
+
+    Segments that are fused are one step.
+    """
 
     outputs: tuple[bytes, ...]
     decode_s: float
@@ -49,6 +53,7 @@ class Engine:
         self.superseded: frozenset[str] = frozenset()
         self._limit_bytes = limit_bytes
         self._clock = clock
+        self._fusing = TailFusing()
         for network in networks:
             try_out(network)
         self.replace(networks)
@@ -121,12 +126,14 @@ class Engine:
         sample = decode_boundary(request.frames, specs, limit_bytes=self._limit_bytes)
         tensors = [array[None] for array in sample]
         marks.append(self._clock())
-        for at in range(request.cut, network.depth):
+        self._fusing.observe(network, request.cut)
+        at = request.cut
+        while at < network.depth:
             if marks[-1] >= deadline_s:
                 raise DeadlineError(
                     f"the deadline passed before segment {at}; allow more time or send a later cut"
                 )
-            tensors = network.run_segment(at, tensors)
+            at, tensors = network.step(at, network.depth, tensors)
             marks.append(self._clock())
         outputs = zip(tensors, _boundary(network, network.depth), strict=True)
         encoded = tuple(codecs.encode(_RAW, array.reshape(spec.shape)) for array, spec in outputs)

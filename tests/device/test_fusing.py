@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from device.fusing import FUSE_AFTER, Fusing
+from device.fusing import Fusing
 from device.head import Head, Progress
 from offramp.errors import BundleError
+from offramp.fusing import FUSE_AFTER
 from offramp.network import Network
 from partitioner.candidates import CLOSED
 from partitioner.plan import Plan

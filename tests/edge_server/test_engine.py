@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 
 from edge_server.engine import Engine
+from edge_server.fusing import TailFusing
 from offramp import codecs
 from offramp.bundle import Bundle
 from offramp.errors import BundleError, DeadlineError, FrameError, InputError, UnknownBundleError
+from offramp.fusing import FUSE_AFTER
 from offramp.messages import Answer
 from offramp.network import Network
 from offramp.tensors import TensorSpec
@@ -30,6 +33,37 @@ def test_every_cut_equals_the_whole_model(
     sample.check(Answer(1, outcome.outputs))
     assert len(outcome.segment_s) == 3 - cut
     assert min(outcome.decode_s, outcome.encode_s, *outcome.segment_s) >= 0
+
+
+def test_a_tail_that_is_asked_for_again_and_again_runs_as_one(
+    network: Network, sample: Any
+) -> None:
+    network, fusing = Network(network.bundle), TailFusing()
+    started = []
+    for cut in [1] * (FUSE_AFTER - 1) + [2] * (FUSE_AFTER + 5):
+        if thread := fusing.observe(network, cut):
+            started.append(cut)
+            thread.join(30)
+    assert started == [2]
+    fusing.observe(network, 1)
+    engine = Engine([network], 1 << 20)
+    network.fuse((1, 3))
+    for cut, steps in ((1, 1), (2, 1), (0, 2)):
+        outcome = engine.run(sample.request(cut), NEVER_S)
+        sample.check(Answer(1, outcome.outputs))
+        assert len(outcome.segment_s) == steps
+
+
+def test_fifty_requests_from_one_cut_have_its_tail_fused(network: Network, sample: Any) -> None:
+    engine = Engine([Network(network.bundle)], 1 << 20)
+    for _ in range(FUSE_AFTER):
+        engine.run(sample.request(1), NEVER_S)
+    for thread in threading.enumerate():
+        if thread.name == "fuse":
+            thread.join(30)
+    outcome = engine.run(sample.request(1), NEVER_S)
+    assert len(outcome.segment_s) == 1
+    sample.check(Answer(1, outcome.outputs))
 
 
 def test_each_bundle_gives_its_own_answer(
