@@ -80,7 +80,7 @@ def test_answer_carries_id_plan_timeline_and_load(play: Play, engine: Engine, sa
             sample.check(answer)
             assert (answer.id, answer.plan_id) == (request.id, "p-7")
             spans = answer.timeline
-            assert len(spans.segment_s) == 2
+            assert len(spans.segment_s) in (1, 2)  # one once the tail is fused
             parts_s = spans.queue_s + spans.decode_s + sum(spans.segment_s) + spans.encode_s
             assert spans.received_s > 0
             assert 0 < parts_s <= spans.total_s + 1e-5
