@@ -100,6 +100,7 @@ def _shape(manifest: Manifest) -> object:
         [([(t.dtype, t.shape) for t in b.tensors], sorted(b.levels)) for b in manifest.boundaries],
         [(segment.macs, segment.skipped) for segment in manifest.segments],
         [(spec.boundary, spec.macs, spec.skipped) for spec in manifest.exits],
+        manifest.head_backend,
     )
 
 

@@ -118,6 +118,7 @@ def _opening(
     obtained: Obtained, settings: AgentSettings, board: Profile, count: int | None
 ) -> dict[str, Any]:
     bundle = obtained.bundle
+    quantised = bundle.manifest.quantised
     return {
         "kind": "run",
         **settings.model_dump(),
@@ -135,4 +136,5 @@ def _opening(
         "slowdown": board.slowdown,
         "slowdown_source": SLOWDOWN_SOURCE,
         "whole_model_s": board.head[-1].median_s,
+        "quantised": quantised.model_dump() if quantised else None,
     }

@@ -19,9 +19,10 @@ from edge_server.processor import ProcessorMeter
 from edge_server.service import EdgeService
 from edge_server.settings import ServerSettings
 from edge_server.workers import WorkerPool
+from offramp import backends
 from offramp.address import Address
 from offramp.bundle import open_bundle
-from offramp.errors import AddressError
+from offramp.errors import AddressError, ConfigError
 from offramp.network import Network
 from protos.offramp.v1 import edge_pb2, edge_pb2_grpc
 
@@ -156,9 +157,19 @@ def _load_networks(settings: ServerSettings, loaded: Mapping[str, Network]) -> l
         network = loaded.get(bundle.digest)
         if network is None:
             network = Network(bundle, settings.backend, settings.threads)
+            _check_exact(network)
             try_out(network)
         networks.append(network)
     return networks
+
+
+def _check_exact(network: Network) -> None:
+    """Raise `ConfigError` unless the tails are what bundles are calibrated with."""
+    if not backends.get(network.backend).exact:
+        raise ConfigError(
+            f"backend {network.backend!r} is for heads, on devices; serve bundle "
+            f"{network.bundle.digest[:12]} on an exact one"
+        )
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:

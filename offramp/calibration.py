@@ -27,8 +27,9 @@ class Calibration:
     """The recorded outcomes of N held-out samples of C classes with E exits.
 
     ``labels`` int64 (N,); ``exit_logits`` float32 (E, N, C); ``final_logits`` float32 (N, C), of
-    the whole uncut model. ``answers`` and ``sizes``, integers (N,), are keyed by cut and codec
-    level: the class that the tail answers from the decoded boundary, and the frames' bytes.
+    the whole model on the device: of the quantised one, if its heads are quantised. ``answers`` and
+    ``sizes``, integers (N,), are keyed by cut and codec level: the class that the tail answers from
+    the decoded boundary, and the frames' bytes.
 
     Where the model's answer is a tensor, there are two classes: 0, faithful, if it differs from the
     whole model's by at most `FAITHFUL` of that one's Euclidean norm, and 1. Every label is 0.
@@ -47,7 +48,7 @@ class Calibration:
 
     @property
     def accuracy(self) -> float:
-        """The share of samples that the whole model answers rightly."""
+        """The share of samples that the whole model on the device answers rightly."""
         return float(np.mean(self.final_logits.argmax(axis=-1) == self.labels))
 
     def to_arrays(self) -> dict[str, Array]:

@@ -27,7 +27,7 @@ class Samples:
     def __len__(self) -> int:
         return len(self.inputs[0])
 
-    def __getitem__(self, rows: slice) -> Self:
+    def __getitem__(self, rows: slice | list[int]) -> Self:
         return replace(self, inputs=tuple(array[rows] for array in self.inputs))
 
     @property
@@ -47,7 +47,7 @@ class LabelledSamples(Samples):
 
     labels: Array
 
-    def __getitem__(self, rows: slice) -> Self:
+    def __getitem__(self, rows: slice | list[int]) -> Self:
         return replace(super().__getitem__(rows), labels=self.labels[rows])
 
 

@@ -71,7 +71,7 @@ class _Wish:
 
 def default_backend(bundle: Bundle) -> str:
     """Return the first backend that runs a bundle here: what it runs on without a profile."""
-    return Network(bundle, segments=range(0)).backend
+    return bundle.manifest.head_backend or Network(bundle, segments=range(0)).backend
 
 
 def runners_here(
@@ -79,12 +79,12 @@ def runners_here(
 ) -> list[_Runner]:
     """Return what to measure here: every backend named, on every thread count.
 
-    By default those that are exact and ready at once, on one thread and on all cores.
+    By default those that are ready at once, on one thread and on all cores.
     """
     if names:
         chosen = [backends.get(name) for name in names]
     else:
-        chosen = [one for one in bundle.backends if one.ready_at_once and one.exact]
+        chosen = [one for one in bundle.backends if one.ready_at_once]
     counts = threads or sorted({1, this_machine().cores})
     return [(backend.name, count) for backend in chosen for count in counts]
 
@@ -173,10 +173,15 @@ def _fastest(passes: Sequence[Times]) -> Times:
 
 
 def _in_the_race(all_times: _All, runner: _Runner) -> bool:
-    """Tell whether some head is less than `_LEFT_BEHIND` times slower than the fastest."""
+    """Tell whether some head is less than `_LEFT_BEHIND` times slower than the fastest.
+
+    Those that are not exact race apart: the exact ones are there for the tails then.
+    """
+    exact = backends.get(runner[0]).exact
     heads = {
         other: [np.median(values) for (kind, _), values in times.items() if kind == "head"]
         for other, times in all_times.items()
+        if backends.get(other[0]).exact == exact
     }
     fastest = np.min(list(heads.values()), axis=0)
     return bool((np.array(heads[runner]) < _LEFT_BEHIND * fastest).any())

@@ -48,6 +48,7 @@ class Planner:
     ) -> None:
         device.check(bundle)
         server.check(bundle)
+        device.check_heads(bundle)
         self.bundle = bundle
         self.candidates = candidates
         self.device = device
@@ -151,6 +152,9 @@ class Planner:
         return max(floors)
 
     def _whole_accuracy(self) -> float:
+        """Return the accuracy of the model as it was compiled, whatever the device's heads lose."""
+        if quantised := self.bundle.manifest.quantised:
+            return quantised.accuracies[-1].exact
         candidates = self.candidates
         whole = (candidates.cut == max(self.bundle.cuts)) & (candidates.thresholds >= CLOSED).all(1)
         return float(candidates.accuracy[whole].max())

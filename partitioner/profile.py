@@ -62,8 +62,9 @@ class Runner(_Model):
     """One backend on a number of threads, and its times.
 
     ``version`` is that of the backend's package. An ``exact`` runner gives the model's own
-    answers. ``head[k]`` runs segments 0 to k - 1, those between two exits as one; ``tail[k]`` runs
-    segments k to the last one by one; ``exits[e]`` runs one exit head.
+    answers; one that does not is there for the heads alone. ``head[k]`` runs segments 0 to k - 1,
+    those between two exits as one; ``tail[k]`` runs segments k to the last one by one; ``exits[e]``
+    runs one exit head.
     """
 
     backend: str
@@ -101,8 +102,11 @@ class Profile(_Model):
 
     @cached_property
     def main(self) -> Runner:
-        """The runner with the fastest whole model, an exact one if there is any."""
-        return min(self.runners, key=lambda runner: (not runner.exact, runner.head[-1].median_s))
+        """The runner for heads with the fastest whole model.
+
+        Where one is not exact, the bundle was calibrated with it, and exact ones are for tails.
+        """
+        return min(self.runners, key=lambda runner: (runner.exact, runner.head[-1].median_s))
 
     def runner(self, cut: int) -> Runner:
         """Return the fastest runner of the head before ``cut`` if it is worth leaving `main`."""
@@ -116,10 +120,16 @@ class Profile(_Model):
         """The time of each cut's head on the runner chosen for it."""
         return tuple(self.runner(cut).head[cut] for cut in range(len(self.main.head)))
 
+    @cached_property
+    def tail_runner(self) -> Runner:
+        """The exact runner with the fastest whole model, or the main one if there is none."""
+        exact = [runner for runner in self.runners if runner.exact]
+        return min(exact or [self.main], key=lambda runner: runner.head[-1].median_s)
+
     @property
     def tail(self) -> tuple[Timing, ...]:
-        """The time of each cut's tail on the main runner."""
-        return self.main.tail
+        """The time of each cut's tail on the runner for tails."""
+        return self.tail_runner.tail
 
     @property
     def exits(self) -> tuple[Timing, ...]:
@@ -181,6 +191,16 @@ class Profile(_Model):
         lengths = {(len(r.head), len(r.tail), len(r.exits)) for r in self.runners}
         if lengths != {(cuts, cuts, exits)} or not set(self.encode) == set(self.decode) == keys:
             raise PlanError("the profile lacks entries for this bundle; measure it again")
+
+    def check_heads(self, bundle: Bundle) -> None:
+        """Raise `PlanError` unless these heads are what ``bundle`` was calibrated with."""
+        wanted = bundle.manifest.head_backend
+        if wanted not in (None, self.main.backend):
+            raise PlanError(
+                f"bundle {bundle.digest[:12]} is calibrated with heads on {wanted}; leave out "
+                f"other backends (the profile's heads are on {self.main.backend}), or measure it "
+                "with: offramp profile"
+            )
 
     def _with(self, **changes: object) -> Profile:
         """Return a changed profile; a model's own copy would take what is cached along."""

@@ -17,10 +17,10 @@ __all__ = ["plan_table", "profile_table", "runner_table"]
 def profile_table(bundle: Bundle, profile: Profile) -> Table:
     """Return head and tail times for every cut, and the quickest codec level."""
     machine = profile.machine
-    table = _table(
-        f"{bundle.manifest.name}, {machine.processor}, {machine.cores} cores",
-        ("cut", "boundary", "head ms", "tail ms", "quickest encode ms"),
-    )
+    title = f"{bundle.manifest.name}, {machine.processor}, {machine.cores} cores"
+    if not profile.main.exact:
+        title += f"; heads on {profile.main.backend}, tails on {profile.tail_runner.backend}"
+    table = _table(title, ("cut", "boundary", "head ms", "tail ms", "quickest encode ms"))
     for cut, boundary in enumerate(bundle.manifest.boundaries):
         encodes = {
             level: profile.encode[f"{cut}/{level}"].median_s

@@ -16,7 +16,9 @@ from _pytest.runner import runtestprotocol
 
 if TYPE_CHECKING:
     from offramp.bundle import Bundle, Manifest
+    from offramp.bundle.quantised import Quantised
     from offramp.calibration import Calibration
+    from offramp.capture.early_exit import EarlyExitModel
     from offramp.samples import LabelledSamples
     from partitioner.profile import Profile
 
@@ -140,6 +142,29 @@ def make_profile() -> Callable[..., Profile]:
 
 
 @pytest.fixture(scope="session")
+def quantised() -> Quantised:
+    """What a bundle with one exit might say of its int8 head."""
+    from offramp.bundle.quantised import Accuracy, Quantised
+
+    return Quantised(
+        backend="onnxruntime_int8",
+        range_samples=250,
+        samples=750,
+        accuracies=(
+            Accuracy(name="early", exact=0.764, quantised=0.767),
+            Accuracy(name="whole model", exact=0.958, quantised=0.948),
+        ),
+        same_share=0.982,
+        max_relative_difference=0.065,
+        mean_relative_difference=0.0038,
+        exact_bytes=3_863_903,
+        quantised_bytes=1_051_917,
+        exact_s=0.0058,
+        quantised_s=0.0029,
+    )
+
+
+@pytest.fixture(scope="session")
 def one_registry() -> Iterator[None]:
     """Let ONNX exports share one table of operations: parsing it takes a second each time."""
     from functools import cache
@@ -179,14 +204,11 @@ def tiny_samples() -> LabelledSamples:
 
 
 @pytest.fixture(scope="session")
-def tiny_compiled(
-    tmp_path_factory: pytest.TempPathFactory, tiny_samples: LabelledSamples, one_registry: None
-) -> tuple[Path, Manifest]:
-    """A residual network of three segments with one exit, through the whole compiler."""
+def tiny_model(tiny_samples: LabelledSamples) -> EarlyExitModel:
+    """A residual network with one exit, trained on the samples."""
     import torch
     from torch import nn
 
-    from offramp.capture.compiler import CompileOptions, compile_model
     from offramp.capture.early_exit import EarlyExitModel
 
     class Block(nn.Module):
@@ -218,9 +240,45 @@ def tiny_compiled(
         rate.zero_grad()
         sum(nn.functional.cross_entropy(logits, labels) for logits in model(images)).backward()
         rate.step()
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_compiled(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_model: EarlyExitModel,
+    tiny_samples: LabelledSamples,
+    one_registry: None,
+) -> tuple[Path, Manifest]:
+    """The network in three segments, through the whole compiler."""
+    from offramp.capture.compiler import CompileOptions, compile_model
+
     path = tmp_path_factory.mktemp("compiled") / "tiny.offramp"
     options = CompileOptions(name="tiny", classes=("red", "green", "blue"), max_segments=3)
-    return path, compile_model(model, tiny_samples, path, options)
+    return path, compile_model(tiny_model, tiny_samples, path, options)
+
+
+@pytest.fixture(scope="session")
+def tiny_int8_file(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_model: EarlyExitModel,
+    tiny_samples: LabelledSamples,
+    one_registry: None,
+) -> Path:
+    """The same with an int8 head."""
+    from offramp.capture.compiler import CompileOptions, compile_model
+
+    path = tmp_path_factory.mktemp("compiled") / "tiny-int8.offramp"
+    options = CompileOptions("tiny", max_segments=3, int8=True)
+    compile_model(tiny_model, tiny_samples, path, options)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_int8(tiny_int8_file: Path) -> Bundle:
+    from offramp.bundle import open_bundle
+
+    return open_bundle(tiny_int8_file)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from offramp.backends.backend import Backend, Chain, Link, Run
 from offramp.backends.executorch_backend import ExecutorchBackend
 from offramp.backends.onnxruntime_backend import OnnxRuntimeBackend
+from offramp.backends.onnxruntime_int8_backend import OnnxRuntimeInt8Backend
 from offramp.backends.torch_backend import TorchBackend
 from offramp.backends.torch_compile_backend import TorchCompileBackend
 from offramp.choices import choose
@@ -17,6 +18,7 @@ BACKENDS: dict[str, Backend] = {
         TorchBackend(),
         ExecutorchBackend(),
         TorchCompileBackend(),
+        OnnxRuntimeInt8Backend(),
     )
 }
 

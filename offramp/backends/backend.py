@@ -60,7 +60,8 @@ class Backend(ABC):
     ready_at_once: ClassVar[bool] = True
     """Whether a loaded program runs at full speed from its first or second call."""
     exact: ClassVar[bool] = True
-    """Whether it gives the model's own answers, up to rounding."""
+    """Whether it gives the model's own answers, up to rounding. One that does not runs the heads of
+    bundles that were calibrated on it, and nothing else."""
 
     def missing(self) -> str | None:
         """Return what has to be installed before this backend can run, or None."""

@@ -28,7 +28,7 @@ from offramp.bundle.manifest import (
     decode_manifest,
     encode_manifest,
 )
-from offramp.bundle.part import device_part, engines_of
+from offramp.bundle.part import device_part, head_engines
 from offramp.errors import BundleError, InputError
 from offramp.files import open_file, replacing
 from offramp.settings import describe_error
@@ -260,7 +260,7 @@ def _open(archive: zipfile.ZipFile, name: str, size: int) -> IO[bytes]:
 def _check_folder(folder: Path, manifest: Manifest) -> None:
     """Check what is there: all files, or at least a device's part, as fetched from a server."""
     absent = {name for name in manifest.files if not (folder / name).exists()}
-    parts = [device_part(manifest, [BACKENDS[name]]) for name in engines_of(manifest)]
+    parts = [device_part(manifest, [BACKENDS[name]]) for name in head_engines(manifest)]
     if absent and not any(absent.isdisjoint(part) for part in parts):
         raise BundleError(f"{folder}: {min(absent)} is missing; get the bundle again")
     for name in manifest.files.keys() - absent:

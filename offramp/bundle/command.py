@@ -18,7 +18,13 @@ def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
     from offramp.bundle.archive import open_bundle
-    from offramp.bundle.table import cut_table, engine_lines, level_lines, segment_table
+    from offramp.bundle.table import (
+        cut_table,
+        engine_lines,
+        level_lines,
+        print_cost,
+        segment_table,
+    )
     from offramp.drawing import draw_bundle
     from offramp.files import write_file
     from offramp.names import printable
@@ -33,6 +39,8 @@ def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
     console = Console()
     console.print(cut_table(manifest, opened.digest))
     console.print(segment_table(manifest))
+    if manifest.quantised:
+        print_cost(console, manifest.quantised)
     size_bytes = sum(entry.bytes for entry in manifest.files.values())
     card = [f"{key}: {text}" for key, text in manifest.card.items()]
     size = f"size: {size_bytes / 1e6:.2f} MB unpacked"

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from offramp.bundle.quantised import Quantised
 from offramp.errors import BundleError
 from offramp.names import check_name
 from offramp.settings import describe_error
@@ -128,6 +129,8 @@ class Manifest(_Model):
     answer is a class's number where it is logits; else the tensor itself, and right if it is
     within `offramp.calibration.FAITHFUL` of the whole model's. ``gap`` is the largest share by
     which the best of these cuts is slower than the best of all cuts of the graph, as proposed.
+    ``quantised`` is there if the heads run on a backend that is not exact: the bundle is calibrated
+    with such heads and exact tails.
     """
 
     format: Literal[1] = 1
@@ -141,6 +144,7 @@ class Manifest(_Model):
     answer: Literal["class", "tensor"] = "class"
     gap: Annotated[float, Field(ge=0)] = 0.0
     proofs: tuple[Proof, ...] = ()
+    quantised: Quantised | None = None
     files: dict[str, FileEntry]
 
     @model_validator(mode="after")
@@ -181,6 +185,11 @@ class Manifest(_Model):
         """All that backends run: every segment and every exit head."""
         return (*self.segments, *self.exits)
 
+    @property
+    def head_backend(self) -> str | None:
+        """The backend that heads run on; None where any exact one will do."""
+        return self.quantised.backend if self.quantised else None
+
     def stops(self, cut: int) -> tuple[int, ...]:
         """Return the boundaries at which a head before ``cut`` may stop: 0, its exits', the cut."""
         return tuple(sorted({0, cut, *(e.boundary for e in self.exits if e.boundary < cut)}))
@@ -192,7 +201,7 @@ class Manifest(_Model):
 
 def encode_manifest(manifest: Manifest) -> tuple[bytes, str]:
     """Return the manifest's canonical JSON and its SHA-256 in hex, which names the bundle."""
-    plain = manifest.model_dump(mode="json")
+    plain = manifest.model_dump(mode="json", exclude_none=True)
     data = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
     return data, hashlib.sha256(data).hexdigest()
 

@@ -12,7 +12,7 @@ from offramp.backends import BACKENDS, Backend
 from offramp.bundle.manifest import FileEntry, Manifest
 from offramp.errors import BundleError
 
-__all__ = ["device_part", "engines_for", "engines_of"]
+__all__ = ["device_part", "engines_for", "engines_of", "head_engines"]
 
 _SHARED = ("calibration.safetensors", "examples.safetensors")
 
@@ -20,18 +20,30 @@ _SHARED = ("calibration.safetensors", "examples.safetensors")
 def device_part(manifest: Manifest, engines: Sequence[Backend]) -> dict[str, FileEntry]:
     """Return the files that a device needs which runs the first of ``engines`` that can, by name.
 
-    Raises `BundleError` if there is none that has a program for every segment and exit.
+    Raises `BundleError` if there is none that heads run on, with a program for every segment and
+    exit.
     """
-    engine = next((engine for engine in engines if _can_run(engine, manifest)), None)
+    able = head_engines(manifest)
+    engine = next((engine for engine in engines if engine.name in able), None)
     if engine is None:
         names = " or ".join(engine.name for engine in engines) or "any backend installed here"
         raise BundleError(
-            f"bundle {manifest.name!r} has no programs for {names}; it is made for "
-            f"{', '.join(engines_of(manifest)) or 'none that this release knows'}"
+            f"bundle {manifest.name!r} has no head for {names}; its heads are made for "
+            f"{', '.join(able) or 'none that this release knows'}"
         )
     wanted = [name for program in manifest.programs for name in engine.files(program.folder)]
     needed = {name for name in (*wanted, *_SHARED) if name in manifest.files}
     return {name: manifest.files[name] for name in sorted(needed)}
+
+
+def head_engines(manifest: Manifest) -> list[str]:
+    """Return those of `engines_of` that the device's part may run on: the calibrated ones."""
+    wanted = manifest.head_backend
+    return [
+        name
+        for name in engines_of(manifest)
+        if (BACKENDS[name].exact if wanted is None else name == wanted)
+    ]
 
 
 def engines_of(manifest: Manifest) -> list[str]:

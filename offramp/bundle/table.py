@@ -6,15 +6,16 @@ from collections.abc import Collection, Sequence
 from itertools import accumulate
 
 from rich.box import SIMPLE_HEAD
-from rich.console import JustifyMethod
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from offramp.backends import BACKENDS
 from offramp.bundle.manifest import Boundary, Manifest
-from offramp.bundle.part import device_part, engines_for, engines_of
+from offramp.bundle.part import device_part, engines_for, engines_of, head_engines
+from offramp.bundle.quantised import Quantised, cost_lines, cost_rows
 
-__all__ = ["cut_table", "engine_lines", "level_lines", "segment_table"]
+__all__ = ["cut_table", "engine_lines", "level_lines", "print_cost", "segment_table"]
 
 
 def cut_table(manifest: Manifest, digest: str) -> Table:
@@ -55,13 +56,25 @@ def segment_table(manifest: Manifest) -> Table:
     return table
 
 
+def print_cost(console: Console, quantised: Quantised) -> None:
+    """Print what quantising costs and gains, as a table and what it leaves open."""
+    columns = ("", "float", "int8", "change")
+    table = _table("the device's head in int8", columns, numbers=columns[1:])
+    for row in cost_rows(quantised):
+        table.add_row(*map(Text, row))
+    console.print(table)
+    for line in cost_lines(quantised):
+        console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+
+
 def engine_lines(manifest: Manifest) -> list[str]:
     """Return a line for each backend: what a device with it fetches, and how far it is proven."""
     lines = []
     for name in engines_of(manifest):
-        part = device_part(manifest, [BACKENDS[name]])
-        size_bytes = sum(entry.bytes for entry in part.values())
-        line = f"{name}: a device fetches {size_bytes / 1e6:.2f} MB"
+        line = f"{name}: for tails alone"
+        if name in head_engines(manifest):
+            part = device_part(manifest, [BACKENDS[name]])
+            line = f"{name}: a device fetches {sum(e.bytes for e in part.values()) / 1e6:.2f} MB"
         proofs = [proof for proof in manifest.proofs if proof.backend == name]
         if proofs:
             worst = max(proof.max_relative_difference for proof in proofs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,7 +18,7 @@ from offramp.network import Network
 from offramp.samples import LabelledSamples
 from offramp.tensors import Array
 
-__all__ = ["calibrate"]
+__all__ = ["batches", "calibrate", "unfaithful"]
 
 BATCH = 50
 FIT_SAMPLES = 200
@@ -25,20 +26,58 @@ _LARGE = 1e6  # as a logit: as good as infinite, and yet a number
 Report = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class _Served:
+    """The tensors of one cut as a head made them, and the tail that answers them.
+
+    ``plain`` is its output for these very tensors, ``whole`` that of the whole model.
+    """
+
+    tail: Network
+    cut: int
+    values: list[Array]
+    plain: Array
+    whole: Array
+
+    def record(self, boundary: Boundary, level: str) -> tuple[Array, Array]:
+        """Return answers and bytes of all samples if they cross at a level of the boundary."""
+        codec = BoundaryCodec(boundary, level)
+        lossless = codecs.get(level).lossless
+        received, sizes = [], []
+        for sample in zip(*self.values, strict=True):
+            frames = codec.encode(sample)
+            sizes.append(sum(len(frame) for frame in frames))
+            if not lossless:
+                limit_bytes = boundary.nbytes
+                received.append(decode_boundary(frames, boundary.tensors, limit_bytes=limit_bytes))
+        outputs = self.plain
+        if not lossless:
+            tensors = [np.stack(part) for part in zip(*received, strict=True)]
+            outputs = _answer(self.tail, self.cut, tensors)
+        if self.tail.bundle.manifest.answer == "tensor":
+            answers = unfaithful(outputs, self.whole)
+        else:
+            answers = outputs.argmax(axis=-1)
+        return answers.astype(np.int32), np.array(sizes, dtype=np.int32)
+
+
 def calibrate(
-    network: Network, held_out: LabelledSamples, report: Report
+    head: Network, tail: Network, held_out: LabelledSamples, report: Report
 ) -> tuple[dict[str, object], Calibration]:
     """Return the manifest's calibrated fields and the recorded arrays.
 
-    The fields are ``boundaries`` with codec parameters, ``exits`` with temperatures, and the
-    final ``temperature``.
+    ``head`` is what the device runs and ``tail`` what the server does; the same if both run the
+    model as it is. The fields are ``boundaries`` with codec parameters, ``exits`` with
+    temperatures, and the final ``temperature``.
     """
-    manifest = network.bundle.manifest
+    manifest = head.bundle.manifest
     report(f"calibrating on {len(held_out)} samples")
-    values = _all_boundaries(network, held_out)
-    final_logits = _scores(values[-1][0])
+    values = _all_boundaries(head, held_out)
+    final = values[-1][0]
+    whole = final if tail is head else _answer(tail, 0, values[0])
+    final_logits = _scores(final)
     if manifest.answer == "tensor":
-        final_logits = np.tile(np.array([1, 0], np.float32), (len(held_out), 1))
+        final_logits = np.eye(2, dtype=np.float32)[unfaithful(final, whole).astype(int)]
         if manifest.exits:
             raise CaptureError("exits need a model that answers with logits (samples, classes)")
     if held_out.labels.max() >= final_logits.shape[1]:
@@ -47,16 +86,18 @@ def calibrate(
             f"{final_logits.shape}"
         )
     exit_logits: list[Array] = [
-        _scores(_in_batches(partial(network.exit_logits, at), values[spec.boundary]))
+        _scores(_in_batches(partial(head.exit_logits, at), values[spec.boundary]))
         for at, spec in enumerate(manifest.exits)
     ]
     boundaries, answers, sizes = [], {}, {}
     for cut, boundary in enumerate(manifest.boundaries):
-        fitted = boundary if cut == network.depth else _fit_levels(boundary, values[cut])
+        fitted = boundary if cut == head.depth else _fit_levels(boundary, values[cut])
         boundaries.append(fitted)
+        plain = whole if tail is head else _answer(tail, cut, values[cut])
+        served = _Served(tail, cut, values[cut], plain, whole)
         for level in fitted.levels:
             report(f"calibrating cut {cut}, level {level}")
-            answers[cut, level], sizes[cut, level] = _record(network, cut, level, fitted, values)
+            answers[cut, level], sizes[cut, level] = served.record(fitted, level)
     fields: dict[str, object] = {
         "boundaries": tuple(boundaries),
         "exits": tuple(
@@ -79,7 +120,7 @@ def _all_boundaries(network: Network, held_out: LabelledSamples) -> list[list[Ar
     """Return the tensors of every boundary for all samples."""
     values = [list(held_out.inputs)]
     for at in range(network.depth):
-        parts = [network.run_segment(at, rows) for rows in _batches(values[at])]
+        parts = [network.run_segment(at, rows) for rows in batches(values[at])]
         values.append([np.concatenate(part) for part in zip(*parts, strict=True)])
     return values
 
@@ -97,31 +138,12 @@ def _fit_levels(boundary: Boundary, tensors: list[Array]) -> Boundary:
     return boundary.model_copy(update={"levels": levels})
 
 
-def _record(
-    network: Network, cut: int, level: str, boundary: Boundary, values: list[list[Array]]
-) -> tuple[Array, Array]:
-    codec = BoundaryCodec(boundary, level)
-    lossless = codecs.get(level).lossless
-    received, sizes = [], []
-    for sample in zip(*values[cut], strict=True):
-        frames = codec.encode(sample)
-        sizes.append(sum(len(frame) for frame in frames))
-        if not lossless:
-            received.append(decode_boundary(frames, boundary.tensors, limit_bytes=boundary.nbytes))
-    if lossless:
-        outputs = values[-1][0]
-    else:
-        tensors = [np.stack(part) for part in zip(*received, strict=True)]
-        parts = [network.run(cut, network.depth, rows)[0] for rows in _batches(tensors)]
-        outputs = np.concatenate(parts)
-    if network.bundle.manifest.answer == "tensor":
-        answers = _unfaithful(outputs, values[-1][0])
-    else:
-        answers = outputs.argmax(axis=-1)
-    return answers.astype(np.int32), np.array(sizes, dtype=np.int32)
+def _answer(network: Network, cut: int, tensors: list[Array]) -> Array:
+    """Return the model's first output for all samples, from the tensors of a cut."""
+    return _in_batches(lambda rows: network.run(cut, network.depth, rows)[0], tensors)
 
 
-def _unfaithful(outputs: Array, whole: Array) -> Array:
+def unfaithful(outputs: Array, whole: Array) -> Array:
     """Tell for each sample whether an answer is too far from the whole model's."""
     rows = whole.reshape(len(whole), -1).astype(np.float64)
     off = np.linalg.norm(outputs.reshape(rows.shape) - rows, axis=1)
@@ -129,9 +151,10 @@ def _unfaithful(outputs: Array, whole: Array) -> Array:
 
 
 def _in_batches(run: Callable[[list[Array]], Array], tensors: list[Array]) -> Array:
-    return np.concatenate([run(rows) for rows in _batches(tensors)])
+    return np.concatenate([run(rows) for rows in batches(tensors)])
 
 
-def _batches(tensors: list[Array]) -> Iterator[list[Array]]:
+def batches(tensors: list[Array]) -> Iterator[list[Array]]:
+    """Yield the tensors a few samples at a time."""
     for start in range(0, len(tensors[0]), BATCH):
         yield [array[start : start + BATCH] for array in tensors]

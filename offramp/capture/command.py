@@ -43,6 +43,12 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     type=click.IntRange(1, 64),
     help="Cut the model into at most this many segments.",
 )
+@click.option(
+    "--int8",
+    is_flag=True,
+    help="Let the device's head compute in 8-bit integers, and say what that costs. A quarter of "
+    "the --data sets the ranges, the rest calibrates.",
+)
 @click.option("--name", help="The model's name. By default the factory's.")
 @click.option(
     "--answer",
@@ -99,9 +105,12 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
         raise ConfigError("give --data for a calibrated bundle, or at least --example")
     held_out = as_labelled(call_reference(data)) if data else None
     training = as_labelled(call_reference(options["train"])) if options["train"] else None
+    from rich.console import Console
+
+    from offramp.bundle.table import print_cost
     from offramp.capture.compiler import CompileOptions, compile_model
 
-    compile_model(
+    manifest = compile_model(
         module,
         held_out,
         out,
@@ -114,8 +123,11 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
             exits=options["exits"],
             head=options["head"],
             seed=options["seed"],
+            int8=options["int8"],
         ),
         training=training,
         examples=example,
         report=lambda line: click.echo(line, err=True),
     )
+    if manifest.quantised:
+        print_cost(Console(stderr=True), manifest.quantised)

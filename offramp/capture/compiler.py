@@ -21,6 +21,8 @@ from offramp.capture.early_exit import EarlyExitModel
 from offramp.capture.export import export
 from offramp.capture.graph import CapturedGraph, read_program
 from offramp.capture.proof import prove
+from offramp.capture.quantisation import QUANTISED, quantise, split_samples
+from offramp.capture.quantised_cost import measure_cost
 from offramp.capture.whole import WholeModel
 from offramp.errors import CaptureError
 from offramp.exits.heads import build_head
@@ -46,7 +48,7 @@ class CompileOptions:
     ``answer`` is "class", whose names are ``classes``, or "tensor"; by default, a class if the
     model's first output is a row of scores. ``exits`` names sub-modules that get an exit head of
     kind ``head``, trained on the ``training`` samples with the model frozen; a model that brings
-    its own exits needs neither.
+    its own exits needs neither. ``int8`` makes the device's head compute in 8-bit integers.
     """
 
     name: str
@@ -57,6 +59,7 @@ class CompileOptions:
     exits: tuple[str, ...] = ()
     head: str = "linear"
     seed: int = 0
+    int8: bool = False
 
 
 def compile_model(
@@ -83,6 +86,9 @@ def compile_model(
     backbone, heads = _take_apart(model)
     if options.exits and training is None:
         raise CaptureError("to train exit heads, give training samples (--train)")
+    ranges = None
+    if options.int8:
+        ranges, held_out = split_samples(held_out)
     traced = examples or held_out
     if traced is None:
         raise CaptureError("to compile a model, give held-out samples or example inputs")
@@ -116,7 +122,10 @@ def compile_model(
         bundle = draft.lay_out(folder)
         report("proving that every cut equals the whole model")
         draft.fields["proofs"] = tuple(_prove_all(bundle, proving, expected))
-        fields, calibration = calibrate(Network(bundle, threads=_threads()), held_out, report)
+        device = server = Network(bundle, threads=_threads())
+        if ranges is not None:
+            device = _quantise(draft, bundle, ranges, held_out, report)
+        fields, calibration = calibrate(device, server, held_out, report)
     draft.add_arrays(CALIBRATION_FILE, calibration.to_arrays())
     draft.fields["card"] = {**draft.fields["card"], "accuracy": _accuracies(draft, calibration)}
     manifest, digest = write_bundle(path, {**draft.fields, **fields}, draft.files)
@@ -216,6 +225,18 @@ def _prove_all(bundle: Bundle, samples: Samples, expected: Sequence[Array]) -> l
         if backend.ready_at_once
         for proof in prove(Network(bundle, backend.name), samples.inputs, expected)
     ]
+
+
+def _quantise(
+    draft: Draft, bundle: Bundle, ranges: Samples, held_out: LabelledSamples, report: Report
+) -> Network:
+    """Add int8 programs, and what they cost, to a draft laid out as ``bundle``; load them."""
+    report(f"quantising, with ranges of {len(ranges)} samples")
+    draft.files.update(quantise(bundle, ranges, _threads()))
+    bundle = draft.lay_out(bundle.folder)
+    report(f"measuring what that costs on {len(held_out)} other samples")
+    draft.fields["quantised"] = measure_cost(bundle, held_out, len(ranges))
+    return Network(bundle, QUANTISED, _threads())
 
 
 def _accuracies(draft: Draft, calibration: Calibration) -> str:

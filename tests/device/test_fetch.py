@@ -295,7 +295,7 @@ MANIFESTS = {
     ),
     "no program for the engine": (
         changed(lambda plain: plain["files"].pop("segments/00/model.onnx")),
-        "no programs for onnxruntime; it is made for torch",
+        "no head for onnxruntime; its heads are made for torch",
     ),
 }
 

@@ -78,10 +78,13 @@ def _modules() -> list[torch.nn.Module]:
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory, one_registry: None) -> Path:
     """The three modules as neighbouring segments, written for every backend."""
+    import onnx
+
     from offramp.capture.exporters import export_segment
+    from offramp.capture.quantisation import quantise_program
 
     home = tmp_path_factory.mktemp("segments")
-    values = {"x": torch.randn(2, 5, 6)}
+    values = {"x": torch.from_numpy(_x(200))}
     for at, ((_, reads, makes), module) in enumerate(zip(PARTS, _modules(), strict=True)):
         given = [values[name] for name in reads]
         graph = _graph(module, given)
@@ -90,6 +93,9 @@ def programs(tmp_path_factory: pytest.TempPathFactory, one_registry: None) -> Pa
         (home / f"{at:02d}").mkdir()
         for path, data in exported.files.items():
             (home / path).write_bytes(data)
+        model = onnx.load(str(home / f"{at:02d}" / "model.onnx"))
+        quantised = quantise_program(model, [tensor.numpy() for tensor in given], {})
+        (home / f"{at:02d}" / "int8.onnx").write_bytes(quantised)
         with torch.no_grad():
             values.update(zip(makes, graph(*given), strict=True))
     return home
@@ -139,12 +145,22 @@ def _x(batch: int) -> np.ndarray:
     return np.random.default_rng(batch).normal(size=(batch, 5, 6)).astype(np.float32)
 
 
+def _near(name: str) -> dict[str, float]:
+    """Return how near a backend is held to the model."""
+    return {"rtol": 1e-5, "atol": 1e-5} if backends.get(name).exact else {"rtol": 0.02, "atol": 0.5}
+
+
+def _step(name: str) -> float:
+    """Return by how much a backend may change a tensor that it only hands on."""
+    return 0.0 if backends.get(name).exact else float(np.ptp(_x(200))) / 255
+
+
 @pytest.mark.parametrize("name", INSTALLED)
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_a_chain_gives_what_the_model_gives(name: str, batch: int, load: Load) -> None:
     (found,) = load(name, 0, 3)([_x(batch)])
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, _model(_x(batch)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found, _model(_x(batch)), **_near(name))
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -157,7 +173,7 @@ def test_segments_one_after_the_other_give_the_same(name: str, load: Load) -> No
     same, y, rounded = load(name, 0, 2, "same", "y", "rounded")([x])
     (first,) = load(name, 2, 3)([rounded, y, same])
     for found in (alone, last, first):
-        np.testing.assert_allclose(found, _model(x), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(found, _model(x), **_near(name))
 
 
 def test_a_chain_takes_what_none_of_it_makes() -> None:
@@ -170,9 +186,10 @@ def test_several_tensors_come_out_in_order(name: str, load: Load) -> None:
     x = _x(3)
     normed, whole, same = load(name, 0, 1)([x])
     assert (normed.dtype, whole.dtype, same.dtype) == (np.float32, np.int32, np.float32)
-    np.testing.assert_array_equal(same, x)
-    np.testing.assert_array_equal(whole, (x * 100).astype(np.int32))
-    np.testing.assert_allclose(normed.mean(-1), 0, atol=1e-6)
+    step = _step(name)
+    np.testing.assert_allclose(same, x, rtol=0, atol=step)
+    np.testing.assert_allclose(whole, (x * 100).astype(np.int32), rtol=0, atol=100 * step)
+    np.testing.assert_allclose(normed.mean(-1), 0, atol=step + 1e-6)
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -185,7 +202,7 @@ def test_any_batch_and_layout_is_taken_and_nothing_is_changed(name: str, load: L
     for array in (whole, whole[:1], whole[::2], whole[::-1], swapped, frozen):
         before = array.copy()
         _, _, found = run([array])
-        np.testing.assert_array_equal(found, before)
+        np.testing.assert_allclose(found, before, rtol=0, atol=_step(name))
         np.testing.assert_array_equal(array, before)
 
 

@@ -15,7 +15,8 @@ from offramp.backends import BACKENDS
 from offramp.bundle import Boundary, ExitSpec, FileEntry, Manifest, SegmentSpec
 from offramp.bundle.command import inspect
 from offramp.bundle.manifest import Proof
-from offramp.bundle.table import cut_table, engine_lines, level_lines, segment_table
+from offramp.bundle.quantised import Quantised
+from offramp.bundle.table import cut_table, engine_lines, level_lines, print_cost, segment_table
 from offramp.tensors import TensorSpec
 
 LEVELS: dict[str, Any] = {"raw": ({}, {}), "affine4": ({}, {})}
@@ -85,6 +86,7 @@ def test_lines_name_the_levels_of_cuts_that_share_them() -> None:
     assert level_lines(again) == ["cut 0, 2: raw, affine4", "cut 1: raw"]
 
 
+FLOAT = [name for name, engine in BACKENDS.items() if engine.exact]
 ENTRY = FileEntry(bytes=2_000_000, sha256="0" * 64)
 
 
@@ -93,7 +95,7 @@ def test_a_part_says_its_work_its_weights_and_its_backends() -> None:
     files = {**programs, "s0/weights.safetensors": ENTRY}
     rows = [line.split() for line in shown(segment_table(manifest(files=files)))]
     assert rows[4:7] == [
-        ["segment", "0", "2.5", "2000000", *", ".join(BACKENDS).split()],
+        ["segment", "0", "2.5", "2000000", *", ".join(FLOAT).split()],
         ["segment", "1", "2.5", "0", "onnxruntime"],
         ["exit", "early", "0.0", "0", "none"],
     ]
@@ -114,6 +116,31 @@ def test_lines_say_what_a_device_fetches_and_what_is_proven_or_skipped() -> None
         "s0 has no program for executorch: no kernel for aten.fft",
     ]
     assert engine_lines(manifest()) == []
+
+
+def test_what_int8_costs_is_shown_and_who_runs_what(quantised: Quantised) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    print_cost(console, quantised)
+    assert isinstance(console.file, io.StringIO)
+    lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    assert lines[4:8] == [
+        "accuracy, exit early 76.4% 76.7% +0.3 points",
+        "accuracy, whole model 95.8% 94.8% -1.0 points",
+        "programs 3.86 MB 1.05 MB x 0.27",
+        "time of the whole 5.80 ms 2.90 ms x 0.50",
+    ]
+    assert lines[9:] == [
+        "heads run on onnxruntime_int8, tails do not; its ranges are from 250 samples, "
+        "the figures from 750 others",
+        "the whole model answers 98.2% of them as before; its outputs differ by 0.065 of the "
+        "largest at most, 0.0038 on average",
+    ]
+    programs = ("model.onnx", "int8.onnx")
+    files = [f"{folder}/{name}" for folder in ("s0", "s1", "e") for name in programs]
+    assert engine_lines(manifest(files=dict.fromkeys(files, ENTRY), quantised=quantised)) == [
+        "onnxruntime: for tails alone",
+        "onnxruntime_int8: a device fetches 6.00 MB",
+    ]
 
 
 @pytest.mark.parametrize("width", [40, 80])

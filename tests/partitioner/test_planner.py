@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offramp.bundle import Bundle
+from offramp.bundle.quantised import Quantised
 from offramp.errors import PlanError
 from partitioner.candidates import CLOSED
 from partitioner.conditions import Conditions
@@ -155,6 +156,19 @@ def test_the_floor_is_the_highest_of_those_asked_for(world: Callable[..., Any]) 
     assert floor(Objective(max_accuracy_drop=0.1, min_accuracy=0.99)) == 0.99
     assert floor(Objective(max_accuracy_drop=None)) == 0.0
     assert floor(Objective(max_accuracy_drop=0.1, min_accuracy=0.01)) == pytest.approx(whole - 0.1)
+
+
+def test_the_floor_counts_what_quantised_heads_lose(
+    world: Callable[..., Any], quantised: Quantised
+) -> None:
+    it = world(4)
+    manifest = it.bundle.manifest.model_copy(update={"quantised": quantised})
+    bundle = replace(it.bundle, manifest=manifest)
+    int8 = it.device.main.model_copy(update={"backend": quantised.backend, "exact": False})
+    planner = Planner(bundle, it.candidates, it.device.having((int8,)), it.server)
+    assert planner.accuracy_floor(Objective(max_accuracy_drop=0.1)) == pytest.approx(0.858)
+    with pytest.raises(PlanError, match="calibrated with heads on onnxruntime_int8"):
+        Planner(bundle, it.candidates, it.device, it.server)
 
 
 def test_runners_up_are_other_cuts_best_first(world: Callable[..., Any]) -> None:

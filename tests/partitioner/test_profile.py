@@ -23,10 +23,11 @@ from partitioner.agreeing import agreeing
 from partitioner.commands import plan as plan_command
 from partitioner.commands import profile as profile_command
 from partitioner.machine import differences, this_machine
-from partitioner.measure import MeasuringStopped, measure_profile
+from partitioner.measure import MeasuringStopped, measure_profile, runners_here
 from partitioner.profile import Profile, Runner, Timing, load_profile
 from partitioner.remembered import recall, remember
 from partitioner.rounds import boundary_values, time_call
+from partitioner.tables import profile_table
 
 
 @pytest.fixture(scope="module", params=["onnxruntime", "torch"])
@@ -103,13 +104,52 @@ def test_each_cut_gets_the_fastest_runner_and_most_the_same(measured: Profile) -
     assert found.between_s(1, 3) == pytest.approx(0.006)
 
 
-def test_what_is_not_exact_is_chosen_only_by_name(measured: Profile) -> None:
+def test_heads_run_on_what_is_not_exact_even_where_that_is_slower(measured: Profile) -> None:
     exact = _runner("onnxruntime", [0, 2.0, 5.0, 8.0])
-    int8 = _runner("onnxruntime_int8", [0, 1.0, 2.0, 3.0], exact=False)
-    found = _with(measured, int8, exact)
-    assert {found.runner(cut).backend for cut in range(4)} == {"onnxruntime"}
-    named = found.only("onnxruntime_int8", None)
-    assert {named.runner(cut).backend for cut in range(4)} == {"onnxruntime_int8"}
+    slower = _runner("torch", [0, 1.0, 6.0, 9.0])
+    int8 = _runner("onnxruntime_int8", [0, 3.0, 4.0, 9.0], exact=False)
+    found = _with(measured, slower, int8, exact)
+    assert {found.runner(cut).backend for cut in range(4)} == {"onnxruntime_int8"}
+    assert [t.median_s for t in found.head] == pytest.approx([0, 0.003, 0.004, 0.009])
+    assert (found.exits, found.tail) == (int8.exits, exact.tail)
+    alone = found.only("onnxruntime_int8", None)
+    assert (alone.main, alone.tail) == (int8, int8.tail)  # all that a device which fetched it has
+
+
+def test_a_quantised_bundle_is_measured_on_what_runs_its_heads_and_its_tails(
+    tiny_int8: Bundle,
+) -> None:
+    lines: list[str] = []
+    runners = runners_here(tiny_int8, threads=[1])
+    assert {name for name, _ in runners} >= {"onnxruntime", "onnxruntime_int8"}
+    found = measure_profile(tiny_int8, runners, rounds=3, report=lines.append)
+    assert "measuring onnxruntime_int8 on 1 thread(s)" in lines
+    assert found.main.backend == "onnxruntime_int8"
+    assert found.tail_runner.exact
+    found.check_heads(tiny_int8)
+    assert "; heads on onnxruntime_int8, tails on " in str(profile_table(tiny_int8, found).title)
+    assert measure_profile(tiny_int8, rounds=1).main.backend == "onnxruntime_int8"
+
+
+def test_what_is_exact_is_left_out_only_for_another_exact_answer(tiny_int8: Bundle) -> None:
+    lines: list[str] = []
+    named = [("onnxruntime_int8", 1), ("onnxruntime", 1)]
+    found = measure_profile(tiny_int8, named, rounds=1, report=lines.append)
+    assert [runner.backend for runner in found.runners] == ["onnxruntime_int8", "onnxruntime"]
+
+
+def test_a_profile_without_the_heads_of_a_quantised_bundle_is_refused(
+    tiny: Bundle, tiny_int8: Bundle
+) -> None:
+    exact = measure_profile(tiny_int8, [("onnxruntime", 1)], rounds=1)
+    with pytest.raises(PlanError) as caught:
+        exact.check_heads(tiny_int8)
+    assert str(caught.value) == (
+        f"bundle {tiny_int8.digest[:12]} is calibrated with heads on onnxruntime_int8; leave out "
+        "other backends (the profile's heads are on onnxruntime), or measure it with: "
+        "offramp profile"
+    )
+    measure_profile(tiny, rounds=1).check_heads(tiny)
 
 
 def test_only_what_was_measured_can_be_asked_for(measured: Profile) -> None:

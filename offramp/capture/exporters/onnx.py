@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
 import re
 import struct
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -21,6 +17,7 @@ from offramp.capture.export import two_of
 from offramp.capture.exporters.exporter import Exporter
 from offramp.capture.onnx_registry import shared_registry
 from offramp.capture.onnx_repairs import prepare, repair
+from offramp.capture.quiet import quiet
 from offramp.errors import CaptureError
 
 __all__ = ["OnnxExporter"]
@@ -37,7 +34,7 @@ class OnnxExporter(Exporter):
         """Return the ONNX model; see `Exporter.export`."""
         shapes = tuple({0: Dim.DYNAMIC} for _ in examples)
         try:
-            with _quiet(), shared_registry(), torch.no_grad():
+            with quiet(), shared_registry(), torch.no_grad():
                 inputs = tuple(two_of(example) for example in examples)
                 program = torch.export.export(module, inputs, dynamic_shapes=shapes)
                 prepare(program.graph)
@@ -105,16 +102,3 @@ _NUMPY = {
     "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
 }  # fmt: skip
 """Weights of other types stay in the ONNX file."""
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter, which prints and warns about things that are not the user's."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)

@@ -85,6 +85,20 @@ def test_a_users_model_becomes_a_bundle(
     assert {"compiled", "versions"} <= set(manifest.card)
 
 
+def test_what_an_int8_head_costs_is_printed(
+    users_module: str, tmp_path: Path, one_registry: None
+) -> None:
+    words = f"{users_module}:build --data {users_module}:held_out --max-segments 2 --int8 -o m.off"
+    result = CliRunner().invoke(compile_, words.split())
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "quantising, with ranges of 10 samples measuring what that costs on 30 other" in said
+    cost = open_bundle(tmp_path / "m.off").manifest.quantised
+    assert cost is not None
+    assert f"accuracy, whole model {cost.accuracies[0].exact:.1%}" in said
+    assert "its ranges are from 10 samples, the figures from 30 others" in said
+
+
 def test_a_model_and_example_inputs_are_enough(
     users_module: str, tmp_path: Path, one_registry: None
 ) -> None:
