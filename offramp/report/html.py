@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from offramp.bundle.quantised import cost_lines, cost_rows
 from offramp.extras import require_extra
 from offramp.files import write_file
 from offramp.report.headline import choose_subject, write_headline
@@ -38,6 +39,12 @@ class _Figure:
     caption: str
 
 
+@dataclass(frozen=True)
+class _Cost:
+    rows: list[tuple[str, str, str, str]]
+    lines: list[str]
+
+
 def write_html(report: Report, path: Path) -> None:
     """Write the report to a file; raise `ConfigError` if it cannot be written."""
     write_file(path, render_html(report).encode())
@@ -58,10 +65,17 @@ def render_html(report: Report) -> str:
         summaries=summaries,
         rows=compare(summaries),
         figures=_figures(report, labels),
+        costs=_costs(report.compared),
         setup=describe_setup(report.compared),
         differences=find_differences(report.compared),
         commands=report.commands,
     )
+
+
+def _costs(runs: Sequence[Run]) -> list[_Cost]:
+    """Return what quantising costs, once for each bundle that has quantised heads."""
+    found = {run.opening.digest: run.opening.quantised for run in runs}
+    return [_Cost(cost_rows(one), cost_lines(one)) for one in found.values() if one]
 
 
 def _figures(report: Report, labels: Sequence[str]) -> list[_Figure]:

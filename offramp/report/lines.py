@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from offramp.bundle.quantised import Quantised
+
 __all__ = [
     "LINES",
     "Line",
@@ -50,6 +52,7 @@ class RunLine(_Fields):
     slowdown: Annotated[float, Field(gt=0)] = 1.0
     slowdown_source: str = ""
     whole_model_s: Seconds | None = None
+    quantised: Quantised | None = None
     deadline_s: Seconds | None = None
     rate_hz: float | None = None
     offramp: str = ""

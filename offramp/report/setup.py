@@ -13,6 +13,7 @@ __all__ = ["describe_setup", "find_differences"]
 _FACTS: dict[str, Callable[[RunLine], str]] = {
     "model": lambda o: f"{o.model}, {o.segments} segments, {len(o.exits)} early exits",
     "bundle digest": lambda o: o.digest,
+    "device's head": lambda o: f"in int8, {o.quantised.backend}" if o.quantised else "in float",
     "machine": lambda o: f"{o.machine.processor}, {o.machine.cores} cores, {o.machine.system}",
     "slowdown": lambda o: f"{o.slowdown:g} times slower than the machine it ran on",
     "source of the slowdown": lambda o: o.slowdown_source or "not stated",

@@ -93,6 +93,22 @@ def test_the_page_says_what_ran(page):
     assert page.count("<svg") == 5
 
 
+def test_what_int8_costs_is_said_once_for_each_bundle(make, runs, quantised):
+    int8 = make.parse(make.story(quantised=quantised.model_dump()))
+    assert "int8" not in render_html(Report(runs[:1]))
+    page = " ".join(render_html(Report((int8, int8))).split())
+    assert page.count("What the int8 head costs") == 1
+    for row in (
+        "accuracy, exit early</th><td>76.4%</td><td>76.7%</td><td>+0.3 points",
+        "accuracy, whole model</th><td>95.8%</td><td>94.8%</td><td>-1.0 points",
+        "programs</th><td>3.86 MB</td><td>1.05 MB</td><td>x 0.27",
+        "the figures from 750 others. the whole model answers 98.2% of them as before",
+        "in int8, onnxruntime_int8",
+    ):
+        assert row in page
+    assert "device&#39;s head" in render_html(Report((runs[0], int8)))
+
+
 def test_names_are_text_and_nothing_more(make):
     lines = make.story(strategy=HOSTILE, model=HOSTILE, exits=[HOSTILE], slowdown_source=HOSTILE)
     lines += [make.result(20, by=HOSTILE)]
