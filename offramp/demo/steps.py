@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from offramp.bundle import open_bundle
 from offramp.demo.live import Tail
 from offramp.demo.processes import Child, offramp_command
 from offramp.demo.schedule import Phase, build_schedule, to_line, to_link
@@ -54,9 +55,11 @@ class _Processes:
 
 def measure_profile(settings: DemoSettings) -> None:
     """Measure what the bundle costs on this machine, once for all runs."""
+    head = open_bundle(settings.bundle).manifest.head_backend
     command = offramp_command(
         *("profile", settings.bundle),
         *("--backend", "onnxruntime", "--threads", 1),
+        *(("--backend", head) if head else ()),
         *("--rounds", settings.profile_rounds),
         *("-o", settings.profile_file),
     )

@@ -6,7 +6,10 @@ import time
 import pytest
 
 from offramp.demo.processes import Child, offramp_command
+from offramp.demo.settings import DemoSettings
+from offramp.demo.steps import measure_profile
 from offramp.errors import OfframpError
+from partitioner.profile import load_profile
 
 pytestmark = pytest.mark.e2e
 
@@ -31,6 +34,17 @@ def test_a_child_tells_where_it_listens_and_is_ended(tmp_path):
         assert is_alive(child.pid)
     assert not is_alive(child.pid)
     assert (tmp_path / "server.out").read_text().startswith("loading")
+
+
+def test_the_demos_profile_has_times_of_a_quantised_head_and_of_float_tails(
+    tiny_int8_file, tmp_path
+):
+    settings = DemoSettings(bundle=tiny_int8_file, out=tmp_path, profile_rounds=1)
+    settings.logs.mkdir()
+    measure_profile(settings)
+    found = load_profile(tmp_path / "profile.json")
+    names = (found.main.backend, found.tail_runner.backend)
+    assert names == ("onnxruntime_int8", "onnxruntime")
 
 
 def test_a_child_that_never_listens_is_an_error_in_time(tmp_path):
