@@ -12,19 +12,24 @@ import numpy as np
 import offramp
 from offramp.bundle import Bundle, open_bundle
 from offramp.bundle.cache import cache_folder
-from offramp.samples import Samples
+from offramp.samples import LabelledSamples, Samples
 
 __all__ = ["FULL_SIZE", "full_size"]
 
 SIDE = 224
 SAMPLES = 4
+INT8_SAMPLES = 8
 
 
-def full_size(name: str) -> Bundle:
-    """Return one of `FULL_SIZE` as a bundle; compiling it the first time takes a minute or two."""
-    path = cache_folder() / "benchmarks" / f"{name}-{_sources()[:12]}.offramp"
+def full_size(name: str, *, int8: bool = False) -> Bundle:
+    """Return one of `FULL_SIZE` as a bundle; compiling it the first time takes a minute or two.
+
+    With random weights and inputs, what an int8 head loses says nothing; what it gains does.
+    """
+    kind = f"{name}-int8" if int8 else name
+    path = cache_folder() / "benchmarks" / f"{kind}-{_sources()[:12]}.offramp"
     if not path.exists():
-        _compile(name, path)
+        _compile(name, path, int8)
     return open_bundle(path)
 
 
@@ -79,13 +84,15 @@ FULL_SIZE: dict[str, Callable[[], Any]] = {
 """MobileNetV2, ResNet-50 and ViT-Ti, images of 224 x 224, 1,000 classes, from configurations."""
 
 
-def _compile(name: str, path: Path) -> None:
+def _compile(name: str, path: Path, int8: bool) -> None:
     from offramp.capture.compiler import CompileOptions, compile_model
 
-    images = np.random.default_rng(0).normal(size=(SAMPLES, 3, SIDE, SIDE)).astype(np.float32)
+    count = INT8_SAMPLES if int8 else SAMPLES
+    images = np.random.default_rng(0).normal(size=(count, 3, SIDE, SIDE)).astype(np.float32)
     print(f"compiling {name}", flush=True)
-    samples = Samples((images,))
-    compile_model(build(name), None, path, CompileOptions(name), examples=samples)
+    held_out = LabelledSamples((images,), np.zeros(count, np.int64)) if int8 else None
+    options = CompileOptions(name, int8=int8)
+    compile_model(build(name), held_out, path, options, examples=Samples((images[:SAMPLES],)))
 
 
 def _sources() -> str:
