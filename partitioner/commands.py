@@ -47,6 +47,9 @@ def profile(
         check_writable(out)
     opened = open_bundle(bundle)
     runners = runners_here(opened, names, threads)
+    left = [b.name for b in opened.backends if not names and b.name not in dict(runners)]
+    if left:
+        _say(f"not measuring {', '.join(left)}: name them with --backend; loading takes minutes")
     measured = measure_profile(opened, runners, rounds=rounds, report=_say)
     remember(measured)
     if out:

@@ -499,6 +499,7 @@ def test_profile_then_plan_from_the_command_line(tiny_file: Path, tmp_path: Path
     result = _run(profile_command, tiny_file, "--rounds", 2, "-o", out)
     assert result.exit_code == 0, result.output
     assert "head ms" in result.output
+    assert "torch_compile: name them with --backend" in result.output
     assert "onnxruntime/1" in result.output
     kept = load_profile(out)
     assert {r.backend for r in kept.runners} == {"onnxruntime", "torch"}
