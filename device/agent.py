@@ -263,10 +263,7 @@ class Agent:
             case RunHead(work):
                 self._run_head(job, self._cargo[work.id])
             case FallBack(work):
-                cargo = self._cargo[work.id]
-                assert cargo.head is not None
-                cargo.head.fall_back(cargo.progress, job.until_s, job.stretch)
-                self._tell(self._dispatch.fell_back)
+                self._fall_back(job, self._cargo[work.id])
             case LoadDue():
                 self._journal.note(job)
 
@@ -280,6 +277,15 @@ class Agent:
             self._tell(self._dispatch.failed, str(error))
         else:
             self._tell(self._dispatch.head_done, reached)
+
+    def _fall_back(self, job: FallBack, cargo: Cargo) -> None:
+        assert cargo.head is not None
+        try:
+            cargo.head.fall_back(cargo.progress, job.until_s, job.stretch)
+        except InputError as error:
+            self._tell(self._dispatch.failed, str(error))
+        else:
+            self._tell(self._dispatch.fell_back)
 
     # -- any thread
 

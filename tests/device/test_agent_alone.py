@@ -140,6 +140,34 @@ def test_a_model_that_answers_with_infinity_fails_on_that_sample(start):
     assert [line["status"] for line in sink.of("result")] == ["failed", "ok"]
 
 
+def test_a_sample_that_the_engine_cannot_compute_fails_and_the_stream_goes_on(start, monkeypatch):
+    def step(self, at, stop, tensors):
+        if tensors[0].max() > 0.7:
+            raise InputError("onnxruntime cannot run segments 0 to 0 on this sample (out of range)")
+        return run(self, at, stop, tensors)
+
+    run = Model.step
+    monkeypatch.setattr(Model, "step", step)
+    agent, sink = start()
+    with pytest.raises(InputError, match=r"1 samples failed, .* cannot run segments 0 to 0"):
+        agent.run(Source([Sample((IMAGE,)), Sample((2 * IMAGE,)), Sample((IMAGE,))]))
+    assert [line["status"] for line in sink.of("result")] == ["ok", "failed", "ok"]
+
+
+def test_a_sample_that_neither_end_can_compute_fails_and_the_stream_goes_on(start, monkeypatch):
+    def step(self, at, stop, tensors):
+        raise InputError("out of range")
+
+    monkeypatch.setattr(Model, "step", step)
+    refuse = lambda request: Answer(  # noqa: E731
+        request.id, failure=Failure("INVALID_ARGUMENT", "out of range")
+    )
+    agent, sink = start("server_only", refuse, deadline_s=5.0)
+    with pytest.raises(InputError, match="2 samples failed"):
+        agent.run(Source([Sample((IMAGE,))] * 2))
+    assert [line["status"] for line in sink.of("result")] == ["failed", "failed"]
+
+
 def test_what_the_server_says_is_the_answer(start):
     agent, sink = start("server_only", lambda request: logits(request, 3.0, 1.0), deadline_s=5.0)
     agent.run(Source([Sample((IMAGE,))] * 3))
