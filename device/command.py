@@ -16,7 +16,7 @@ __all__ = ["run"]
     "--source",
     required=True,
     help="Where samples come from: module:function that returns (inputs, labels), a folder of "
-    "images, a .npy or .npz file, or - for .npy arrays on standard input.",
+    "images, a .npy or .npz file, or - for .npy arrays, each one sample, on standard input.",
 )
 @click.option("--server", metavar="HOST:PORT", help="The edge server. Without it: device alone.")
 @click.option("--model", help="Without BUNDLE: the one to fetch, of several on the server.")

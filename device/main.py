@@ -20,6 +20,7 @@ from device.sinks import JsonLinesSink, Sink, TerminalSink
 from device.sources import open_source
 from offramp import __version__, backends
 from offramp.bundle import Bundle
+from offramp.errors import ConfigError
 from offramp.settings import load_settings
 from partitioner import strategies
 from partitioner.machine import differences, this_machine
@@ -36,6 +37,9 @@ _log = logging.getLogger(__name__)
 def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any]) -> None:
     """Run the agent with the command line's options."""
     settings = _settings(options)
+    for name in ("require_server", "model"):
+        if options[name] and settings.server is None:
+            raise ConfigError(f"--{name.replace('_', '-')} has no meaning without --server")
     if settings.backend is not None:
         backends.get(settings.backend)
     obtained = obtain_bundle(

@@ -73,10 +73,16 @@ class Catalogue:
         found = [o for o in self._current() if name in (None, o.name)]
         if len(found) == 1:
             return found[0]
-        names = ", ".join(sorted(repr(o.name) for o in self._current())) or "none"
-        wanted = "a model" if name is None else f"{len(found)} models of the name {name!r}"
+        names = ", ".join(sorted({repr(o.name) for o in self._current()})) or "none"
+        if found and len({offer.name for offer in found}) < len(found):
+            raise UnknownBundleError(
+                f"the server offers several models of one name ({names}); compile them with "
+                "different --name, or serve one of them"
+            )
+        lacks = "several models" if name is None else f"no model {name!r}"
         raise UnknownBundleError(
-            f"the server offers {wanted} to choose from these: {names}; choose one with --model"
+            f"the server offers {lacks if self._current() else 'none'}; name one of these with "
+            f"--model: {names}"
         )
 
     def successor(self, digest: str, name: str) -> Offer | None:

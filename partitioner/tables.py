@@ -41,7 +41,7 @@ def profile_table(bundle: Bundle, profile: Profile) -> Table:
 def runner_table(profile: Profile) -> Table:
     """Return every cut's head time on each backend and thread count, the chosen one marked."""
     names = (f"{runner.backend}/{runner.threads}" for runner in profile.runners)
-    table = _table("head ms by backend and threads", ("cut", *names))
+    table = _table("head ms by backend and threads; * is what runs", ("cut", *names))
     for cut in range(1, len(profile.head)):
         marks = ["*" if runner is profile.runner(cut) else "" for runner in profile.runners]
         times = [f"{runner.head[cut].median_s * 1e3:.2f}" for runner in profile.runners]

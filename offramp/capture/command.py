@@ -9,6 +9,7 @@ import click
 
 __all__ = ["compile_"]
 
+_HUGGING_FACE = "hf:"
 _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
 
 
@@ -49,7 +50,10 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     help="Let the device's head compute in 8-bit integers, and say what that costs. A quarter of "
     "the --data sets the ranges, the rest calibrates.",
 )
-@click.option("--name", help="The model's name. By default the factory's.")
+@click.option(
+    "--name",
+    help="The model's name, by which devices know it.  [default: MODULE:FACTORY, or the folder's]",
+)
 @click.option(
     "--answer",
     type=click.Choice(["class", "tensor"]),
@@ -81,28 +85,18 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     offramp compile mynet:build --data mynet:held_out --train mynet:training \\
         --exit layer1 --exit layer2 -o my.offramp
     """
-    from offramp.errors import ConfigError
     from offramp.extras import require_extra
     from offramp.files import check_writable
     from offramp.references import call_reference
-    from offramp.samples import as_labelled, as_samples
+    from offramp.samples import as_labelled
     from offramp.settings import load_texts
 
     home = next(folder for folder in out.absolute().parents if folder.exists())
     check_writable(home / out.name)
+    _check(model, data, options)
     require_extra("compile", "torch", "onnx", "onnxscript", "scipy")
     card = load_texts(options["card"]) if options["card"] else {}
-    example = as_samples(call_reference(options["example"])) if options["example"] else None
-    if model.startswith("hf:"):
-        require_extra("hf", "transformers")
-        from offramp.capture import huggingface
-
-        module = huggingface.load_model(model.removeprefix("hf:"))
-        example = example or (None if data else huggingface.example_inputs(module))
-    else:
-        module = call_reference(model)
-    if not data and example is None:
-        raise ConfigError("give --data for a calibrated bundle, or at least --example")
+    module, example = _load(model, data, options["example"])
     held_out = as_labelled(call_reference(data)) if data else None
     training = as_labelled(call_reference(options["train"])) if options["train"] else None
     from rich.console import Console
@@ -115,7 +109,7 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
         held_out,
         out,
         CompileOptions(
-            name=options["name"] or Path(model.partition(":")[2]).name,
+            name=options["name"] or _default_name(model),
             classes=tuple(filter(None, options["classes"].split(","))),
             card=card,
             answer=options["answer"],
@@ -131,3 +125,38 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     )
     if manifest.quantised:
         print_cost(Console(stderr=True), manifest.quantised)
+
+
+def _check(model: str, data: str | None, options: dict[str, Any]) -> None:
+    """Raise `ConfigError`, before the user's code runs, if the options cannot go together."""
+    from offramp.errors import ConfigError
+
+    if not (data or options["example"] or model.startswith(_HUGGING_FACE)):
+        raise ConfigError("give --data for a calibrated bundle, or at least --example")
+    if options["exits"] and not options["train"]:
+        raise ConfigError("to train exit heads, give training samples (--train)")
+    if options["int8"] and not data:
+        raise ConfigError("an int8 head needs held-out samples; give them with --data")
+
+
+def _load(model: str, data: str | None, example: str | None) -> tuple[Any, Any]:
+    """Return the module and its example inputs, as far as they are given or known."""
+    from offramp.extras import require_extra
+    from offramp.references import call_reference
+    from offramp.samples import as_samples
+
+    given = as_samples(call_reference(example)) if example else None
+    if not model.startswith(_HUGGING_FACE):
+        return call_reference(model), given
+    require_extra("hf", "transformers")
+    from offramp.capture import huggingface
+
+    module = huggingface.load_model(model.removeprefix(_HUGGING_FACE))
+    return module, given or (None if data else huggingface.example_inputs(module))
+
+
+def _default_name(model: str) -> str:
+    """Return a folder's or hub id's last part, or the reference: every factory may be `build`."""
+    if model.startswith(_HUGGING_FACE):
+        return Path(model.removeprefix(_HUGGING_FACE)).resolve().name
+    return model

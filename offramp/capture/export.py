@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 import os
@@ -42,6 +43,7 @@ def export(
     free = ShapesCollection()  # type: ignore[no-untyped-call]
     for example in (*inputs, *named.values()):
         free[example] = {0: Dim.DYNAMIC}
+    _check_signature(model, inputs, named)
     with _watch_batch() as fixed_at, returning_plain(model):
         try:
             shapes = free.dynamic_shapes(model, inputs, named)  # type: ignore[no-untyped-call]
@@ -55,6 +57,19 @@ def export(
                 else _explain(error)
             )
             raise CaptureError(f"{type(model).__name__} cannot be captured: {reason}") from error
+
+
+def _check_signature(
+    model: nn.Module, positional: Sequence[Tensor], keyword: Mapping[str, Tensor]
+) -> None:
+    takes = inspect.signature(model.forward)
+    try:
+        takes.bind(*positional, **keyword)
+    except TypeError as error:
+        given = ", ".join([f"{len(positional)} by place", *keyword])
+        raise CaptureError(
+            f"forward takes ({', '.join(takes.parameters)}), and the inputs are {given}: {error}"
+        ) from None
 
 
 def two_of(example: Tensor) -> Tensor:

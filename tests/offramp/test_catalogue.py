@@ -54,12 +54,18 @@ def test_the_only_bundle_is_taken_and_of_several_the_one_that_is_named() -> None
     assert one.choose().digest == one.choose("cats").digest == B
     two = Catalogue((Offer(A, "cats"), Offer(B, "dogs")))
     assert two.choose("dogs").digest == B
-    with pytest.raises(UnknownBundleError, match="'cats', 'dogs'; choose one with --model"):
+    with pytest.raises(
+        UnknownBundleError, match=r"several models; name one of these with --model: 'cats', 'dogs'"
+    ):
         two.choose()
-    with pytest.raises(UnknownBundleError, match="0 models of the name 'cows'"):
+    with pytest.raises(UnknownBundleError, match="no model 'cows'; name one of these"):
         two.choose("cows")
-    with pytest.raises(UnknownBundleError, match="from these: none"):
+    with pytest.raises(UnknownBundleError, match="offers none"):
         Catalogue().choose()
+    twins = Catalogue((Offer(A, "cats"), Offer(B, "cats")))
+    for name in (None, "cats"):
+        with pytest.raises(UnknownBundleError, match=r"several models of one name .'cats'.*--name"):
+            twins.choose(name)
 
 
 def test_a_bundle_whose_name_has_another_digest_has_a_successor() -> None:

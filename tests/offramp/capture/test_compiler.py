@@ -73,7 +73,7 @@ def test_a_users_model_becomes_a_bundle(
     assert "proving that every cut equals the whole model" in result.output
     bundle = open_bundle(tmp_path / "m.off")
     manifest = bundle.manifest
-    assert (manifest.name, manifest.classes) == ("build", ("a", "b", "c"))
+    assert (manifest.name, manifest.classes) == (f"{users_module}:build", ("a", "b", "c"))
     assert [(e.name, e.boundary) for e in manifest.exits] == [("1", 1)]
     assert {p.backend for p in manifest.proofs} == {"torch", "onnxruntime"}
     calibration = load_calibration(bundle)
@@ -298,6 +298,23 @@ def test_a_place_that_cannot_be_written_is_known_before_the_model_is_read(tmp_pa
     result = CliRunner().invoke(compile_, ["nowhere:build", "-o", str(out)])
     assert isinstance(result.exception, ConfigError)
     assert "cannot be written (Not a directory)" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "give --data for a calibrated bundle, or at least --example"),
+        ("--data x:y --exit layer1", "--train"),
+        ("--example x:y --int8", "an int8 head needs held-out samples"),
+    ],
+)
+def test_options_that_cannot_go_together_are_known_before_the_model_is_read(
+    words: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(compile_, ["nowhere:build", *words.split(), "-o", "m.off"])
+    assert isinstance(result.exception, ConfigError)
+    assert said in str(result.exception)
 
 
 def test_without_data_and_example_there_is_one_sentence(users_module: str) -> None:
