@@ -73,7 +73,9 @@ def test_status_passes_through_and_down_always_runs(
     machine = make_demo_machine(make_status=status)
     ended = machine.run()
     assert ended.returncode == status
-    said = re.findall(rf"compose demo: demo.* took \d+ s, status {status}$", ended.stdout, re.MULTILINE)
+    said = re.findall(
+        rf"compose demo: demo.* took \d+ s, status {status}$", ended.stdout, re.MULTILINE
+    )
     assert len(said) == tries
     build, *demos, down = machine.calls[-2 - tries :]
     assert build == "docker compose build --quiet"

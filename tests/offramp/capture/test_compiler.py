@@ -355,7 +355,7 @@ BAD: dict[str, tuple[Any, LabelledSamples, CompileOptions, type[OfframpError], s
     "no name": (MODEL, _samples(), CompileOptions(""), CaptureError, "no name.*--name"),
     "several inputs": (
         MODEL, LabelledSamples(_samples().inputs * 2, np.arange(8) % 3), CompileOptions("m"),
-        CaptureError, "cannot be captured"),
+        CaptureError, "2 by place: too many"),
 }  # fmt: skip
 
 
