@@ -11,6 +11,7 @@ import re
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from benchmarks import models_page
 from benchmarks.harness import Options, build_parser, finish, tabulate
 from benchmarks.models_page import Outcome, columns, row, summary
 from benchmarks.zoo import ZOO, Entry
+from offramp import backends
 from offramp.bundle import Bundle, open_bundle
 from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.network import Network
@@ -32,6 +34,14 @@ def main() -> None:
     parser = build_parser("models", __doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="models or families to try")
     parser.add_argument("--rest", action="store_true", help="those that the JSON file lacks")
+    parser.add_argument(
+        "--engine",
+        dest="engines",
+        action="append",
+        default=[],
+        choices=[b.name for b in backends.installed() if b.exact and not b.ready_at_once],
+        help="time this one too, the model as one program; loading it takes up to a minute a model",
+    )
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the page of the table")
     given = parser.parse_args()
     options = Options(given.quick, given.json)
@@ -41,7 +51,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for entry in left:
         if wanted is None or entry.name in wanted or entry.family in wanted:
-            outcomes[entry.name] = _try(entry, 3 if options.quick else 8)
+            outcomes[entry.name] = _try(entry, 3 if options.quick else 8, given.engines)
             print(f"{entry.name}: {outcomes[entry.name].failure or 'compiled'}", flush=True)
             _keep(options.json, outcomes)
     found = [outcomes[entry.name] for entry in ZOO if entry.name in outcomes]
@@ -53,7 +63,7 @@ def main() -> None:
     finish("models", summary(found), {"models": [asdict(o) for o in found]}, options)
 
 
-def _try(entry: Entry, segments: int) -> Outcome:
+def _try(entry: Entry, segments: int, engines: Sequence[str]) -> Outcome:
     """Compile a model; whatever goes wrong becomes the reason in the table."""
     started = time.monotonic()
     try:
@@ -64,7 +74,11 @@ def _try(entry: Entry, segments: int) -> Outcome:
             options = CompileOptions(entry.name, max_segments=segments)
             compile_model(model, None, path, options, examples=samples)
             took_s = time.monotonic() - started
-            return _measure(entry, open_bundle(path), samples, took_s)
+            bundle = open_bundle(path)
+            outcome = _measure(entry, bundle, samples, took_s)
+            for name in engines:
+                _time_fused(outcome, bundle, name, samples)
+            return outcome
     except Exception as error:  # one model's failure never stops the others
         return Outcome(entry.name, entry.family, time.monotonic() - started, _reason(error))
 
@@ -85,6 +99,18 @@ def _measure(entry: Entry, bundle: Bundle, samples: Samples, took_s: float) -> O
         engines_s={b.name: _time_s(Network(bundle, b.name), samples) for b in ready},
         skipped={name: _shorten(why) for name, why in skipped.items()},
     )
+
+
+def _time_fused(outcome: Outcome, bundle: Bundle, engine: str, samples: Samples) -> None:
+    """Add the time of an engine that compiles what it loads, or why it cannot run the model."""
+    if engine in outcome.skipped:
+        return
+    try:
+        network = Network(bundle, engine, segments=range(0))
+        network.fuse((0, network.depth))
+        outcome.engines_s[engine] = _time_s(network, samples)
+    except Exception as error:  # each engine raises its own kinds
+        outcome.skipped[engine] = _reason(error)
 
 
 def _time_s(network: Network, samples: Samples) -> float:

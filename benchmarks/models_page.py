@@ -131,6 +131,7 @@ export, proof and calibration on 8 random samples. Nothing in a model's code is 
   With a factor for each operation it can be more: docs/design/2026-11-22-general-graphs.md.
 - *compile s*: the whole compile, one thread, while other work ran on the machine
   ({machine.processor}, {machine.cores} cores).
-- *ms*: the median time of the whole model for one sample on one thread, its segments one after the
-  other. At this width an engine's fixed costs rule: it says that the model runs there, not which
-  engine is faster at full size."""
+- *ms*: the median time of the whole model for one sample on one thread: its segments one after the
+  other, or as one program on an engine that compiles what it loads (ExecuTorch, torch.compile),
+  which `--engine` adds. At this width an engine's fixed costs rule: it says that the model runs
+  there, not which engine is faster at full size."""
