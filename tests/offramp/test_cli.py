@@ -121,6 +121,12 @@ def test_a_file_that_is_not_there_is_the_same_error_everywhere(
     assert run(*words) == (2, "", f"offramp: {missing}: {reason}\n")
 
 
+@pytest.mark.parametrize("option", ["--require-server", "--model=x"])
+def test_an_option_that_has_no_meaning_without_a_server_is_refused(run: Run, option: str) -> None:
+    said = f"offramp: {option.partition('=')[0]} has no meaning without --server\n"
+    assert run("run", "x.offramp", "--source", "x.npz", option) == (2, "", said)
+
+
 def test_a_foreseen_error_is_one_line_and_its_status(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
