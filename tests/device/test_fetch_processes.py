@@ -315,7 +315,7 @@ def test_of_several_models_one_is_chosen_by_name(
         server = ("--server", address)
         status, said = refused(device(tmp_path / "cache", samples, profile, *server))
         assert status == 4
-        assert "'cluttered_digits', 'other digits'; choose one with --model" in said
+        assert "name one of these with --model: 'cluttered_digits', 'other digits'" in said
         process = device(tmp_path / "cache", samples, profile, *server, "--model", "other digits")
         status, said = refused(process)  # the profile is the other bundle's
         assert status == 8
