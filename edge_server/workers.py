@@ -16,7 +16,7 @@ from edge_server.engine import Engine
 from edge_server.load import LoadMeter
 from edge_server.schedule import Schedule
 from edge_server.ticket import STOPPING, Ticket, expired_in_queue, queue_full
-from offramp.errors import OfframpError
+from offramp.errors import EngineError, OfframpError
 from offramp.messages import Answer, Failure, Load, failure_of
 
 __all__ = ["WorkerPool"]
@@ -133,7 +133,7 @@ class WorkerPool:
         try:
             outcome = self.engine.run(request, ticket.deadline_s(self.max_wait_s))
         except Exception as error:  # whatever one sample does, the next ones are served
-            if not isinstance(error, OfframpError):
+            if not isinstance(error, OfframpError) or isinstance(error, EngineError):
                 _log.error("sample failed at cut %d of %s: %r", request.cut, request.digest, error)
             return ticket.failed(failure_of(error), queue_s)
         timeline = replace(

@@ -6,6 +6,7 @@
     ├── BundleError               4       DATA_LOSS             a bundle that is damaged or too new
     │   └── UnknownBundleError    4       NOT_FOUND             a bundle that is not loaded here
     ├── InputError                5       INVALID_ARGUMENT      a sample of the wrong shape or type
+    │   ├── EngineError           5       INVALID_ARGUMENT      a sample no engine can compute with
     │   └── FrameError            5       INVALID_ARGUMENT      bytes that are no frame
     ├── LinkError                 6       UNAVAILABLE           a peer that cannot be reached
     ├── AddressError              7       FAILED_PRECONDITION   an address that is taken or bad
@@ -25,6 +26,7 @@ __all__ = [
     "CaptureError",
     "ConfigError",
     "DeadlineError",
+    "EngineError",
     "FrameError",
     "InputError",
     "LinkError",
@@ -74,6 +76,10 @@ class InputError(OfframpError):
 
     exit_code = 5
     status = "INVALID_ARGUMENT"
+
+
+class EngineError(InputError):
+    """An engine cannot compute with a sample; the server's log tells of it too."""
 
 
 class FrameError(InputError):

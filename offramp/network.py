@@ -12,7 +12,7 @@ from offramp import backends
 from offramp.backends import Backend, Chain, Link, Run
 from offramp.bundle import Bundle, ExitSpec, SegmentSpec
 from offramp.bundle.part import engines_of
-from offramp.errors import BundleError, InputError
+from offramp.errors import BundleError, EngineError
 from offramp.memory import return_unused_memory
 from offramp.tensors import Array
 
@@ -33,7 +33,7 @@ class Network:
 
     Tensors are lists of arrays in the boundary's order, each with the batch as its first
     dimension. What an engine cannot compute with them, such as a word beyond the vocabulary, is an
-    `InputError`. ``backend`` is by default the first that can run the whole bundle here.
+    `EngineError`. ``backend`` is by default the first that can run the whole bundle here.
     ``segments`` limits what is loaded to a range of segments and the exits on the boundaries
     inside it.
     """
@@ -143,7 +143,7 @@ class Network:
         try:
             made = part.run([values[name] for name in part.chain.reads])
         except Exception as error:  # each engine raises its own kinds
-            raise InputError(
+            raise EngineError(
                 f"{self.backend} cannot run segments {start} to {part.stop - 1} on this sample "
                 f"({' '.join(str(error).split())[:300]})"
             ) from error

@@ -11,6 +11,7 @@ import pytest
 from edge_server.engine import Engine
 from edge_server.ticket import STOPPING, Ticket
 from edge_server.workers import WorkerPool
+from offramp.errors import EngineError
 from offramp.messages import Answer, Request, Timeline
 
 pytestmark = pytest.mark.timed
@@ -173,3 +174,17 @@ def test_two_workers_run_two_samples_at_once(gated_engine: Engine, gated: Any, s
     gated.gate.set()
     assert sorted(answer.id for answer in device.receive(3)) == [1, 2, 3]
     pool.close(10)
+
+
+def test_what_the_engine_cannot_compute_is_logged_and_answered(
+    device: Device, gated: Any, sample: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(at: int, tensors: Any) -> None:
+        raise EngineError("onnxruntime cannot run segments 0 to 0 on this sample")
+
+    gated.gate.set()
+    gated.run_segment = fail
+    device.submit(sample.request())
+    (failed,) = device.receive()
+    assert failed.failure.status == "INVALID_ARGUMENT"
+    assert "sample failed at cut 0" in caplog.text
