@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from offramp.capture.early_exit import EarlyExitModel
-from offramp.exits.heads.local import local_head
 
 __all__ = ["DigitNet", "build", "trained"]
 
@@ -61,8 +60,8 @@ class DigitNet(nn.Module):
 def build() -> EarlyExitModel:
     """Return an untrained network with exits after stage 1, stage 2 and amid stage 3."""
     model = DigitNet()
-    shapes = {"stage1": (32, 48, 48), "stage2": (48, 24, 24), "stage3.2": (64, 12, 12)}
-    return EarlyExitModel(model, {path: local_head(shape, 10) for path, shape in shapes.items()})
+    shapes = {"stage1": (32, 48), "stage2": (48, 24), "stage3.2": (64, 12)}
+    return EarlyExitModel(model, {path: _head(*shape) for path, shape in shapes.items()})
 
 
 def trained() -> EarlyExitModel:
@@ -75,3 +74,19 @@ def trained() -> EarlyExitModel:
 def _stage(inputs: int, outputs: int, blocks: int, stride: int) -> nn.Sequential:
     first = Block(inputs, outputs, stride)
     return nn.Sequential(first, *(Block(outputs, outputs, 1) for _ in range(blocks - 1)))
+
+
+def _head(channels: int, side: int, width: int = 48) -> nn.Sequential:
+    """Two small dense convolutions before pooling: larger than the exit head `local`."""
+    return nn.Sequential(
+        nn.AvgPool2d(side // 12),
+        nn.Conv2d(channels, width, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(width, 10),
+    )

@@ -1,4 +1,4 @@
-"""Exit policies, thresholds, temperatures and heads."""
+"""Exit policies, thresholds, temperatures and training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 import offramp.exits as package
 from offramp import exits
-from offramp.errors import CaptureError, ConfigError, InputError
+from offramp.errors import ConfigError, InputError
 from offramp.exits import first_exit, fit_temperature, softmax
 from offramp.exits.temperature import negative_log_likelihood
 from offramp.tensors import TensorSpec
@@ -102,7 +102,7 @@ def test_extreme_and_broken_logits() -> None:
             fit_temperature(np.full((2, 2), broken), labels)
 
 
-def test_every_policy_and_head_is_registered() -> None:
+def test_every_policy_is_registered() -> None:
     files = {module.name for module in pkgutil.iter_modules(package.__path__)}
     assert files - {"heads", "policy", "temperature", "training"} == set(exits.POLICIES)
     for name, policy in exits.POLICIES.items():
@@ -110,25 +110,6 @@ def test_every_policy_and_head_is_registered() -> None:
         assert exits.get(name) is policy
     with pytest.raises(ConfigError, match=r"unheard.*confidence"):
         exits.get("unheard")
-
-    heads = pytest.importorskip("offramp.exits.heads")
-    assert {m.name for m in pkgutil.iter_modules(heads.__path__)} == set(heads.HEADS)
-    with pytest.raises(ConfigError, match="unheard"):
-        heads.build_head("unheard", TensorSpec("x", "float32", (3, 8, 8)), 4)
-    for dtype, shape in (("float32", (3,)), ("uint8", (3, 8, 8))):
-        with pytest.raises(CaptureError, match="exit heads read float32"):
-            heads.build_head("linear", TensorSpec("x", dtype, shape), 4)
-
-
-@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 2, 5), (8, 7, 7), (4, 24, 24), (2, 13, 30)])
-@pytest.mark.parametrize("kind", ["linear", "local"])
-def test_a_head_answers_from_any_image_feature(kind: str, shape: tuple[int, int, int]) -> None:
-    import torch
-
-    from offramp.exits.heads import build_head
-
-    head = build_head(kind, TensorSpec("x", "float32", shape), 5).eval()
-    assert head(torch.rand(3, *shape)).shape == (3, 5)
 
 
 def test_training_learns_and_is_reproducible() -> None:

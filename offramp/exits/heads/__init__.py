@@ -1,30 +1,32 @@
 """Exit heads: small modules that answer from a boundary's tensor. They need torch."""
 
-from collections.abc import Callable
-
 from torch import nn
 
 from offramp.choices import choose
 from offramp.errors import CaptureError
-from offramp.exits.heads.linear import linear_head
-from offramp.exits.heads.local import local_head
+from offramp.exits.heads import global_, latent, linear, local, sequence
+from offramp.exits.heads.head import HeadKind
 from offramp.tensors import TensorSpec
 
-__all__ = ["HEADS", "build_head"]
+__all__ = ["HEADS", "HeadKind", "build_head"]
 
-HEADS: dict[str, Callable[[tuple[int, ...], int], nn.Sequential]] = {
-    "linear": linear_head,
-    "local": local_head,
-}
-"""Each takes the boundary tensor's shape without the batch, and the number of classes."""
+_KINDS = (linear.HEAD, local.HEAD, global_.HEAD, latent.HEAD, sequence.HEAD)
+HEADS: dict[str, HeadKind] = {head.name: head for head in _KINDS}
 
 
-def build_head(kind: str, tensor: TensorSpec, classes: int) -> nn.Sequential:
-    """Return an untrained head; raise `CaptureError` if the boundary is not an image feature."""
+def build_head(kind: str, tensor: TensorSpec, classes: int) -> nn.Module:
+    """Return an untrained head for a boundary's tensor.
+
+    Raises `ConfigError` for an unknown kind, and `CaptureError` that names the kinds that fit if
+    the head cannot read the tensor.
+    """
     head = choose("exit head", kind, HEADS)
-    if len(tensor.shape) != 3 or tensor.dtype != "float32":
-        raise CaptureError(
-            f"exit heads read float32 tensors of shape (channels, height, width); "
-            f"{tensor.name!r} is {tensor.dtype} of shape {tensor.shape}"
-        )
-    return head(tensor.shape, classes)
+    if head.fits(tensor):
+        return head.build(tensor.shape, classes)
+    fitting = [other.name for other in HEADS.values() if other.fits(tensor)]
+    does = f"heads that do: {', '.join(fitting)}" if fitting else "no head does"
+    raise CaptureError(
+        f"exit head {kind!r} does not read {tensor.name!r}, which is {tensor.dtype} of shape "
+        f"{tensor.shape}; {does}; heads read float32 of shape (features,), (steps, features) or "
+        "(channels, height, width)"
+    )
