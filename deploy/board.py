@@ -1,11 +1,12 @@
 """Answer samples by fixed plans, so that two kinds of machine can be compared.
 
-    python board.py HOST:PORT COUNT > lines.jsonl
+    python board.py HOST:PORT COUNT [OTHER.jsonl] > lines.jsonl
 
 Samples and a bundle to profile are those of the device image. The bundle that runs is fetched from
-the edge server. Written are JSON lines: the machine, then what `offramp run` writes for each plan,
-then the logits of every exit and of the whole model for each sample. `same_answers.py` compares
-two such files.
+the edge server. Written are JSON lines: the machine, its profile, then what `offramp run` writes
+for each plan, then the logits of every exit and of the whole model for each sample.
+`same_answers.py` compares two such files. With the lines of another machine, its profile is run by:
+an emulated processor takes long to measure, and no answer here depends on it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +59,7 @@ class Fixed(Strategy):
         return self.plan
 
 
-def main(server: str, count: str) -> int:
+def main(server: str, count: str, other: str | None = None) -> int:
     """Write all lines; return the status of the first run that fails, or 0."""
     say({"kind": "machine", "machine": platform.machine(), "torch": find_spec("torch") is not None})
     SCRATCH.mkdir(exist_ok=True)
@@ -66,7 +68,8 @@ def main(server: str, count: str) -> int:
     source, profile, settings = (SCRATCH / name for name in ("samples.npz", "profile", "settings"))
     np.savez(source, inputs=inputs, labels=labels)
     settings.write_text(json.dumps(SETTINGS))
-    measure(profile)
+    profile.write_text(json.dumps(profile_of(Path(other)) if other else measure()))
+    say({"kind": "profile", "profile": json.loads(profile.read_text())})
     for name, plan in PLANS.items():
         STRATEGIES[name] = Fixed(plan)
         words = ["run", "--server", server, "--require-server", "--strategy", name, "--quiet"]
@@ -77,14 +80,22 @@ def main(server: str, count: str) -> int:
     return 0
 
 
-def measure(profile: Path) -> None:
-    """Write this machine's profile, from the image's bundle and with a cache of its own.
+def measure() -> Any:
+    """Return this machine's profile, from the image's bundle and with a cache of its own.
 
     In the one cache it would be there already when the agent comes to fetch it.
     """
-    words = ("offramp", "profile", BUNDLE, "--threads", "1", "--rounds", "1", "--out", profile)
+    path = SCRATCH / "measured"
+    words = ("offramp", "profile", BUNDLE, "--threads", "1", "--rounds", "1", "--out", path)
     environment = {**os.environ, "OFFRAMP_CACHE": str(SCRATCH / "cache")}
     subprocess.run(words, env=environment, stdout=subprocess.DEVNULL, check=True)
+    return json.loads(path.read_text())
+
+
+def profile_of(other: Path) -> Any:
+    """Return the profile that another machine wrote among its lines."""
+    lines = map(json.loads, other.read_text().splitlines())
+    return next(line["profile"] for line in lines if line["kind"] == "profile")
 
 
 def say_logits(server: str, inputs: np.ndarray) -> None:

@@ -19,9 +19,12 @@ AGREEMENT = 1e-3
 
 
 def agreeing(
-    bundle: Bundle, runners: Iterable[tuple[str, int]], report: Callable[[str], None]
-) -> Iterator[tuple[str, int]]:
-    """Yield the runners that run and, where they are meant to be exact, answer rightly.
+    bundle: Bundle,
+    runners: Iterable[tuple[str, int]],
+    report: Callable[[str], None],
+    load: Callable[[Bundle, str, int], Network] = Network,
+) -> Iterator[tuple[tuple[str, int], Network]]:
+    """Yield the runners, loaded, that run and, where they are meant to be exact, answer rightly.
 
     Right is what the first backend answers that is exact and ready at once, also if it is not
     among ``runners``; where there is none, what the first exact runner does. ``report`` is told
@@ -31,7 +34,8 @@ def agreeing(
     expected = _expected(bundle, inputs)
     for name, threads in runners:
         try:
-            outputs = _answers(Network(bundle, name, threads), inputs)
+            network = load(bundle, name, threads)
+            outputs = _answers(network, inputs)
         except OfframpError as error:
             report(f"leaving out {name}: {error}")
             continue
@@ -44,7 +48,7 @@ def agreeing(
             if share > AGREEMENT:
                 report(f"leaving out {name}: its answers differ by {share:.1g} of the largest")
                 continue
-        yield name, threads
+        yield (name, threads), network
 
 
 def _expected(bundle: Bundle, inputs: Sequence[Array]) -> list[Array] | None:

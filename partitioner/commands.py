@@ -19,7 +19,8 @@ _OUT = click.Path(path_type=Path, dir_okay=False)
     "--backend",
     "names",
     multiple=True,
-    help="Engine to measure; may be repeated.  [default: all that are ready at once]",
+    help="Engine to measure; may be repeated.  [default: all that are installed, but for those "
+    "that compile what they load and turn out slower on the whole model]",
 )
 @click.option(
     "--threads",
@@ -46,10 +47,7 @@ def profile(
     if out:
         check_writable(out)
     opened = open_bundle(bundle)
-    runners = runners_here(opened, names, threads)
-    left = [b.name for b in opened.backends if not names and b.name not in dict(runners)]
-    if left:
-        _say(f"not measuring {', '.join(left)}: name them with --backend; loading takes minutes")
+    runners = runners_here(opened, names, threads, _say)
     measured = measure_profile(opened, runners, rounds=rounds, report=_say)
     remember(measured)
     if out:

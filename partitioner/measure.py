@@ -24,6 +24,7 @@ from partitioner.rounds import (
     time_heads,
     time_tails,
 )
+from partitioner.trying import promising
 
 __all__ = [
     "NOISY",
@@ -75,18 +76,21 @@ def default_backend(bundle: Bundle) -> str:
 
 
 def runners_here(
-    bundle: Bundle, names: Sequence[str] = (), threads: Sequence[int] = ()
+    bundle: Bundle,
+    names: Sequence[str] = (),
+    threads: Sequence[int] = (),
+    report: Report = lambda line: None,
 ) -> list[_Runner]:
     """Return what to measure here: every backend named, on every thread count.
 
-    By default those that are ready at once, on one thread and on all cores.
+    By default those that are ready at once or `promising`, on one thread and on all cores.
     """
-    if names:
-        chosen = [backends.get(name) for name in names]
-    else:
-        chosen = [one for one in bundle.backends if one.ready_at_once]
+    chosen = [backends.get(name).name for name in names]
+    if not names:
+        chosen = [backend.name for backend in bundle.backends if backend.ready_at_once]
+        chosen += promising(bundle, report)
     counts = threads or sorted({1, this_machine().cores})
-    return [(backend.name, count) for backend in chosen for count in counts]
+    return [(name, count) for name in chosen for count in counts]
 
 
 def measure_profile(
@@ -105,7 +109,8 @@ def measure_profile(
     runner is left, and `MeasuringStopped` soon after ``stopped`` says so.
     """
     wish = _Wish(bundle, rounds, report, stopped)
-    chosen = list(agreeing(bundle, runners or [(default_backend(bundle), 1)], report))
+    wanted = runners or [(default_backend(bundle), 1)]
+    chosen = [runner for runner, _ in agreeing(bundle, wanted, report)]
     if not chosen:
         raise PlanError("no backend could be measured; install one that the bundle is made for")
     times = _measure(wish, chosen)

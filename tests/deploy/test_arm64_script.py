@@ -52,9 +52,10 @@ def test_both_devices_answer_one_server_and_the_comparison_decides(
     assert "says of its machine: aarch64" in ended.stdout
     server, *devices = calls(machine, "docker run --platform linux/")[-3:]
     assert "--detach --network-alias server offramp-edge-server:amd64" in server
-    board = "board.py server:50051 24"
     assert [call.split("linux/")[1].split()[0] for call in devices] == ["amd64", "arm64"]
-    assert all(call.endswith(board) for call in devices)
+    assert devices[0].endswith("board.py server:50051 24")
+    assert devices[1].endswith("board.py server:50051 24 /amd64.jsonl")
+    assert "/amd64:/amd64.jsonl:ro " in devices[1]
     (compare,) = calls(machine, "python3 deploy/same_answers.py")
     assert compare.endswith("/arm64")
     assert machine.calls.index(compare) > machine.calls.index(devices[-1])

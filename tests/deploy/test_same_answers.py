@@ -127,3 +127,15 @@ def test_plans_fit_the_bundle_of_the_image(repository: Path) -> None:
         assert (plan.level is None) == (plan.cut == max(bundle.cuts))
         assert board.Fixed(plan).decide(None, None, None) is plan
     assert {plan.cut for plan in board.PLANS.values()} >= {0, max(bundle.cuts)}
+
+
+def test_a_board_runs_by_the_profile_of_another_machine(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = load(repository / "deploy/board.py")
+    profile = {"digest": "d", "runners": [1, 2]}
+    for line in ({"kind": "machine"}, {"kind": "profile", "profile": profile}, {"kind": "run"}):
+        board.say(line)
+    other = tmp_path / "other.jsonl"
+    other.write_text(capsys.readouterr().out)
+    assert board.profile_of(other) == profile

@@ -298,7 +298,7 @@ def test_answers_of_every_dtype_and_all_outputs_are_compared(
         lambda network, inputs: found if network.backend == "torch" else right,
     )
     lines: list[str] = []
-    kept = list(agreeing(tiny, [("onnxruntime", 1), ("torch", 1)], lines.append))
+    kept = [r for r, _ in agreeing(tiny, [("onnxruntime", 1), ("torch", 1)], lines.append)]
     assert kept == [("onnxruntime", 1), ("torch", 1)][: 1 if said else 2]
     assert [said in line for line in lines] == ([True] if said else [])
 
@@ -495,12 +495,15 @@ def _run(command: Any, *arguments: object) -> Any:
     return CliRunner().invoke(command, [str(a) for a in arguments])
 
 
-def test_profile_then_plan_from_the_command_line(tiny_file: Path, tmp_path: Path) -> None:
+def test_profile_then_plan_from_the_command_line(
+    tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for engine in [b.name for b in backends.installed() if not b.ready_at_once]:
+        monkeypatch.delitem(backends.BACKENDS, engine)  # what compiles takes long
     out = tmp_path / "here.json"
     result = _run(profile_command, tiny_file, "--rounds", 2, "-o", out)
     assert result.exit_code == 0, result.output
     assert "head ms" in result.output
-    assert "torch_compile: name them with --backend" in result.output
     assert "onnxruntime/1" in result.output
     kept = load_profile(out)
     assert {r.backend for r in kept.runners} == {"onnxruntime", "torch"}
