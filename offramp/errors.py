@@ -11,8 +11,9 @@
     ├── LinkError                 6       UNAVAILABLE           a peer that cannot be reached
     ├── AddressError              7       FAILED_PRECONDITION   an address that is taken or bad
     ├── PlanError                 8       FAILED_PRECONDITION   no plan meets the objective
-    └── OverloadError             9       RESOURCE_EXHAUSTED    a server that refuses more work
-        └── DeadlineError         9       DEADLINE_EXCEEDED     work that came or ended too late
+    ├── OverloadError             9       RESOURCE_EXHAUSTED    a server that refuses more work
+    │   └── DeadlineError         9       DEADLINE_EXCEEDED     work that came or ended too late
+    └── TrainingError            10       ABORTED               a training that cannot go on
 
 Every message is one sentence that names the offending value and says what to do. A `ConfigError`
 is a `ValueError` too, so that settings say at which key it was raised.
@@ -33,6 +34,7 @@ __all__ = [
     "OfframpError",
     "OverloadError",
     "PlanError",
+    "TrainingError",
     "UnknownBundleError",
 ]
 
@@ -118,3 +120,10 @@ class DeadlineError(OverloadError):
     """Work came too late, or could not end, before its deadline."""
 
     status = "DEADLINE_EXCEEDED"
+
+
+class TrainingError(OfframpError):
+    """A training cannot go on, such as one whose loss is no longer a number."""
+
+    exit_code = 10
+    status = "ABORTED"

@@ -26,12 +26,16 @@ from offramp.capture.quantised_cost import measure_cost
 from offramp.capture.whole import WholeModel
 from offramp.errors import CaptureError
 from offramp.exits.heads import build_head
-from offramp.exits.training import train_head
 from offramp.files import scratch_folder
 from offramp.names import check_name
 from offramp.network import Network
 from offramp.samples import LabelledSamples, Samples, check_inputs
 from offramp.tensors import Array
+from offramp.training import recipes
+from offramp.training.options import TrainingOptions
+from offramp.training.samples import ArraySamples
+from offramp.training.setup import TrainingSetup
+from offramp.training.trainer import train
 
 __all__ = ["CompileOptions", "compile_model"]
 
@@ -215,7 +219,12 @@ def _train(
         chunks = (training[at : at + 256].inputs for at in range(0, len(training), 256))
         features = [network.run(0, boundary, chunk)[tensors.index(spec)] for chunk in chunks]
     head = build_head(options.head, spec, classes)
-    return train_head(head, np.concatenate(features), training.labels, seed=options.seed)
+    # The frozen model has been run: what the exit reads stands for its answer, never trained.
+    alone = EarlyExitModel(nn.Sequential(nn.Identity(), nn.Flatten()), {"0": head})
+    read = ArraySamples(LabelledSamples((np.concatenate(features),), training.labels))
+    chosen = TrainingOptions(seed=options.seed)
+    train(TrainingSetup(alone, recipes.get("frozen"), read, options=chosen))
+    return head
 
 
 def _prove_all(bundle: Bundle, samples: Samples, expected: Sequence[Array]) -> list[Proof]:

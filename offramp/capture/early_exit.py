@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from offramp.errors import CaptureError
 
-__all__ = ["EarlyExitModel"]
+__all__ = ["EarlyExitModel", "check_submodule"]
 
 
 class EarlyExitModel(nn.Module):
@@ -22,18 +22,13 @@ class EarlyExitModel(nn.Module):
 
     def __init__(self, model: nn.Module, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        modules = dict(model.named_modules())
         for path in heads:
-            if path not in modules:
-                raise CaptureError(
-                    f"no sub-module {path!r} to put an exit on; the model has: "
-                    + ", ".join(name for name in modules if name)
-                )
+            check_submodule(model, path)
         self.model = model
         self.paths = tuple(heads)
         self.heads = nn.ModuleList(heads.values())
 
-    def forward(self, *inputs: Tensor) -> list[Tensor]:
+    def forward(self, *inputs: Tensor, **named: Tensor) -> list[Tensor]:
         """Return every exit's logits and the model's own output."""
         answers: list[Tensor] = []
         modules = dict(self.model.named_modules())
@@ -44,8 +39,18 @@ class EarlyExitModel(nn.Module):
             for path, head in zip(self.paths, self.heads, strict=True)
         ]
         try:
-            final = self.model(*inputs)
+            final = self.model(*inputs, **named)
         finally:
             for hook in hooks:
                 hook.remove()
         return [*answers, final]
+
+
+def check_submodule(model: nn.Module, path: str) -> None:
+    """Raise `CaptureError` that names a model's sub-modules unless ``path`` is one of them."""
+    modules = dict(model.named_modules())
+    if path not in modules:
+        raise CaptureError(
+            f"no sub-module {path!r} to put an exit on; the model has: "
+            + ", ".join(name for name in modules if name)
+        )

@@ -1,4 +1,4 @@
-"""Exit policies, thresholds, temperatures and training."""
+"""Exit policies, thresholds, temperatures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from offramp import exits
 from offramp.errors import ConfigError, InputError
 from offramp.exits import first_exit, fit_temperature, softmax
 from offramp.exits.temperature import negative_log_likelihood
-from offramp.tensors import TensorSpec
 
 COUNT, CLASSES = 7, 4
 LOGITS = arrays(np.float32, (2, COUNT, CLASSES), elements=st.floats(-50, 50, width=32))
@@ -104,35 +103,9 @@ def test_extreme_and_broken_logits() -> None:
 
 def test_every_policy_is_registered() -> None:
     files = {module.name for module in pkgutil.iter_modules(package.__path__)}
-    assert files - {"heads", "policy", "temperature", "training"} == set(exits.POLICIES)
+    assert files - {"heads", "policy", "temperature"} == set(exits.POLICIES)
     for name, policy in exits.POLICIES.items():
         assert policy.name == name
         assert exits.get(name) is policy
     with pytest.raises(ConfigError, match=r"unheard.*confidence"):
         exits.get("unheard")
-
-
-def test_training_learns_and_is_reproducible() -> None:
-    import torch
-
-    from offramp.exits.heads import build_head
-    from offramp.exits.training import train_head
-
-    dice = np.random.default_rng(0)
-    labels = np.arange(90) % 3
-    features = dice.normal(size=(90, 3, 4, 4)).astype(np.float32)
-    features[np.arange(90), labels] += 2
-
-    def trained() -> tuple[Any, list[float]]:
-        torch.manual_seed(0)
-        losses: list[float] = []
-        head = build_head("linear", TensorSpec("x", "float32", (3, 4, 4)), 3)
-        train_head(head, features, labels, seed=1, epochs=30, report=losses.append)
-        with torch.no_grad():
-            return head(torch.from_numpy(features)).numpy(), losses
-
-    logits, losses = trained()
-    assert (logits.argmax(1) == labels).mean() > 0.9
-    assert len(losses) == 30
-    assert losses[-1] < losses[0] / 2
-    np.testing.assert_array_equal(logits, trained()[0])

@@ -1,0 +1,33 @@
+"""Exit heads of chosen kinds on a model's sub-modules, without touching its code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from offramp.capture.early_exit import EarlyExitModel
+from offramp.exits.heads import build_head
+from offramp.training.survey import Survey
+
+__all__ = ["attach_exits"]
+
+
+def attach_exits(
+    model: nn.Module, survey: Survey, kinds: Mapping[str, str], seed: int
+) -> EarlyExitModel:
+    """Return the model with untrained heads, in the order in which it reaches them.
+
+    ``kinds`` maps a sub-module's path to a kind of head. Raises `CaptureError` if a head cannot
+    read what is there.
+    """
+    order = {place.path: at for at, place in enumerate(survey.places)}
+    places = [survey.place(path) for path in kinds]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        heads = {
+            place.path: build_head(kinds[place.path], place.tensor, survey.classes)
+            for place in sorted(places, key=lambda place: order[place.path])
+        }
+    return EarlyExitModel(model, heads)

@@ -1,0 +1,117 @@
+"""What is trained, by which recipe, on which samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+from offramp.capture.early_exit import EarlyExitModel
+from offramp.errors import InputError, TrainingError
+from offramp.training.options import TrainingOptions
+from offramp.training.recipes import Answers, Recipe, Stage
+from offramp.training.samples import Batch, TrainingSamples, check_labels
+from offramp.training.seeding import own_randomness, seed_all
+from offramp.training.survey import logits_of, survey
+
+__all__ = ["TrainingSetup"]
+
+_EVALUATED = 250
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """A model with exits, a recipe, samples to train on and, if any, held-out ones."""
+
+    model: EarlyExitModel
+    recipe: Recipe
+    training: TrainingSamples
+    held_out: TrainingSamples | None = None
+    options: TrainingOptions = field(default_factory=TrainingOptions)
+
+    def check(self) -> None:
+        """Raise `InputError` for labels that are known to be wrong, `CaptureError` for the model.
+
+        Samples of which only some are read at a time are checked as they come.
+        """
+        if self.recipe.needs_labels:
+            classes = self._first.exits[0].shape[1]
+            for samples in filter(None, (self.training, self.held_out)):
+                check_labels(samples, classes)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The recipe's stages for this model."""
+        found = survey(self.model.model, self._few, self.model.paths)
+        costs = [found.place(path).macs / max(found.macs, 1) for path in self.model.paths]
+        with own_randomness():
+            seed_all(self.options.seed)
+            return self.recipe.stages(costs)
+
+    @cached_property
+    def trainable(self) -> frozenset[str]:
+        """The parameters of the model that its factory left free to be trained."""
+        return frozenset(n for n, p in self.model.named_parameters() if p.requires_grad)
+
+    @property
+    def batch(self) -> int:
+        """The samples of a batch."""
+        return min(self.options.batch, len(self.training))
+
+    @property
+    def steps(self) -> int:
+        """The batches of an epoch; samples too few for another one are left for later epochs."""
+        return len(self.training) // self.batch
+
+    def describe(self) -> dict[str, str]:
+        """Return what decides the result, by name."""
+        heads = zip(self.model.paths, self.model.heads, strict=True)
+        weights = [(path, sum(p.numel() for p in head.parameters())) for path, head in heads]
+        return {
+            "recipe": self.recipe.name,
+            "exits": ", ".join(f"{path} ({count} weights)" for path, count in weights),
+            "samples": str(len(self.training)),
+            "held-out samples": str(len(self.held_out or ())),
+            **self.options.describe(),
+        }
+
+    def answers(self, batch: Batch) -> Answers:
+        """Return what the model says of a batch, with the labels that the recipe teaches."""
+        *exits, returned = self.model(*batch.positional, **batch.keyword)
+        final = logits_of(returned)
+        if not self.recipe.needs_labels:
+            return Answers(tuple(exits), final, final.detach().argmax(1))
+        if batch.labels is None:
+            raise InputError(f"recipe {self.recipe.name!r} needs labels; label_free needs none")
+        return Answers(tuple(exits), final, batch.labels)
+
+    def accuracies(self) -> tuple[float, ...] | None:
+        """Return the held-out accuracy of each exit, and of the model last.
+
+        Raises `TrainingError` if one of them answers with NaN.
+        """
+        if self.held_out is None:
+            return None
+        names = (*(f"the exit after {path}" for path in self.model.paths), "the model")
+        right = [0] * len(names)
+        self.model.eval()
+        with torch.no_grad():
+            for start in range(0, len(self.held_out), _EVALUATED):
+                rows = range(start, min(start + _EVALUATED, len(self.held_out)))
+                found = self.answers(self.held_out.batch(rows).to(self.options.device))
+                for at, logits in enumerate((*found.exits, found.final)):
+                    if logits.isnan().any():
+                        raise TrainingError(f"{names[at]} answers held-out samples with NaN")
+                    right[at] += int((logits.argmax(1) == found.labels).sum())
+        return tuple(count / len(self.held_out) for count in right)
+
+    @property
+    def _few(self) -> Batch:
+        return self.training.batch(range(min(2, len(self.training))))
+
+    @property
+    def _first(self) -> Answers:
+        self.model.eval()
+        with torch.no_grad():
+            return self.answers(self._few)

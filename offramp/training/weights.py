@@ -1,0 +1,60 @@
+"""Files of weights with a checked description: safetensors whose header holds JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from offramp.errors import ConfigError
+from offramp.files import open_file, write_file
+from offramp.settings import describe_error
+
+__all__ = ["Description", "part_of", "read_weights", "write_weights"]
+
+_KEY = "offramp"
+
+
+class Description(BaseModel):
+    """Base of what a file of weights says of itself; unknown keys and wrong types are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+D = TypeVar("D", bound=Description)
+
+
+def write_weights(path: Path, description: Description, tensors: Mapping[str, Tensor]) -> None:
+    """Write a file, which appears whole or not at all; raise `ConfigError` if it cannot be."""
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_file(path, save(plain, {_KEY: description.model_dump_json()}))
+
+
+def read_weights(path: Path, kind: type[D]) -> tuple[D, dict[str, Tensor]]:
+    """Read what `write_weights` wrote; raise `ConfigError` if it is anything else."""
+    open_file(path).close()
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            if text is None:
+                raise ConfigError(f"{path}: was not written by offramp train; name another file")
+            description = kind.model_validate_json(text)
+            return description, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {describe_error(error)}; train again") from None
+    except (SafetensorError, OSError) as error:
+        raise ConfigError(f"{path}: is damaged, or no file of weights ({error})") from None
+
+
+def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with ``prefix``, without it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
