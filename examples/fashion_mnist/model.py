@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from examples.cluttered_digits.model import Block
-from offramp.errors import ConfigError
+from examples.training import load_weights
 
 __all__ = ["FashionNet", "trained"]
 
@@ -35,10 +34,6 @@ class FashionNet(nn.Module):
         return self.classify(x.mean((2, 3)))
 
 
-def trained() -> FashionNet:
+def trained() -> nn.Module:
     """Return the network with the weights that ``train.py`` wrote beside this file."""
-    if not WEIGHTS.is_file():
-        raise ConfigError("no weights yet; run: python -m examples.fashion_mnist.train")
-    model = FashionNet()
-    model.load_state_dict(load_file(WEIGHTS))
-    return model
+    return load_weights(FashionNet(), WEIGHTS)
