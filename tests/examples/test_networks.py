@@ -62,6 +62,7 @@ def test_each_sample_is_answered_alone(task: str) -> None:
     assert (logits[0] - logits[1]).abs().max() > 1e-4
 
 
+@pytest.mark.models
 def test_the_captured_graph_is_the_network_and_has_its_exits_places(task: str) -> None:
     model, batch = network(task), inputs(task, 3)
     graph = read_program(export(model, [batch[:2]]))
