@@ -6,6 +6,7 @@ import datetime
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 from partitioner.machine import this_machine
 
@@ -103,7 +104,8 @@ def _milliseconds(time_s: float | None) -> str:
 
 
 def _versions() -> str:
-    names = "torch", "transformers", "onnx", "onnxscript", "onnxruntime"
+    names = ["torch", "transformers", "onnx", "onnxscript", "onnxruntime"]
+    names += ["executorch"] if find_spec("executorch") else []
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
 
 
@@ -134,4 +136,4 @@ export, proof and calibration on 8 random samples. Nothing in a model's code is 
 - *ms*: the median time of the whole model for one sample on one thread: its segments one after the
   other, or as one program on an engine that compiles what it loads (ExecuTorch, torch.compile),
   which `--engine` adds. At this width an engine's fixed costs rule: it says that the model runs
-  there, not which engine is faster at full size."""
+  there, not which engine is faster at full size. A dash: not timed, or not able to (below)."""
