@@ -38,6 +38,11 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
 )
 @click.option("--head", default="linear", show_default=True, help="Kind of the exit heads.")
 @click.option(
+    "--trained",
+    type=click.Path(path_type=Path),
+    help="Exits and weights that offramp train wrote for this model.",
+)
+@click.option(
     "--max-segments",
     default=8,
     show_default=True,
@@ -97,6 +102,11 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     require_extra("compile", "torch", "onnx", "onnxscript", "scipy")
     card = load_texts(options["card"]) if options["card"] else {}
     module, example = _load(model, data, options["example"])
+    if options["trained"]:
+        from offramp.training.trained import load_trained
+
+        trained, module = load_trained(options["trained"], module)
+        card = {"training": trained.summary, **card}
     held_out = as_labelled(call_reference(data)) if data else None
     training = as_labelled(call_reference(options["train"])) if options["train"] else None
     from rich.console import Console
@@ -135,6 +145,8 @@ def _check(model: str, data: str | None, options: dict[str, Any]) -> None:
         raise ConfigError("give --data for a calibrated bundle, or at least --example")
     if options["exits"] and not options["train"]:
         raise ConfigError("to train exit heads, give training samples (--train)")
+    if options["trained"] and (options["exits"] or options["train"]):
+        raise ConfigError("--trained brings exits that are trained; leave out --exit and --train")
     if options["int8"] and not data:
         raise ConfigError("an int8 head needs held-out samples; give them with --data")
 

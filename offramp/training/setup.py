@@ -13,7 +13,7 @@ from offramp.training.options import TrainingOptions
 from offramp.training.recipes import Answers, Recipe, Stage
 from offramp.training.samples import Batch, TrainingSamples, check_labels
 from offramp.training.seeding import own_randomness, seed_all
-from offramp.training.survey import logits_of, survey
+from offramp.training.survey import Survey, logits_of, survey
 
 __all__ = ["TrainingSetup"]
 
@@ -43,11 +43,16 @@ class TrainingSetup:
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The recipe's stages for this model."""
-        found = survey(self.model.model, self._few, self.model.paths)
-        costs = [found.place(path).macs / max(found.macs, 1) for path in self.model.paths]
+        found, paths = self.survey, self.model.paths
+        costs = [found.place(path).macs / max(found.macs, 1) for path in paths]
         with own_randomness():
             seed_all(self.options.seed)
             return self.recipe.stages(costs)
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What the model's sub-modules return and cost."""
+        return survey(self.model.model, self._few, self.model.paths)
 
     @cached_property
     def trainable(self) -> frozenset[str]:

@@ -71,12 +71,13 @@ class StageRun:
         while self.position.epoch < self._epochs and self.position.waited < patience:
             loss = self._train_epoch(report)
             accuracies = self._setup.accuracies()
-            report(self._progress(self._setup.steps, loss, accuracies))
+            done = self._progress(self._setup.steps, loss, accuracies)
             self.position = self.position.after(accuracies)
             if accuracies and not self.position.waited:
                 self._best = {k: t.detach().clone() for k, t in self._model.state_dict().items()}
             if file:
                 file.write(self.position, self._tensors())
+            report(done)
         if self._best:
             self._model.load_state_dict(self._best)
 

@@ -1,0 +1,133 @@
+"""The sub-command ``offramp train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["train"]
+
+_REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
+
+
+@click.command("train")
+@click.argument("model", metavar="MODULE:FACTORY")
+@click.option(
+    "--data",
+    required=True,
+    **_REFERENCE,
+    help="Samples to train on: a function that returns a torch Dataset of (inputs, label), or "
+    "(inputs, labels) as arrays. The recipe label_free takes inputs alone too.",
+)
+@click.option(
+    "--held-out",
+    **_REFERENCE,
+    help="Other samples, in the same form. The weights that answer them best are kept, and a "
+    "stage that no longer gets better ends.",
+)
+@click.option(
+    "--exit",
+    "exits",
+    multiple=True,
+    required=True,
+    metavar="SUBMODULE",
+    help="Put an exit after this sub-module, such as layer2. May be repeated.",
+)
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    metavar="[SUBMODULE=]KIND",
+    help="Kind of the exit heads, or of the one after a sub-module.  [default: linear]",
+)
+@click.option("--recipe", default="frozen", show_default=True, help="How to train.")
+@click.option("--epochs", default=8, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--batch", default=128, show_default=True, type=click.IntRange(2, 65_536))
+@click.option(
+    "--rate",
+    default=5e-3,
+    show_default=True,
+    type=click.FloatRange(0, 10, min_open=True),
+    help="The heads' highest learning rate.",
+)
+@click.option(
+    "--backbone-rate",
+    default=1e-3,
+    show_default=True,
+    type=click.FloatRange(0, 10, min_open=True),
+    help="The same of the model, where the recipe trains it.",
+)
+@click.option(
+    "--patience",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="End a stage after this many epochs in which held-out accuracy was no better.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
+@click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write, such as my.trained.",
+)
+def train(model: str, out: Path, **options: Any) -> None:
+    """Train early exits on a PyTorch model.
+
+    MODULE:FACTORY names a function without arguments that returns a torch.nn.Module. After each
+    epoch a checkpoint is written beside the output; the same command goes on from it. What comes
+    out is for offramp compile --trained.
+
+    \b
+    offramp train mynet:build --data mynet:training --held-out mynet:held_out \\
+        --exit layer1 --exit layer2 --head local -o my.trained
+    """
+    from offramp.extras import require_extra
+    from offramp.files import check_writable
+
+    check_writable(out)
+    kinds = _kinds(options["exits"], options["heads"])
+    require_extra("compile", "torch", "onnx", "onnxscript", "scipy")
+    from rich.console import Console
+
+    from offramp.training.assemble import assemble, describe
+    from offramp.training.display import ProgressDisplay, print_trained
+    from offramp.training.trained import write_trained
+    from offramp.training.trainer import train as train_exits
+
+    console = Console(stderr=True)
+    setup = assemble(model, kinds, options)
+    checkpoint = out.with_name(out.name + ".checkpoint")
+    if checkpoint.exists():
+        click.echo(f"going on from {checkpoint}", err=True)
+    try:
+        with ProgressDisplay(console, setup.model.paths) as display:
+            accuracies = train_exits(setup, checkpoint, display.show)
+    except KeyboardInterrupt:
+        if checkpoint.exists():
+            click.echo(f"stopped; the same command goes on from {checkpoint}", err=True)
+        raise
+    trained = describe(model, setup, kinds, accuracies)
+    write_trained(out, trained, setup.model)
+    checkpoint.unlink(missing_ok=True)
+    print_trained(console, trained)
+    click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)", err=True)
+
+
+def _kinds(exits: tuple[str, ...], heads: tuple[str, ...]) -> dict[str, str]:
+    """Return the kind of head for each exit; raise `ConfigError` if the options do not fit."""
+    from offramp.errors import ConfigError
+
+    given = [head.rpartition("=") for head in heads]
+    general = [kind for _, equals, kind in given if not equals]
+    if len(general) > 1:
+        raise ConfigError(f"--head is given for all exits as {' and as '.join(general)}; give one")
+    own = {path: kind for path, equals, kind in given if equals}
+    for path in own:
+        if path not in exits:
+            raise ConfigError(f"--head names sub-module {path!r}, which has no --exit")
+    return {path: own.get(path, *(general or ["linear"])) for path in exits}

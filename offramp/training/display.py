@@ -1,0 +1,69 @@
+"""What a user sees of a training: a bar, a line for each epoch, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from offramp.training.options import Progress
+from offramp.training.trained import Trained
+
+__all__ = ["ProgressDisplay", "print_trained"]
+
+
+class ProgressDisplay:
+    """Shows the steps of an epoch as a bar and every epoch that is done as a line."""
+
+    def __init__(self, console: Console, names: Sequence[str]) -> None:
+        self._names = (*names, "model")
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+        self._bar = Bar(*columns, TimeElapsedColumn(), console=console, transient=True)
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Show a step, or the end of an epoch."""
+        where = f"{progress.stage}, epoch {progress.epoch}/{progress.epochs}"
+        line = f"{where}: loss {progress.loss:.3f}"
+        self._bar.update(
+            self._task, description=line, completed=progress.step, total=progress.steps
+        )
+        if progress.accuracies is not None:
+            pairs = zip(self._names, progress.accuracies, strict=True)
+            told = ", ".join(f"{name} {share:.1%}" for name, share in pairs)
+            self._bar.console.print(Text(f"{line}; {told}"))
+
+
+def print_trained(console: Console, trained: Trained) -> None:
+    """Print a table of the exits and their accuracies."""
+    table = Table(title=f"trained by {trained.recipe}", box=SIMPLE_HEAD, title_justify="left")
+    table.add_column("exit after")
+    table.add_column("head")
+    table.add_column("held-out accuracy", justify="right")
+    for spec in trained.exits:
+        table.add_row(Text(spec.path), spec.head, _share(spec.accuracy))
+    table.add_row("whole model", "", _share(trained.accuracy))
+    console.print(table)
+
+
+def _share(accuracy: float | None) -> str:
+    return "" if accuracy is None else f"{accuracy:.1%}"

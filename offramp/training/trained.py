@@ -1,0 +1,81 @@
+"""The file that a training ends with: exits and all weights, for ``offramp compile --trained``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from torch import nn
+
+from offramp.capture.early_exit import EarlyExitModel, check_submodule
+from offramp.errors import ConfigError
+from offramp.exits.heads import build_head
+from offramp.names import check_name
+from offramp.tensors import TensorSpec
+from offramp.training.weights import Description, read_weights, write_weights
+
+__all__ = ["Trained", "TrainedExit", "load_trained", "write_trained"]
+
+Name = Annotated[str, AfterValidator(check_name)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[int, Field(ge=1)]
+
+
+class TrainedExit(Description):
+    """An exit: the sub-module that it reads, the shape of that, its head and how often it is right.
+
+    ``accuracy`` is that of the held-out samples; None if there were none.
+    """
+
+    path: Name
+    head: str
+    shape: tuple[Side, ...]
+    accuracy: Share | None
+
+
+class Trained(Description):
+    """What was trained, and how; ``accuracy`` is the model's own."""
+
+    format: Literal[1] = 1
+    model: str
+    classes: Annotated[int, Field(ge=1, le=1_000_000)]
+    exits: tuple[TrainedExit, ...]
+    accuracy: Share | None
+    recipe: str
+    settings: dict[str, str]
+    versions: str
+
+    @property
+    def summary(self) -> str:
+        """One line of how it was trained, for a bundle's card."""
+        chosen = ", ".join(f"{name} {value}" for name, value in self.settings.items())
+        return f"recipe {self.recipe}; {chosen}; {self.versions}"
+
+
+def write_trained(path: Path, trained: Trained, model: EarlyExitModel) -> None:
+    """Write a file, whole or not at all; raise `ConfigError` if it cannot be written."""
+    write_weights(path, trained, model.state_dict())
+
+
+def load_trained(path: Path, model: nn.Module) -> tuple[Trained, EarlyExitModel]:
+    """Return what a file says and ``model`` with its exits and weights, in eval mode.
+
+    Raises `ConfigError` if the file is damaged or of another model, and `CaptureError` if the
+    model lacks a sub-module.
+    """
+    trained, tensors = read_weights(path, Trained)
+    heads = {}
+    for spec in trained.exits:
+        check_submodule(model, spec.path)
+        tensor = TensorSpec(spec.path, "float32", spec.shape)
+        heads[spec.path] = build_head(spec.head, tensor, trained.classes)
+    found = EarlyExitModel(model, heads)
+    try:
+        found.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"{path}: its weights, of {trained.model}, do not fit this model ({reason})"
+        ) from None
+    return trained, found.eval()

@@ -1,0 +1,230 @@
+"""``offramp train`` as a user meets it, up to the bundle that its exits go into."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from safetensors.torch import load_file
+
+from offramp.bundle import open_bundle
+from offramp.capture.command import compile_
+from offramp.errors import CaptureError, ConfigError, InputError, OfframpError
+from offramp.network import Network
+from offramp.training.command import train
+from offramp.training.trained import Trained, load_trained
+from offramp.training.weights import read_weights
+
+USER_MODULE = """
+import numpy as np, torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+def build(width=8):
+    return nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, width, 3, 2, 1), nn.BatchNorm2d(width), nn.ReLU()),
+        nn.Sequential(nn.Conv2d(width, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU()),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+
+def wider():
+    return build(9)
+
+def draw(seed, count):
+    dice = np.random.default_rng(seed)
+    labels = dice.integers(0, 3, count)
+    images = dice.normal(size=(count, 3, 8, 8)).astype(np.float32)
+    images[np.arange(count), labels] += 1
+    return images, labels
+
+def training():
+    images, labels = draw(1, 200)
+    return TensorDataset(torch.tensor(images), torch.tensor(labels))
+
+def held_out():
+    return draw(2, 60)
+
+def inputs():
+    return draw(3, 100)[0]
+
+def beyond():
+    return draw(1, 20)[0], np.arange(20)
+
+def no_scores():
+    return nn.Sequential(nn.Conv2d(3, 4, 3))
+
+def number():
+    return 3
+"""
+RUN = "from offramp.cli import main; import sys; sys.argv[0] = 'offramp'; main()"
+
+
+@pytest.fixture
+def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "trained_by_test.py").write_text(USER_MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    monkeypatch.delitem(sys.modules, "trained_by_test", raising=False)
+    return "trained_by_test"
+
+
+@pytest.fixture
+def run(users_module: str) -> Callable[..., Result]:
+    """Runs the sub-command on the user's module, with a few options set."""
+
+    def run(words: str = "", model: str = "build", data: str = "training") -> Result:
+        given = f"{users_module}:{model} --data {users_module}:{data} {words} -o my.trained"
+        return CliRunner().invoke(train, given.split())
+
+    return run
+
+
+EXITS = "--exit 1 --exit 0 --head linear --head 0=local --held-out trained_by_test:held_out"
+
+
+def test_exits_are_trained_and_described(run: Callable[..., Result], tmp_path: Path) -> None:
+    result = run(f"{EXITS} --recipe joint --epochs 3 --batch 20 --backbone-rate 5e-3")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "joint, epoch 1/3: loss" in said
+    assert "joint, epoch 3/3: loss" in said
+    assert [path.name for path in tmp_path.iterdir() if "my.trained" in path.name] == ["my.trained"]
+    trained, tensors = read_weights(tmp_path / "my.trained", Trained)
+    assert [(e.path, e.head, e.shape) for e in trained.exits] == [
+        ("0", "local", (8, 4, 4)), ("1", "linear", (8, 4, 4))
+    ]  # fmt: skip
+    assert (trained.model, trained.classes, trained.recipe) == ("trained_by_test:build", 3, "joint")
+    assert trained.settings["epochs"] == "3"
+    assert all(spec.accuracy is not None and spec.accuracy > 0.5 for spec in trained.exits)
+    assert f"whole model {trained.accuracy:.1%}" in said
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_the_same_command_gives_the_same_weights(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    words = f"{EXITS} --recipe two_stage --epochs 2 --batch 50"
+    files = []
+    for _ in range(2):
+        assert run(words).exit_code == 0
+        files.append((tmp_path / "my.trained").read_bytes())
+    assert files[0] == files[1]
+    assert run(f"{words} --seed 1").exit_code == 0
+    assert (tmp_path / "my.trained").read_bytes() != files[0]
+
+
+def test_inputs_alone_are_enough_for_label_free(run: Callable[..., Result]) -> None:
+    result = run("--exit 0 --recipe label_free --epochs 1 --batch 50", data="inputs")
+    assert result.exit_code == 0, result.output
+    trained, _ = read_weights(Path("my.trained"), Trained)
+    assert trained.accuracy is None
+
+
+BAD: dict[str, tuple[dict[str, str], type[OfframpError], str]] = {
+    "unknown recipe": ({"words": "--exit 0 --recipe jont"}, ConfigError, "did you mean 'joint'"),
+    "unknown head": ({"words": "--exit 0 --head lokal"}, ConfigError, "did you mean 'local'"),
+    "head of no exit": ({"words": "--exit 0 --head 1=local"}, ConfigError, "'1', which has no"),
+    "two heads for all": (
+        {"words": "--exit 0 --head local --head linear"}, ConfigError, "local and as linear"),
+    "no sub-module": ({"words": "--exit layer9"}, CaptureError, "no sub-module 'layer9'"),
+    "head that does not fit": (
+        {"words": "--exit 3 --head local"}, CaptureError, "heads that do: linear"),
+    "labels beyond": ({"words": "--exit 0", "data": "beyond"}, InputError, "label 19 is out of"),
+    "no labels": ({"words": "--exit 0", "data": "inputs"}, InputError, "returns a pair"),
+    "no scores": ({"words": "--exit 0", "model": "no_scores"}, CaptureError, "no row of scores"),
+    "no module": ({"words": "--exit 0", "model": "number"}, CaptureError, "the model is a int"),
+    "few epochs": (
+        {"words": "--exit 0 --recipe two_stage --epochs 1"}, ConfigError, "1 epochs are too few"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_trained_is_one_sentence_and_no_file(
+    name: str, run: Callable[..., Result], tmp_path: Path
+) -> None:
+    given, kind, said = BAD[name]
+    result = run(**given)
+    assert isinstance(result.exception, kind), result.output
+    assert said in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert [path.name for path in tmp_path.glob("my.trained*")] == []
+
+
+def test_a_place_that_cannot_be_written_is_known_before_the_model_is_read(tmp_path: Path) -> None:
+    out = tmp_path / "absent" / "my.trained"
+    result = CliRunner().invoke(train, ["no:b", "--data", "no:d", "--exit", "0", "-o", str(out)])
+    assert isinstance(result.exception, ConfigError)
+    assert "cannot be written" in str(result.exception)
+
+
+def test_a_file_of_other_weights_is_one_sentence(run: Callable[..., Result]) -> None:
+    import trained_by_test as users
+
+    assert run("--exit 0 --epochs 1").exit_code == 0
+    path = Path("my.trained")
+    with pytest.raises(ConfigError, match=r"trained_by_test:build, do not fit this model .*size"):
+        load_trained(path, users.wider())
+    with pytest.raises(CaptureError, match="no sub-module '0'"):
+        load_trained(path, torch.nn.Identity())
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ConfigError, match=r"my.trained: is damaged"):
+        load_trained(path, users.build())
+
+
+def test_trained_exits_and_exits_to_train_cannot_go_together(tmp_path: Path) -> None:
+    words = ["no:b", "--data", "no:d", "--trained", "x", "--exit", "0", "--train", "no:t"]
+    result = CliRunner().invoke(compile_, [*words, "-o", str(tmp_path / "m.offramp")])
+    assert isinstance(result.exception, ConfigError)
+    assert "leave out --exit and --train" in str(result.exception)
+
+
+@pytest.mark.e2e
+def test_interrupted_and_gone_on_it_answers_in_a_bundle_as_in_training(
+    users_module: str, tmp_path: Path, one_registry: None
+) -> None:
+    words = f"{users_module}:build --data {users_module}:training {EXITS} --recipe joint --batch 50"
+    words += " --backbone-rate 5e-3 --epochs 30 --patience 30"
+    command = [sys.executable, "-c", RUN, "train", *words.split(), "-o", "my.trained"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "epoch 2/30" in line)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "stopped; the same command goes on from my.trained.checkpoint" in said
+    assert "Traceback" not in said
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert "going on from my.trained.checkpoint" in again.stderr
+    assert "epoch 2/30" not in again.stderr
+    whole = [*command[:-1], "whole.trained"]
+    subprocess.run(whole, capture_output=True, timeout=120, check=True)
+    one, other = load_file("my.trained"), load_file("whole.trained")
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+    words = f"{users_module}:build --data {users_module}:held_out --trained my.trained"
+    result = CliRunner().invoke(compile_, [*words.split(), "-o", "my.offramp"])
+    assert result.exit_code == 0, result.output
+    bundle = open_bundle(tmp_path / "my.offramp")
+    assert bundle.manifest.card["training"].startswith("recipe joint; epochs 30")
+    import trained_by_test as users
+
+    trained, model = load_trained(tmp_path / "my.trained", users.build())
+    images, labels = users.held_out()
+    with torch.no_grad():
+        expected = [logits.numpy() for logits in model(torch.from_numpy(images))]
+    network = Network(bundle)
+    assert [spec.name for spec in bundle.manifest.exits] == ["0", "1"]
+    for at, spec in enumerate(bundle.manifest.exits):
+        found = network.exit_logits(at, network.run(0, spec.boundary, [images]))
+        np.testing.assert_allclose(found, expected[at], atol=1e-4)
+        accuracy = float((found.argmax(1) == labels).mean())
+        assert accuracy == pytest.approx(trained.exits[at].accuracy)
+    final = network.run(0, network.depth, [images])[0]
+    assert float((final.argmax(1) == labels).mean()) == pytest.approx(trained.accuracy)
