@@ -1,0 +1,144 @@
+"""How soon drift is seen, and how often an alarm is false, with the embedded bundle.
+
+Streams are drawn from test images as they are, blurred, noisy, darkened or shifted, whose scores
+are computed once. "Model" is the whole model's accuracy on them. False alarms are counted on
+streams drawn from the calibration samples, with bounds from other draws.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.guarantee import read_outcomes
+from benchmarks.harness import BUNDLE, finish, parse, spread, tabulate
+from offramp import exits
+from offramp.bundle import open_bundle
+from offramp.embedded.cluttered_digits import load
+from offramp.exits import first_exit
+from offramp.guarantee import DriftWatch, Expected, Outcomes, expect
+from offramp.network import Network
+
+THRESHOLDS = np.array([0.95, 0.95, 0.9])
+ALPHA = 0.01
+LONGEST = 3_000
+
+Images = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+
+def blurred(images: Images) -> Images:
+    smooth = images.astype(np.float64)
+    for axis in (1, 2) * 6:
+        smooth = (np.roll(smooth, 1, axis) + 2 * smooth + np.roll(smooth, -1, axis)) / 4
+    return smooth.astype(np.uint8)
+
+
+def noisy(images: Images) -> Images:
+    noise = np.random.default_rng(0).normal(0, 40, images.shape)
+    return (images + noise).clip(0, 255).astype(np.uint8)
+
+
+SEEN: dict[str, Callable[[Images], Images]] = {
+    "as they are": lambda images: images,
+    "blurred": blurred,
+    "noisy": noisy,
+    "darkened to a third": lambda images: images // 3,
+    "shifted by 20 pixels": lambda images: np.roll(images, (20, 20), (1, 2)),
+}
+
+
+def main() -> None:
+    options = parse("drift", __doc__)
+    streams = 5 if options.quick else 50
+    network = Network(open_bundle(BUNDLE))
+    outcomes = read_outcomes(network.bundle)
+    expected = expect(outcomes, THRESHOLDS, ALPHA)
+    images, labels = load("test", 60 if options.quick else 400)
+    figures: dict[str, dict[str, Any]] = {}
+    for name, change in SEEN.items():
+        scores, answers = _scores(network, change(images))
+        seen = [_first_alarm(expected, scores, seed) for seed in range(streams)]
+        figures[name] = {
+            "accuracy": float((answers == labels).mean()),
+            "sent": float((first_exit(list(scores), THRESHOLDS.tolist()) == 3).mean()),
+            "noticed": float(np.mean([at <= LONGEST for at in seen])),
+            "samples": seen,
+        }
+    tabulate(
+        f"{streams} streams of {LONGEST} samples, alpha {ALPHA}",
+        ["images", "model", "sent", "noticed", "samples until then"],
+        [_row(name, figure) for name, figure in figures.items()],
+    )
+    alarms = np.mean([_alarms_falsely(outcomes, seed) for seed in range(4 * streams)])
+    micro_s = _time_of_a_sample(expected) * 1e6
+    finish(
+        "drift",
+        f"{alarms:.1%} of {4 * streams} streams alarm falsely at alpha 0.1; {micro_s:.0f} us a sample",
+        {"streams": figures, "false_alarms": float(alarms), "sample_us": micro_s},
+        options,
+    )
+
+
+def _first_alarm(expected: Expected, scores: Floats, seed: int) -> int:
+    """Return after how many samples drawn from these the watch alarms, or one more than it saw."""
+    rows = np.random.default_rng(seed).integers(0, scores.shape[1], LONGEST)
+    places = first_exit(list(scores[:, rows]), THRESHOLDS.tolist()).tolist()
+    watch = DriftWatch(expected)
+    for place, row in zip(places, scores[:, rows].T.tolist(), strict=True):
+        if moved := watch.observe(place, row):
+            return moved.samples
+    return LONGEST + 1
+
+
+def _alarms_falsely(population: Outcomes, seed: int) -> bool:
+    """Tell if a watch alarms on the law that drew its own 500 calibration samples."""
+    rows = np.random.default_rng(10_000 + seed).integers(0, population.samples, 500)
+    expected = expect(population.select(rows), THRESHOLDS, 0.1)
+    return _first_alarm(expected, population.scores, seed) <= LONGEST
+
+
+def _time_of_a_sample(expected: Expected) -> float:
+    watch, began_s = DriftWatch(expected), time.perf_counter()
+    for _ in range(2_000):
+        watch.observe(1, [0.8, 0.97, 0.5])
+    return (time.perf_counter() - began_s) / 2_000
+
+
+def _scores(network: Network, images: Images) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the scores of all exits (E, N), and the whole model's answers (N,)."""
+    specs, rule = network.bundle.manifest.exits, exits.get("confidence")
+    heats = [spec.temperature for spec in specs]
+    scores, answers = [], []
+    for start in range(0, len(images), 50):
+        values: list[Any] = [images[start : start + 50]]
+        logits: list[Any] = []
+        for at in range(network.depth):
+            values = network.run_segment(at, values)
+            logits += [
+                network.exit_logits(e, values)
+                for e, spec in enumerate(specs)
+                if spec.boundary == at + 1
+            ]
+        scores.append([rule.score(logits[: e + 1], heats[: e + 1]) for e in range(len(logits))])
+        answers.append(values[0].argmax(axis=-1))
+    return np.concatenate(scores, axis=1), np.concatenate(answers)
+
+
+def _row(name: str, figure: dict[str, Any]) -> list[str]:
+    found = [at for at in figure["samples"] if at <= LONGEST]
+    return [
+        name,
+        f"{figure['accuracy']:.3f}",
+        f"{figure['sent']:.1%}",
+        f"{figure['noticed']:.0%}",
+        spread(found, scale=1) if len(found) > 1 else "",
+    ]
+
+
+if __name__ == "__main__":
+    main()

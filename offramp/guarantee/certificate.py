@@ -1,0 +1,187 @@
+"""Certificates: thresholds that keep an accuracy, and the confidence that they do.
+
+Learn-then-Test (Angelopoulos et al., Annals of Applied Statistics 2025): some samples choose a path
+of threshold vectors, all exits together (Pareto testing, Laufer-Goldshtein et al., ICLR 2023), the
+others test along it and stop at the first failure. It is the default, and conformal risk control
+(Angelopoulos et al., ICLR 2024) is not: that bounds the mean drop over all calibration sets that
+might have been drawn, and a third to a half of them may break it; this bounds the share of those
+that do. `docs/design/2026-11-22-guarantee.md` has the argument.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.errors import ConfigError, InputError
+from offramp.guarantee.outcomes import Outcomes
+from offramp.guarantee.p_values import P_VALUES
+from offramp.guarantee.path import PATHS
+
+__all__ = ["Certificate", "Method", "Promise", "certify", "certify_each", "samples_needed"]
+
+CHOOSING_SHARE = 0.3
+"""The share of samples that choose what is tested on the others."""
+
+Floats = NDArray[np.float64]
+_Parts = tuple[NDArray[np.int64], NDArray[np.int64]]
+Place = TypeVar("Place", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The accuracy drops by at most this much, both as shares of 1, with this probability."""
+
+    max_accuracy_drop: float
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_accuracy_drop < 1:
+            raise ConfigError(
+                f"a largest drop in accuracy of {self.max_accuracy_drop:g} cannot be promised; "
+                "give more than 0 and less than 1, such as 0.5%"
+            )
+        if not 0 < self.confidence < 1:
+            raise ConfigError(
+                f"a confidence of {self.confidence:g} cannot be had; give more than 0 and less "
+                "than 1, such as 0.95"
+            )
+
+
+@dataclass(frozen=True)
+class Method:
+    """A p-value of `P_VALUES` and a path of `PATHS`; the defaults got furthest."""
+
+    p_value: str = "either"
+    path: str = "ray"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Thresholds (E,) of which a promise holds, and what the testing samples say of them.
+
+    ``accuracy_drop`` and ``mean_cost`` are means over the ``samples`` that tested. ``passed`` of
+    ``path`` vectors did; these are the cheapest of them, with ``p_value``.
+    """
+
+    thresholds: Floats
+    accuracy_drop: float
+    mean_cost: float
+    p_value: float
+    samples: int
+    passed: int
+    path: int
+
+
+def certify(
+    outcomes: Outcomes,
+    promise: Promise,
+    dice: np.random.Generator,
+    method: Method = Method(),
+) -> Certificate | None:
+    """Return the cheapest thresholds found of which the promise holds; None if there are none.
+
+    There are none where a codec loses more than is promised even with all exits closed. ``dice``
+    part the samples. Raises `InputError` if there are too few for any thresholds to pass.
+    """
+    parts = _part(outcomes.samples, promise, dice, method)
+    return _certify(outcomes, promise, parts, method)
+
+
+def certify_each(
+    places: Mapping[Place, Outcomes],
+    promise: Promise,
+    dice: np.random.Generator,
+    weights: Mapping[Place, float] | None = None,
+) -> dict[Place, Certificate]:
+    """Return a certificate for each place that has one; the promise holds of all of them at once.
+
+    A place is a cut and a codec level, or the like; all have outcomes of the same samples. The
+    chance to be wrong is dealt out by ``weights``, evenly by default (Bonferroni).
+    """
+    given = {place: 1.0 if weights is None else weights[place] for place in places}
+    counts = {outcomes.samples for outcomes in places.values()}
+    if len(counts) != 1 or not all(weight > 0 for weight in given.values()):
+        raise ConfigError(
+            f"places have {sorted(counts)} samples and weights {sorted(given.values())}; give "
+            "one place at least, all with the same samples, and each a weight above 0"
+        )
+    wrong = (1 - promise.confidence) / sum(given.values())
+    dealt = {
+        place: Promise(promise.max_accuracy_drop, 1 - wrong * weight)
+        for place, weight in given.items()
+    }
+    strictest = max(dealt.values(), key=lambda one: one.confidence)
+    parts = _part(counts.pop(), strictest, dice, Method())
+    found = {
+        place: _certify(outcomes, dealt[place], parts, Method())
+        for place, outcomes in places.items()
+    }
+    return {place: certificate for place, certificate in found.items() if certificate}
+
+
+def samples_needed(promise: Promise, p_value: str = "either") -> int:
+    """Return how many samples the promise needs at least.
+
+    With as many, thresholds pass that change no answer of those that test; with fewer, none do.
+    """
+    test, delta, count = P_VALUES[p_value], 1 - promise.confidence, 1
+    none = np.zeros(1, np.int64)
+
+    def passes(count: int) -> bool:
+        return bool(test(none, none, count, promise.max_accuracy_drop)[0] <= delta)
+
+    while not passes(count):
+        count *= 2
+    low = count // 2
+    while count - low > 1:
+        middle = (low + count) // 2
+        low, count = (low, middle) if passes(middle) else (middle, count)
+    samples = max(int((count - 1) / (1 - CHOOSING_SHARE)), math.ceil(1 / CHOOSING_SHARE))
+    while samples - int(samples * CHOOSING_SHARE) < count:
+        samples += 1
+    return samples
+
+
+def _part(samples: int, promise: Promise, dice: np.random.Generator, method: Method) -> _Parts:
+    """Return the samples that choose and those that test."""
+    needed = samples_needed(promise, method.p_value)
+    if samples < needed:
+        raise InputError(
+            f"{samples} calibration samples are too few to promise a drop in accuracy of at most "
+            f"{promise.max_accuracy_drop:.3%} with confidence {promise.confidence:.6g}; give at "
+            f"least {needed}, or ask for less"
+        )
+    order = dice.permutation(samples)
+    choosing = int(samples * CHOOSING_SHARE)
+    return order[:choosing], order[choosing:]
+
+
+def _certify(
+    outcomes: Outcomes, promise: Promise, parts: _Parts, method: Method
+) -> Certificate | None:
+    chosen, tested = (outcomes.select(rows) for rows in parts)
+    path = PATHS[method.path](chosen, promise.max_accuracy_drop)
+    losses = tested.losses(path)
+    worse, better = (losses > 0).sum(axis=1), (losses < 0).sum(axis=1)
+    values = P_VALUES[method.p_value](worse, better, tested.samples, promise.max_accuracy_drop)
+    failed = np.flatnonzero(values > 1 - promise.confidence)
+    passed = int(failed[0]) if failed.size else len(path)
+    if not passed:
+        return None
+    costs = tested.mean_cost(path[:passed])
+    best = passed - 1 - int(costs[::-1].argmin())
+    return Certificate(
+        thresholds=path[best],
+        accuracy_drop=float(losses[best].mean()),
+        mean_cost=float(costs[best]),
+        p_value=float(values[best]),
+        samples=tested.samples,
+        passed=passed,
+        path=len(path),
+    )

@@ -1,0 +1,180 @@
+"""The frontier: all exits' thresholds together, as far as no others are cheaper and more right.
+
+Samples are counted once in a table with an axis for each exit. A sample that stays at exit e for
+thresholds t_1 .. t_e changes the sum of right answers by right_(e+1) - right_e, so
+
+    right(t) = sum_n right_1(n) + sum_e sum_n (right_(e+1)(n) - right_e(n)) [n stays at 1 .. e],
+
+and each inner sum is an entry of a summed-area table (Crow, SIGGRAPH 1984) over the first e axes.
+Costs and what is sent follow the same way. So every vector of a grid of millions takes a few
+additions, whatever the number of samples, and the frontier of the grid is exact. Where the grid has
+fewer steps than there are scores, each threshold is then moved alone over all scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.guarantee.outcomes import CLOSED, Outcomes
+from offramp.tensors import Array
+
+__all__ = ["Frontier", "trace_frontier", "trace_grid"]
+
+MOST_VECTORS = 2_000_000
+_MOVED = 64
+_ROUNDING = 1e-12
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """F threshold vectors by rising cost and accuracy; no vector of those tried beats one.
+
+    ``thresholds`` (F, E); ``mean_cost``, ``accuracy`` and ``sent_share`` (F,): what a sample costs,
+    the share of right answers, and the share that no exit answers.
+    """
+
+    thresholds: Floats
+    mean_cost: Floats
+    accuracy: Floats
+    sent_share: Floats
+
+    def __len__(self) -> int:
+        return len(self.mean_cost)
+
+
+def trace_frontier(
+    outcomes: Outcomes, most_sent: float = 1.0, most_vectors: int = MOST_VECTORS
+) -> Frontier:
+    """Return the frontier of mean cost against accuracy, empty if all vectors send too much.
+
+    It is that of `trace_grid`, improved by moving single thresholds over all scores unless they
+    are all in the grid. ``most_sent`` is the largest share of samples that may go to the end.
+    """
+    found = trace_grid(outcomes, most_sent, most_vectors)
+    most = max(len(np.unique(scores)) for scores in outcomes.scores)
+    if not len(found) or most < _steps(outcomes, most_vectors):
+        return found
+    spread = np.unique(np.linspace(0, len(found) - 1, _MOVED).round().astype(int))
+    moved = [
+        _undominated(_move(outcomes, found.thresholds[row], at), most_sent)
+        for row in spread
+        for at in range(outcomes.exits)
+    ]
+    return _undominated(_join([found, *moved]), most_sent)
+
+
+def trace_grid(
+    outcomes: Outcomes, most_sent: float = 1.0, most_vectors: int = MOST_VECTORS
+) -> Frontier:
+    """Return the frontier of a grid of vectors, ``most_vectors`` at most, exactly.
+
+    Each exit has as many thresholds: all its scores if there are as few, else quantiles; the
+    lowest lets every sample leave, the highest none.
+    """
+    steps = _steps(outcomes, most_vectors)
+    levels = [_levels(scores, steps) for scores in outcomes.scores]
+    return _tabulate(outcomes, levels, most_sent)
+
+
+def _steps(outcomes: Outcomes, most_vectors: int) -> int:
+    return max(int(most_vectors ** (1 / outcomes.exits) + 1e-9), 2)
+
+
+def _levels(scores: Floats, steps: int) -> Floats:
+    """Return rising thresholds: 0, scores, and one that closes the exit."""
+    distinct = np.unique(scores)
+    if len(distinct) >= steps:
+        distinct = np.unique(np.quantile(scores, np.linspace(0, 1, steps - 1), method="higher"))
+    return np.array([0.0, *distinct[1:], CLOSED])
+
+
+def _tabulate(outcomes: Outcomes, levels: list[Floats], most_sent: float) -> Frontier:
+    """Return the frontier of the grid that the levels span."""
+    shape = tuple(len(level) for level in levels)
+    bins = [
+        np.searchsorted(level, scores, side="right") - 1
+        for level, scores in zip(levels, outcomes.scores, strict=True)
+    ]
+    right, costs = outcomes.right.astype(np.int8), outcomes.costs
+    rights, cost = np.array(float(right[0].sum())), np.array(costs[0] * outcomes.samples)
+    stay = np.zeros(())
+    for at in range(outcomes.exits):
+        cells = np.ravel_multi_index(tuple(bins[: at + 1]), shape[: at + 1])
+        stay = _summed(cells, np.ones(outcomes.samples), shape[: at + 1])
+        cost = cost[..., None] + (costs[at + 1] - costs[at]) * stay
+        rights = rights[..., None] + _summed(cells, right[at + 1] - right[at], shape[: at + 1])
+    cost, accuracy, sent = (a.reshape(-1) / outcomes.samples for a in (cost, rights, stay))
+    kept = _best(cost, accuracy, sent, most_sent)
+    chosen = zip(levels, np.unravel_index(kept, shape), strict=True)
+    thresholds = np.stack([level[steps] for level, steps in chosen], axis=1)
+    return Frontier(thresholds, cost[kept], accuracy[kept], sent[kept])
+
+
+def _summed(cells: NDArray[np.int64], weights: Array, shape: tuple[int, ...]) -> Floats:
+    """Return, for each entry, the sum of the weights in the cells below it on every axis."""
+    table = np.bincount(cells, weights, minlength=int(np.prod(shape))).reshape(shape)
+    for axis in range(len(shape)):
+        table = np.roll(table, 1, axis)
+        np.moveaxis(table, axis, 0)[0] = 0
+        table = table.cumsum(axis)
+    return np.asarray(table, dtype=np.float64)
+
+
+def _move(outcomes: Outcomes, thresholds: Floats, at: int) -> Frontier:
+    """Return the vector with the threshold of one exit at each score of the samples there."""
+    everyone, closed = thresholds.copy(), thresholds.copy()
+    everyone[at:], closed[at] = 0.0, CLOSED
+    reach = np.flatnonzero(outcomes.places(everyone) == at)
+    places = outcomes.places(closed)
+    order = reach[np.argsort(-outcomes.scores[at, reach], kind="stable")]
+    scores = outcomes.scores[at, order]
+    last = np.flatnonzero(np.diff(scores, append=-1.0))  # of each run of equal scores
+    right = outcomes.right.astype(np.int8)
+    columns = np.arange(outcomes.samples)
+
+    def sums(now: Array, if_left: Array) -> Floats:
+        """Return the mean with the exit closed, and with all down to each score leaving."""
+        change = np.cumsum((if_left - now)[order], dtype=np.float64)[last]
+        return np.asarray((now.sum() + np.array([0.0, *change])) / outcomes.samples)
+
+    rows = np.repeat(thresholds[None], len(last) + 1, axis=0)
+    rows[:, at] = [CLOSED, *scores[last]]
+    return Frontier(
+        rows,
+        sums(outcomes.costs[places], np.full(outcomes.samples, outcomes.costs[at])),
+        sums(right[places, columns], right[at]),
+        sums((places == outcomes.exits).astype(float), np.zeros(outcomes.samples)),
+    )
+
+
+def _join(parts: list[Frontier]) -> Frontier:
+    names = ("thresholds", "mean_cost", "accuracy", "sent_share")
+    return Frontier(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _undominated(tried: Frontier, most_sent: float) -> Frontier:
+    kept = _best(tried.mean_cost, tried.accuracy, tried.sent_share, most_sent)
+    return Frontier(
+        tried.thresholds[kept],
+        tried.mean_cost[kept],
+        tried.accuracy[kept],
+        tried.sent_share[kept],
+    )
+
+
+def _best(cost: Floats, accuracy: Floats, sent: Floats, most_sent: float) -> NDArray[np.int64]:
+    """Return the rows that no other matches in both, by cost; of equal rows the last.
+
+    Costs and shares are sums of floats: what differs by rounding alone is equal.
+    """
+    allowed = np.flatnonzero(sent <= most_sent + _ROUNDING)[::-1]
+    unit = max(float(cost.max()), np.finfo(float).tiny)
+    ranked = np.lexsort((-np.round(accuracy[allowed], 12), np.round(cost[allowed] / unit, 12)))
+    order = allowed[ranked]
+    most = np.maximum.accumulate(accuracy[order])
+    return order[np.diff(most, prepend=-1.0) > _ROUNDING]

@@ -1,0 +1,58 @@
+"""Measures of an exit: how far its scores are from probabilities, and how well they rank."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.errors import InputError
+from offramp.tensors import Array
+
+__all__ = ["auroc", "brier", "calibration_error"]
+
+Floats = NDArray[np.float64]
+
+
+def calibration_error(scores: Floats, right: Array, bins: int = 15) -> float:
+    """Return the expected calibration error: the mean distance of score and accuracy over bins.
+
+    The bins are of equal mass: each holds as many samples, give or take one, in the order of their
+    scores (Nguyen and O'Connor, EMNLP 2015), since bins of equal width leave most of an exit's
+    samples in the last one. Equal scores may fall in two bins. Fewer samples than bins: a bin each.
+    """
+    _check(scores, right)
+    order = np.argsort(scores, kind="stable")
+    gaps = (scores - right)[order]
+    parts = np.array_split(gaps, min(bins, len(gaps)))
+    return float(sum(abs(part.sum()) for part in parts) / len(gaps))
+
+
+def brier(scores: Floats, right: Array) -> float:
+    """Return the Brier score: the mean square of score less correctness (Brier, 1950)."""
+    _check(scores, right)
+    return float(np.mean((scores - right) ** 2))
+
+
+def auroc(scores: Floats, right: Array) -> float:
+    """Return the chance that a right answer scores higher than a wrong one, ties counting half.
+
+    It is the area under the curve of true against false positives, exactly. NaN if all answers are
+    right or all are wrong: then there is nothing to rank.
+    """
+    _check(scores, right)
+    wrong = np.sort(scores[~right])
+    if len(wrong) in (0, len(scores)):
+        return float("nan")
+    below = np.searchsorted(wrong, scores[right], side="left")
+    not_above = np.searchsorted(wrong, scores[right], side="right")
+    return float((below + not_above).mean() / (2 * len(wrong)))
+
+
+def _check(scores: Floats, right: Array) -> None:
+    if scores.ndim != 1 or scores.shape != right.shape or not scores.size:
+        raise InputError(
+            f"scores of shape {scores.shape} and answers of shape {right.shape} are no samples of "
+            "one exit; give one score and one answer for each"
+        )
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise InputError("scores are not in [0, 1]; check the exit's logits and its policy")

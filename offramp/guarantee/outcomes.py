@@ -1,0 +1,120 @@
+"""Outcomes: what the exits and the end of a model said about samples whose answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.errors import InputError
+from offramp.tensors import Array
+
+__all__ = ["CLOSED", "Outcomes"]
+
+CLOSED = 2.0
+"""A threshold that no score reaches."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What E exits and the end said about N samples, at one cut and codec level.
+
+    ``scores`` float64 (E, N) in [0, 1]: how sure each exit is; ``exit_right`` bool (E, N) and
+    ``final_right`` bool (N,): whether its answer is right, and that of the end, to which a sample
+    goes that no exit answers; ``whole_right`` bool (N,): the same of the model as it is, from which
+    a drop in accuracy is counted. ``costs`` float64 (E + 1,), in any unit: what a sample costs that
+    leaves at each exit or goes to the end.
+
+    Raises `InputError` on arrays that do not fit together or hold what cannot be.
+    """
+
+    scores: Floats
+    exit_right: Array
+    final_right: Array
+    costs: Floats
+    whole_right: Array
+
+    def __post_init__(self) -> None:
+        exits, count = self.scores.shape if self.scores.ndim == 2 else (0, 0)
+        if not exits or not count:
+            raise InputError(
+                f"scores have the shape {self.scores.shape}; at least one exit and one sample "
+                "are needed"
+            )
+        _check("exit_right", self.exit_right, (exits, count))
+        _check("final_right", self.final_right, (count,))
+        _check("whole_right", self.whole_right, (count,))
+        for at, row in enumerate(self.scores):
+            wrong = row[~((row >= 0) & (row <= 1))]
+            if wrong.size:
+                raise InputError(
+                    f"{wrong.size} scores of exit {at} are not in [0, 1], such as {wrong[0]}; "
+                    "check its logits and its policy"
+                )
+        if (
+            self.costs.shape != (exits + 1,)
+            or not (np.isfinite(self.costs) & (self.costs >= 0)).all()
+        ):
+            raise InputError(
+                f"costs are {self.costs.tolist()}; give {exits + 1} numbers from 0 up, one for "
+                "each exit and one for the end"
+            )
+
+    @property
+    def exits(self) -> int:
+        """The number of exits."""
+        return len(self.scores)
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return len(self.final_right)
+
+    @property
+    def right(self) -> Array:
+        """Bool (E + 1, N): whether the answer is right at each exit and at the end."""
+        return np.vstack([self.exit_right, self.final_right])
+
+    def select(self, rows: NDArray[Any]) -> Outcomes:
+        """Return the outcomes of some samples."""
+        return replace(
+            self,
+            scores=self.scores[:, rows],
+            exit_right=self.exit_right[:, rows],
+            final_right=self.final_right[rows],
+            whole_right=self.whole_right[rows],
+        )
+
+    def places(self, thresholds: Floats) -> NDArray[np.int64]:
+        """Return where each sample is answered: at an exit, or at E, the end.
+
+        Thresholds are (E,) or (M, E), the result (N,) or (M, N); so of the methods below.
+        """
+        sure = self.scores >= thresholds[..., None]
+        return np.where(sure.any(axis=-2), sure.argmax(axis=-2), self.exits)
+
+    def answers_right(self, thresholds: Floats) -> Array:
+        """Return whether the answer that each sample gets is right."""
+        return np.asarray(self.right[self.places(thresholds), np.arange(self.samples)])
+
+    def losses(self, thresholds: Floats) -> NDArray[np.int8]:
+        """Return, for each sample, whether the whole model is right, less whether the answer is.
+
+        The mean is the drop in accuracy. A sample counts -1 where an exit mends the model.
+        """
+        return self.whole_right.astype(np.int8) - self.answers_right(thresholds).astype(np.int8)
+
+    def mean_cost(self, thresholds: Floats) -> Floats:
+        """Return what a sample costs in the mean."""
+        return np.asarray(self.costs[self.places(thresholds)].mean(axis=-1))
+
+
+def _check(name: str, array: Array, shape: tuple[int, ...]) -> None:
+    if array.shape != shape or array.dtype != np.bool_:
+        raise InputError(
+            f"{name} is {array.dtype} of shape {array.shape}; it must be bool of shape {shape}"
+        )

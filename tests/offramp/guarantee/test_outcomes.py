@@ -1,0 +1,81 @@
+"""Outcomes: what they say of thresholds, and which arrays are refused."""
+
+from __future__ import annotations
+
+import pkgutil
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import offramp.guarantee as package
+from offramp.errors import InputError
+from offramp.exits import first_exit
+from offramp.guarantee import CLOSED, Outcomes
+
+OUTCOMES = Outcomes(
+    scores=np.array([[0.9, 0.2, 0.2, 0.9], [0.1, 0.8, 0.1, 0.9]]),
+    exit_right=np.array([[True, False, False, False], [False, True, True, False]]),
+    final_right=np.array([True, True, False, True]),
+    costs=np.array([1.0, 2.0, 4.0]),
+    whole_right=np.array([True, False, False, True]),
+)
+
+
+def test_a_sample_leaves_where_the_device_lets_it_leave() -> None:
+    dice = np.random.default_rng(0)
+    scores, right = dice.random((4, 500)).round(1), dice.random((5, 500)) < 0.5
+    outcomes = Outcomes(scores, right[:-1], right[-1], np.arange(5.0), right[-1])
+    for thresholds in dice.choice([0.0, 0.3, 0.7, 0.9, 1.0, CLOSED], (50, 4)):
+        left = first_exit(list(scores), thresholds.tolist())
+        np.testing.assert_array_equal(outcomes.places(thresholds), left)
+
+
+def test_thresholds_decide_place_cost_and_loss() -> None:
+    thresholds = np.array([0.5, 0.5])
+    assert OUTCOMES.places(thresholds).tolist() == [0, 1, 2, 0]
+    assert OUTCOMES.answers_right(thresholds).tolist() == [True, True, False, False]
+    assert OUTCOMES.losses(thresholds).tolist() == [0, -1, 0, 1]
+    assert OUTCOMES.mean_cost(thresholds) == (1 + 2 + 4 + 1) / 4
+    closed = np.full(2, CLOSED)
+    assert OUTCOMES.losses(closed).tolist() == [0, -1, 0, 0]
+    assert OUTCOMES.mean_cost(closed) == 4
+    both = np.stack([thresholds, closed])
+    assert OUTCOMES.places(both).tolist() == [[0, 1, 2, 0], [2, 2, 2, 2]]
+    assert OUTCOMES.losses(both).tolist() == [[0, -1, 0, 1], [0, -1, 0, 0]]
+    assert OUTCOMES.mean_cost(both).tolist() == [2.0, 4.0]
+    some = OUTCOMES.select(np.array([3, 1]))
+    assert some.losses(thresholds).tolist() == [1, -1]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("scores", np.zeros((0, 4)), "at least one exit and one sample"),
+        ("scores", np.zeros((2, 0)), "at least one exit and one sample"),
+        ("scores", np.zeros(4), "at least one exit and one sample"),
+        ("scores", np.array([[0.5] * 4, [0.5, 0.5, np.nan, 0.5]]), "exit 1.*such as nan"),
+        ("scores", np.array([[0.5, 1.5, 0.5, 0.5], [0.5] * 4]), "exit 0.*such as 1.5"),
+        ("exit_right", np.zeros((3, 4), bool), "exit_right is bool of shape"),
+        ("exit_right", np.zeros((2, 4)), "exit_right is float64"),
+        ("final_right", np.zeros(3, bool), "final_right is bool of shape"),
+        ("whole_right", np.zeros((1, 4), bool), "whole_right is bool of shape"),
+        ("costs", np.array([1.0, 2.0]), "give 3 numbers"),
+        ("costs", np.array([1.0, -2.0, 3.0]), "give 3 numbers"),
+        ("costs", np.array([1.0, np.inf, 3.0]), "give 3 numbers"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(field: str, value: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(OUTCOMES, **{field: value})
+
+
+def test_what_the_package_says_it_has_is_there() -> None:
+    assert sorted(package.__all__) == sorted(set(package.__all__))
+    assert all(hasattr(package, name) for name in package.__all__)
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert modules == {
+        *("beta_mixture", "budget", "certificate", "drift", "frontier"),
+        *("measures", "outcomes", "p_values", "path"),
+    }
