@@ -78,7 +78,7 @@ def main() -> None:
     micro_s = _time_of_a_sample(expected) * 1e6
     finish(
         "drift",
-        f"{alarms:.1%} of {4 * streams} streams alarm falsely at alpha 0.1; {micro_s:.0f} us a sample",
+        f"{alarms:.1%} of {4 * streams} streams alarm falsely; {micro_s:.0f} us a sample",
         {"streams": figures, "false_alarms": float(alarms), "sample_us": micro_s},
         options,
     )
