@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -12,7 +12,10 @@ from offramp.errors import CaptureError
 from offramp.references import call_reference
 from offramp.training import recipes
 from offramp.training.attach import attach_exits
+from offramp.training.choice import ExitChoice
 from offramp.training.options import TrainingOptions
+from offramp.training.placement import Candidate, choose_places
+from offramp.training.probing import probe
 from offramp.training.samples import read_samples
 from offramp.training.seeding import own_randomness, seed_all
 from offramp.training.setup import TrainingSetup
@@ -24,11 +27,17 @@ __all__ = ["assemble", "describe"]
 _CHOSEN = ("epochs", "seed", "batch", "rate", "backbone_rate", "patience", "device")
 
 
-def assemble(model: str, kinds: Mapping[str, str], options: Mapping[str, Any]) -> TrainingSetup:
-    """Call the user's functions and put exits of these kinds on the model.
+Show = Callable[[Sequence[Candidate], Candidate, Collection[str]], None]
 
-    The factory is called with randomness that the seed decides. Raises what `call_reference`,
-    `read_samples` and `attach_exits` raise.
+
+def assemble(
+    model: str, choice: ExitChoice, options: Mapping[str, Any], show: Show
+) -> tuple[TrainingSetup, Mapping[str, str]]:
+    """Call the user's functions and put the exits that are asked for on the model.
+
+    Returns the training and the kinds of its heads. The factory is called with randomness that
+    the seed decides; ``show`` is told of the places that were probed and which were chosen. Raises
+    what `call_reference`, `read_samples`, `attach_exits` and `choose_places` raise.
     """
     recipe = recipes.get(options["recipe"])
     chosen = TrainingOptions(**{name: options[name] for name in _CHOSEN})
@@ -41,9 +50,15 @@ def assemble(model: str, kinds: Mapping[str, str], options: Mapping[str, Any]) -
     held_out = None
     if options["held_out"]:
         held_out = read_samples(call_reference(options["held_out"]), recipe.needs_labels)
-    found = survey(module, training.batch(range(min(2, len(training)))), tuple(kinds))
+    found = survey(module, training.batch(range(min(2, len(training)))), tuple(choice.kinds))
+    kinds = choice.kinds
+    if choice.count and held_out:
+        candidates, whole = probe(module, found, (training, held_out), recipe, chosen)
+        places = choose_places(candidates, whole, choice.count, 1 / found.classes)
+        kinds = {place.path: choice.head for place in places}
+        show(candidates, whole, kinds)
     exits = attach_exits(module, found, kinds, chosen.seed)
-    return TrainingSetup(exits, recipe, training, held_out, chosen)
+    return TrainingSetup(exits, recipe, training, held_out, chosen), kinds
 
 
 def describe(

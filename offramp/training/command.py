@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     "exits",
     multiple=True,
     required=True,
-    metavar="SUBMODULE",
-    help="Put an exit after this sub-module, such as layer2. May be repeated.",
+    metavar="SUBMODULE|auto[:N]",
+    help="Put an exit after this sub-module, such as layer2; may be repeated. auto finds the 2 "
+    "places, or N, at which accuracy rises most for its cost; it needs --held-out.",
 )
 @click.option(
     "--head",
@@ -86,21 +88,25 @@ def train(model: str, out: Path, **options: Any) -> None:
     offramp train mynet:build --data mynet:training --held-out mynet:held_out \\
         --exit layer1 --exit layer2 --head local -o my.trained
     """
+    from offramp.errors import ConfigError
     from offramp.extras import require_extra
     from offramp.files import check_writable
+    from offramp.training.choice import read_choice
 
     check_writable(out)
-    kinds = _kinds(options["exits"], options["heads"])
+    choice = read_choice(options["exits"], options["heads"])
+    if choice.count and not options["held_out"]:
+        raise ConfigError("to find places for exits, give held-out samples (--held-out)")
     require_extra("compile", "torch", "onnx", "onnxscript", "scipy")
     from rich.console import Console
 
     from offramp.training.assemble import assemble, describe
-    from offramp.training.display import ProgressDisplay, print_trained
+    from offramp.training.display import ProgressDisplay, print_places, print_trained
     from offramp.training.trained import write_trained
     from offramp.training.trainer import train as train_exits
 
     console = Console(stderr=True)
-    setup = assemble(model, kinds, options)
+    setup, kinds = assemble(model, choice, options, partial(print_places, console))
     checkpoint = out.with_name(out.name + ".checkpoint")
     if checkpoint.exists():
         click.echo(f"going on from {checkpoint}", err=True)
@@ -116,18 +122,3 @@ def train(model: str, out: Path, **options: Any) -> None:
     checkpoint.unlink(missing_ok=True)
     print_trained(console, trained)
     click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)", err=True)
-
-
-def _kinds(exits: tuple[str, ...], heads: tuple[str, ...]) -> dict[str, str]:
-    """Return the kind of head for each exit; raise `ConfigError` if the options do not fit."""
-    from offramp.errors import ConfigError
-
-    given = [head.rpartition("=") for head in heads]
-    general = [kind for _, equals, kind in given if not equals]
-    if len(general) > 1:
-        raise ConfigError(f"--head is given for all exits as {' and as '.join(general)}; give one")
-    own = {path: kind for path, equals, kind in given if equals}
-    for path in own:
-        if path not in exits:
-            raise ConfigError(f"--head names sub-module {path!r}, which has no --exit")
-    return {path: own.get(path, *(general or ["linear"])) for path in exits}

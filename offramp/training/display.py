@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from offramp.training.options import Progress
+from offramp.training.placement import Candidate
 from offramp.training.trained import Trained
 
-__all__ = ["ProgressDisplay", "print_trained"]
+__all__ = ["ProgressDisplay", "print_places", "print_trained"]
 
 
 class ProgressDisplay:
@@ -62,6 +63,27 @@ def print_trained(console: Console, trained: Trained) -> None:
     for spec in trained.exits:
         table.add_row(Text(spec.path), spec.head, _share(spec.accuracy))
     table.add_row("whole model", "", _share(trained.accuracy))
+    console.print(table)
+
+
+def print_places(
+    console: Console, candidates: Sequence[Candidate], whole: Candidate, chosen: Collection[str]
+) -> None:
+    """Print a table of the places that were probed, those that were chosen marked."""
+    table = Table(title="places for exits", box=SIMPLE_HEAD, title_justify="left")
+    table.add_column("after")
+    table.add_column("MMAC until there", justify="right")
+    table.add_column("of the model", justify="right")
+    table.add_column("accuracy of a linear probe", justify="right")
+    table.add_column("")
+    for one in (*candidates, whole):
+        table.add_row(
+            Text(one.path or "whole model"),
+            f"{one.macs / 1e6:.2f}",
+            f"{one.macs / whole.macs:.1%}",
+            f"{one.accuracy:.1%}",
+            "exit" if one.path in chosen else "",
+        )
     console.print(table)
 
 

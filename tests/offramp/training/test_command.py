@@ -126,12 +126,25 @@ def test_inputs_alone_are_enough_for_label_free(run: Callable[..., Result]) -> N
     assert trained.accuracy is None
 
 
+def test_places_are_found_where_accuracy_rises_most(run: Callable[..., Result]) -> None:
+    words = "--exit auto:1 --head local --held-out trained_by_test:held_out --epochs 1 --batch 20"
+    result = run(words)
+    assert result.exit_code == 0, result.output
+    trained, _ = read_weights(Path("my.trained"), Trained)
+    assert [(spec.path, spec.head) for spec in trained.exits] == [("0", "local")]
+    rows = [line.split() for line in result.output.splitlines()]
+    (found,) = [row for row in rows if row and row[0] == "0" and row[-1] == "exit"]
+    assert found[1:3] == ["0.00", "27.2%"]
+    assert any(row[:2] == ["whole", "model"] and "100.0%" in row for row in rows)
+
+
 BAD: dict[str, tuple[dict[str, str], type[OfframpError], str]] = {
     "unknown recipe": ({"words": "--exit 0 --recipe jont"}, ConfigError, "did you mean 'joint'"),
     "unknown head": ({"words": "--exit 0 --head lokal"}, ConfigError, "did you mean 'local'"),
     "head of no exit": ({"words": "--exit 0 --head 1=local"}, ConfigError, "'1', which has no"),
     "two heads for all": (
         {"words": "--exit 0 --head local --head linear"}, ConfigError, "local and as linear"),
+    "places without held-out": ({"words": "--exit auto"}, ConfigError, "give held-out samples"),
     "no sub-module": ({"words": "--exit layer9"}, CaptureError, "no sub-module 'layer9'"),
     "head that does not fit": (
         {"words": "--exit 3 --head local"}, CaptureError, "heads that do: linear"),

@@ -1,0 +1,93 @@
+"""Linear probes: what a simple head at each place of a trained model would get right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from offramp.errors import ConfigError
+from offramp.exits.heads import HEADS
+from offramp.training import recipes
+from offramp.training.attach import attach_exits
+from offramp.training.options import TrainingOptions
+from offramp.training.placement import Candidate
+from offramp.training.recipes import Recipe
+from offramp.training.samples import Batch, TrainingSamples
+from offramp.training.setup import TrainingSetup
+from offramp.training.survey import Place, Survey
+from offramp.training.trainer import train
+
+__all__ = ["probe", "probed_places"]
+
+_MOST, _SAMPLES, _HELD_OUT, _EPOCHS = 16, 4000, 1000, 4
+_SHARE = 0.9  # of the multiply-adds: an exit behind that saves next to nothing
+
+
+def probe(
+    model: nn.Module,
+    found: Survey,
+    samples: tuple[TrainingSamples, TrainingSamples],
+    recipe: Recipe,
+    options: TrainingOptions,
+) -> tuple[list[Candidate], Candidate]:
+    """Return each place with the accuracy of a linear probe there, and the whole model's.
+
+    A few thousand of the samples to train on and of the held-out ones are enough. Without labels
+    the probes learn the model's own answers. Raises `ConfigError` if there is no place.
+    """
+    places = probed_places(found)
+    if not places:
+        raise ConfigError("no sub-module returns what an exit can read; name places with --exit")
+    probes = attach_exits(model, found, {place.path: "linear" for place in places}, options.seed)
+    training, held_out = (
+        _Some(all_, count, options.seed)
+        for all_, count in zip(samples, (_SAMPLES, _HELD_OUT), strict=True)
+    )
+    teaching = recipes.get("frozen" if recipe.needs_labels else "label_free")
+    chosen = replace(options, epochs=_EPOCHS, patience=_EPOCHS)
+    accuracies = train(TrainingSetup(probes, teaching, training, held_out, chosen))
+    candidates = [
+        Candidate(place.path, place.macs, accuracy)
+        for place, accuracy in zip(places, accuracies, strict=False)
+    ]
+    return candidates, Candidate("", found.macs, accuracies[-1])
+
+
+def probed_places(found: Survey) -> list[Place]:
+    """Return at most 16 places to probe, in the order in which the model reaches them.
+
+    Of places that cost the same the outermost stands for all, such as a block for its last layer,
+    and the outer ones come first where there are too many.
+    """
+    linear = HEADS["linear"]
+    by_macs: dict[int, Place] = {}
+    for place in found.places:
+        if linear.fits(place.tensor) and 0 < place.macs <= _SHARE * found.macs:
+            known = by_macs.get(place.macs)
+            if known is None or _depth(place) <= _depth(known):
+                by_macs[place.macs] = place
+    outermost = sorted(by_macs.values(), key=lambda place: (_depth(place), place.macs))[:_MOST]
+    return sorted(outermost, key=lambda place: place.macs)
+
+
+class _Some(TrainingSamples):
+    """A few of the samples, drawn by the seed."""
+
+    def __init__(self, samples: TrainingSamples, count: int, seed: int) -> None:
+        order = torch.Generator().manual_seed(seed)
+        self._samples = samples
+        self._rows = torch.randperm(len(samples), generator=order)[:count].tolist()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """Return the samples of these rows."""
+        return self._samples.batch([self._rows[row] for row in rows])
+
+
+def _depth(place: Place) -> int:
+    return place.path.count(".")
