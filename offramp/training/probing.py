@@ -22,7 +22,8 @@ from offramp.training.trainer import train
 
 __all__ = ["probe", "probed_places"]
 
-_MOST, _SAMPLES, _HELD_OUT, _EPOCHS = 16, 4000, 1000, 4
+_ENOUGH, _MOST = 6, 16
+_SAMPLES, _HELD_OUT, _EPOCHS = 4000, 1000, 4
 _SHARE = 0.9  # of the multiply-adds: an exit behind that saves next to nothing
 
 
@@ -57,10 +58,11 @@ def probe(
 
 
 def probed_places(found: Survey) -> list[Place]:
-    """Return at most 16 places to probe, in the order in which the model reaches them.
+    """Return 6 to 16 places to probe, if there are as many, in the order they are reached.
 
-    Of places that cost the same the outermost stands for all, such as a block for its last layer,
-    and the outer ones come first where there are too many.
+    Of places that cost the same the outermost stands for all, such as a block for its last layer.
+    Sub-modules of sub-modules are looked at only until there are enough places: amid a block more
+    than one tensor crosses.
     """
     linear = HEADS["linear"]
     by_macs: dict[int, Place] = {}
@@ -69,8 +71,13 @@ def probed_places(found: Survey) -> list[Place]:
             known = by_macs.get(place.macs)
             if known is None or _depth(place) <= _depth(known):
                 by_macs[place.macs] = place
-    outermost = sorted(by_macs.values(), key=lambda place: (_depth(place), place.macs))[:_MOST]
-    return sorted(outermost, key=lambda place: place.macs)
+    probed: list[Place] = []
+    for depth in sorted({_depth(place) for place in by_macs.values()}):
+        level = [place for _, place in sorted(by_macs.items()) if _depth(place) == depth]
+        if len(probed) < _ENOUGH:
+            room = min(_MOST - len(probed), len(level))
+            probed += [level[at * len(level) // room] for at in range(room)]
+    return sorted(probed, key=lambda place: place.macs)
 
 
 class _Some(TrainingSamples):

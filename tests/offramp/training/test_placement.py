@@ -71,10 +71,22 @@ def test_a_block_stands_for_its_last_layer_and_late_places_are_left_out() -> Non
         place("odd", 60, (1, 2, 3, 4)), place("late", 95), place("answer", 100),
     ]  # fmt: skip
     assert [p.path for p in probed_places(Survey(tuple(seen), 3, 100))] == ["a", "b"]
-    many = [place(f"x.{at}", at) for at in range(1, 60)] + [place("outer", 60)]
-    found = [p.path for p in probed_places(Survey(tuple(many), 3, 100))]
-    assert len(found) == 16
+
+
+def test_the_outer_levels_of_a_model_are_probed_first() -> None:
+    def paths(*names: str) -> list[str]:
+        tensors = [TensorSpec(name, "float32", (4,)) for name in names]
+        places = tuple(Place(tensor, at) for at, tensor in enumerate(tensors, 1))
+        return [place.path for place in probed_places(Survey(places, 3, 100))]
+
+    blocks = [f"b.{at}" for at in range(1, 60)]
+    found = paths(*blocks, "outer")
+    assert len(found) == len(set(found)) == 16
     assert "outer" in found
+    assert max(int(path[2:]) for path in found[:-1]) > 50  # spread over the model's depth
+    stages = [f"stage{at}" for at in range(6)]
+    assert paths(*stages, *blocks) == stages
+    assert paths(*stages[:5], "b.1", "b.1.conv") == [*stages[:5], "b.1"]
 
 
 def test_exits_are_named_or_found() -> None:
