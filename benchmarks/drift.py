@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.guarantee import read_outcomes
 from benchmarks.harness import BUNDLE, finish, parse, spread, tabulate
 from offramp import exits
 from offramp.bundle import open_bundle
+from offramp.calibration import load_calibration
 from offramp.embedded.cluttered_digits import load
 from offramp.exits import first_exit
-from offramp.guarantee import DriftWatch, Expected, Outcomes, expect
+from offramp.guarantee import DriftWatch, Expected, Outcomes, expect, recorded_outcomes
 from offramp.network import Network
 
 THRESHOLDS = np.array([0.95, 0.95, 0.9])
@@ -56,7 +56,7 @@ def main() -> None:
     options = parse("drift", __doc__)
     streams = 5 if options.quick else 50
     network = Network(open_bundle(BUNDLE))
-    outcomes = read_outcomes(network.bundle)
+    outcomes = recorded_outcomes(network.bundle, load_calibration(network.bundle))
     expected = expect(outcomes, THRESHOLDS, ALPHA)
     images, labels = load("test", 60 if options.quick else 400)
     figures: dict[str, dict[str, Any]] = {}

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import BUNDLE, finish, parse, tabulate
-from offramp import exits
-from offramp.bundle import Bundle, open_bundle
+from offramp.bundle import open_bundle
 from offramp.calibration import load_calibration
 from offramp.errors import InputError
 from offramp.guarantee import (
@@ -26,6 +25,7 @@ from offramp.guarantee import (
     Outcomes,
     Promise,
     certify,
+    recorded_outcomes,
     trace_frontier,
     trace_grid,
 )
@@ -87,7 +87,8 @@ def main() -> None:
     options = parse("guarantee", __doc__)
     splits = 20 if options.quick else 200
     asked = FEW if options.quick else ALL
-    embedded = read_outcomes(open_bundle(BUNDLE))
+    bundle = open_bundle(BUNDLE)
+    embedded = recorded_outcomes(bundle, load_calibration(bundle))
     sets = [("embedded", embedded, 1_000, asked), ("synthetic", draw_synthetic(), 1_000, asked)]
     if not options.quick:
         sets.append(("synthetic", draw_synthetic(), 5_000, FEW[:1]))
@@ -182,25 +183,6 @@ def draw_synthetic(own_luck: float = 0.25) -> Outcomes:
     )
     scores = np.clip(1 - hard + dice.normal(0, 0.12, (exit_count, samples)), 0, 1)
     return Outcomes(scores, right[:-1], right[-1], np.arange(exit_count + 1) + 1.0, right[-1])
-
-
-def read_outcomes(bundle: Bundle, policy: str = "confidence") -> Outcomes:
-    """Return a bundle's calibration samples, all on the device; costs are multiply-adds."""
-    calibration, manifest = load_calibration(bundle), bundle.manifest
-    rule, logits = exits.get(policy), list(calibration.exit_logits)
-    heats = [spec.temperature for spec in manifest.exits]
-    scores = [rule.score(logits[: at + 1], heats[: at + 1]) for at in range(len(logits))]
-    macs = np.cumsum([segment.macs for segment in manifest.segments])
-    heads = np.cumsum([spec.macs for spec in manifest.exits])
-    reached = macs[[*(spec.boundary - 1 for spec in manifest.exits), -1]]
-    whole = calibration.final_logits.argmax(axis=-1) == calibration.labels
-    return Outcomes(
-        scores=np.stack(scores),
-        exit_right=calibration.exit_logits.argmax(axis=-1) == calibration.labels,
-        final_right=whole,
-        costs=(reached + np.append(heads, heads[-1])).astype(np.float64),
-        whole_right=whole,
-    )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from offramp.guarantee.measures import auroc, brier, calibration_error
 from offramp.guarantee.outcomes import CLOSED, Outcomes
 from offramp.guarantee.p_values import P_VALUES
 from offramp.guarantee.path import PATHS
+from offramp.guarantee.recorded import recorded_outcomes
 
 __all__ = [
     "CLOSED",
@@ -42,6 +43,7 @@ __all__ = [
     "certify_each",
     "deepest_within",
     "expect",
+    "recorded_outcomes",
     "samples_needed",
     "spend",
     "trace_frontier",

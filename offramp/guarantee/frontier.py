@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.errors import ConfigError
 from offramp.guarantee.outcomes import CLOSED, Outcomes
 from offramp.tensors import Array
 
@@ -25,6 +26,7 @@ __all__ = ["Frontier", "trace_frontier", "trace_grid"]
 
 MOST_VECTORS = 2_000_000
 _MOVED = 64
+_ROUNDS = 3
 _ROUNDING = 1e-12
 
 Floats = NDArray[np.float64]
@@ -52,20 +54,17 @@ def trace_frontier(
 ) -> Frontier:
     """Return the frontier of mean cost against accuracy, empty if all vectors send too much.
 
-    It is that of `trace_grid`, improved by moving single thresholds over all scores unless they
-    are all in the grid. ``most_sent`` is the largest share of samples that may go to the end.
+    It is that of `trace_grid`, improved by moving single thresholds over all scores, three times,
+    unless they are all in the grid. ``most_sent`` is the largest share of samples that may go to
+    the end.
     """
     found = trace_grid(outcomes, most_sent, most_vectors)
     most = max(len(np.unique(scores)) for scores in outcomes.scores)
     if not len(found) or most < _steps(outcomes, most_vectors):
         return found
-    spread = np.unique(np.linspace(0, len(found) - 1, _MOVED).round().astype(int))
-    moved = [
-        _undominated(_move(outcomes, found.thresholds[row], at), most_sent)
-        for row in spread
-        for at in range(outcomes.exits)
-    ]
-    return _undominated(_join([found, *moved]), most_sent)
+    for _ in range(_ROUNDS):
+        found = _improve(outcomes, found, most_sent)
+    return found
 
 
 def trace_grid(
@@ -82,6 +81,11 @@ def trace_grid(
 
 
 def _steps(outcomes: Outcomes, most_vectors: int) -> int:
+    if 2**outcomes.exits > MOST_VECTORS:
+        raise ConfigError(
+            f"{outcomes.exits} exits are too many to set together; leave out all but "
+            f"{int(np.log2(MOST_VECTORS))}"
+        )
     return max(int(most_vectors ** (1 / outcomes.exits) + 1e-9), 2)
 
 
@@ -123,6 +127,17 @@ def _summed(cells: NDArray[np.int64], weights: Array, shape: tuple[int, ...]) ->
         np.moveaxis(table, axis, 0)[0] = 0
         table = table.cumsum(axis)
     return np.asarray(table, dtype=np.float64)
+
+
+def _improve(outcomes: Outcomes, found: Frontier, most_sent: float) -> Frontier:
+    """Move each threshold of vectors that are spread over a frontier."""
+    spread = np.unique(np.linspace(0, len(found) - 1, _MOVED).round().astype(int))
+    moved = [
+        _undominated(_move(outcomes, found.thresholds[row], at), most_sent)
+        for row in spread
+        for at in range(outcomes.exits)
+    ]
+    return _undominated(_join([found, *moved]), most_sent)
 
 
 def _move(outcomes: Outcomes, thresholds: Floats, at: int) -> Frontier:

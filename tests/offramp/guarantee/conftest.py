@@ -7,10 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from offramp import exits
 from offramp.bundle import Bundle
 from offramp.calibration import load_calibration
-from offramp.guarantee import Outcomes
+from offramp.guarantee import Outcomes, recorded_outcomes
 
 
 @pytest.fixture(scope="session")
@@ -35,18 +34,4 @@ def draw_outcomes() -> Callable[[int, int, int], Outcomes]:
 @pytest.fixture(scope="session")
 def embedded_outcomes(embedded: Bundle) -> Outcomes:
     """The embedded bundle's calibration samples, all on the device, under maximum probability."""
-    calibration, manifest = load_calibration(embedded), embedded.manifest
-    rule, logits = exits.get("confidence"), list(calibration.exit_logits)
-    heats = [spec.temperature for spec in manifest.exits]
-    scores = [rule.score(logits[: at + 1], heats[: at + 1]) for at in range(len(logits))]
-    macs = np.cumsum([segment.macs for segment in manifest.segments])
-    heads = np.cumsum([spec.macs for spec in manifest.exits])
-    reached = macs[[*(spec.boundary - 1 for spec in manifest.exits), -1]]
-    whole = calibration.final_logits.argmax(axis=-1) == calibration.labels
-    return Outcomes(
-        scores=np.stack(scores),
-        exit_right=calibration.exit_logits.argmax(axis=-1) == calibration.labels,
-        final_right=whole,
-        costs=(reached + np.append(heads, heads[-1])) / macs[-1],
-        whole_right=whole,
-    )
+    return recorded_outcomes(embedded, load_calibration(embedded))

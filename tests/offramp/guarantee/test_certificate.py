@@ -82,7 +82,7 @@ def test_on_the_embedded_bundle_the_promise_holds_on_the_samples_left_out(
         broken += judges.losses(found.thresholds).mean() > promise.max_accuracy_drop
         costs.append(judges.mean_cost(found.thresholds))
     assert broken <= _allowed(promise)
-    assert np.mean(costs) < 0.75
+    assert np.mean(costs) < 0.75 * embedded_outcomes.costs[-1]
 
 
 def test_all_places_hold_at_once(draw_outcomes: Draw) -> None:

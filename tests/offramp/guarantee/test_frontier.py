@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from offramp.errors import ConfigError, PlanError
-from offramp.guarantee import CLOSED, Budget, Outcomes, deepest_within, spend, trace_frontier
+from offramp.guarantee import (
+    CLOSED,
+    Budget,
+    Outcomes,
+    deepest_within,
+    spend,
+    trace_frontier,
+    trace_grid,
+)
 
 Floats = NDArray[np.float64]
 
@@ -91,6 +99,21 @@ def test_a_coarse_grid_is_exact_on_its_levels_and_then_refined() -> None:
 def _accuracy_at(frontier: object, cost: float) -> float:
     within = np.flatnonzero(frontier.mean_cost <= cost + 1e-9)  # type: ignore[attr-defined]
     return float(frontier.accuracy[within[-1]]) if within.size else 0.0  # type: ignore[attr-defined]
+
+
+def test_moving_thresholds_helps_where_the_grid_is_coarse() -> None:
+    """Ten exits have four steps each: at the same cost, the moves mend more than a point."""
+    outcomes = _drawn(10, 300, 4)
+    grid, moved = trace_grid(outcomes), trace_frontier(outcomes)
+    costs = np.linspace(*np.quantile(outcomes.costs, [0.1, 0.6]), 20)
+    gains = [_accuracy_at(moved, cost) - _accuracy_at(grid, cost) for cost in costs]
+    assert min(gains) >= -1e-9
+    assert np.mean(gains) > 0.01
+
+
+def test_more_exits_than_can_be_set_together_are_refused() -> None:
+    with pytest.raises(ConfigError, match="21 exits are too many"):
+        trace_frontier(_drawn(21, 5, 0))
 
 
 def test_a_unit_changes_nothing() -> None:

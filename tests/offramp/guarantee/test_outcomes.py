@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import offramp.guarantee as package
-from offramp.errors import InputError
+from offramp.bundle import Bundle
+from offramp.calibration import load_calibration
+from offramp.errors import ConfigError, InputError
 from offramp.exits import first_exit
-from offramp.guarantee import CLOSED, Outcomes
+from offramp.guarantee import CLOSED, Outcomes, recorded_outcomes
 
 OUTCOMES = Outcomes(
     scores=np.array([[0.9, 0.2, 0.2, 0.9], [0.1, 0.8, 0.1, 0.9]]),
@@ -71,11 +73,38 @@ def test_arrays_that_do_not_fit_are_refused(field: str, value: Any, message: str
         replace(OUTCOMES, **{field: value})
 
 
+def test_the_outcomes_of_a_bundle_are_those_that_were_recorded(embedded: Bundle) -> None:
+    calibration, manifest = load_calibration(embedded), embedded.manifest
+    whole = recorded_outcomes(embedded, calibration)
+    closed = np.full(3, CLOSED)
+    assert whole.answers_right(closed).mean() == pytest.approx(calibration.accuracy)
+    assert (whole.losses(closed) == 0).all()
+    macs = sum(spec.macs for spec in (*manifest.segments, *manifest.exits))
+    assert whole.mean_cost(closed) == macs
+    split = recorded_outcomes(embedded, calibration, (4, "affine2"))
+    assert split.exits == 2
+    answers = calibration.answers[4, "affine2"] == calibration.labels
+    np.testing.assert_array_equal(split.answers_right(closed[:2]), answers)
+    first = sum(segment.macs for segment in manifest.segments[:2]) + manifest.exits[0].macs
+    second = sum(segment.macs for segment in manifest.segments[:4])
+    both = manifest.exits[0].macs + manifest.exits[1].macs
+    assert split.costs.tolist() == [first, second + both, second + both]
+    assert split.scores.tolist() == whole.scores[:2].tolist()
+
+
+def test_a_place_without_records_or_exits_is_refused(embedded: Bundle) -> None:
+    calibration = load_calibration(embedded)
+    with pytest.raises(ConfigError, match="cut 4 at level 'none'"):
+        recorded_outcomes(embedded, calibration, (4, "none"))
+    with pytest.raises(InputError, match="at least one exit"):
+        recorded_outcomes(embedded, calibration, (1, "affine2"))
+
+
 def test_what_the_package_says_it_has_is_there() -> None:
     assert sorted(package.__all__) == sorted(set(package.__all__))
     assert all(hasattr(package, name) for name in package.__all__)
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
     assert modules == {
         *("beta_mixture", "budget", "certificate", "drift", "frontier"),
-        *("measures", "outcomes", "p_values", "path"),
+        *("measures", "outcomes", "p_values", "path", "recorded"),
     }
