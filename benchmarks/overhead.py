@@ -29,6 +29,7 @@ from offramp.boundary_codec import BoundaryCodec, decode_boundary
 from offramp.bundle import open_bundle
 from offramp.calibration import load_calibration
 from offramp.embedded.cluttered_digits import load
+from offramp.exits.fitted import load_policy
 from offramp.messages import Request
 from offramp.network import Network
 from partitioner.candidates import CLOSED, build_candidates
@@ -61,7 +62,7 @@ def main() -> None:
     options = parse("overhead", __doc__)
     bundle = open_bundle(BUNDLE)
     profile = measure_profile(bundle)
-    candidates = build_candidates(bundle, load_calibration(bundle))
+    candidates = build_candidates(bundle, load_calibration(bundle), load_policy(bundle))
     planner = Planner(bundle, candidates, profile, profile)
     images, _ = load("test", 8)
     rounds = 12 if options.quick else 60

@@ -10,6 +10,7 @@ from device.settings import AgentSettings
 from offramp.bundle import Bundle, Manifest
 from offramp.calibration import load_calibration
 from offramp.errors import BundleError, PlanError
+from offramp.exits.fitted import load_policy
 from offramp.network import Network
 from partitioner.candidates import build_candidates
 from partitioner.measure import default_backend, measure_profile
@@ -38,7 +39,7 @@ class Deployment:
 
 def deploy(bundle: Bundle, board: Profile, server: Profile) -> Deployment:
     """Load a bundle for a board and a server of these profiles."""
-    candidates = build_candidates(bundle, load_calibration(bundle))
+    candidates = build_candidates(bundle, load_calibration(bundle), load_policy(bundle))
     planner = Planner(bundle, candidates, board, server)
     return Deployment(Head(_networks(bundle, board), board), planner)
 

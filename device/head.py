@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from device.fallback import Option, choose_option
 from device.fusing import Fusing
 from device.pace import Pace
 from device.work import Reached
-from offramp import exits
 from offramp.boundary_codec import BoundaryCodec
+from offramp.exits import Evidence
+from offramp.exits.evidence import as_logits, as_state, summarise
+from offramp.exits.fitted import load_policy
 from offramp.network import Network
 from offramp.tensors import Array
 from partitioner.candidates import CLOSED
@@ -23,6 +26,8 @@ from partitioner.profile import Profile
 
 __all__ = ["Head", "Progress"]
 
+_NOTHING = np.zeros((1, 0), np.float32)
+
 
 @dataclass
 class Progress:
@@ -30,12 +35,14 @@ class Progress:
 
     ``left`` is the exit at which the sample left, ``final`` the model's own logits once they are
     known here; otherwise ``frames`` hold the encoded boundary. Tensors and logits have a batch
-    dimension of 1.
+    dimension of 1. ``states`` and ``summary`` are what the exit policy reads besides the logits.
     """
 
     values: list[Array]
     at: int = 0
     logits: dict[int, Array] = field(default_factory=dict)
+    states: dict[int, Array] = field(default_factory=dict)
+    summary: Array | None = None
     left: int | None = None
     final: Array | None = None
     frames: tuple[bytes, ...] = ()
@@ -73,6 +80,7 @@ class Head:
         self._profile = profile
         self._pace = Pace(profile.slowdown)
         self._manifest = self.network.bundle.manifest
+        self._policy = load_policy(self.network.bundle)
         self._board = Board(profile, self._manifest.exits)
         self._fusing = Fusing(self.network)
         self._codecs: dict[tuple[int, str], BoundaryCodec] = {}
@@ -89,6 +97,8 @@ class Head:
         hurried = False
         network = self._networks[plan.cut]
         self._fusing.observe(network, plan.cut)
+        if "summary" in self._policy.rule.reads and progress.at == 0:
+            progress.summary = summarise(progress.values)
         while progress.at < plan.cut and progress.left is None:
             option = self._choose(progress, until_s, stretch) if plan.level is None else None
             if option is not None and option.exit is not None:
@@ -145,17 +155,28 @@ class Head:
         for at, threshold in enumerate(plan.thresholds):
             if self._manifest.exits[at].boundary == progress.at and threshold < CLOSED:
                 self._run_exit(progress, at)
-                if self._score(progress, plan.policy) >= threshold:
+                if self._score(progress, at) >= threshold:
                     progress.left = at
                     return
 
-    def _score(self, progress: Progress, policy: str) -> float:
-        """Return how sure the last exit that ran is."""
-        known = sorted(progress.logits)
-        temperatures = [self._manifest.exits[at].temperature for at in known]
-        logits = [progress.logits[at] for at in known]
-        return float(exits.get(policy).score(logits, temperatures)[0])
+    def _score(self, progress: Progress, at: int) -> float:
+        """Return how sure exit ``at`` is; NaN where an exit before it counts and did not run."""
+        rule, seen = self._policy.rule, progress.logits
+        if rule.looks_back and len(seen) <= at:
+            return math.nan
+        specs = enumerate(self._manifest.exits[: at + 1])
+        reads_states = "states" in rule.reads
+        evidence = Evidence(
+            logits=tuple(as_logits(seen.get(e, _NOTHING), spec.temperature) for e, spec in specs),
+            states=tuple(progress.states.get(e, _NOTHING) for e in range(at + 1) if reads_states),
+            summary=_NOTHING if progress.summary is None else progress.summary,
+        )
+        return float(self._policy.score(evidence)[0])
 
     def _run_exit(self, progress: Progress, at: int) -> None:
         progress.logits[at] = np.asarray(self.network.exit_logits(at, progress.values))
+        if "states" in self._policy.rule.reads:
+            spec = self._manifest.exits[at]
+            names = [tensor.name for tensor in self._manifest.boundaries[spec.boundary].tensors]
+            progress.states[at] = as_state(progress.values[names.index(spec.tensor)])
         self._pace.step(self._profile.exits[at].median_s)

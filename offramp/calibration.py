@@ -13,6 +13,7 @@ import numpy as np
 
 from offramp.bundle import Bundle
 from offramp.errors import BundleError
+from offramp.exits.fitted import rule_of
 from offramp.tensors import Array
 
 __all__ = ["FAITHFUL", "FILE", "Calibration", "load_calibration"]
@@ -31,6 +32,9 @@ class Calibration:
     ``sizes``, integers (N,), are keyed by cut and codec level: the class that the tail answers from
     the decoded boundary, and the frames' bytes.
 
+    ``exit_scores`` float32 (E, N) are those of the bundle's exit policy where it reads more than
+    the logits; else they follow from these.
+
     Where the model's answer is a tensor, there are two classes: 0, faithful, if it differs from the
     whole model's by at most `FAITHFUL` of that one's Euclidean norm, and 1. Every label is 0.
     """
@@ -40,6 +44,7 @@ class Calibration:
     final_logits: Array
     answers: Mapping[tuple[int, str], Array]
     sizes: Mapping[tuple[int, str], Array]
+    exit_scores: Array | None = None
 
     @property
     def levels(self) -> list[tuple[int, str]]:
@@ -58,6 +63,8 @@ class Calibration:
             "exit_logits": self.exit_logits,
             "final_logits": self.final_logits,
         }
+        if self.exit_scores is not None:
+            arrays["exit_scores"] = self.exit_scores
         for cut, level in self.levels:
             arrays[f"answers/{cut}/{level}"] = self.answers[cut, level]
             arrays[f"sizes/{cut}/{level}"] = self.sizes[cut, level]
@@ -69,6 +76,7 @@ def load_calibration(bundle: Bundle) -> Calibration:
     arrays = bundle.arrays(FILE)
     boundaries = bundle.manifest.boundaries
     levels = [(cut, level) for cut, boundary in enumerate(boundaries) for level in boundary.levels]
+    scored = rule_of(bundle).reads != {"logits"}
     try:
         calibration = Calibration(
             labels=arrays["labels"],
@@ -76,6 +84,7 @@ def load_calibration(bundle: Bundle) -> Calibration:
             final_logits=arrays["final_logits"],
             answers={(cut, level): arrays[f"answers/{cut}/{level}"] for cut, level in levels},
             sizes={(cut, level): arrays[f"sizes/{cut}/{level}"] for cut, level in levels},
+            exit_scores=arrays["exit_scores"] if scored else None,
         )
     except KeyError as error:
         raise BundleError(f"bundle {bundle.digest[:12]} lacks the array {error}") from None
@@ -87,16 +96,25 @@ def load_calibration(bundle: Bundle) -> Calibration:
     return calibration
 
 
-def _fits_together(calibration: Calibration, exits: int) -> bool:
+def _fits_together(calibration: Calibration, exit_count: int) -> bool:
     labels, final = calibration.labels, calibration.final_logits
     sizes, answers = calibration.sizes.values(), calibration.answers.values()
     return (
         final.ndim == 2
         and all(final.shape)
-        and calibration.exit_logits.shape == (exits, *final.shape)
+        and calibration.exit_logits.shape == (exit_count, *final.shape)
         and all(_is_counts(array, len(final)) for array in (labels, *answers, *sizes))
         and all(int(array.max()) < final.shape[1] for array in (labels, *answers))
         and bool(np.isfinite(final).all() and np.isfinite(calibration.exit_logits).all())
+        and _are_scores(calibration.exit_scores, (exit_count, len(final)))
+    )
+
+
+def _are_scores(scores: Array | None, shape: tuple[int, int]) -> bool:
+    return scores is None or (
+        scores.shape == shape
+        and scores.dtype == np.float32
+        and bool(((scores >= 0) & (scores <= 1)).all())
     )
 
 

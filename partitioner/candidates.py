@@ -14,18 +14,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp import exits
 from offramp.bundle import Bundle
 from offramp.calibration import Calibration
-from offramp.exits import first_exit
+from offramp.exits import Evidence, FittedPolicy, first_exit
+from offramp.exits.evidence import as_logits
+from offramp.tensors import Array
 
-__all__ = ["CLOSED", "Candidates", "build_candidates"]
+__all__ = ["CLOSED", "WATCHED", "Candidates", "build_candidates"]
 
 CLOSED = 2.0
-"""A threshold that no sample reaches."""
+"""A threshold that no sample reaches, so that the exit does not run."""
+
+WATCHED = 1.5
+"""Nor does any reach this one, but the exit runs, for a policy that looks back on it."""
 
 _MAX_VECTORS = 2000
 _GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, CLOSED)
+_LEAVING = (0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.4, 0.2)  # shares that thresholds let leave
 
 Floats = NDArray[np.float64]
 
@@ -69,19 +74,17 @@ class Candidates:
         )
 
 
-def build_candidates(
-    bundle: Bundle, calibration: Calibration, policy: str = "confidence"
-) -> Candidates:
-    """Evaluate all combinations and keep those that no other of the same cut and level beats."""
+def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPolicy) -> Candidates:
+    """Evaluate all combinations and keep those that no other of the same cut and level beats.
+
+    ``policy`` is the bundle's (`offramp.exits.fitted.load_policy`).
+    """
     manifest = bundle.manifest
-    rule = exits.get(policy)
-    temperatures = [spec.temperature for spec in manifest.exits]
-    logits = list(calibration.exit_logits)
-    scores = [rule.score(logits[: e + 1], temperatures[: e + 1]) for e in range(len(logits))]
+    scores = _scores(bundle, calibration, policy)
     parts = []
     for cut in manifest.cuts:
         active = manifest.exits_before(cut)
-        grid = np.array(list(itertools.product(_grid(active), repeat=active)))
+        grid = _grid(policy, scores[:active])
         leaves = np.stack(
             [
                 first_exit(scores[:active], row) if active else np.zeros(len(calibration.labels))
@@ -92,17 +95,42 @@ def build_candidates(
         if cut == max(manifest.cuts):
             levels = [None]
         for level in levels:
-            parts.append(_evaluate(calibration, policy, cut, level, grid, leaves))
+            parts.append(_evaluate(calibration, policy.rule.name, cut, level, grid, leaves))
     return _join(parts, len(manifest.exits))
 
 
-def _grid(exit_count: int) -> tuple[float, ...]:
-    """Return the thresholds to try at each exit, fewer if there are many exits."""
+def _scores(bundle: Bundle, calibration: Calibration, policy: FittedPolicy) -> Array:
+    """Return the scores of every exit on the calibration samples, (E, N)."""
+    if calibration.exit_scores is not None:
+        return calibration.exit_scores
+    pairs = zip(calibration.exit_logits, bundle.manifest.exits, strict=True)
+    return policy.scores(Evidence(tuple(as_logits(z, spec.temperature) for z, spec in pairs)))
+
+
+def _grid(policy: FittedPolicy, scores: Array) -> Floats:
+    """Return the threshold vectors to try, (V, exits), fewer for each exit if there are many."""
+    exit_count = len(scores)
     steps = len(_GRID)
     while steps > 2 and steps**exit_count > _MAX_VECTORS:
         steps -= 1
-    places = np.linspace(0, len(_GRID) - 1, steps).round().astype(int)
-    return tuple(_GRID[at] for at in places)
+    if policy.rule.name == "confidence":
+        places = np.linspace(0, len(_GRID) - 1, steps).round().astype(int)
+        choices = [tuple(_GRID[at] for at in places)] * exit_count
+    else:
+        places = np.linspace(0, len(_LEAVING) - 1, steps - 1).round().astype(int)
+        shares = 1 - np.array(_LEAVING)[places]
+        choices = [(*np.unique(np.quantile(s, shares)), CLOSED) for s in scores]
+    if not policy.rule.looks_back:
+        return np.array(list(itertools.product(*choices)))
+    # An exit that has run cannot be looked back on if it is closed: those before an open one run.
+    vectors = itertools.product(*choices)
+    return np.array([_watching(vector) for vector in vectors])
+
+
+def _watching(vector: tuple[float, ...]) -> tuple[float, ...]:
+    """Return a threshold vector with what is closed before an open exit only watched."""
+    last = max((at for at, threshold in enumerate(vector) if threshold < CLOSED), default=-1)
+    return tuple(WATCHED if at < last and t >= CLOSED else t for at, t in enumerate(vector))
 
 
 def _evaluate(

@@ -72,6 +72,7 @@ def plan(bundle: Path, **options: Any) -> None:
     """Print the best plan for BUNDLE under given conditions, the runners-up and why."""
     from offramp.bundle import open_bundle
     from offramp.calibration import load_calibration
+    from offramp.exits.fitted import load_policy
     from offramp.settings import load_settings
     from partitioner import strategies
     from partitioner.candidates import build_candidates
@@ -99,7 +100,7 @@ def plan(bundle: Path, **options: Any) -> None:
         rtt_s=options["rtt_ms"] / 1e3,
         queue_s=options["queue_ms"] / 1e3,
     )
-    candidates = build_candidates(opened, load_calibration(opened))
+    candidates = build_candidates(opened, load_calibration(opened), load_policy(opened))
     planner = Planner(opened, candidates, device.slowed(options["slowdown"]), server)
     chosen = strategies.get(options["strategy"]).decide(planner, objective, conditions)
     others = planner.runners_up(planner.rank(objective, conditions))

@@ -294,6 +294,40 @@ def tiny(tiny_file: Path) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def with_policy() -> Callable[..., Bundle]:
+    """Writes a bundle once more, with an exit policy fitted to the first calibration samples."""
+    from offramp.bundle import Manifest, open_bundle, write_bundle
+    from offramp.calibration import FILE as CALIBRATION
+    from offramp.exits import FittedPolicy, get
+    from offramp.exits.fitted import FILE, encode_parameters
+    from offramp.exits.recording import record
+    from offramp.network import Network
+
+    def write(bundle: Bundle, samples: LabelledSamples, name: str, path: Path) -> Bundle:
+        from safetensors.numpy import save
+
+        rule, evidence = get(name), record(Network(bundle), samples)
+        policy = FittedPolicy(rule, rule.fit(evidence))
+        files = {file: bundle.path(file).read_bytes() for file in bundle.manifest.files}
+        if policy.parameters:
+            files[FILE] = encode_parameters(policy.parameters)
+        arrays = bundle.arrays(CALIBRATION)
+        exit_logits = np.ascontiguousarray(arrays.pop("exit_logits")[:, : len(samples)])
+        arrays = {key: array[: len(samples)] for key, array in arrays.items()}
+        arrays |= {"exit_logits": exit_logits}
+        np.testing.assert_array_equal(arrays["labels"], samples.labels)
+        if rule.reads != {"logits"}:
+            arrays |= {"exit_scores": policy.scores(evidence).astype(np.float32)}
+        files[CALIBRATION] = save(arrays)
+        fields = {key: getattr(bundle.manifest, key) for key in Manifest.model_fields}
+        del fields["files"]
+        write_bundle(path, {**fields, "policy": name}, files)
+        return open_bundle(path)
+
+    return write
+
+
+@pytest.fixture(scope="session")
 def tiny_calibration(tiny: Bundle) -> Calibration:
     from offramp.calibration import load_calibration
 

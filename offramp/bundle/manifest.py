@@ -37,6 +37,9 @@ __all__ = [
 FORMAT = 1
 """The version of the bundle format that this release writes and reads."""
 
+PLAIN_POLICY = "confidence"
+"""The exit policy of a manifest that names none; it is not written, so digests stay."""
+
 MAX_FILE_BYTES = 2 << 30
 MAX_BUNDLE_BYTES = 8 << 30
 
@@ -129,6 +132,7 @@ class Manifest(_Model):
     answer is a class's number where it is logits; else the tensor itself, and right if it is
     within `offramp.calibration.FAITHFUL` of the whole model's. ``gap`` is the largest share by
     which the best of these cuts is slower than the best of all cuts of the graph, as proposed.
+    ``policy`` decides which samples leave at an exit; what it has learnt is in a file.
     ``quantised`` is there if the heads run on a backend that is not exact: the bundle is calibrated
     with such heads and exact tails.
     """
@@ -140,6 +144,7 @@ class Manifest(_Model):
     boundaries: Annotated[tuple[Boundary, ...], Field(min_length=2)]
     segments: Annotated[tuple[SegmentSpec, ...], Field(min_length=1)]
     exits: tuple[ExitSpec, ...] = ()
+    policy: Name = PLAIN_POLICY
     temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
     answer: Literal["class", "tensor"] = "class"
     gap: Annotated[float, Field(ge=0)] = 0.0
@@ -201,7 +206,8 @@ class Manifest(_Model):
 
 def encode_manifest(manifest: Manifest) -> tuple[bytes, str]:
     """Return the manifest's canonical JSON and its SHA-256 in hex, which names the bundle."""
-    plain = manifest.model_dump(mode="json", exclude_none=True)
+    unsaid = {"policy"} if manifest.policy == PLAIN_POLICY else None
+    plain = manifest.model_dump(mode="json", exclude_none=True, exclude=unsaid)
     data = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
     return data, hashlib.sha256(data).hexdigest()
 

@@ -14,6 +14,7 @@ from offramp.bundle import Boundary
 from offramp.calibration import FAITHFUL, Calibration
 from offramp.errors import CaptureError
 from offramp.exits import fit_temperature
+from offramp.exits.evidence import as_logits
 from offramp.network import Network
 from offramp.samples import LabelledSamples
 from offramp.tensors import Array
@@ -22,7 +23,6 @@ __all__ = ["batches", "calibrate", "unfaithful"]
 
 BATCH = 50
 FIT_SAMPLES = 200
-_LARGE = 1e6  # as a logit: as good as infinite, and yet a number
 Report = Callable[[str], None]
 
 
@@ -75,7 +75,7 @@ def calibrate(
     values = _all_boundaries(head, held_out)
     final = values[-1][0]
     whole = final if tail is head else _answer(tail, 0, values[0])
-    final_logits = _scores(final)
+    final_logits = as_logits(final)
     if manifest.answer == "tensor":
         final_logits = np.eye(2, dtype=np.float32)[unfaithful(final, whole).astype(int)]
         if manifest.exits:
@@ -86,7 +86,7 @@ def calibrate(
             f"{final_logits.shape}"
         )
     exit_logits: list[Array] = [
-        _scores(_in_batches(partial(head.exit_logits, at), values[spec.boundary]))
+        as_logits(_in_batches(partial(head.exit_logits, at), values[spec.boundary]))
         for at, spec in enumerate(manifest.exits)
     ]
     boundaries, answers, sizes = [], {}, {}
@@ -109,11 +109,6 @@ def calibrate(
     shape = (0, *final_logits.shape)
     stacked = np.stack(exit_logits) if exit_logits else np.zeros(shape, np.float32)
     return fields, Calibration(held_out.labels, stacked, final_logits, answers, sizes)
-
-
-def _scores(logits: Array) -> Array:
-    """Return logits as float32; a class that is masked, at minus infinity, has a very low one."""
-    return np.nan_to_num(logits.astype(np.float32), neginf=-_LARGE, posinf=_LARGE)
 
 
 def _all_boundaries(network: Network, held_out: LabelledSamples) -> list[list[Array]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from offramp.errors import InputError
 from offramp.tensors import Array
 
-__all__ = ["fit_temperature", "negative_log_likelihood", "softmax"]
+__all__ = ["fit_temperature", "log_softmax", "losses", "negative_log_likelihood", "softmax"]
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _RANGE = (math.log(0.05), math.log(20.0))
@@ -23,12 +23,21 @@ def softmax(logits: Array, temperature: float = 1.0) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
+def log_softmax(logits: Array, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return the logarithms of the probabilities along the last axis."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    scaled -= scaled.max(axis=-1, keepdims=True)
+    return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True)))
+
+
+def losses(logits: Array, labels: Array, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return ``-log p(label)`` of N samples; logits (N, classes), labels (N,)."""
+    return -log_softmax(logits, temperature)[np.arange(len(labels)), labels]
+
+
 def negative_log_likelihood(logits: Array, labels: Array, temperature: float = 1.0) -> float:
     """Return the mean of ``-log p(label)`` over N samples; logits (N, classes), labels (N,)."""
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    top = scaled.max(axis=-1)
-    log_sum = top + np.log(np.exp(scaled - top[:, None]).sum(axis=-1))
-    return float(np.mean(log_sum - scaled[np.arange(len(labels)), labels]))
+    return float(np.mean(losses(logits, labels, temperature)))
 
 
 def fit_temperature(logits: Array, labels: Array) -> float:

@@ -10,11 +10,13 @@ import pytest
 
 from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
 from offramp.calibration import Calibration
+from offramp.exits import FittedPolicy, get
 from offramp.tensors import TensorSpec
 from partitioner.candidates import build_candidates
 from partitioner.planner import Planner
 
 N = 100
+CONFIDENCE = FittedPolicy(get("confidence"))
 COMMAND = [sys.executable, "-c", "from offramp.cli import main; main()"]
 
 
@@ -58,7 +60,7 @@ def planner(make_profile):
         make_profile(bundle.digest, [0.0, s, 2 * s], [s / 10], nothing, nothing)
         for s in (0.010, 0.001)
     )
-    return Planner(bundle, build_candidates(bundle, calibration), device, server)
+    return Planner(bundle, build_candidates(bundle, calibration, CONFIDENCE), device, server)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 
 from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
 from offramp.calibration import Calibration
-from offramp.exits import softmax
+from offramp.exits import FittedPolicy, get, softmax
 from offramp.tensors import TensorSpec
 from partitioner import candidates
 from partitioner.candidates import CLOSED, Candidates, build_candidates
@@ -23,6 +23,7 @@ from partitioner.planner import FRAME_OVERHEAD_BYTES, Planner
 from partitioner.profile import Profile
 
 LEVELS = ("affine4", "raw")
+CONFIDENCE = FittedPolicy(get("confidence"))
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def make_world(
         sizes={key: dice.integers(1, 9000, samples).astype(np.int32) for key in keys},
     )
     device, server = (_rolled(make_profile, dice, manifest, speed) for speed in (1.0, 0.2))
-    found = build_candidates(bundle, calibration)
+    found = build_candidates(bundle, calibration, CONFIDENCE)
     return World(bundle, calibration, device, server, found, Planner(bundle, found, device, server))
 
 

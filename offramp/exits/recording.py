@@ -1,0 +1,68 @@
+"""Recording: what a network's exits and the network itself say of labelled samples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offramp.bundle import Manifest
+from offramp.errors import InputError
+from offramp.exits.evidence import Evidence, Truth, as_logits, as_state, summarise
+from offramp.network import Network
+from offramp.samples import LabelledSamples, check_inputs
+from offramp.tensors import Array
+
+__all__ = ["costs_of", "record"]
+
+BATCH = 50
+
+
+def record(network: Network, samples: LabelledSamples) -> Evidence:
+    """Return the evidence of all exits, with its truth; logits are over their temperatures.
+
+    The samples run through the network once, a few at a time. Raises `InputError` on samples that
+    the model does not take, or if its answer is no class.
+    """
+    manifest = network.bundle.manifest
+    if manifest.answer != "class":
+        raise InputError(f"bundle {manifest.name!r} answers with a tensor; exits need classes")
+    check_inputs(samples.inputs, manifest.boundaries[0].tensors)
+    parts = [
+        _record_batch(network, [array[at : at + BATCH] for array in samples.inputs])
+        for at in range(0, len(samples), BATCH)
+    ]
+    *columns, final = (np.concatenate(column) for column in zip(*parts, strict=True))
+    exits = len(manifest.exits)
+    return Evidence(
+        logits=tuple(columns[:exits]),
+        states=tuple(columns[exits:]),
+        summary=summarise(samples.inputs),
+        truth=Truth(samples.labels, final, costs_of(manifest)),
+    )
+
+
+def costs_of(manifest: Manifest) -> Array:
+    """Return the multiply-adds of a sample that leaves at each exit, and of one that does not.
+
+    Those of all exit heads on its way are included.
+    """
+    segments = np.cumsum([0, *(segment.macs for segment in manifest.segments)])
+    heads = np.cumsum([0, *(spec.macs for spec in manifest.exits)])
+    ends = [*(spec.boundary for spec in manifest.exits), len(manifest.segments)]
+    passed = [*range(1, len(manifest.exits) + 1), len(manifest.exits)]
+    return np.asarray(segments[ends] + heads[passed], dtype=np.float64)
+
+
+def _record_batch(network: Network, tensors: list[Array]) -> list[Array]:
+    """Return every exit's logits, then every exit's states, then the final logits."""
+    manifest, values = network.bundle.manifest, tensors
+    logits: list[Array] = []
+    states: list[Array] = []
+    for boundary in range(network.depth + 1):
+        for at, spec in enumerate(manifest.exits):
+            if spec.boundary == boundary:
+                names = [tensor.name for tensor in manifest.boundaries[boundary].tensors]
+                logits.append(as_logits(network.exit_logits(at, values), spec.temperature))
+                states.append(as_state(values[names.index(spec.tensor)]))
+        if boundary < network.depth:
+            values = network.run_segment(boundary, values)
+    return [*logits, *states, as_logits(values[0], manifest.temperature)]
