@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import BUNDLE, finish, parse, spread, tabulate
-from offramp import exits
 from offramp.bundle import open_bundle
 from offramp.calibration import load_calibration
 from offramp.embedded.cluttered_digits import load
 from offramp.exits import first_exit
+from offramp.exits.fitted import load_policy
+from offramp.exits.recording import record
 from offramp.guarantee import DriftWatch, Expected, Outcomes, expect, recorded_outcomes
 from offramp.network import Network
+from offramp.samples import LabelledSamples
 
 THRESHOLDS = np.array([0.95, 0.95, 0.9])
 ALPHA = 0.01
@@ -55,8 +57,9 @@ SEEN: dict[str, Callable[[Images], Images]] = {
 def main() -> None:
     options = parse("drift", __doc__)
     streams = 5 if options.quick else 50
-    network = Network(open_bundle(BUNDLE))
-    outcomes = recorded_outcomes(network.bundle, load_calibration(network.bundle))
+    bundle = open_bundle(BUNDLE)
+    network = Network(bundle)
+    outcomes = recorded_outcomes(bundle, load_calibration(bundle), load_policy(bundle))
     expected = expect(outcomes, THRESHOLDS, ALPHA)
     images, labels = load("test", 60 if options.quick else 400)
     figures: dict[str, dict[str, Any]] = {}
@@ -111,22 +114,10 @@ def _time_of_a_sample(expected: Expected) -> float:
 
 def _scores(network: Network, images: Images) -> tuple[Floats, NDArray[np.int64]]:
     """Return the scores of all exits (E, N), and the whole model's answers (N,)."""
-    specs, rule = network.bundle.manifest.exits, exits.get("confidence")
-    heats = [spec.temperature for spec in specs]
-    scores, answers = [], []
-    for start in range(0, len(images), 50):
-        values: list[Any] = [images[start : start + 50]]
-        logits: list[Any] = []
-        for at in range(network.depth):
-            values = network.run_segment(at, values)
-            logits += [
-                network.exit_logits(e, values)
-                for e, spec in enumerate(specs)
-                if spec.boundary == at + 1
-            ]
-        scores.append([rule.score(logits[: e + 1], heats[: e + 1]) for e in range(len(logits))])
-        answers.append(values[0].argmax(axis=-1))
-    return np.concatenate(scores, axis=1), np.concatenate(answers)
+    unknown = np.zeros(len(images), np.int64)
+    evidence = record(network, LabelledSamples((images,), unknown))
+    answers = evidence.recorded.final_logits.argmax(axis=-1)
+    return load_policy(network.bundle).scores(evidence), answers
 
 
 def _row(name: str, figure: dict[str, Any]) -> list[str]:

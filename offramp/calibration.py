@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offramp.bundle import Bundle
+from offramp.bundle import Bundle, Manifest
 from offramp.errors import BundleError
+from offramp.exits import Evidence, FittedPolicy
+from offramp.exits.evidence import as_logits
 from offramp.exits.fitted import rule_of
 from offramp.tensors import Array
 
-__all__ = ["FAITHFUL", "FILE", "Calibration", "load_calibration"]
+__all__ = ["FAITHFUL", "FILE", "Calibration", "load_calibration", "score_exits"]
 
 FILE = "calibration.safetensors"
 FAITHFUL = 0.05
@@ -94,6 +96,15 @@ def load_calibration(bundle: Bundle) -> Calibration:
             "compile the model again"
         )
     return calibration
+
+
+def score_exits(manifest: Manifest, calibration: Calibration, policy: FittedPolicy) -> Array:
+    """Return the scores of every exit on the calibration samples, (E, N)."""
+    if calibration.exit_scores is not None:
+        return calibration.exit_scores.astype(np.float64)
+    pairs = zip(calibration.exit_logits, manifest.exits, strict=True)
+    scores = policy.scores(Evidence(tuple(as_logits(z, spec.temperature) for z, spec in pairs)))
+    return scores.reshape(len(manifest.exits), len(calibration.labels))
 
 
 def _fits_together(calibration: Calibration, exit_count: int) -> bool:

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.bundle import Bundle
-from offramp.calibration import Calibration
-from offramp.exits import Evidence, FittedPolicy, first_exit
-from offramp.exits.evidence import as_logits
+from offramp.calibration import Calibration, score_exits
+from offramp.exits import FittedPolicy, first_exit
 from offramp.tensors import Array
 
 __all__ = ["CLOSED", "WATCHED", "Candidates", "build_candidates"]
@@ -80,7 +79,7 @@ def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPol
     ``policy`` is the bundle's (`offramp.exits.fitted.load_policy`).
     """
     manifest = bundle.manifest
-    scores = _scores(bundle, calibration, policy)
+    scores = score_exits(manifest, calibration, policy)
     parts = []
     for cut in manifest.cuts:
         active = manifest.exits_before(cut)
@@ -97,14 +96,6 @@ def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPol
         for level in levels:
             parts.append(_evaluate(calibration, policy.rule.name, cut, level, grid, leaves))
     return _join(parts, len(manifest.exits))
-
-
-def _scores(bundle: Bundle, calibration: Calibration, policy: FittedPolicy) -> Array:
-    """Return the scores of every exit on the calibration samples, (E, N)."""
-    if calibration.exit_scores is not None:
-        return calibration.exit_scores
-    pairs = zip(calibration.exit_logits, bundle.manifest.exits, strict=True)
-    return policy.scores(Evidence(tuple(as_logits(z, spec.temperature) for z, spec in pairs)))
 
 
 def _grid(policy: FittedPolicy, scores: Array) -> Floats:

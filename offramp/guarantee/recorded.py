@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from offramp import exits
 from offramp.bundle import Bundle
-from offramp.calibration import Calibration
+from offramp.calibration import Calibration, score_exits
 from offramp.errors import ConfigError
+from offramp.exits import FittedPolicy
 from offramp.guarantee.outcomes import Outcomes
 
 __all__ = ["recorded_outcomes"]
@@ -16,12 +16,12 @@ __all__ = ["recorded_outcomes"]
 def recorded_outcomes(
     bundle: Bundle,
     calibration: Calibration,
+    policy: FittedPolicy,
     place: tuple[int, str] | None = None,
-    policy: str = "confidence",
 ) -> Outcomes:
     """Return the outcomes of the exits before a cut, and of the tail behind it at a codec level.
 
-    ``place`` is that cut and level; by default the device runs the whole model. Costs are the
+    ``policy`` is the bundle's (`offramp.exits.fitted.load_policy`), ``place`` is that cut and level; by default the device runs the whole model. Costs are the
     multiply-adds on the device, with all exits on the way. Raises `ConfigError` if nothing is
     recorded of the place, and `InputError` if no exit comes before the cut.
     """
@@ -32,14 +32,11 @@ def recorded_outcomes(
     cut = max(manifest.cuts) if place is None else place[0]
     whole = calibration.final_logits.argmax(axis=-1) == labels
     specs = manifest.exits[: manifest.exits_before(cut)]
-    rule, logits = exits.get(policy), list(calibration.exit_logits[: len(specs)])
-    heats = [spec.temperature for spec in specs]
-    scores = [rule.score(logits[: at + 1], heats[: at + 1]) for at in range(len(specs))]
     segments = np.cumsum([0, *(segment.macs for segment in manifest.segments)])
     heads = np.cumsum([0, *(spec.macs for spec in specs)])
     reached = segments[[*(spec.boundary for spec in specs), cut]]
     return Outcomes(
-        scores=np.array(scores).reshape(len(specs), len(labels)),
+        scores=score_exits(manifest, calibration, policy)[: len(specs)],
         exit_right=calibration.exit_logits[: len(specs)].argmax(axis=-1) == labels,
         final_right=whole if place is None else calibration.answers[place] == labels,
         costs=(reached + heads[[*range(1, len(heads)), -1]]).astype(np.float64),

@@ -9,6 +9,7 @@ import pytest
 
 from offramp.bundle import Bundle
 from offramp.calibration import load_calibration
+from offramp.exits.fitted import load_policy
 from offramp.guarantee import Outcomes, recorded_outcomes
 
 
@@ -34,4 +35,4 @@ def draw_outcomes() -> Callable[[int, int, int], Outcomes]:
 @pytest.fixture(scope="session")
 def embedded_outcomes(embedded: Bundle) -> Outcomes:
     """The embedded bundle's calibration samples, all on the device, under maximum probability."""
-    return recorded_outcomes(embedded, load_calibration(embedded))
+    return recorded_outcomes(embedded, load_calibration(embedded), load_policy(embedded))

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from offramp import exits
 from offramp.bundle import Bundle
 from offramp.embedded.cluttered_digits import load
 from offramp.errors import ConfigError
+from offramp.exits.fitted import load_policy
+from offramp.exits.recording import record
 from offramp.guarantee import CLOSED, DriftWatch, Expected, Moved, Outcomes, expect
 from offramp.network import Network
+from offramp.samples import LabelledSamples
 
 Draw = Callable[[int, int, int], Outcomes]
 THRESHOLDS = np.array([0.9, CLOSED, 0.8])
@@ -175,15 +177,5 @@ def test_other_inputs_of_the_embedded_bundle_are_noticed(
 
 
 def _scores(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    network, manifest, logits = Network(bundle), bundle.manifest, []
-    values: list[Any] = [images]
-    for at in range(manifest.exits[-1].boundary):
-        values = network.run_segment(at, values)
-        logits += [
-            network.exit_logits(e, values)
-            for e, spec in enumerate(manifest.exits)
-            if spec.boundary == at + 1
-        ]
-    heats = [spec.temperature for spec in manifest.exits]
-    rule = exits.get("confidence")
-    return np.stack([rule.score(logits[: e + 1], heats[: e + 1]) for e in range(len(logits))])
+    unknown = np.zeros(len(images), np.int64)
+    return load_policy(bundle).scores(record(Network(bundle), LabelledSamples((images,), unknown)))

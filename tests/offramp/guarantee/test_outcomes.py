@@ -14,6 +14,7 @@ from offramp.bundle import Bundle
 from offramp.calibration import load_calibration
 from offramp.errors import ConfigError, InputError
 from offramp.exits import first_exit
+from offramp.exits.fitted import load_policy
 from offramp.guarantee import CLOSED, Outcomes, recorded_outcomes
 
 OUTCOMES = Outcomes(
@@ -75,13 +76,14 @@ def test_arrays_that_do_not_fit_are_refused(field: str, value: Any, message: str
 
 def test_the_outcomes_of_a_bundle_are_those_that_were_recorded(embedded: Bundle) -> None:
     calibration, manifest = load_calibration(embedded), embedded.manifest
-    whole = recorded_outcomes(embedded, calibration)
+    policy = load_policy(embedded)
+    whole = recorded_outcomes(embedded, calibration, policy)
     closed = np.full(3, CLOSED)
     assert whole.answers_right(closed).mean() == pytest.approx(calibration.accuracy)
     assert (whole.losses(closed) == 0).all()
     macs = sum(spec.macs for spec in (*manifest.segments, *manifest.exits))
     assert whole.mean_cost(closed) == macs
-    split = recorded_outcomes(embedded, calibration, (4, "affine2"))
+    split = recorded_outcomes(embedded, calibration, policy, (4, "affine2"))
     assert split.exits == 2
     answers = calibration.answers[4, "affine2"] == calibration.labels
     np.testing.assert_array_equal(split.answers_right(closed[:2]), answers)
@@ -93,11 +95,11 @@ def test_the_outcomes_of_a_bundle_are_those_that_were_recorded(embedded: Bundle)
 
 
 def test_a_place_without_records_or_exits_is_refused(embedded: Bundle) -> None:
-    calibration = load_calibration(embedded)
+    calibration, policy = load_calibration(embedded), load_policy(embedded)
     with pytest.raises(ConfigError, match="cut 4 at level 'none'"):
-        recorded_outcomes(embedded, calibration, (4, "none"))
+        recorded_outcomes(embedded, calibration, policy, (4, "none"))
     with pytest.raises(InputError, match="at least one exit"):
-        recorded_outcomes(embedded, calibration, (1, "affine2"))
+        recorded_outcomes(embedded, calibration, policy, (1, "affine2"))
 
 
 def test_what_the_package_says_it_has_is_there() -> None:
