@@ -140,13 +140,16 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
 def _check(model: str, data: str | None, options: dict[str, Any]) -> None:
     """Raise `ConfigError`, before the user's code runs, if the options cannot go together."""
     from offramp.errors import ConfigError
+    from offramp.files import open_file
 
     if not (data or options["example"] or model.startswith(_HUGGING_FACE)):
         raise ConfigError("give --data for a calibrated bundle, or at least --example")
     if options["exits"] and not options["train"]:
         raise ConfigError("to train exit heads, give training samples (--train)")
-    if options["trained"] and (options["exits"] or options["train"]):
-        raise ConfigError("--trained brings exits that are trained; leave out --exit and --train")
+    if options["trained"]:
+        if options["exits"] or options["train"]:
+            raise ConfigError("--trained brings trained exits; leave out --exit and --train")
+        open_file(options["trained"]).close()
     if options["int8"] and not data:
         raise ConfigError("an int8 head needs held-out samples; give them with --data")
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from torch import nn
-
 from offramp.capture.draft import origin
-from offramp.errors import CaptureError
 from offramp.references import call_reference
 from offramp.training import recipes
-from offramp.training.attach import attach_exits
+from offramp.training.attach import attach_exits, check_model
 from offramp.training.choice import ExitChoice
 from offramp.training.options import TrainingOptions
 from offramp.training.placement import Candidate, choose_places
@@ -43,9 +40,7 @@ def assemble(
     chosen = TrainingOptions(**{name: options[name] for name in _CHOSEN})
     with own_randomness():
         seed_all(chosen.seed)
-        module = call_reference(model)
-    if not isinstance(module, nn.Module):
-        raise CaptureError(f"the model is a {type(module).__name__}, not a torch.nn.Module")
+        module = check_model(call_reference(model))
     training = read_samples(call_reference(options["data"]), recipe.needs_labels)
     held_out = None
     if options["held_out"]:

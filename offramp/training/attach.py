@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 from offramp.capture.early_exit import EarlyExitModel
+from offramp.errors import CaptureError
 from offramp.exits.heads import build_head
 from offramp.training.survey import Survey
 
-__all__ = ["attach_exits"]
+__all__ = ["attach_exits", "check_model"]
 
 
 def attach_exits(
@@ -31,3 +33,12 @@ def attach_exits(
             for place in sorted(places, key=lambda place: order[place.path])
         }
     return EarlyExitModel(model, heads)
+
+
+def check_model(model: Any) -> nn.Module:
+    """Return a model that can be given exits; raise `CaptureError` if it is none or has its own."""
+    if not isinstance(model, nn.Module):
+        raise CaptureError(f"the model is a {type(model).__name__}, not a torch.nn.Module")
+    if isinstance(model, EarlyExitModel):
+        raise CaptureError("the model brings its own exits; name a factory of the model without")
+    return model

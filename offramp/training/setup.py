@@ -35,6 +35,8 @@ class TrainingSetup:
 
         Samples of which only some are read at a time are checked as they come.
         """
+        if len(self.training) < 2:
+            raise InputError("one sample is too few to train on; give two at least")
         if self.recipe.needs_labels:
             classes = self._first.exits[0].shape[1]
             for samples in filter(None, (self.training, self.held_out)):
@@ -82,8 +84,17 @@ class TrainingSetup:
         }
 
     def answers(self, batch: Batch) -> Answers:
-        """Return what the model says of a batch, with the labels that the recipe teaches."""
-        *exits, returned = self.model(*batch.positional, **batch.keyword)
+        """Return what the model says of a batch, with the labels that the recipe teaches.
+
+        Raises `TrainingError` that says what the model raised, if it did.
+        """
+        try:
+            *exits, returned = self.model(*batch.positional, **batch.keyword)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # whatever the user's model raises
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise TrainingError(f"the model fails on a batch of samples: {reason}") from error
         final = logits_of(returned)
         if not self.recipe.needs_labels:
             return Answers(tuple(exits), final, final.detach().argmax(1))

@@ -13,6 +13,7 @@ from offramp.errors import ConfigError
 from offramp.exits.heads import build_head
 from offramp.names import check_name
 from offramp.tensors import TensorSpec
+from offramp.training.attach import check_model
 from offramp.training.weights import Description, read_weights, write_weights
 
 __all__ = ["Trained", "TrainedExit", "load_trained", "write_trained"]
@@ -65,6 +66,7 @@ def load_trained(path: Path, model: nn.Module) -> tuple[Trained, EarlyExitModel]
     model lacks a sub-module.
     """
     trained, tensors = read_weights(path, Trained)
+    check_model(model)
     heads = {}
     for spec in trained.exits:
         check_submodule(model, spec.path)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
+from offramp.errors import TrainingError
 from offramp.training.checkpoint import Checkpoint
 from offramp.training.recipes import share_epochs
 from offramp.training.seeding import own_randomness
@@ -32,6 +35,10 @@ def train(
         setup.model.to(setup.options.device)
         try:
             return _run_stages(setup, epochs, file, report)
+        except torch.OutOfMemoryError:
+            raise TrainingError(
+                f"the memory of {setup.options.device} is full; train with a smaller --batch"
+            ) from None
         finally:
             setup.model.to("cpu").eval()
             for name, parameter in setup.model.named_parameters():

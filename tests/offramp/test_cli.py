@@ -98,6 +98,7 @@ def test_help_lists_every_command_with_a_sentence(run: Run) -> None:
         "run BUNDLE --source SAMPLES --profile ABSENT",
         "run BUNDLE --source SAMPLES --server-profile ABSENT",
         "compile m:f --example m:f -o x.offramp --card ABSENT",
+        "compile m:f --example m:f -o x.offramp --trained ABSENT",
         "demo --bundle ABSENT",
         "report ABSENT",
         "report ABSENT --timeline ABSENT",

@@ -61,6 +61,10 @@ def no_scores():
 
 def number():
     return 3
+
+def with_exits():
+    from offramp.capture.early_exit import EarlyExitModel
+    return EarlyExitModel(build(), {})
 """
 RUN = "from offramp.cli import main; import sys; sys.argv[0] = 'offramp'; main()"
 
@@ -152,6 +156,8 @@ BAD: dict[str, tuple[dict[str, str], type[OfframpError], str]] = {
     "no labels": ({"words": "--exit 0", "data": "inputs"}, InputError, "returns a pair"),
     "no scores": ({"words": "--exit 0", "model": "no_scores"}, CaptureError, "no row of scores"),
     "no module": ({"words": "--exit 0", "model": "number"}, CaptureError, "the model is a int"),
+    "own exits": (
+        {"words": "--exit 0", "model": "with_exits"}, CaptureError, "brings its own exits"),
     "few epochs": (
         {"words": "--exit 0 --recipe two_stage --epochs 1"}, ConfigError, "1 epochs are too few"),
 }  # fmt: skip

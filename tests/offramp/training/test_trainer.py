@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from offramp.errors import ConfigError, InputError, OfframpError, TrainingError
 from offramp.samples import LabelledSamples, Samples
@@ -228,6 +228,7 @@ BAD: dict[str, tuple[dict[str, Any], type[OfframpError], str]] = {
     "no labels": (
         {"training": ArraySamples(Samples(_labelled([0, 1]).samples.inputs))}, InputError,
         "recipe 'frozen' needs labels; label_free needs none"),
+    "one sample": ({"training": _labelled([2])}, InputError, "one sample is too few"),
     "few epochs": (
         {"recipe": RECIPES["two_stage"], "options": TrainingOptions(epochs=1)}, ConfigError,
         "1 epochs are too few for a recipe of 2 stages"),
@@ -240,6 +241,28 @@ def test_what_cannot_be_trained_on_is_one_sentence(name: str, make_setup: Make) 
     with pytest.raises(kind, match=said) as caught:
         train(replace(make_setup(), **changed))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (ValueError("too narrow"), "the model fails on a batch of samples: ValueError: too narrow"),
+        (torch.OutOfMemoryError("50 GiB"), "the memory of cpu is full; .* smaller --batch"),
+    ],
+)
+def test_a_model_that_fails_in_training_is_one_sentence(
+    raised: Exception, said: str, make_setup: Make
+) -> None:
+    setup = make_setup()
+
+    def fail(module: nn.Module, inputs: object) -> None:
+        if module.training:
+            raise raised
+
+    setup.model.heads[0].register_forward_pre_hook(fail)
+    with pytest.raises(TrainingError, match=said):
+        train(setup)
+    assert not setup.model.training
 
 
 def test_held_out_samples_that_give_nan_are_one_sentence(make_setup: Make) -> None:
