@@ -21,9 +21,10 @@ def recorded_outcomes(
 ) -> Outcomes:
     """Return the outcomes of the exits before a cut, and of the tail behind it at a codec level.
 
-    ``policy`` is the bundle's (`offramp.exits.fitted.load_policy`), ``place`` is that cut and level; by default the device runs the whole model. Costs are the
-    multiply-adds on the device, with all exits on the way. Raises `ConfigError` if nothing is
-    recorded of the place, and `InputError` if no exit comes before the cut.
+    ``policy`` is the bundle's (`offramp.exits.fitted.load_policy`). ``place`` is that cut and
+    level; by default the device runs the whole model. Costs are the multiply-adds on the device,
+    with all exits on the way. Raises `ConfigError` if nothing is recorded of the place, and
+    `InputError` if no exit comes before the cut.
     """
     manifest, labels = bundle.manifest, calibration.labels
     if place is not None and place not in calibration.answers:
