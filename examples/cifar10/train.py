@@ -25,5 +25,5 @@ def vary(images: Tensor, random: Generator) -> Tensor:
 
 
 if __name__ == "__main__":
-    recipe = training.Recipe(epochs=8, rate=5e-3, smoothing=0.05, augment=vary)
+    recipe = training.Recipe(epochs=12, rate=5e-3, smoothing=0.05, augment=vary)
     training.train(CifarNet, data, recipe, WEIGHTS)

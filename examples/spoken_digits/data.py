@@ -1,5 +1,7 @@
 """Free Spoken Digit Dataset (Jackson et al., CC BY-SA 4.0): ten digits spoken by six people.
 
+Source: github.com/Jakobovski/free-spoken-digit-dataset, its 3,000 WAV files in one file.
+
 A sample is one second at 8 kHz: a clip (0.44 s on average) from the start, silence after it.
 The split by recording is the data set's own: recordings 0 to 4 of each speaker and digit are the
 test set; 5 to 14 are held out. The speakers are the same in all three.
