@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.bundle import Bundle, Manifest
 from offramp.errors import BundleError
@@ -47,6 +49,18 @@ class Calibration:
     answers: Mapping[tuple[int, str], Array]
     sizes: Mapping[tuple[int, str], Array]
     exit_scores: Array | None = None
+
+    def select(self, rows: NDArray[Any]) -> Calibration:
+        """Return the outcomes of some samples."""
+        scores = self.exit_scores
+        return Calibration(
+            self.labels[rows],
+            self.exit_logits[:, rows],
+            self.final_logits[rows],
+            {place: array[rows] for place, array in self.answers.items()},
+            {place: array[rows] for place, array in self.sizes.items()},
+            None if scores is None else scores[:, rows],
+        )
 
     @property
     def levels(self) -> list[tuple[int, str]]:

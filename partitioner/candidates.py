@@ -9,12 +9,14 @@ the one with more bytes is later. So evaluation is exact and needs no pass over 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offramp.bundle import Bundle
+from offramp.bundle.guarantee import Guarantee
 from offramp.calibration import Calibration, score_exits
 from offramp.exits import FittedPolicy, first_exit
 from offramp.tensors import Array
@@ -76,26 +78,50 @@ class Candidates:
 def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPolicy) -> Candidates:
     """Evaluate all combinations and keep those that no other of the same cut and level beats.
 
-    ``policy`` is the bundle's (`offramp.exits.fitted.load_policy`).
+    ``policy`` is the bundle's (`offramp.exits.fitted.load_policy`). If the bundle has a guarantee,
+    all combinations are those that it names.
     """
-    manifest = bundle.manifest
-    scores = score_exits(manifest, calibration, policy)
+    scores = score_exits(bundle.manifest, calibration, policy)
     parts = []
-    for cut in manifest.cuts:
-        active = manifest.exits_before(cut)
-        grid = _grid(policy, scores[:active])
-        leaves = np.stack(
-            [
-                first_exit(scores[:active], row) if active else np.zeros(len(calibration.labels))
-                for row in grid
-            ]
-        ).astype(np.int64)
+    for cut in bundle.manifest.cuts:
+        seen = scores[: bundle.manifest.exits_before(cut)]
         levels: list[str | None] = [level for at, level in calibration.levels if at == cut]
-        if cut == max(manifest.cuts):
+        if cut == max(bundle.manifest.cuts):
             levels = [None]
-        for level in levels:
-            parts.append(_evaluate(calibration, policy.rule.name, cut, level, grid, leaves))
-    return _join(parts, len(manifest.exits))
+        for grid, named in _vectors(bundle.manifest.guarantee, policy, seen, (cut, levels)):
+            leaves = _leaves(seen, grid, len(calibration.labels))
+            parts += [
+                _evaluate(calibration, policy.rule.name, cut, level, grid, leaves)
+                for level in named
+            ]
+    return _join(parts, len(bundle.manifest.exits))
+
+
+def _vectors(
+    guarantee: Guarantee | None,
+    policy: FittedPolicy,
+    scores: Array,
+    place: tuple[int, list[str | None]],
+) -> Iterator[tuple[Floats, list[str | None]]]:
+    """Yield threshold vectors, (V, exits), with the codec levels of a cut to try them at.
+
+    Where there is a guarantee, these are the certified ones.
+    """
+    cut, levels = place
+    if guarantee is None:
+        yield _grid(policy, scores), levels
+        return
+    for level in levels:
+        if vectors := guarantee.thresholds(cut, level):
+            watched = [_watching(v) if policy.rule.looks_back else v for v in vectors]
+            yield np.array(watched, dtype=np.float64), [level]
+
+
+def _leaves(scores: Array, grid: Floats, samples: int) -> NDArray[np.int64]:
+    """Return where each of the samples leaves under each threshold vector, (V, N)."""
+    if not len(scores):
+        return np.zeros((len(grid), samples), np.int64)
+    return np.stack([first_exit(scores, row) for row in grid])
 
 
 def _grid(policy: FittedPolicy, scores: Array) -> Floats:

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from offramp.bundle.guarantee import Certified, Guarantee
 from offramp.bundle.quantised import Quantised
 from offramp.errors import BundleError
 from offramp.names import check_name
@@ -132,7 +133,8 @@ class Manifest(_Model):
     answer is a class's number where it is logits; else the tensor itself, and right if it is
     within `offramp.calibration.FAITHFUL` of the whole model's. ``gap`` is the largest share by
     which the best of these cuts is slower than the best of all cuts of the graph, as proposed.
-    ``policy`` decides which samples leave at an exit; what it has learnt is in a file.
+    ``policy`` decides which samples leave at an exit; what it has learnt is in a file. Where there
+    is a ``guarantee``, only the plans that it names are made.
     ``quantised`` is there if the heads run on a backend that is not exact: the bundle is calibrated
     with such heads and exact tails.
     """
@@ -150,6 +152,7 @@ class Manifest(_Model):
     gap: Annotated[float, Field(ge=0)] = 0.0
     proofs: tuple[Proof, ...] = ()
     quantised: Quantised | None = None
+    guarantee: Guarantee | None = None
     files: dict[str, FileEntry]
 
     @model_validator(mode="after")
@@ -172,6 +175,9 @@ class Manifest(_Model):
         for spec in self.exits:
             if spec.tensor not in self.boundaries[spec.boundary].names:
                 raise ValueError(f"exit {spec.name!r} reads a tensor that its boundary lacks")
+        for plan in self.guarantee.plans if self.guarantee else ():
+            if not self._has(plan):
+                raise ValueError(f"a certified plan, {plan!r}, is none of this model")
         total = sum(entry.bytes for entry in self.files.values())
         if total > MAX_BUNDLE_BYTES:
             raise ValueError(f"the files take {total} bytes; at most {MAX_BUNDLE_BYTES} may be")
@@ -179,6 +185,13 @@ class Manifest(_Model):
             if not _FILE_NAME.fullmatch(path):
                 raise ValueError(f"file name {path!r} is not allowed")
         return self
+
+    def _has(self, plan: Certified) -> bool:
+        if plan.cut not in self.cuts or len(plan.thresholds) != self.exits_before(plan.cut):
+            return False
+        if plan.cut == max(self.cuts):
+            return plan.level is None
+        return plan.level in self.boundaries[plan.cut].levels
 
     @property
     def cuts(self) -> range:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +19,7 @@ from offramp.network import Network
 from offramp.samples import LabelledSamples
 from offramp.tensors import Array
 
-__all__ = ["batches", "calibrate", "unfaithful"]
+__all__ = ["batches", "calibrate", "record_again", "unfaithful"]
 
 BATCH = 50
 FIT_SAMPLES = 200
@@ -61,6 +61,35 @@ class _Served:
         return answers.astype(np.int32), np.array(sizes, dtype=np.int32)
 
 
+@dataclass(frozen=True)
+class _Passed:
+    """What a head and a tail made of all samples.
+
+    ``values`` are the tensors of every boundary as the head made them, ``whole`` the first output
+    of the whole model on the tail's network.
+    """
+
+    head: Network
+    tail: Network
+    labels: Array
+    values: list[list[Array]]
+    whole: Array
+    final_logits: Array
+    exit_logits: Array
+
+    def record(self, boundaries: Sequence[Boundary], report: Report) -> Calibration:
+        """Return the calibration arrays for the levels of these boundaries."""
+        answers, sizes = {}, {}
+        for cut, boundary in enumerate(boundaries):
+            same, values = self.tail is self.head, self.values[cut]
+            plain = self.whole if same else _answer(self.tail, cut, values)
+            served = _Served(self.tail, cut, values, plain, self.whole)
+            for level in boundary.levels:
+                report(f"calibrating cut {cut}, level {level}")
+                answers[cut, level], sizes[cut, level] = served.record(boundary, level)
+        return Calibration(self.labels, self.exit_logits, self.final_logits, answers, sizes)
+
+
 def calibrate(
     head: Network, tail: Network, held_out: LabelledSamples, report: Report
 ) -> tuple[dict[str, object], Calibration]:
@@ -72,7 +101,33 @@ def calibrate(
     """
     manifest = head.bundle.manifest
     report(f"calibrating on {len(held_out)} samples")
-    values = _all_boundaries(head, held_out)
+    passed = _pass(head, tail, held_out)
+    boundaries = tuple(
+        boundary if cut == head.depth else _fit_levels(boundary, passed.values[cut])
+        for cut, boundary in enumerate(manifest.boundaries)
+    )
+    fields: dict[str, object] = {
+        "boundaries": boundaries,
+        "exits": tuple(
+            spec.model_copy(update={"temperature": fit_temperature(logits, held_out.labels)})
+            for spec, logits in zip(manifest.exits, passed.exit_logits, strict=True)
+        ),
+        "temperature": fit_temperature(passed.final_logits, held_out.labels),
+    }
+    return fields, passed.record(boundaries, report)
+
+
+def record_again(
+    head: Network, tail: Network, samples: LabelledSamples, report: Report
+) -> Calibration:
+    """Return the arrays that other samples give, with the codec levels that the bundle has."""
+    report(f"running {len(samples)} samples")
+    return _pass(head, tail, samples).record(head.bundle.manifest.boundaries, report)
+
+
+def _pass(head: Network, tail: Network, samples: LabelledSamples) -> _Passed:
+    manifest = head.bundle.manifest
+    values = _all_boundaries(head, samples)
     final = values[-1][0]
     whole = final if tail is head else _answer(tail, 0, values[0])
     final_logits = as_logits(final)
@@ -80,35 +135,18 @@ def calibrate(
         final_logits = np.eye(2, dtype=np.float32)[unfaithful(final, whole).astype(int)]
         if manifest.exits:
             raise CaptureError("exits need a model that answers with logits (samples, classes)")
-    if held_out.labels.max() >= final_logits.shape[1]:
+    if samples.labels.max() >= final_logits.shape[1]:
         raise CaptureError(
-            f"the largest label is {held_out.labels.max()}, but the model's logits have the shape "
+            f"the largest label is {samples.labels.max()}, but the model's logits have the shape "
             f"{final_logits.shape}"
         )
-    exit_logits: list[Array] = [
+    exit_logits = [
         as_logits(_in_batches(partial(head.exit_logits, at), values[spec.boundary]))
         for at, spec in enumerate(manifest.exits)
     ]
-    boundaries, answers, sizes = [], {}, {}
-    for cut, boundary in enumerate(manifest.boundaries):
-        fitted = boundary if cut == head.depth else _fit_levels(boundary, values[cut])
-        boundaries.append(fitted)
-        plain = whole if tail is head else _answer(tail, cut, values[cut])
-        served = _Served(tail, cut, values[cut], plain, whole)
-        for level in fitted.levels:
-            report(f"calibrating cut {cut}, level {level}")
-            answers[cut, level], sizes[cut, level] = served.record(fitted, level)
-    fields: dict[str, object] = {
-        "boundaries": tuple(boundaries),
-        "exits": tuple(
-            spec.model_copy(update={"temperature": fit_temperature(logits, held_out.labels)})
-            for spec, logits in zip(manifest.exits, exit_logits, strict=True)
-        ),
-        "temperature": fit_temperature(final_logits, held_out.labels),
-    }
-    shape = (0, *final_logits.shape)
-    stacked = np.stack(exit_logits) if exit_logits else np.zeros(shape, np.float32)
-    return fields, Calibration(held_out.labels, stacked, final_logits, answers, sizes)
+    none = np.zeros((0, *final_logits.shape), np.float32)
+    stacked = np.stack(exit_logits) if exit_logits else none
+    return _Passed(head, tail, samples.labels, values, whole, final_logits, stacked)
 
 
 def _all_boundaries(network: Network, held_out: LabelledSamples) -> list[list[Array]]:

@@ -40,15 +40,17 @@ def record(network: Network, samples: LabelledSamples) -> Evidence:
     )
 
 
-def costs_of(manifest: Manifest) -> Array:
+def costs_of(manifest: Manifest, exits: int | None = None) -> Array:
     """Return the multiply-adds of a sample that leaves at each exit, and of one that does not.
 
-    Those of all exit heads on its way are included.
+    Those of all exit heads on its way are included. ``exits`` counts how many there are to leave
+    at, all by default.
     """
+    open_exits = manifest.exits[:exits]
     segments = np.cumsum([0, *(segment.macs for segment in manifest.segments)])
-    heads = np.cumsum([0, *(spec.macs for spec in manifest.exits)])
-    ends = [*(spec.boundary for spec in manifest.exits), len(manifest.segments)]
-    passed = [*range(1, len(manifest.exits) + 1), len(manifest.exits)]
+    heads = np.cumsum([0, *(spec.macs for spec in open_exits)])
+    ends = [*(spec.boundary for spec in open_exits), len(manifest.segments)]
+    passed = [*range(1, len(open_exits) + 1), len(open_exits)]
     return np.asarray(segments[ends] + heads[passed], dtype=np.float64)
 
 

@@ -1,0 +1,246 @@
+"""`offramp calibrate`: a bundle gets a guarantee, and what is promised holds of its plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from offramp.bundle import Bundle, open_bundle
+from offramp.bundle.guarantee import guarantee_lines
+from offramp.calibration import load_calibration
+from offramp.codecs import get as get_codec
+from offramp.errors import ConfigError, InputError
+from offramp.exits import first_exit
+from offramp.exits.fitted import load_policy
+from offramp.guarantee.calibrating import Recording, Wish, promise_accuracy, recorded
+from offramp.guarantee.certificate import Promise, part_samples
+from offramp.guarantee.command import calibrate
+from offramp.guarantee.plans import find_places
+from partitioner.candidates import CLOSED, build_candidates
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def recording(embedded: Bundle) -> Recording:
+    return recorded(embedded, None, lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def safe(
+    embedded: Bundle, recording: Recording, tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    out = tmp_path_factory.mktemp("safe") / "safe.offramp"
+    promise_accuracy(embedded, recording, Wish(Promise(0.02, 0.95), "margin"), out)
+    return open_bundle(out)
+
+
+def run(*words: object) -> Any:
+    return CliRunner().invoke(calibrate, [str(word) for word in words])
+
+
+def test_the_bundle_says_what_it_promises_and_of_which_plans(safe: Bundle) -> None:
+    guarantee = safe.manifest.guarantee
+    assert guarantee is not None
+    assert (guarantee.max_accuracy_drop, guarantee.confidence) == (0.02, 0.95)
+    assert guarantee.samples == 700  # of 1,000; the others chose
+    assert safe.manifest.policy == "margin"
+    assert {plan.cut for plan in guarantee.plans} == set(safe.manifest.cuts)
+    assert "2.00% below" in guarantee_lines(guarantee)[0]
+
+
+def test_what_is_promised_is_what_the_plans_lose_on_the_samples(safe: Bundle) -> None:
+    guarantee, calibration = safe.manifest.guarantee, load_calibration(safe)
+    assert guarantee is not None
+    policy, right = load_policy(safe), calibration.final_logits.argmax(-1) == calibration.labels
+    candidates = build_candidates(safe, calibration, policy)
+    tested = part_samples(len(right), np.random.default_rng(0))[1]
+    made = {
+        (int(c), level, tuple(row[: safe.manifest.exits_before(int(c))])): at
+        for at, (c, level, row) in enumerate(
+            zip(candidates.cut, candidates.level, candidates.thresholds.tolist(), strict=True)
+        )
+    }
+    assert len(made) == len(candidates)
+    for plan in guarantee.plans:
+        row = made.pop((plan.cut, plan.level, plan.thresholds), None)
+        if row is None:  # beaten by another plan of the same cut and level
+            continue
+        sent = 1 - candidates.exit_shares[row].sum()
+        assert sent == pytest.approx(1 - plan.left_share)
+        assert right.mean() - candidates.accuracy[row] <= 0.02
+        assert plan.accuracy_drop <= 0.02
+    assert not made  # no others are made
+    assert len(tested) == guarantee.samples
+
+
+def test_a_stricter_promise_lets_fewer_samples_leave(
+    embedded: Bundle, recording: Recording, safe: Bundle, tmp_path: Path
+) -> None:
+    wish = Wish(Promise(0.05, 0.8), "margin")
+    loose, _ = promise_accuracy(embedded, recording, wish, tmp_path / "loose.offramp")
+    assert loose.guarantee
+    assert safe.manifest.guarantee
+    shares = [
+        {plan.cut: plan.left_share for plan in g.plans if plan.left_share}
+        for g in (safe.manifest.guarantee, loose.guarantee)
+    ]
+    assert all(shares[0][cut] < shares[1][cut] for cut in shares[0])
+
+
+def test_a_policy_that_learns_is_calibrated_on_samples_it_has_not_seen(
+    embedded: Bundle, recording: Recording, tmp_path: Path
+) -> None:
+    out = tmp_path / "gate.offramp"
+    promise_accuracy(embedded, recording, Wish(Promise(0.03), "tail_fixes", seed=3), out)
+    bundle = open_bundle(out)
+    assert bundle.manifest.policy == "tail_fixes"
+    assert load_policy(bundle).parameters
+    calibration = load_calibration(bundle)
+    assert len(calibration.labels) == 700
+    order = np.random.default_rng(3).permutation(1000)
+    np.testing.assert_array_equal(
+        calibration.labels, recording.calibration.labels[np.sort(order[300:])]
+    )
+    assert calibration.exit_scores is None  # they follow from the logits
+    again = tmp_path / "again.offramp"
+    promise_accuracy(embedded, recording, Wish(Promise(0.03), "tail_fixes", seed=3), again)
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_a_policy_that_reads_states_needs_samples_and_keeps_its_scores(
+    embedded: Bundle, recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from examples.cluttered_digits import data
+
+    wish = Wish(Promise(0.2, 0.5), "norm_change")
+    with pytest.raises(ConfigError, match=r"'norm_change' reads .*states.* --data"):
+        promise_accuracy(embedded, recording, wish, tmp_path / "no.offramp")
+    images, labels = data.held_out()
+    monkeypatch.setattr(data, "few", lambda: (images[:200], labels[:200]), raising=False)
+    found = recorded(embedded, "examples.cluttered_digits.data:few", lambda line: None)
+    np.testing.assert_allclose(
+        found.calibration.exit_logits, recording.calibration.exit_logits[:, :200], atol=1e-4
+    )
+    for place, answers in found.calibration.answers.items():
+        same = answers == recording.calibration.answers[place][:200]
+        assert same.mean() > 0.99, place
+    manifest, _ = promise_accuracy(embedded, found, wish, tmp_path / "states.offramp")
+    kept = load_calibration(open_bundle(tmp_path / "states.offramp"))
+    assert kept.exit_scores is not None
+    assert manifest.guarantee
+    scores, rows = kept.exit_scores, len(kept.labels)
+    assert scores.shape == (3, rows)
+    plan = max((p for p in manifest.guarantee.plans if p.level is None), key=lambda p: p.left_share)
+    left = first_exit(list(scores.astype(np.float64)), plan.thresholds) < 3
+    assert left.mean() == pytest.approx(plan.left_share, abs=2 / rows)
+
+
+def test_lossless_levels_count_once_and_beaten_levels_not_at_all(
+    embedded: Bundle, recording: Recording
+) -> None:
+    manifest, calibration = embedded.manifest, recording.calibration
+    chosen = np.arange(300)
+    places = find_places(manifest, calibration, np.zeros((3, 1000)), chosen)
+    tested = [place for group in places.same.values() for place in group]
+    assert len(tested) == len(set(tested))
+    for cut, level in tested:
+        if level is None:
+            continue
+        right = (calibration.answers[cut, level] == calibration.labels)[chosen].mean()
+        size = calibration.sizes[cut, level][chosen].mean()
+        for other in manifest.boundaries[cut].levels:
+            smaller = calibration.sizes[cut, other][chosen].mean() < size
+            better = (calibration.answers[cut, other] == calibration.labels)[chosen].mean() >= right
+            assert not (smaller and better), (cut, level, other)
+    for first, group in places.same.items():
+        assert first in group
+        lossless = [level is None or get_codec(level).lossless for _, level in group]
+        assert len(group) == 1 or all(lossless)
+
+
+def test_too_few_samples_and_what_cannot_be_kept_are_named(
+    embedded: Bundle, recording: Recording, tmp_path: Path
+) -> None:
+    out = tmp_path / "no.offramp"
+    with pytest.raises(InputError, match=r"1000 calibration samples are too few .* at least \d+"):
+        promise_accuracy(embedded, recording, Wish(Promise(0.001), "margin"), out)
+    coarse = recording.calibration
+    wrong = {place: (a + 1) % 10 for place, a in coarse.answers.items() if place[0] == 0}
+    broken = Recording(
+        type(coarse)(
+            coarse.labels, coarse.exit_logits, coarse.final_logits,
+            {**coarse.answers, **wrong}, coarse.sizes,
+        ),
+        recording.evidence,
+    )  # fmt: skip
+    manifest, _ = promise_accuracy(embedded, broken, Wish(Promise(0.03), "margin"), out)
+    assert manifest.guarantee
+    left = {plan.level for plan in manifest.guarantee.plans if plan.cut == 0}
+    assert left
+    assert all(get_codec(level).lossless for level in left)  # which are the whole model
+    with pytest.raises(ConfigError, match=r"oracle.*reads the right answers"):
+        promise_accuracy(embedded, recording, Wish(Promise(0.03), "oracle"), out)
+
+
+def test_what_answers_as_the_whole_model_does_is_always_there(
+    embedded: Bundle, recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offramp.guarantee.plans.certify_each", lambda *given: {})
+    out = tmp_path / "whole.offramp"
+    manifest, _ = promise_accuracy(embedded, recording, Wish(Promise(0.03), "margin"), out)
+    assert manifest.guarantee
+    for plan in manifest.guarantee.plans:
+        assert plan.thresholds == (CLOSED,) * manifest.exits_before(plan.cut)
+        assert plan.level is None or get_codec(plan.level).lossless
+    assert {plan.cut for plan in manifest.guarantee.plans} == set(manifest.cuts)
+    bundle = open_bundle(out)
+    found = build_candidates(bundle, load_calibration(bundle), load_policy(bundle))
+    assert set(found.accuracy) == {recording.calibration.accuracy}
+
+
+def test_the_command_writes_the_bundle_and_shows_what_it_found(
+    embedded_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "safe.offramp"
+    ended = run(embedded_file, "--max-accuracy-drop", "3%", "--policy", "entropy", "-o", out)
+    assert ended.exit_code == 0, ended.output
+    assert "AUROC" in ended.output
+    assert "with confidence 0.95, tested on 700 samples; exit policy entropy" in ended.output
+    manifest = open_bundle(out).manifest
+    assert manifest.guarantee
+    gained = [plan for plan in manifest.guarantee.plans if plan.left_share]
+    assert gained
+    assert all(f"{max(plan.thresholds[0], 0):.5f}" in ended.output for plan in gained)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--max-accuracy-drop", "much"], "'much' is no share; write it as 0.5% or 0.005"),
+        (["--max-accuracy-drop", "0"], "a largest drop in accuracy of 0 cannot be promised"),
+        (["--confidence", "100%"], "a confidence of 1 cannot be had"),
+        (["--policy", "unheard"], "unknown exit policy 'unheard'"),
+    ],
+)
+def test_wrong_options_are_one_sentence(
+    words: list[str], said: str, embedded_file: Path, tmp_path: Path
+) -> None:
+    ended = run(embedded_file, *words, "-o", tmp_path / "no.offramp")
+    assert ended.exit_code != 0
+    assert said in ended.output + str(ended.exception)
+    assert not (tmp_path / "no.offramp").exists()
+
+
+def test_a_bundle_without_exits_has_nothing_to_calibrate(
+    embedded: Bundle, recording: Recording, tmp_path: Path
+) -> None:
+    bare = embedded.manifest.model_copy(update={"exits": ()})
+    bundle = type(embedded)(bare, embedded.digest, embedded.folder, embedded.lease)
+    with pytest.raises(ConfigError, match="has no exits to calibrate; compile the model with"):
+        promise_accuracy(bundle, recording, Wish(Promise(0.03), "margin"), tmp_path / "no.offramp")
