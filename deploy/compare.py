@@ -51,13 +51,16 @@ def offramp(*words: object, stdout: int | None = None) -> None:
 
 def judge(runs: Iterable[Path]) -> int:
     """Say how many samples have an answer, and return 1 if one has none in any run."""
-    status = 0
+    status, others = 0, 0
     for run in runs:
         counts = count_statuses(run)
         samples, answered = counts.total(), sum(counts[name] for name in ANSWERED)
         say(f"{run.stem}: {answered} of {samples} samples answered, {counts['degraded']} degraded")
+        others += samples - answered - counts["dropped"] if samples else 1
         if answered < samples or not samples:
             status = 1
+    if status and not others:
+        say("only dropped samples have no answer")
     return status
 
 

@@ -16,9 +16,9 @@ HELPERS_ENGINE = '[ "$DOCKER_HOST" = unix:///x/y ]'
 
 @pytest.fixture
 def make_demo_machine(make_machine: Callable[..., Any]) -> Callable[..., Any]:
-    def make(*, make_status: int = 0, **options: str) -> Any:
+    def make(*, make_status: int = 0, make_says: str = "", **options: str) -> Any:
         machine = make_machine("compose", **options)
-        machine.tool("make", f"{machine.note}\nexit {make_status}")
+        machine.tool("make", f"{machine.note}\necho '{make_says}'\nexit {make_status}")
         return machine
 
     return make
@@ -66,13 +66,22 @@ def test_a_helper_that_starts_no_engine_is_a_failure(
     assert machine.calls[-1] == "local-docker down"
 
 
-@pytest.mark.parametrize(("status", "tries"), [(0, 1), (2, 3)])
+@pytest.mark.parametrize(
+    ("status", "says", "tries"),
+    [
+        (0, "", 1),
+        (2, "a sample failed", 1),
+        (2, "device-1 | ==> only dropped samples have no answer", 3),
+        (0, "device-1 | ==> only dropped samples have no answer", 1),
+    ],
+)
 def test_status_passes_through_and_down_always_runs(
-    make_demo_machine: Callable[..., Any], status: int, tries: int
+    make_demo_machine: Callable[..., Any], status: int, says: str, tries: int
 ) -> None:
-    machine = make_demo_machine(make_status=status)
+    machine = make_demo_machine(make_status=status, make_says=says)
     ended = machine.run()
     assert ended.returncode == status
+    assert ended.stdout.count(says or "took") >= tries
     said = re.findall(
         rf"compose demo: demo.* took \d+ s, status {status}$", ended.stdout, re.MULTILINE
     )

@@ -58,6 +58,28 @@ def test_says_what_is_degraded(
     assert capsys.readouterr().out == "==> adaptive: 2 of 3 samples answered, 1 degraded\n"
 
 
+@pytest.mark.parametrize(
+    ("statuses", "only"),
+    [
+        (("ok", "dropped", "ok"), True),
+        (("failed", "dropped", "ok"), False),
+        (("ok", "dropped"), False),
+        ((), False),
+        (("ok", "ok", "ok"), False),
+    ],
+)
+def test_says_where_only_dropped_samples_have_no_answer(
+    compare: ModuleType,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    statuses: tuple[str, ...],
+    only: bool,
+) -> None:
+    runs = [write(tmp_path / "good.jsonl", "ok", "ok", "ok")]
+    compare.judge([*runs, write(tmp_path / "run.jsonl", *statuses)])
+    assert ("==> only dropped samples have no answer" in capsys.readouterr().out) == only
+
+
 def test_says_what_stood_for_the_board(
     compare: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
