@@ -11,6 +11,7 @@ from offramp.guarantee.certificate import (
     Promise,
     certify,
     certify_each,
+    part_samples,
     samples_needed,
 )
 from offramp.guarantee.drift import DriftWatch, Expected, Moved, expect
@@ -44,6 +45,7 @@ __all__ = [
     "deepest_within",
     "expect",
     "recorded_outcomes",
+    "part_samples",
     "samples_needed",
     "spend",
     "trace_frontier",

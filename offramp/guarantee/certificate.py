@@ -23,13 +23,22 @@ from offramp.guarantee.outcomes import Outcomes
 from offramp.guarantee.p_values import P_VALUES
 from offramp.guarantee.path import PATHS
 
-__all__ = ["Certificate", "Method", "Promise", "certify", "certify_each", "samples_needed"]
+__all__ = [
+    "Certificate",
+    "Method",
+    "Parts",
+    "Promise",
+    "certify",
+    "certify_each",
+    "part_samples",
+    "samples_needed",
+]
 
 CHOOSING_SHARE = 0.3
 """The share of samples that choose what is tested on the others."""
 
 Floats = NDArray[np.float64]
-_Parts = tuple[NDArray[np.int64], NDArray[np.int64]]
+Parts = tuple[NDArray[np.int64], NDArray[np.int64]]
 Place = TypeVar("Place", bound=Hashable)
 
 
@@ -89,19 +98,21 @@ def certify(
     There are none where a codec loses more than is promised even with all exits closed. ``dice``
     part the samples. Raises `InputError` if there are too few for any thresholds to pass.
     """
-    parts = _part(outcomes.samples, promise, dice, method)
+    parts = part_samples(outcomes.samples, dice)
+    _check_count(outcomes.samples, promise, method)
     return _certify(outcomes, promise, parts, method)
 
 
 def certify_each(
     places: Mapping[Place, Outcomes],
     promise: Promise,
-    dice: np.random.Generator,
+    parts: Parts,
     weights: Mapping[Place, float] | None = None,
 ) -> dict[Place, Certificate]:
     """Return a certificate for each place that has one; the promise holds of all of them at once.
 
-    A place is a cut and a codec level, or the like; all have outcomes of the same samples. The
+    A place is a cut and a codec level, or the like; all have outcomes of the same samples, in
+    ``parts`` by `part_samples`. Places may be picked by what the first part says of them. The
     chance to be wrong is dealt out by ``weights``, evenly by default (Bonferroni).
     """
     given = {place: 1.0 if weights is None else weights[place] for place in places}
@@ -117,7 +128,7 @@ def certify_each(
         for place, weight in given.items()
     }
     strictest = max(dealt.values(), key=lambda one: one.confidence)
-    parts = _part(counts.pop(), strictest, dice, Method())
+    _check_count(counts.pop(), strictest, Method())
     found = {
         place: _certify(outcomes, dealt[place], parts, Method())
         for place, outcomes in places.items()
@@ -148,8 +159,14 @@ def samples_needed(promise: Promise, p_value: str = "either") -> int:
     return samples
 
 
-def _part(samples: int, promise: Promise, dice: np.random.Generator, method: Method) -> _Parts:
-    """Return the samples that choose and those that test."""
+def part_samples(samples: int, dice: np.random.Generator) -> Parts:
+    """Return the rows of the samples that choose, and of those that test."""
+    order = dice.permutation(samples)
+    choosing = int(samples * CHOOSING_SHARE)
+    return order[:choosing], order[choosing:]
+
+
+def _check_count(samples: int, promise: Promise, method: Method) -> None:
     needed = samples_needed(promise, method.p_value)
     if samples < needed:
         raise InputError(
@@ -157,13 +174,10 @@ def _part(samples: int, promise: Promise, dice: np.random.Generator, method: Met
             f"{promise.max_accuracy_drop:.3%} with confidence {promise.confidence:.6g}; give at "
             f"least {needed}, or ask for less"
         )
-    order = dice.permutation(samples)
-    choosing = int(samples * CHOOSING_SHARE)
-    return order[:choosing], order[choosing:]
 
 
 def _certify(
-    outcomes: Outcomes, promise: Promise, parts: _Parts, method: Method
+    outcomes: Outcomes, promise: Promise, parts: Parts, method: Method
 ) -> Certificate | None:
     chosen, tested = (outcomes.select(rows) for rows in parts)
     path = PATHS[method.path](chosen, promise.max_accuracy_drop)

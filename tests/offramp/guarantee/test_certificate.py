@@ -20,6 +20,7 @@ from offramp.guarantee import (
     Promise,
     certify,
     certify_each,
+    part_samples,
     samples_needed,
     trace_grid,
 )
@@ -100,7 +101,7 @@ def test_all_places_hold_at_once(draw_outcomes: Draw) -> None:
         dice = np.random.default_rng(seed)
         rows = dice.integers(0, 20_000, 500)
         drawn = {level: outcomes.select(rows) for level, outcomes in places.items()}
-        found = certify_each(drawn, promise, dice)
+        found = certify_each(drawn, promise, part_samples(500, dice))
         assert "lossless" in found
         broken += any(_drop(places[level], found[level]) > 0.03 for level in found)
     assert broken <= _allowed(promise)
@@ -111,7 +112,8 @@ def test_a_place_that_loses_too_much_gets_no_certificate(draw_outcomes: Draw) ->
     wrong = replace(outcomes, final_right=np.zeros(2_000, bool))
     dice = np.random.default_rng(0)
     assert certify(wrong, Promise(0.02), dice) is None
-    found = certify_each({"good": outcomes, "bad": wrong}, Promise(0.02), dice)
+    parts = part_samples(2_000, dice)
+    found = certify_each({"good": outcomes, "bad": wrong}, Promise(0.02), parts)
     assert list(found) == ["good"]
 
 
@@ -134,9 +136,8 @@ def test_weights_decide_who_gets_which_chance_to_be_wrong(draw_outcomes: Draw) -
     def cost(weight: float) -> float:
         places = {"this": outcomes, "other": outcomes}
         weights = {"this": weight, "other": 1.0}
-        return certify_each(places, Promise(0.02), np.random.default_rng(0), weights)[
-            "this"
-        ].mean_cost
+        parts = part_samples(3_000, np.random.default_rng(0))
+        return certify_each(places, Promise(0.02), parts, weights)["this"].mean_cost
 
     alone = certify(outcomes, Promise(0.02), np.random.default_rng(0))
     assert alone is not None
