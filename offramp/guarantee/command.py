@@ -11,19 +11,12 @@ import click
 __all__ = ["calibrate"]
 
 
-class _Share(click.ParamType):
-    """A share of 1, written as 0.005 or 0.5%."""
-
-    name = "share"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the share as a number."""
-        match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(%?)\s*", str(value))
-        if not match:
-            self.fail(f"{value!r} is no share; write it as 0.5% or 0.005", param, ctx)
-        return float(match[1]) / (100 if match[2] else 1)
+def _share(text: str) -> float:
+    """Return a share of 1 that is written as 0.005 or 0.5%."""
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(%?)\s*", text)
+    if not match:
+        raise click.BadParameter(f"{text!r} is no share; write it as 0.5% or 0.005")
+    return float(match[1]) / (100 if match[2] else 1)
 
 
 @click.command()
@@ -37,14 +30,16 @@ class _Share(click.ParamType):
 @click.option("--policy", help="Exit policy.  [default: the bundle's]")
 @click.option(
     "--max-accuracy-drop",
-    type=_Share(),
+    type=_share,
+    metavar="SHARE",
     default="1%",
     show_default=True,
     help="How far the accuracy may be below the whole model's, as a share of all samples.",
 )
 @click.option(
     "--confidence",
-    type=_Share(),
+    type=_share,
+    metavar="SHARE",
     default="0.95",
     show_default=True,
     help="The probability that this holds.",
