@@ -276,6 +276,8 @@ class Agent:
         except InputError as error:
             self._tell(self._dispatch.failed, str(error))
         else:
+            if cargo.progress.drift:
+                self._journal.note_drift(time.perf_counter(), cargo.progress.drift)
             self._tell(self._dispatch.head_done, reached)
 
     def _fall_back(self, job: FallBack, cargo: Cargo) -> None:

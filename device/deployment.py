@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from device.head import Head
 from device.settings import AgentSettings
+from device.vigil import Vigil
 from offramp.bundle import Bundle, Manifest
-from offramp.calibration import load_calibration
+from offramp.calibration import load_calibration, score_exits
 from offramp.errors import BundleError, PlanError
 from offramp.exits.fitted import load_policy
 from offramp.network import Network
@@ -39,9 +40,13 @@ class Deployment:
 
 def deploy(bundle: Bundle, board: Profile, server: Profile) -> Deployment:
     """Load a bundle for a board and a server of these profiles."""
-    candidates = build_candidates(bundle, load_calibration(bundle), load_policy(bundle))
-    planner = Planner(bundle, candidates, board, server)
-    return Deployment(Head(_networks(bundle, board), board), planner)
+    calibration, policy = load_calibration(bundle), load_policy(bundle)
+    planner = Planner(bundle, build_candidates(bundle, calibration, policy), board, server)
+    vigil = None
+    if bundle.manifest.guarantee:
+        scores = score_exits(bundle.manifest, calibration, policy)
+        vigil = Vigil(bundle.manifest, calibration, scores)
+    return Deployment(Head(_networks(bundle, board), board, vigil), planner)
 
 
 def profile_here(

@@ -13,6 +13,7 @@ from device.board import Board
 from device.fallback import Option, choose_option
 from device.fusing import Fusing
 from device.pace import Pace
+from device.vigil import DriftSeen, Vigil
 from device.work import Reached
 from offramp.boundary_codec import BoundaryCodec
 from offramp.exits import Evidence
@@ -35,7 +36,8 @@ class Progress:
 
     ``left`` is the exit at which the sample left, ``final`` the model's own logits once they are
     known here; otherwise ``frames`` hold the encoded boundary. Tensors and logits have a batch
-    dimension of 1. ``states`` and ``summary`` are what the exit policy reads besides the logits.
+    dimension of 1. ``states`` and ``summary`` are what the exit policy reads besides the logits,
+    ``scores`` how sure it was at each exit. ``drift`` is there if this sample was one too many.
     """
 
     values: list[Array]
@@ -43,6 +45,8 @@ class Progress:
     logits: dict[int, Array] = field(default_factory=dict)
     states: dict[int, Array] = field(default_factory=dict)
     summary: Array | None = None
+    scores: dict[int, float] = field(default_factory=dict)
+    drift: DriftSeen | None = None
     left: int | None = None
     final: Array | None = None
     frames: tuple[bytes, ...] = ()
@@ -71,16 +75,19 @@ class Head:
     """A bundle's device part, run at the pace of the board that its profile describes.
 
     ``networks`` holds one for each cut: that on which its head runs. The last one, ``network``,
-    runs what is left when the device answers by itself.
+    runs what is left when the device answers by itself. ``vigil`` sees every sample that had time.
     """
 
-    def __init__(self, networks: Sequence[Network], profile: Profile) -> None:
+    def __init__(
+        self, networks: Sequence[Network], profile: Profile, vigil: Vigil | None = None
+    ) -> None:
         self.network = networks[-1]
         self._networks = networks
         self._profile = profile
         self._pace = Pace(profile.slowdown)
         self._manifest = self.network.bundle.manifest
         self._policy = load_policy(self.network.bundle)
+        self._vigil = vigil
         self._board = Board(profile, self._manifest.exits)
         self._fusing = Fusing(self.network)
         self._codecs: dict[tuple[int, str], BoundaryCodec] = {}
@@ -109,6 +116,9 @@ class Head:
                 self._try_exits(progress, plan)
         if progress.left is None and progress.at == self.network.depth:
             progress.final = progress.values[0]
+        if self._vigil and not hurried:
+            scores = [progress.scores.get(at, math.nan) for at in range(len(plan.thresholds))]
+            progress.drift = self._vigil.observe(plan, progress.left, scores)
         progress.head_s = time.perf_counter() - started
         if not progress.answered:
             self._encode(progress, plan)
@@ -155,7 +165,8 @@ class Head:
         for at, threshold in enumerate(plan.thresholds):
             if self._manifest.exits[at].boundary == progress.at and threshold < CLOSED:
                 self._run_exit(progress, at)
-                if self._score(progress, at) >= threshold:
+                progress.scores[at] = self._score(progress, at)
+                if progress.scores[at] >= threshold:
                     progress.left = at
                     return
 

@@ -15,6 +15,7 @@ from device.controller import PlanChange
 from device.load import read_load
 from device.result import Result, Spans
 from device.sinks import Sink
+from device.vigil import DriftSeen
 from device.work import BundleChange, Finish, LinkChange, LoadDue
 from offramp.exits import softmax
 from offramp.tensors import Array
@@ -63,6 +64,10 @@ class Journal:
     def note_refusal(self, at_s: float, digest: str, reason: str) -> None:
         """Write that a bundle that was announced cannot take the place of the one that runs."""
         self._write(at_s, {"kind": "bundle", "digest": digest, "refused": reason})
+
+    def note_drift(self, at_s: float, drift: DriftSeen) -> None:
+        """Write that the samples are no longer like those that the bundle was calibrated on."""
+        self._write(at_s, {"kind": "drift", "plan": drift.plan, **asdict(drift.moved)})
 
     def finish(self, finish: Finish, cargo: Cargo) -> None:
         """Write a sample's result."""

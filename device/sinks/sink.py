@@ -8,7 +8,7 @@ __all__ = ["Sink"]
 
 
 class Sink(Protocol):
-    """Takes lines: mappings with a ``kind`` of run, result, plan, load, link or bundle."""
+    """Takes lines: mappings with a ``kind`` of run, result, plan, load, link, bundle or drift."""
 
     def write(self, line: dict[str, Any]) -> None:
         """Take one line; called from one thread at a time."""

@@ -60,6 +60,14 @@ class TerminalSink:
             case "bundle":
                 told = f"refused: {line['refused']}" if "refused" in line else "taken up"
                 self._say_at(line, f"new bundle {line['digest'][:12]} {told}")
+            case "drift":
+                told = f"{line['name']} is {line['recent']:.3f} of late, in calibration it was "
+                told += f"{line['low']:.3f} to {line['high']:.3f}"
+                self._say_at(
+                    line,
+                    f"warning: the samples are no longer like those that the bundle's promise was "
+                    f"tested on: {told}; calibrate it on samples like these",
+                )
             case "link":
                 state = "connected" if line["up"] else f"not connected: {line['reason']}"
                 self._say_at(line, state)

@@ -19,7 +19,7 @@ from offramp.guarantee.certificate import Certificate, Promise, certify_each, pa
 from offramp.guarantee.outcomes import CLOSED, Outcomes
 from offramp.tensors import Array
 
-__all__ = ["Places", "certify_plans", "find_places"]
+__all__ = ["Places", "certify_plans", "find_places", "outcomes_at"]
 
 Place = tuple[int, str | None]
 """A cut and a codec level; None where nothing is sent."""
@@ -76,7 +76,7 @@ def find_places(
     same: dict[Place, list[Place]] = defaultdict(list)
     for cut in manifest.cuts:
         for level in _levels(manifest, calibration, cut, chosen):
-            here = _outcomes(manifest, calibration, scores, (cut, level))
+            here = outcomes_at(manifest, calibration, scores, (cut, level))
             first = next(
                 (
                     other
@@ -112,9 +112,10 @@ def _levels(
     return [level for _, _, level in kept]
 
 
-def _outcomes(
+def outcomes_at(
     manifest: Manifest, calibration: Calibration, scores: Array, place: Place
 ) -> Outcomes:
+    """Return what samples do at a cut and codec level; a cut before all exits has a mute one."""
     cut, level = place
     active, labels = manifest.exits_before(cut), calibration.labels
     whole_right = calibration.final_logits.argmax(axis=-1) == labels

@@ -45,6 +45,16 @@ def test_plans_and_connections_are_told_with_their_reasons():
     ]
 
 
+def test_drift_is_a_warning_that_says_what_moved_and_what_to_do():
+    drift = {"kind": "drift", "at_s": 7.0, "plan": "p2", "name": "share that leaves at exit 0"}
+    (line,) = told({**drift, "low": 0.4, "high": 0.5, "recent": 0.2222, "samples": 60})
+    assert line == (
+        "    7.0 s  warning: the samples are no longer like those that the bundle's promise was "
+        "tested on: share that leaves at exit 0 is 0.222 of late, in calibration it was 0.400 to "
+        "0.500; calibrate it on samples like these"
+    )
+
+
 def test_a_slower_board_is_announced():
     (line,) = told({**OPENING, "slowdown": 8.0})
     assert "a board 8 times slower; --slowdown 1 uses it as it is" in line
