@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import BUNDLE, finish, parse, spread, tabulate
 from offramp.bundle import open_bundle
-from offramp.calibration import load_calibration
+from offramp.calibration import load_calibration, score_exits
 from offramp.embedded.cluttered_digits import load
 from offramp.exits import first_exit
 from offramp.exits.fitted import load_policy
@@ -59,7 +59,9 @@ def main() -> None:
     streams = 5 if options.quick else 50
     bundle = open_bundle(BUNDLE)
     network = Network(bundle)
-    outcomes = recorded_outcomes(bundle, load_calibration(bundle), load_policy(bundle))
+    calibration, policy = load_calibration(bundle), load_policy(bundle)
+    scores = score_exits(bundle.manifest, calibration, policy)
+    outcomes = recorded_outcomes(bundle.manifest, calibration, scores)
     expected = expect(outcomes, THRESHOLDS, ALPHA)
     images, labels = load("test", 60 if options.quick else 400)
     figures: dict[str, dict[str, Any]] = {}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import BUNDLE, finish, parse, tabulate
 from offramp.bundle import open_bundle
-from offramp.calibration import load_calibration
+from offramp.calibration import load_calibration, score_exits
 from offramp.errors import InputError
 from offramp.exits.fitted import load_policy
 from offramp.guarantee import (
@@ -89,7 +89,9 @@ def main() -> None:
     splits = 20 if options.quick else 200
     asked = FEW if options.quick else ALL
     bundle = open_bundle(BUNDLE)
-    embedded = recorded_outcomes(bundle, load_calibration(bundle), load_policy(bundle))
+    calibration, policy = load_calibration(bundle), load_policy(bundle)
+    scores = score_exits(bundle.manifest, calibration, policy)
+    embedded = recorded_outcomes(bundle.manifest, calibration, scores)
     sets = [("embedded", embedded, 1_000, asked), ("synthetic", draw_synthetic(), 1_000, asked)]
     if not options.quick:
         sets.append(("synthetic", draw_synthetic(), 5_000, FEW[:1]))

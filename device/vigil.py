@@ -13,7 +13,7 @@ import numpy as np
 from offramp.bundle import Manifest
 from offramp.calibration import Calibration
 from offramp.guarantee.drift import DriftWatch, Moved, expect
-from offramp.guarantee.plans import outcomes_at
+from offramp.guarantee.recorded import recorded_outcomes
 from offramp.tensors import Array
 from partitioner.plan import Plan
 
@@ -64,5 +64,5 @@ class Vigil:
         if not (thresholds <= 1).any():
             return None  # all samples go to the end, whatever they are
         place = (plan.cut, plan.level)
-        outcomes = outcomes_at(self._manifest, self._calibration, self._scores, place)
+        outcomes = recorded_outcomes(self._manifest, self._calibration, self._scores, place)
         return DriftWatch(expect(outcomes, thresholds, self._alpha))

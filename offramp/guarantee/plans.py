@@ -14,15 +14,12 @@ from offramp import codecs
 from offramp.bundle import Manifest
 from offramp.bundle.guarantee import Certified, Guarantee
 from offramp.calibration import Calibration
-from offramp.exits.recording import costs_of
 from offramp.guarantee.certificate import Certificate, Promise, certify_each, part_samples
 from offramp.guarantee.outcomes import CLOSED, Outcomes
+from offramp.guarantee.recorded import Place, recorded_outcomes
 from offramp.tensors import Array
 
-__all__ = ["Places", "certify_plans", "find_places", "outcomes_at"]
-
-Place = tuple[int, str | None]
-"""A cut and a codec level; None where nothing is sent."""
+__all__ = ["Places", "certify_plans", "find_places"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def find_places(
     same: dict[Place, list[Place]] = defaultdict(list)
     for cut in manifest.cuts:
         for level in _levels(manifest, calibration, cut, chosen):
-            here = outcomes_at(manifest, calibration, scores, (cut, level))
+            here = recorded_outcomes(manifest, calibration, scores, (cut, level))
             first = next(
                 (
                     other
@@ -110,27 +107,6 @@ def _levels(
         if not kept or wrong < kept[-1][1]:
             kept.append((size, wrong, level))
     return [level for _, _, level in kept]
-
-
-def outcomes_at(
-    manifest: Manifest, calibration: Calibration, scores: Array, place: Place
-) -> Outcomes:
-    """Return what samples do at a cut and codec level; a cut before all exits has a mute one."""
-    cut, level = place
-    active, labels = manifest.exits_before(cut), calibration.labels
-    whole_right = calibration.final_logits.argmax(axis=-1) == labels
-    final_right = whole_right if level is None else calibration.answers[cut, level] == labels
-    costs = costs_of(manifest, active)
-    if not active:
-        nobody = np.zeros((1, len(labels)))
-        return Outcomes(nobody, nobody > 0, final_right, costs.repeat(2), whole_right)
-    return Outcomes(
-        np.asarray(scores[:active], dtype=np.float64),
-        calibration.exit_logits[:active].argmax(axis=-1) == labels,
-        final_right,
-        costs,
-        whole_right,
-    )
 
 
 def _certified(

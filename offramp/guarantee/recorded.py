@@ -4,42 +4,44 @@ from __future__ import annotations
 
 import numpy as np
 
-from offramp.bundle import Bundle
-from offramp.calibration import Calibration, score_exits
+from offramp.bundle import Manifest
+from offramp.calibration import Calibration
 from offramp.errors import ConfigError
-from offramp.exits import FittedPolicy
+from offramp.exits.recording import costs_of
 from offramp.guarantee.outcomes import Outcomes
+from offramp.tensors import Array
 
-__all__ = ["recorded_outcomes"]
+__all__ = ["Place", "recorded_outcomes"]
+
+Place = tuple[int, str | None]
+"""A cut and a codec level; None where nothing is sent."""
 
 
 def recorded_outcomes(
-    bundle: Bundle,
-    calibration: Calibration,
-    policy: FittedPolicy,
-    place: tuple[int, str] | None = None,
+    manifest: Manifest, calibration: Calibration, scores: Array, place: Place | None = None
 ) -> Outcomes:
     """Return the outcomes of the exits before a cut, and of the tail behind it at a codec level.
 
-    ``policy`` is the bundle's (`offramp.exits.fitted.load_policy`). ``place`` is that cut and
-    level; by default the device runs the whole model. Costs are the multiply-adds on the device,
-    with all exits on the way. Raises `ConfigError` if nothing is recorded of the place, and
-    `InputError` if no exit comes before the cut.
+    ``scores`` (E, N) are those of the bundle's exit policy (`offramp.calibration.score_exits`). By
+    default the device runs the whole model. A place before all exits gets one that answers nobody.
+    Costs are multiply-adds, with all exits on the way; of a sample that no exit answers they are
+    the whole model's, wherever its tail runs. Raises `ConfigError` if nothing is recorded of the
+    place.
     """
-    manifest, labels = bundle.manifest, calibration.labels
-    if place is not None and place not in calibration.answers:
-        cut, level = place
+    cut, level = place or (max(manifest.cuts), None)
+    if level is not None and (cut, level) not in calibration.answers:
         raise ConfigError(f"no answers are recorded of cut {cut} at level {level!r}; give another")
-    cut = max(manifest.cuts) if place is None else place[0]
-    whole = calibration.final_logits.argmax(axis=-1) == labels
-    specs = manifest.exits[: manifest.exits_before(cut)]
-    segments = np.cumsum([0, *(segment.macs for segment in manifest.segments)])
-    heads = np.cumsum([0, *(spec.macs for spec in specs)])
-    reached = segments[[*(spec.boundary for spec in specs), cut]]
+    active, labels = manifest.exits_before(cut), calibration.labels
+    whole_right = calibration.final_logits.argmax(axis=-1) == labels
+    final_right = whole_right if level is None else calibration.answers[cut, level] == labels
+    costs = costs_of(manifest, active)
+    if not active:
+        nobody = np.zeros((1, len(labels)))
+        return Outcomes(nobody, nobody > 0, final_right, costs.repeat(2), whole_right)
     return Outcomes(
-        scores=score_exits(manifest, calibration, policy)[: len(specs)],
-        exit_right=calibration.exit_logits[: len(specs)].argmax(axis=-1) == labels,
-        final_right=whole if place is None else calibration.answers[place] == labels,
-        costs=(reached + heads[[*range(1, len(heads)), -1]]).astype(np.float64),
-        whole_right=whole,
+        np.asarray(scores[:active], dtype=np.float64),
+        calibration.exit_logits[:active].argmax(axis=-1) == labels,
+        final_right,
+        costs,
+        whole_right,
     )

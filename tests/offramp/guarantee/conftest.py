@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from offramp.bundle import Bundle
-from offramp.calibration import load_calibration
+from offramp.calibration import load_calibration, score_exits
 from offramp.exits.fitted import load_policy
 from offramp.guarantee import Outcomes, recorded_outcomes
 
@@ -35,4 +35,6 @@ def draw_outcomes() -> Callable[[int, int, int], Outcomes]:
 @pytest.fixture(scope="session")
 def embedded_outcomes(embedded: Bundle) -> Outcomes:
     """The embedded bundle's calibration samples, all on the device, under maximum probability."""
-    return recorded_outcomes(embedded, load_calibration(embedded), load_policy(embedded))
+    calibration = load_calibration(embedded)
+    scores = score_exits(embedded.manifest, calibration, load_policy(embedded))
+    return recorded_outcomes(embedded.manifest, calibration, scores)

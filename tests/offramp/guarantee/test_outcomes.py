@@ -11,7 +11,7 @@ import pytest
 
 import offramp.guarantee as package
 from offramp.bundle import Bundle
-from offramp.calibration import load_calibration
+from offramp.calibration import load_calibration, score_exits
 from offramp.errors import ConfigError, InputError
 from offramp.exits import first_exit
 from offramp.exits.fitted import load_policy
@@ -76,30 +76,40 @@ def test_arrays_that_do_not_fit_are_refused(field: str, value: Any, message: str
 
 def test_the_outcomes_of_a_bundle_are_those_that_were_recorded(embedded: Bundle) -> None:
     calibration, manifest = load_calibration(embedded), embedded.manifest
-    policy = load_policy(embedded)
-    whole = recorded_outcomes(embedded, calibration, policy)
+    scores = score_exits(manifest, calibration, load_policy(embedded))
+    whole = recorded_outcomes(manifest, calibration, scores)
     closed = np.full(3, CLOSED)
     assert whole.answers_right(closed).mean() == pytest.approx(calibration.accuracy)
     assert (whole.losses(closed) == 0).all()
     macs = sum(spec.macs for spec in (*manifest.segments, *manifest.exits))
     assert whole.mean_cost(closed) == macs
-    split = recorded_outcomes(embedded, calibration, policy, (4, "affine2"))
+    split = recorded_outcomes(manifest, calibration, scores, (4, "affine2"))
     assert split.exits == 2
     answers = calibration.answers[4, "affine2"] == calibration.labels
     np.testing.assert_array_equal(split.answers_right(closed[:2]), answers)
     first = sum(segment.macs for segment in manifest.segments[:2]) + manifest.exits[0].macs
     second = sum(segment.macs for segment in manifest.segments[:4])
     both = manifest.exits[0].macs + manifest.exits[1].macs
-    assert split.costs.tolist() == [first, second + both, second + both]
+    through = sum(segment.macs for segment in manifest.segments)
+    assert split.costs.tolist() == [first, second + both, through + both]
     assert split.scores.tolist() == whole.scores[:2].tolist()
 
 
-def test_a_place_without_records_or_exits_is_refused(embedded: Bundle) -> None:
-    calibration, policy = load_calibration(embedded), load_policy(embedded)
+def test_a_place_without_records_is_refused(embedded: Bundle) -> None:
+    calibration, scores = load_calibration(embedded), np.zeros((3, 1000))
     with pytest.raises(ConfigError, match="cut 4 at level 'none'"):
-        recorded_outcomes(embedded, calibration, policy, (4, "none"))
-    with pytest.raises(InputError, match="at least one exit"):
-        recorded_outcomes(embedded, calibration, policy, (1, "affine2"))
+        recorded_outcomes(embedded.manifest, calibration, scores, (4, "none"))
+
+
+def test_before_all_exits_nobody_leaves(embedded: Bundle) -> None:
+    calibration, scores = load_calibration(embedded), np.zeros((3, 1000))
+    place = (1, "affine2")
+    outcomes = recorded_outcomes(embedded.manifest, calibration, scores, place)
+    assert outcomes.exits == 1
+    answers = calibration.answers[place] == calibration.labels
+    np.testing.assert_array_equal(outcomes.answers_right(np.array([CLOSED])), answers)
+    macs = sum(segment.macs for segment in embedded.manifest.segments)
+    assert outcomes.mean_cost(np.array([CLOSED])) == macs
 
 
 def test_what_the_package_says_it_has_is_there() -> None:
@@ -108,5 +118,6 @@ def test_what_the_package_says_it_has_is_there() -> None:
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
     assert modules == {
         *("beta_mixture", "budget", "certificate", "drift", "frontier"),
-        *("measures", "outcomes", "p_values", "path", "recorded"),
+        *("measures", "outcomes", "p_values", "path", "plans", "recorded"),
+        *("calibrating", "command", "tables"),  # `offramp calibrate`
     }
