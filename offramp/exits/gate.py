@@ -1,11 +1,12 @@
 """Gates: small classifiers that numpy runs, for the exit policies that learn.
 
-A gate standardises its features, has one hidden layer or none, and answers with probabilities:
+A gate has one hidden layer or none, and answers with probabilities:
 
-    p = softmax(W2 tanh(W1 (x - mean) / spread + b1) + b2)
+    p = softmax(W2 tanh(W1 x + b1) + b2)
 
-It is fitted by conjugate gradients to the weighted cross-entropy plus ``decay / 2`` times the
-squared weights. (L-BFGS took 12 times as long beside other work: scipy's waits for BLAS threads.)
+It is fitted on standardised features by conjugate gradients, to the weighted cross-entropy plus
+``decay / 2`` times the squared weights. (L-BFGS took 12 times as long beside other work: scipy's
+waits for BLAS threads.)
 """
 
 from __future__ import annotations
@@ -28,19 +29,16 @@ Floats = NDArray[np.float64]
 class Gate:
     """A fitted gate of D features and K answers.
 
-    ``shift`` and ``scale`` (D,) standardise, ``inner`` (D + 1, H) leads to the hidden layer, with
-    H = 0 where there is none, ``outer`` (H + 1 or D + 1, K) to the answers; the last row of each
-    is the bias.
+    ``inner`` (D + 1, H) leads to the hidden layer, with H = 0 where there is none, ``outer``
+    (H + 1 or D + 1, K) to the answers; the last row of each is the bias.
     """
 
-    shift: Array
-    scale: Array
     inner: Array
     outer: Array
 
     def probabilities(self, features: Array) -> Floats:
         """Return the probability of each answer, (N, K), from features (N, D)."""
-        x = (features - self.shift) * self.scale
+        x = features
         if self.inner.shape[1]:
             x = np.tanh(x @ self.inner[:-1] + self.inner[-1])
         raw = x @ self.outer[:-1] + self.outer[-1]
@@ -108,7 +106,11 @@ def fit_gate(
             slope[:-1] += decay * part[:-1]
         return value, slopes
 
-    return Gate(shift, scale, *minimise(loss, start))
+    inner, outer = minimise(loss, start)
+    first = inner if hidden else outer
+    first[-1] -= (shift * scale) @ first[:-1]
+    first[:-1] *= scale[:, None]
+    return Gate(inner, outer)
 
 
 def minimise(

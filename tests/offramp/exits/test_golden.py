@@ -80,9 +80,8 @@ def test_similarity_is_a_cosine_and_norm_change_a_ratio() -> None:
 @pytest.mark.parametrize("name", ["learned_gate", "tail_fixes", "predicted_depth"])
 def test_a_gate_without_weights_says_what_its_biases_say(name: str) -> None:
     width = {"learned_gate": 4, "tail_fixes": 3 + 3 + 3 + 3, "predicted_depth": 2}[name]
-    biases = {"outer": np.zeros((width + 1, 2)), "inner": np.zeros((width + 1, 0))}
-    biases["outer"][-1] = math.log(1), math.log(3)
-    gate = {**biases, "shift": np.zeros(width), "scale": np.ones(width)}
+    gate = {"outer": np.zeros((width + 1, 2)), "inner": np.zeros((width + 1, 0))}
+    gate["outer"][-1] = math.log(1), math.log(3)
     prefix = "depth" if name == "predicted_depth" else "0"
     first = Evidence(seen(P).logits, summary=np.ones((3, 2), np.float32))
     expected = {"learned_gate": 3 / 4, "tail_fixes": 1 / 4, "predicted_depth": 1 / 4}[name]
