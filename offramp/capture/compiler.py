@@ -102,6 +102,8 @@ def compile_model(
         report(f"leaving out what cannot be cut: {reason}")
     whole = WholeModel(backbone, graph)
     answer = _kind_of_answer(whole, options)
+    if answer == "tensor" and (heads or options.exits):
+        raise CaptureError("exits need a model that answers with logits (samples, classes)")
     if held_out is None or answer == "tensor":
         held_out = _label(whole, held_out or traced, answer)
         options = replace(options, card={**options.card, "calibration": _OWN_ANSWERS})
@@ -211,7 +213,12 @@ def _train(
     draft: Draft, training: LabelledSamples, place: tuple[int, str], options: CompileOptions
 ) -> nn.Module:
     torch.manual_seed(options.seed)
-    classes = int(training.labels.max()) + 1
+    (classes,) = draft.fields["boundaries"][-1].tensors[0].shape
+    if training.labels.max() >= classes:
+        raise CaptureError(
+            f"the largest label to train on is {training.labels.max()}, but the model has "
+            f"{classes} classes"
+        )
     boundary, spec = place[0], draft.tensor(place)
     tensors = draft.fields["boundaries"][boundary].tensors
     with scratch_folder() as folder:

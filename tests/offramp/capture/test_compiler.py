@@ -395,6 +395,36 @@ def test_one_held_out_sample_is_enough(tmp_path: Path, one_registry: None) -> No
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+DEEP = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+
+
+def test_an_exit_knows_a_class_that_its_training_samples_lack(
+    tmp_path: Path, one_registry: None
+) -> None:
+    path, training = tmp_path / "m.offramp", _samples(64)
+    few = LabelledSamples(training.inputs, training.labels % 2)
+    options = CompileOptions("m", exits=("1",))
+    compile_model(DEEP, _samples(), path, options, training=few)
+    assert load_calibration(open_bundle(path)).exit_logits.shape == (1, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "labels", "said"),
+    [
+        ("class", np.arange(8), "largest label to train on is 7, but the model has 3 classes"),
+        ("tensor", np.arange(8) % 3, "exits need a model that answers with logits"),
+    ],
+)
+def test_an_exit_that_cannot_be_trained_is_one_sentence(
+    answer: str, labels: Any, said: str, tmp_path: Path, one_registry: None
+) -> None:
+    training = LabelledSamples(_samples().inputs, labels)
+    options = CompileOptions("m", answer=answer, exits=("1",))
+    with pytest.raises(CaptureError, match=said):
+        compile_model(DEEP, _samples(), tmp_path / "m.offramp", options, training=training)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_exits_are_put_on_named_sub_modules() -> None:
     with pytest.raises(CaptureError, match=r"no sub-module 'x' .* the model has: 0, 1"):
         EarlyExitModel(MODEL, {"x": nn.Identity()})
