@@ -43,7 +43,8 @@ def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
     if manifest.quantised:
         print_cost(console, manifest.quantised)
     size_bytes = sum(entry.bytes for entry in manifest.files.values())
-    promised = guarantee_lines(manifest.guarantee) if manifest.guarantee else []
+    promised = [f"exit policy: {manifest.policy}"] if manifest.exits else []
+    promised += guarantee_lines(manifest.guarantee) if manifest.guarantee else []
     card = [f"{key}: {text}" for key, text in manifest.card.items()]
     size = f"size: {size_bytes / 1e6:.2f} MB unpacked"
     for line in (*level_lines(manifest), *engine_lines(manifest), *promised, *card, size):

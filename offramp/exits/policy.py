@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from offramp.exits.evidence import Evidence
 from offramp.tensors import Array
 
-__all__ = ["ExitPolicy", "FittedPolicy", "Parameters", "Source", "first_exit"]
+__all__ = ["CLOSED", "ExitPolicy", "FittedPolicy", "Parameters", "Source", "first_exit"]
+
+CLOSED = 2.0
+"""A threshold that no score reaches, so that the exit need not run."""
 
 Parameters = Mapping[str, Array]
 Source = Literal["logits", "states", "summary", "truth"]

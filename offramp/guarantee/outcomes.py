@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import InputError
+from offramp.exits.policy import CLOSED
 from offramp.tensors import Array
 
 __all__ = ["CLOSED", "Outcomes"]
-
-CLOSED = 2.0
-"""A threshold that no score reaches."""
 
 Floats = NDArray[np.float64]
 
