@@ -13,7 +13,7 @@
     ├── PlanError                 8       FAILED_PRECONDITION   no plan meets the objective
     ├── OverloadError             9       RESOURCE_EXHAUSTED    a server that refuses more work
     │   └── DeadlineError         9       DEADLINE_EXCEEDED     work that came or ended too late
-    └── TrainingError            10       ABORTED               a training that cannot go on
+    └── TrainingError            10       FAILED_PRECONDITION   a training that cannot go on
 
 Every message is one sentence that names the offending value and says what to do. A `ConfigError`
 is a `ValueError` too, so that settings say at which key it was raised.
@@ -126,4 +126,4 @@ class TrainingError(OfframpError):
     """A training cannot go on, such as one whose loss is no longer a number."""
 
     exit_code = 10
-    status = "ABORTED"
+    status = "FAILED_PRECONDITION"
