@@ -63,6 +63,12 @@ def test_final_image_installs_nothing_and_is_not_root(stage: str) -> None:
     assert any(command.startswith("COPY --from=") for command in commands)
 
 
+def test_a_device_that_starts_again_may_write_its_results() -> None:
+    compose = (REPOSITORY / "docker-compose.yml").read_text()
+    assert "{type: tmpfs, target: /results, tmpfs: {size: 67108864, mode: 1023}}" in compose
+    assert f"RUN mkdir -m {1023:o} /results" in chain("device")
+
+
 def test_installs_are_pinned_and_leave_no_cache() -> None:
     installs = [command for command in COMMANDS if "pip install" in command]
     assert installs
