@@ -14,7 +14,7 @@ class Machine:
     """A copy of a script beside a docker and others that do nothing.
 
     ``docker`` is what the false docker does besides, in shell; ``helper`` what the local helper
-    does for `up`, where there is one.
+    does for `up`, where there is one. ``stat`` says that no other machine has its processors.
     """
 
     def __init__(self, folder: Path, script: Path, *, docker: str = "", helper: str = "") -> None:
@@ -28,6 +28,8 @@ class Machine:
         self.note = f'echo "$(basename "$0") $*" >> {folder}/calls'
         self.tool("docker", f"{self.note}\n{docker}")
         self.tool("id", "echo 0")
+        self.stat = folder / "stat"
+        self.stat.write_text("cpu  1 2 3 4 5 6 7 8 0 0\n")
         if helper:
             (folder / "shared/tools").mkdir(parents=True)
             up = f'[ "$1" != up ] || {{ {helper}; }}'
@@ -43,7 +45,7 @@ class Machine:
         """Run the script."""
         return subprocess.run(
             [self.script],
-            env={"PATH": f"{self.tools}:/usr/bin:/bin", **environment},
+            env={"PATH": f"{self.tools}:/usr/bin:/bin", "PROC_STAT": str(self.stat), **environment},
             capture_output=True,
             text=True,
         )

@@ -90,3 +90,23 @@ def test_status_passes_through_and_down_always_runs(
     assert build == "docker compose build --quiet"
     assert demos == ["make compose"] * tries
     assert down.startswith("docker compose down")
+
+
+@pytest.mark.parametrize(
+    ("taken_s", "says", "status"),
+    [
+        (100, "only dropped samples have no answer", 0),
+        (0, "only dropped samples have no answer", 2),
+        (100, "a sample failed", 2),
+    ],
+)
+def test_dropped_samples_are_not_judged_while_the_machine_is_taken_away(
+    make_demo_machine: Callable[..., Any], taken_s: int, says: str, status: int
+) -> None:
+    machine = make_demo_machine(make_status=2, make_says=says)
+    make = (machine.tools / "make").read_text()
+    later = f"echo 'cpu  1 2 3 4 5 6 7 {8 + 100 * taken_s} 0 0' > {machine.stat}"
+    (machine.tools / "make").write_text(make.replace("exit 2", f"{later}\nexit 2"))
+    ended = machine.run()
+    assert ended.returncode == status
+    assert ("ran, but not judged" in ended.stdout) == (status == 0)
