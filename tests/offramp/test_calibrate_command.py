@@ -122,13 +122,13 @@ def test_a_policy_that_reads_states_needs_samples_and_keeps_its_scores(
     with pytest.raises(ConfigError, match=r"'norm_change' reads .*states.* --data"):
         promise_accuracy(embedded, recording, wish, tmp_path / "no.offramp")
     images, labels = data.held_out()
-    monkeypatch.setattr(data, "few", lambda: (images[:200], labels[:200]), raising=False)
+    monkeypatch.setattr(data, "few", lambda: (images[:100], labels[:100]), raising=False)
     found = recorded(embedded, "examples.cluttered_digits.data:few", lambda line: None)
     np.testing.assert_allclose(
-        found.calibration.exit_logits, recording.calibration.exit_logits[:, :200], atol=1e-4
+        found.calibration.exit_logits, recording.calibration.exit_logits[:, :100], atol=1e-4
     )
     for place, answers in found.calibration.answers.items():
-        same = answers == recording.calibration.answers[place][:200]
+        same = answers == recording.calibration.answers[place][:100]
         assert same.mean() > 0.99, place
     manifest, _ = promise_accuracy(embedded, found, wish, tmp_path / "states.offramp")
     kept = load_calibration(open_bundle(tmp_path / "states.offramp"))
