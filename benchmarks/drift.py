@@ -1,14 +1,16 @@
-"""How soon drift is seen, and how often an alarm is false, with the embedded bundle.
+"""How soon drift is seen, how often an alarm is false, and what thresholds that adapt are worth.
 
 Streams are drawn from test images as they are, blurred, noisy, darkened or shifted, whose scores
 are computed once. "Model" is the whole model's accuracy on them. False alarms are counted on
-streams drawn from the calibration samples, with bounds from other draws.
+streams drawn from the calibration samples, with bounds from other draws. Thresholds adapt from
+those of a plan that lets more leave; what comes of it is counted after `LEARNING` samples.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,21 +18,42 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import BUNDLE, finish, parse, spread, tabulate
 from offramp.bundle import open_bundle
-from offramp.calibration import load_calibration, score_exits
+from offramp.calibration import Calibration, load_calibration, score_exits
 from offramp.embedded.cluttered_digits import load
 from offramp.exits import first_exit
 from offramp.exits.fitted import load_policy
 from offramp.exits.recording import record
-from offramp.guarantee import DriftWatch, Expected, Outcomes, expect, recorded_outcomes
+from offramp.guarantee import (
+    AdaptiveThresholds,
+    DriftWatch,
+    Expected,
+    Outcomes,
+    expect,
+    recorded_outcomes,
+)
 from offramp.network import Network
 from offramp.samples import LabelledSamples
 
 THRESHOLDS = np.array([0.95, 0.95, 0.9])
 ALPHA = 0.01
 LONGEST = 3_000
+BOLD = np.array([0.8, 0.8, 0.7])
+SENTINELS = 0.02
+LEARNING = 3_000
 
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Scores (E, N) and answers (E, N) of the exits, those of the whole model and labels, (N,)."""
+
+    scores: Floats
+    exit_answers: Integers
+    answers: Integers
+    labels: Integers
 
 
 def blurred(images: Images) -> Images:
@@ -66,25 +89,33 @@ def main() -> None:
     images, labels = load("test", 60 if options.quick else 400)
     figures: dict[str, dict[str, Any]] = {}
     for name, change in SEEN.items():
-        scores, answers = _scores(network, change(images))
-        seen = [_first_alarm(expected, scores, seed) for seed in range(streams)]
+        seen = _see(network, change(images), labels)
+        alarms = [_first_alarm(expected, seen.scores, seed) for seed in range(streams)]
+        rules = [_adaptive(calibration, scores, seed) for seed in range(streams // 5)]
         figures[name] = {
-            "accuracy": float((answers == labels).mean()),
-            "sent": float((first_exit(list(scores), THRESHOLDS.tolist()) == 3).mean()),
-            "noticed": float(np.mean([at <= LONGEST for at in seen])),
-            "samples": seen,
+            "accuracy": float((seen.answers == labels).mean()),
+            "sent": float((first_exit(list(seen.scores), THRESHOLDS.tolist()) == 3).mean()),
+            "noticed": float(np.mean([at <= LONGEST for at in alarms])),
+            "samples": alarms,
+            "fixed": np.mean([_run(None, seen, at) for at in range(len(rules))], axis=0).tolist(),
+            "adaptive": np.mean([_run(r, seen, at) for at, r in enumerate(rules)], axis=0).tolist(),
         }
     tabulate(
         f"{streams} streams of {LONGEST} samples, alpha {ALPHA}",
         ["images", "model", "sent", "noticed", "samples until then"],
         [_row(name, figure) for name, figure in figures.items()],
     )
-    alarms = np.mean([_alarms_falsely(outcomes, seed) for seed in range(4 * streams)])
+    tabulate(
+        f"{streams // 5} streams, thresholds fixed -> adaptive, after {LEARNING} of {2 * LEARNING}",
+        ["images", "model", "right", "agrees with the model", "sent"],
+        [_row_of_both(name, figure) for name, figure in figures.items()],
+    )
+    false_alarms = np.mean([_alarms_falsely(outcomes, seed) for seed in range(4 * streams)])
     micro_s = _time_of_a_sample(expected) * 1e6
     finish(
         "drift",
-        f"{alarms:.1%} of {4 * streams} streams alarm falsely; {micro_s:.0f} us a sample",
-        {"streams": figures, "false_alarms": float(alarms), "sample_us": micro_s},
+        f"{false_alarms:.1%} of {4 * streams} streams alarm falsely; {micro_s:.0f} us a sample",
+        {"streams": figures, "false_alarms": float(false_alarms), "sample_us": micro_s},
         options,
     )
 
@@ -114,12 +145,36 @@ def _time_of_a_sample(expected: Expected) -> float:
     return (time.perf_counter() - began_s) / 2_000
 
 
-def _scores(network: Network, images: Images) -> tuple[Floats, NDArray[np.int64]]:
-    """Return the scores of all exits (E, N), and the whole model's answers (N,)."""
-    unknown = np.zeros(len(images), np.int64)
-    evidence = record(network, LabelledSamples((images,), unknown))
-    answers = evidence.recorded.final_logits.argmax(axis=-1)
-    return load_policy(network.bundle).scores(evidence), answers
+def _see(network: Network, images: Images, labels: Integers) -> Seen:
+    evidence = record(network, LabelledSamples((images,), labels))
+    return Seen(
+        load_policy(network.bundle).scores(evidence),
+        np.stack(evidence.logits).argmax(axis=-1),
+        evidence.recorded.final_logits.argmax(axis=-1),
+        labels,
+    )
+
+
+def _adaptive(calibration: Calibration, scores: Floats, seed: int) -> AdaptiveThresholds:
+    answers = calibration.final_logits.argmax(axis=-1)
+    agrees = calibration.exit_logits.argmax(axis=-1) == answers
+    return AdaptiveThresholds(scores, agrees, SENTINELS, np.random.default_rng(seed))
+
+
+def _run(rule: AdaptiveThresholds | None, seen: Seen, seed: int) -> list[float]:
+    """Return the shares of a stream's second half that are right, agree and are sent on."""
+    agrees = seen.exit_answers == seen.answers
+    told = []
+    for row in np.random.default_rng(1000 + seed).integers(0, len(seen.labels), 2 * LEARNING):
+        scores = seen.scores[:, row]
+        sure = scores >= (rule.thresholds(tuple(BOLD)) if rule else BOLD)
+        sentinel = bool(sure.any() and rule and rule.is_sentinel())
+        sent = sentinel or not sure.any()
+        if rule and sent:
+            rule.observe(scores.tolist(), agrees[:, row].tolist(), sentinel=sentinel)
+        answer = seen.answers[row] if sent else seen.exit_answers[sure.argmax(), row]
+        told.append((answer == seen.labels[row], answer == seen.answers[row], sent))
+    return [float(share) for share in np.mean(told[LEARNING:], axis=0)]
 
 
 def _row(name: str, figure: dict[str, Any]) -> list[str]:
@@ -131,6 +186,11 @@ def _row(name: str, figure: dict[str, Any]) -> list[str]:
         f"{figure['noticed']:.0%}",
         spread(found, scale=1) if len(found) > 1 else "",
     ]
+
+
+def _row_of_both(name: str, figure: dict[str, Any]) -> list[str]:
+    pairs = zip(figure["fixed"], figure["adaptive"], strict=True)
+    return [name, f"{figure['accuracy']:.3f}", *(f"{a:.1%} -> {b:.1%}" for a, b in pairs)]
 
 
 if __name__ == "__main__":

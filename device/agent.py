@@ -276,8 +276,9 @@ class Agent:
         except InputError as error:
             self._tell(self._dispatch.failed, str(error))
         else:
-            if cargo.progress.drift:
-                self._journal.note_drift(time.perf_counter(), cargo.progress.drift)
+            for seen in (cargo.progress.drift, cargo.progress.moved):
+                if seen:
+                    self._journal.note_seen(time.perf_counter(), seen)
             self._tell(self._dispatch.head_done, reached)
 
     def _fall_back(self, job: FallBack, cargo: Cargo) -> None:
@@ -307,11 +308,13 @@ class Agent:
             case RunHead() | FallBack() | LoadDue():
                 self._jobs.put(action)
             case Finish(work):
-                self._journal.finish(action, self._cargo.pop(work.id))
+                cargo = self._cargo.pop(work.id)
+                cargo.teach()
+                self._journal.finish(action, cargo)
             case Send(work):
-                cargo = self._cargo.get(work.id)
-                if self._remote and cargo:  # else it was answered here in the meantime
-                    self._remote.send(cargo.pack(work, time.perf_counter()))
+                waiting = self._cargo.get(work.id)
+                if self._remote and waiting:  # else it was answered here in the meantime
+                    self._remote.send(waiting.pack(work, time.perf_counter()))
             case Probe():
                 if self._remote:
                     self._remote.send(action)

@@ -60,3 +60,9 @@ class Cargo:
         limit_bytes = boundary.nbytes
         outputs = decode_boundary(answer.outputs, boundary.tensors, limit_bytes=limit_bytes)
         self.served, self.timeline = outputs[0], answer.timeline
+
+    def teach(self) -> None:
+        """Tell the head what the end answered, if it is known."""
+        final = self.progress.final[0] if self.progress.final is not None else self.served
+        if final is not None and self.head is not None:
+            self.head.learn(self.progress, final)

@@ -32,6 +32,11 @@ __all__ = ["run"]
     "--threads", type=int, help="Threads of the engine.  [default: the fastest in the profile]"
 )
 @click.option("--max-accuracy-drop", type=float, help="Accuracy that may be lost.  [default: 0.01]")
+@click.option(
+    "--adaptive-thresholds",
+    is_flag=True,
+    help="Let exits follow samples that change; a bundle's promise is void then.",
+)
 @click.option("--minimise", type=click.Choice(["mean", "p95"]), help="[default: mean]")
 @click.option(
     "--profile",

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from device.adaptation import Adaptation
 from device.head import Head
 from device.settings import AgentSettings
 from device.vigil import Vigil
 from offramp.bundle import Bundle, Manifest
-from offramp.calibration import load_calibration, score_exits
+from offramp.calibration import Calibration, load_calibration, score_exits
 from offramp.errors import BundleError, PlanError
 from offramp.exits.fitted import load_policy
+from offramp.guarantee.adaptive import AdaptiveThresholds
 from offramp.network import Network
+from offramp.tensors import Array
 from partitioner.candidates import build_candidates
 from partitioner.measure import default_backend, measure_profile
 from partitioner.planner import Planner
@@ -23,6 +30,9 @@ __all__ = ["Deployment", "deploy", "profile_here", "same_shape", "succeed"]
 
 Report = Callable[[str], None]
 Stopped = Callable[[], bool]
+
+_log = logging.getLogger(__name__)
+_AS_THEY_ARE = AgentSettings()
 
 
 @dataclass(frozen=True)
@@ -37,16 +47,42 @@ class Deployment:
         """The bundle that is deployed."""
         return self.planner.bundle
 
+    @property
+    def promise(self) -> dict[str, Any] | None:
+        """What the bundle promises and whether that is void here; None if it promises nothing."""
+        guarantee = self.bundle.manifest.guarantee
+        if guarantee is None:
+            return None
+        return {
+            "max_accuracy_drop": guarantee.max_accuracy_drop,
+            "confidence": guarantee.confidence,
+            "void": self.head.adapts,
+        }
 
-def deploy(bundle: Bundle, board: Profile, server: Profile) -> Deployment:
-    """Load a bundle for a board and a server of these profiles."""
+
+def deploy(
+    bundle: Bundle, board: Profile, server: Profile, settings: AgentSettings = _AS_THEY_ARE
+) -> Deployment:
+    """Load a bundle for a board and a server of these profiles.
+
+    With adaptive thresholds a bundle's promise is void: that is logged, and nothing watches over
+    it.
+    """
     calibration, policy = load_calibration(bundle), load_policy(bundle)
     planner = Planner(bundle, build_candidates(bundle, calibration, policy), board, server)
-    vigil = None
-    if bundle.manifest.guarantee:
-        scores = score_exits(bundle.manifest, calibration, policy)
-        vigil = Vigil(bundle.manifest, calibration, scores)
-    return Deployment(Head(_networks(bundle, board), board, vigil), planner)
+    scores = score_exits(bundle.manifest, calibration, policy)
+    networks = _networks(bundle, board)
+    if settings.adaptive_thresholds:
+        if bundle.manifest.guarantee:
+            _log.warning(
+                "adaptive thresholds make void what bundle %s promises; run it without them for "
+                "an accuracy that is promised",
+                bundle.digest[:12],
+            )
+        adaptation = _adaptation(calibration, scores, settings)
+        return Deployment(Head(networks, board, adaptation=adaptation), planner)
+    vigil = Vigil(bundle.manifest, calibration, scores) if bundle.manifest.guarantee else None
+    return Deployment(Head(networks, board, vigil), planner)
 
 
 def profile_here(
@@ -90,10 +126,18 @@ def succeed(
             "device again with a source of such inputs"
         )
     if same_shape(before, after):
-        profiles = (old.planner.device, old.planner.server)
-        return deploy(bundle, *(profile.taken_over(bundle.digest) for profile in profiles))
+        board, server = old.planner.device, old.planner.server
+        digest = bundle.digest
+        return deploy(bundle, board.taken_over(digest), server.taken_over(digest), settings)
     here = profile_here(bundle, settings, lambda line: None, stopped)
-    return deploy(bundle, here.slowed(settings.slowdown), here)
+    return deploy(bundle, here.slowed(settings.slowdown), here, settings)
+
+
+def _adaptation(calibration: Calibration, scores: Array, settings: AgentSettings) -> Adaptation:
+    answers = calibration.final_logits.argmax(axis=-1)
+    agrees = calibration.exit_logits.argmax(axis=-1) == answers
+    dice = np.random.default_rng(settings.sentinel_seed)
+    return Adaptation(AdaptiveThresholds(scores, agrees, settings.sentinel_share, dice))
 
 
 def same_shape(one: Manifest, other: Manifest) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from device.adaptation import Adaptation, ThresholdsMoved
 from device.board import Board
 from device.fallback import Option, choose_option
 from device.fusing import Fusing
@@ -37,7 +38,9 @@ class Progress:
     ``left`` is the exit at which the sample left, ``final`` the model's own logits once they are
     known here; otherwise ``frames`` hold the encoded boundary. Tensors and logits have a batch
     dimension of 1. ``states`` and ``summary`` are what the exit policy reads besides the logits,
-    ``scores`` how sure it was at each exit. ``drift`` is there if this sample was one too many.
+    ``scores`` how sure it was at each exit. ``drift`` is there if this sample was one too many,
+    ``moved`` if thresholds were others than was last told. ``sentinel`` is the exit at which the
+    sample could have left, if it was drawn to go on.
     """
 
     values: list[Array]
@@ -47,6 +50,8 @@ class Progress:
     summary: Array | None = None
     scores: dict[int, float] = field(default_factory=dict)
     drift: DriftSeen | None = None
+    moved: ThresholdsMoved | None = None
+    sentinel: int | None = None
     left: int | None = None
     final: Array | None = None
     frames: tuple[bytes, ...] = ()
@@ -75,11 +80,16 @@ class Head:
     """A bundle's device part, run at the pace of the board that its profile describes.
 
     ``networks`` holds one for each cut: that on which its head runs. The last one, ``network``,
-    runs what is left when the device answers by itself. ``vigil`` sees every sample that had time.
+    runs what is left when the device answers by itself. ``vigil`` sees every sample that had time,
+    ``adaptation`` moves the plans' thresholds.
     """
 
     def __init__(
-        self, networks: Sequence[Network], profile: Profile, vigil: Vigil | None = None
+        self,
+        networks: Sequence[Network],
+        profile: Profile,
+        vigil: Vigil | None = None,
+        adaptation: Adaptation | None = None,
     ) -> None:
         self.network = networks[-1]
         self._networks = networks
@@ -88,9 +98,15 @@ class Head:
         self._manifest = self.network.bundle.manifest
         self._policy = load_policy(self.network.bundle)
         self._vigil = vigil
+        self._adaptation = adaptation
         self._board = Board(profile, self._manifest.exits)
         self._fusing = Fusing(self.network)
         self._codecs: dict[tuple[int, str], BoundaryCodec] = {}
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it moves the thresholds of plans."""
+        return self._adaptation is not None
 
     def run(self, progress: Progress, plan: Plan, until_s: float, stretch: float) -> Reached:
         """Run up to the plan's cut and encode, or to the exit at which the sample leaves.
@@ -104,16 +120,17 @@ class Head:
         hurried = False
         network = self._networks[plan.cut]
         self._fusing.observe(network, plan.cut)
+        thresholds = self._thresholds(progress, plan)
         if "summary" in self._policy.rule.reads and progress.at == 0:
             progress.summary = summarise(progress.values)
         while progress.at < plan.cut and progress.left is None:
             option = self._choose(progress, until_s, stretch) if plan.level is None else None
             if option is not None and option.exit is not None:
                 self._finish(progress, option)
-                hurried = True
+                hurried = progress.sentinel is None
             else:
                 self._step(progress, network, plan.cut)
-                self._try_exits(progress, plan)
+                self._try_exits(progress, thresholds)
         if progress.left is None and progress.at == self.network.depth:
             progress.final = progress.values[0]
         if self._vigil and not hurried:
@@ -124,17 +141,37 @@ class Head:
             self._encode(progress, plan)
         return progress.reached(hurried)
 
+    def learn(self, progress: Progress, final: Array) -> None:
+        """Take the end's logits (C,) for a sample of this head's; may come from any thread."""
+        if self._adaptation:
+            sentinel = progress.sentinel is not None
+            self._adaptation.learn(progress.scores, progress.logits, final, sentinel=sentinel)
+
     def fall_back(self, progress: Progress, until_s: float, stretch: float) -> None:
         """Answer a sample that was encoded in vain, as well as there is time for."""
         self._pace.begin()
         self._finish(progress, self._choose(progress, until_s, stretch))
+
+    def _thresholds(self, progress: Progress, plan: Plan) -> tuple[float, ...]:
+        """Return the plan's thresholds, or what has become of them."""
+        if self._adaptation is None:
+            return plan.thresholds
+        thresholds = self._adaptation.thresholds(plan)
+        progress.moved = self._adaptation.moved(plan, thresholds)
+        return thresholds
 
     def _choose(self, progress: Progress, until_s: float, stretch: float) -> Option:
         options = self._board.options(progress.at, progress.logits, stretch)
         return choose_option(options, now_s=time.perf_counter(), deadline_s=until_s)
 
     def _finish(self, progress: Progress, option: Option) -> None:
-        """Run on to where ``option`` stops and take its answer."""
+        """Run on to where ``option`` stops and take its answer.
+
+        A sentinel for which there is no time leaves where it could have left before.
+        """
+        if option.exit is not None and progress.sentinel is not None:
+            progress.left = progress.sentinel
+            return
         while progress.at < option.stop:
             self._step(progress, self.network, option.stop)
         if option.exit is None:
@@ -161,14 +198,17 @@ class Head:
         progress.at, progress.values = network.step(before, stop, progress.values)
         self._pace.step(self._profile.between_s(before, progress.at))
 
-    def _try_exits(self, progress: Progress, plan: Plan) -> None:
-        for at, threshold in enumerate(plan.thresholds):
+    def _try_exits(self, progress: Progress, thresholds: Sequence[float]) -> None:
+        for at, threshold in enumerate(thresholds):
             if self._manifest.exits[at].boundary == progress.at and threshold < CLOSED:
                 self._run_exit(progress, at)
                 progress.scores[at] = self._score(progress, at)
-                if progress.scores[at] >= threshold:
-                    progress.left = at
-                    return
+                if progress.scores[at] >= threshold and progress.sentinel is None:
+                    if self._adaptation and self._adaptation.is_sentinel():
+                        progress.sentinel = at
+                    else:
+                        progress.left = at
+                        return
 
     def _score(self, progress: Progress, at: int) -> float:
         """Return how sure exit ``at`` is; NaN where an exit before it counts and did not run."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from device.adaptation import ThresholdsMoved
 from device.cargo import Cargo
 from device.controller import PlanChange
 from device.load import read_load
@@ -57,6 +58,7 @@ class Journal:
             case BundleChange(deployment=deployment):
                 bundle = deployment.bundle
                 line = {"kind": "bundle", "digest": bundle.digest, "model": bundle.manifest.name}
+                line["promise"] = deployment.promise
             case LoadDue():
                 line = {"kind": "load", **read_load(), **asdict(happened.conditions)}
         self._write(happened.at_s, line)
@@ -65,9 +67,15 @@ class Journal:
         """Write that a bundle that was announced cannot take the place of the one that runs."""
         self._write(at_s, {"kind": "bundle", "digest": digest, "refused": reason})
 
-    def note_drift(self, at_s: float, drift: DriftSeen) -> None:
-        """Write that the samples are no longer like those that the bundle was calibrated on."""
-        self._write(at_s, {"kind": "drift", "plan": drift.plan, **asdict(drift.moved)})
+    def note_seen(self, at_s: float, seen: DriftSeen | ThresholdsMoved) -> None:
+        """Write that samples are not like those of calibration, or that thresholds followed."""
+        line: dict[str, Any]
+        match seen:
+            case DriftSeen():
+                line = {"kind": "drift", "plan": seen.plan, **asdict(seen.moved)}
+            case ThresholdsMoved():
+                line = {"kind": "thresholds", **asdict(seen)}
+        self._write(at_s, line)
 
     def finish(self, finish: Finish, cargo: Cargo) -> None:
         """Write a sample's result."""
@@ -85,6 +93,7 @@ class Journal:
             plan=work.plan.id if work.plan else "",
             cut=work.plan.cut if work.plan else None,
             level=work.plan.level if work.plan else None,
+            sentinel=_sentinel(cargo),
             spans=_spans(finish, cargo, now_s),
         )
         if result.status == "failed":
@@ -126,6 +135,11 @@ class Journal:
             line[key] = round(at_s - self._started_s, 6)
             for sink in self._sinks:
                 sink.write(line)
+
+
+def _sentinel(cargo: Cargo) -> str:
+    at = cargo.progress.sentinel
+    return "" if at is None else f"exit {cargo.bundle.manifest.exits[at].name}"
 
 
 def _spans(finish: Finish, cargo: Cargo, now_s: float) -> Spans:

@@ -69,14 +69,14 @@ def _assemble(
     there = load_profile(options["server_profile"]) if options["server_profile"] else None
     here = _profile(obtained.bundle, settings, options["profile"])
     board = here.slowed(settings.slowdown)
-    deployment = deploy(obtained.bundle, board, there or here)
+    deployment = deploy(obtained.bundle, board, there or here, settings)
     supplier = Supplier.of(settings) if obtained.origin != "file" else None
     sinks: list[Sink] = [JsonLinesSink(target) for target in options["outs"]]
     if not options["quiet"]:
         sinks.append(TerminalSink(count))
     for sink in sinks:
         stack.callback(sink.close)
-        sink.write(_opening(obtained, settings, board, count))
+        sink.write({**_opening(obtained, settings, board, count), "promise": deployment.promise})
     return Agent(
         deployment.head,
         Controller(deployment.planner, settings.objective, strategy, settings.tuning),
@@ -102,6 +102,7 @@ def _interrupt(agent: Agent, number: int, frame: object) -> None:
 def _settings(options: dict[str, Any]) -> AgentSettings:
     names = ("server", "model", "strategy", "backend", "threads", "slowdown", "rate_hz")
     given = {name: options[name] for name in names}
+    given["adaptive_thresholds"] = options["adaptive_thresholds"] or None  # the file may say so too
     if options["deadline_ms"] is not None:
         given["deadline_s"] = options["deadline_ms"] / 1e3
     given["objective"] = {name: options[name] for name in ("max_accuracy_drop", "minimise")}

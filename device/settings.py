@@ -28,7 +28,9 @@ class AgentSettings(Settings):
     ``slowdown`` makes this machine stand for a slower board; 1 uses it as it is. The objective's
     deadline is ``deadline_s``: one place says when answers are due, to the agent and the planner.
     ``model`` names the bundle to fetch from a server that has several; what is fetched may take
-    ``cache_limit_bytes`` of disk, together with what else is in the cache.
+    ``cache_limit_bytes`` of disk, together with what else is in the cache. With
+    ``adaptive_thresholds`` exits follow the samples; of those that could leave, ``sentinel_share``
+    go on to tell whether the exit was right, drawn with ``sentinel_seed``.
     """
 
     server: PeerAddress | None = None
@@ -43,6 +45,9 @@ class AgentSettings(Settings):
     max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 4
     inbox: Annotated[int, Field(ge=1, le=65536)] = 4
     connect_s: Positive = 3.0
+    adaptive_thresholds: bool = False
+    sentinel_share: Annotated[float, Field(gt=0, le=0.5)] = 0.02
+    sentinel_seed: Annotated[int, Field(ge=0, le=1 << 32)] = 0
     objective: Annotated[Objective, Field(validate_default=True)] = Objective()
     tuning: Tuning = Tuning()
 

@@ -19,13 +19,10 @@ from offramp.bundle import Bundle
 from offramp.bundle.guarantee import Guarantee
 from offramp.calibration import Calibration, score_exits
 from offramp.exits import FittedPolicy, first_exit
-from offramp.exits.policy import CLOSED
+from offramp.exits.policy import CLOSED, WATCHED
 from offramp.tensors import Array
 
 __all__ = ["CLOSED", "WATCHED", "Candidates", "build_candidates"]
-
-WATCHED = 1.5
-"""No score reaches this threshold either, but the exit runs, for a policy that looks back on it."""
 
 _MAX_VECTORS = 2000
 _GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, CLOSED)

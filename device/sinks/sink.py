@@ -8,7 +8,10 @@ __all__ = ["Sink"]
 
 
 class Sink(Protocol):
-    """Takes lines: mappings with a ``kind`` of run, result, plan, load, link, bundle or drift."""
+    """Takes lines: mappings with a ``kind``.
+
+    It is one of run, result, plan, load, link, bundle, drift or thresholds.
+    """
 
     def write(self, line: dict[str, Any]) -> None:
         """Take one line; called from one thread at a time."""

@@ -13,10 +13,22 @@ from numpy.typing import NDArray
 from offramp.exits.evidence import Evidence
 from offramp.tensors import Array
 
-__all__ = ["CLOSED", "ExitPolicy", "FittedPolicy", "Parameters", "Source", "first_exit"]
+__all__ = [
+    "CLOSED",
+    "WATCHED",
+    "ExitPolicy",
+    "FittedPolicy",
+    "Parameters",
+    "Source",
+    "first_exit",
+]
 
 CLOSED = 2.0
 """A threshold that no score reaches, so that the exit need not run."""
+
+WATCHED = 1.5
+"""No score reaches this threshold either, but the exit runs: a policy looks back on it, or its
+threshold adapts."""
 
 Parameters = Mapping[str, Array]
 Source = Literal["logits", "states", "summary", "truth"]

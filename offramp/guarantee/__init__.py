@@ -3,6 +3,7 @@
 All of it is arithmetic on recorded arrays. `docs/guarantee.md` says what is promised of whom.
 """
 
+from offramp.guarantee.adaptive import AdaptiveThresholds
 from offramp.guarantee.beta_mixture import BetaMixture
 from offramp.guarantee.budget import Budget, Spending, deepest_within, spend
 from offramp.guarantee.certificate import (
@@ -26,6 +27,7 @@ __all__ = [
     "CLOSED",
     "P_VALUES",
     "PATHS",
+    "AdaptiveThresholds",
     "BetaMixture",
     "Budget",
     "Certificate",

@@ -1,4 +1,4 @@
-"""An exit threshold that adapts to what is seen, after FREE (Bae et al., EMNLP 2023).
+"""How often an exit agrees with the deep model at each score, after FREE (Bae et al., EMNLP 2023).
 
 Scores of an exit are a mixture of two Beta distributions: of samples on which it agrees with the
 deep model, and of those on which it does not. Which is which is known, without labels, of every
@@ -6,11 +6,12 @@ sample that went on to the deep model. Each is fitted by its moments, mean m and
 
     alpha = m (m (1 - m) / v - 1),   beta = (1 - m) (m (1 - m) / v - 1).
 
-The threshold is the least score from which on the chance to agree, w_1 f_1 / (w_0 f_0 + w_1 f_1),
-is above a target. FREE takes the least score with that property, which a wide f_1 puts near 0.
+The chance to agree at a score is w_1 f_1 / (w_0 f_0 + w_1 f_1). FREE takes the least score at
+which it is above a target, which a wide f_1 puts near 0. Here a score counts as the worst at or
+above it, so that the threshold is the least score from which on the target is reached.
 
-Samples that left tell nothing; where only unsure ones go on, the fit is of these. So show it a
-share of the others as well. It adapts and promises nothing: a certificate does.
+Both kinds forget alike: what was seen fades by exp(-w / memory) with each new weight w. So the
+shares of the two and their moments follow the last ``memory`` samples or so, in six numbers.
 """
 
 from __future__ import annotations
@@ -22,70 +23,122 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import ConfigError
+from offramp.tensors import Array
 
 __all__ = ["BetaMixture"]
 
 _ENOUGH = 10
 _INSIDE = 1e-3
 _GRID = np.linspace(_INSIDE, 1 - _INSIDE, 999)
+_LOG, _LOG_REST = np.log(_GRID), np.log1p(-_GRID)
+
+Floats = NDArray[np.float64]
 
 
 @dataclass
 class _Moments:
-    """Count, mean and sum of squared deviations of what was seen (Welford, 1962)."""
+    """Weight, mean and weighted squares of what was seen (West, CACM 1979); ``seen`` counts."""
 
-    count: int = 0
+    seen: int = 0
+    weight: float = 0.0
     mean: float = 0.0
     squares: float = 0.0
 
-    def add(self, value: float) -> None:
-        self.count += 1
-        off = value - self.mean
-        self.mean += off / self.count
-        self.squares += off * (value - self.mean)
+    @classmethod
+    def of(cls, scores: Array) -> _Moments:
+        inside = np.clip(scores, _INSIDE, 1 - _INSIDE).astype(np.float64)
+        mean = float(inside.mean()) if inside.size else 0.0
+        return cls(inside.size, float(inside.size), mean, float(((inside - mean) ** 2).sum()))
 
-    def log_density(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the logarithm of the Beta density of these moments."""
+    def add(self, value: float, weight: float) -> None:
+        self.seen += 1
+        self.weight += weight
+        off = value - self.mean
+        self.mean += off * weight / self.weight
+        self.squares += weight * off * (value - self.mean)
+
+    def fade(self, factor: float) -> None:
+        self.weight *= factor
+        self.squares *= factor
+
+    def log_share(self) -> Floats:
+        """Return the logarithm of weight times Beta density; a kind counts as one sample at least.
+
+        What has not been seen for ever so long would otherwise be held to be impossible.
+        """
         most = self.mean * (1 - self.mean)
-        variance = min(max(self.squares / self.count, 1e-6), 0.999 * most)
+        variance = min(max(self.squares / max(self.weight, 1e-300), 1e-6), 0.999 * most)
         mass = most / variance - 1
         alpha, beta = self.mean * mass, (1 - self.mean) * mass
         norm = math.lgamma(alpha + beta) - math.lgamma(alpha) - math.lgamma(beta)
-        return np.asarray((alpha - 1) * np.log(at) + (beta - 1) * np.log1p(-at) + norm)
+        weight = math.log(max(self.weight, 1.0))
+        return np.asarray((alpha - 1) * _LOG + (beta - 1) * _LOG_REST + norm + weight)
 
 
 class BetaMixture:
-    """Learns one exit's threshold from samples that went on. Memory is constant.
+    """Learns one exit's chance to agree, from samples that went on.
 
-    ``target`` is the chance to agree that is enough to leave; FREE takes 0.4. ``initial`` is the
-    threshold until ten samples of either kind were seen.
+    ``memory`` is the weight that it remembers, in samples.
     """
 
-    def __init__(self, target: float = 0.9, initial: float = 0.9) -> None:
-        if not 0 < target < 1 or not initial >= 0:
-            raise ConfigError(
-                f"a target of {target:g} and a first threshold of {initial:g} do not do; the one "
-                "lies between 0 and 1, the other is 0 or more"
-            )
-        self._target, self._initial = target, initial
-        self._kinds = (_Moments(), _Moments())
+    def __init__(self, memory: float = math.inf) -> None:
+        if not memory >= 1:
+            raise ConfigError(f"a memory of {memory:g} samples is none; give 1 or more")
+        self._memory = memory
+        self._kinds: tuple[_Moments, ...] = (_Moments(), _Moments())
+        self._chances: Floats | None = None
 
-    def observe(self, score: float, agrees: bool) -> None:
-        """Take the exit's score in [0, 1], and whether the deep model then answered the same."""
-        self._kinds[agrees].add(min(max(score, _INSIDE), 1 - _INSIDE))
+    @classmethod
+    def fitted(cls, scores: Array, agrees: Array, memory: float = math.inf) -> BetaMixture:
+        """Return what has seen these samples, scores and bools (N,), all alike recent."""
+        mixture = cls(memory)
+        known = ~np.isnan(scores)
+        fading = min(1.0, memory / max(int(known.sum()), 1))
+        kinds = (_Moments.of(scores[known & (agrees == kind)]) for kind in (False, True))
+        mixture._kinds = tuple(kinds)
+        for moments in mixture._kinds:
+            moments.fade(fading)
+        return mixture
 
-    def chance_to_agree(self) -> NDArray[np.float64] | None:
-        """Return it at scores 0.001 to 0.999 in steps of 0.001 or so; None if too few were seen."""
-        if min(kind.count for kind in self._kinds) < _ENOUGH:
+    def observe(self, score: float, agrees: bool, weight: float = 1.0) -> None:
+        """Take the exit's score in [0, 1], and whether the deep model then answered the same.
+
+        ``weight`` is how many samples this one stands for. A score that is no number is passed by.
+        """
+        if math.isnan(score):
+            return
+        for kind in self._kinds:
+            kind.fade(math.exp(-weight / self._memory))
+        self._kinds[agrees].add(min(max(score, _INSIDE), 1 - _INSIDE), weight)
+        self._chances = None
+
+    def chances(self) -> Floats | None:
+        """Return the chance to agree, at worst, from each of 999 scores on; None if unknown.
+
+        The scores are 0.001 to 0.999. It is known once ten samples of either kind were seen.
+        """
+        if min(kind.seen for kind in self._kinds) < _ENOUGH:
             return None
-        other, same = (math.log(k.count) + k.log_density(_GRID) for k in self._kinds)
-        return np.asarray(1 / (1 + np.exp(np.clip(other - same, -700, 700))))
+        if self._chances is None:
+            other, same = (kind.log_share() for kind in self._kinds)
+            chances = 1 / (1 + np.exp(np.clip(other - same, -700, 700)))
+            self._chances = np.minimum.accumulate(chances[::-1])[::-1]
+        return self._chances
 
-    def threshold(self) -> float:
-        """Return the least score from which on the target is reached; above 1 if there is none."""
-        chances = self.chance_to_agree()
+    def chance_from(self, score: float) -> float | None:
+        """Return the chance to agree, at worst, from a score on; None if unknown."""
+        chances = self.chances()
         if chances is None:
-            return self._initial
-        below = np.flatnonzero(chances <= self._target)
-        first = int(below[-1]) + 1 if below.size else 0
+            return None
+        return float(chances[min(int(np.searchsorted(_GRID, score)), len(_GRID) - 1)])
+
+    def threshold(self, target: float) -> float | None:
+        """Return the least score from which on the chance to agree is ``target`` or more.
+
+        Above 1 if there is none; None if the chance is unknown.
+        """
+        chances = self.chances()
+        if chances is None:
+            return None
+        first = int(np.searchsorted(chances, target))
         return float(_GRID[first]) if first < len(_GRID) else 2.0

@@ -11,7 +11,7 @@ from partitioner.objective import Objective
 OPTIONS = dict.fromkeys(
     [
         *("server", "model", "strategy", "backend", "threads", "slowdown", "rate_hz"),
-        *("deadline_ms", "max_accuracy_drop", "minimise", "settings"),
+        *("deadline_ms", "max_accuracy_drop", "minimise", "settings", "adaptive_thresholds"),
     ]
 )
 

@@ -117,7 +117,7 @@ def test_what_the_package_says_it_has_is_there() -> None:
     assert all(hasattr(package, name) for name in package.__all__)
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
     assert modules == {
-        *("beta_mixture", "budget", "certificate", "drift", "frontier"),
+        *("adaptive", "beta_mixture", "budget", "certificate", "drift", "frontier"),
         *("measures", "outcomes", "p_values", "path", "plans", "recorded"),
         *("calibrating", "command", "tables"),  # `offramp calibrate`
     }
