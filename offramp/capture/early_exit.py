@@ -46,11 +46,11 @@ class EarlyExitModel(nn.Module):
         return [*answers, final]
 
 
-def check_submodule(model: nn.Module, path: str) -> None:
+def check_submodule(model: nn.Module, path: str, purpose: str = "to put an exit on") -> None:
     """Raise `CaptureError` that names a model's sub-modules unless ``path`` is one of them."""
     modules = dict(model.named_modules())
     if path not in modules:
         raise CaptureError(
-            f"no sub-module {path!r} to put an exit on; the model has: "
+            f"no sub-module {path!r} {purpose}; the model has: "
             + ", ".join(name for name in modules if name)
         )

@@ -16,8 +16,9 @@ from offramp.training.probing import probe
 from offramp.training.samples import read_samples
 from offramp.training.seeding import own_randomness, seed_all
 from offramp.training.setup import TrainingSetup
+from offramp.training.slimming.slim import measure_widths
 from offramp.training.survey import survey
-from offramp.training.trained import Trained, TrainedExit
+from offramp.training.trained import SlimmedPart, Trained, TrainedExit
 
 __all__ = ["assemble", "describe"]
 
@@ -73,6 +74,21 @@ def describe(
         ),
         accuracy=whole,
         recipe=setup.recipe.name,
-        settings=setup.options.describe(),
+        settings={**setup.options.describe(), **setup.slimming},
         versions=origin()["versions"],
+        slimmed=_describe_slimmed(setup),
+    )
+
+
+def _describe_slimmed(setup: TrainingSetup) -> SlimmedPart | None:
+    lesson = setup.lesson
+    if not lesson:
+        return None
+    before = survey(lesson.original.model, setup.few)
+    return SlimmedPart(
+        until=lesson.until,
+        share=lesson.share,
+        widths=measure_widths(setup.model.model, lesson.original.model),
+        macs=(before.place(lesson.until).macs, setup.survey.place(lesson.until).macs),
+        accuracies=lesson.accuracies,
     )

@@ -68,6 +68,18 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     type=click.IntRange(1, 100_000),
     help="End a stage after this many epochs in which held-out accuracy was no better.",
 )
+@click.option(
+    "--slim",
+    metavar="SHARE",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Afterwards leave this share of the inner widths of the device part, such as 0.5, and "
+    "train it and the exits as often again, to answer as the model did.",
+)
+@click.option(
+    "--slim-until",
+    metavar="SUBMODULE",
+    help="The device part ends with this sub-module.  [default: the one of the deepest exit]",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option(
@@ -97,28 +109,33 @@ def train(model: str, out: Path, **options: Any) -> None:
     choice = read_choice(options["exits"], options["heads"])
     if choice.count and not options["held_out"]:
         raise ConfigError("to find places for exits, give held-out samples (--held-out)")
+    if options["slim_until"] and not options["slim"]:
+        raise ConfigError("--slim-until says how far to slim; say how much with --slim too")
     require_extra("compile", "torch", "onnx", "onnxscript", "scipy")
     from rich.console import Console
 
     from offramp.training.assemble import assemble, describe
     from offramp.training.display import ProgressDisplay, print_places, print_trained
+    from offramp.training.session import Checkpoints, plan, train_and_slim
+    from offramp.training.slimming.display import print_slimmed
     from offramp.training.trained import write_trained
-    from offramp.training.trainer import train as train_exits
 
     console = Console(stderr=True)
     setup, kinds = assemble(model, choice, options, partial(print_places, console))
-    checkpoint = out.with_name(out.name + ".checkpoint")
-    if checkpoint.exists():
-        click.echo(f"going on from {checkpoint}", err=True)
+    slimming = plan(setup, options["slim"], options["slim_until"])
+    checkpoints = Checkpoints(out)
+    if checkpoints.latest:
+        click.echo(f"going on from {checkpoints.latest}", err=True)
     try:
         with ProgressDisplay(console, setup.model.paths) as display:
-            accuracies = train_exits(setup, checkpoint, display.show)
+            setup, accuracies = train_and_slim(setup, slimming, checkpoints, display.show)
     except KeyboardInterrupt:
-        if checkpoint.exists():
-            click.echo(f"stopped; the same command goes on from {checkpoint}", err=True)
+        if checkpoints.latest:
+            click.echo(f"stopped; the same command goes on from {checkpoints.latest}", err=True)
         raise
     trained = describe(model, setup, kinds, accuracies)
     write_trained(out, trained, setup.model)
-    checkpoint.unlink(missing_ok=True)
+    checkpoints.remove()
     print_trained(console, trained)
+    print_slimmed(console, setup, trained)
     click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)", err=True)

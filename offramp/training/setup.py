@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
+from torch import nn
 
 from offramp.capture.early_exit import EarlyExitModel
 from offramp.errors import InputError, TrainingError
@@ -13,22 +14,43 @@ from offramp.training.options import TrainingOptions
 from offramp.training.recipes import Answers, Recipe, Stage
 from offramp.training.samples import Batch, TrainingSamples, check_labels
 from offramp.training.seeding import own_randomness, seed_all
+from offramp.training.slimming.device_part import catch_output
 from offramp.training.survey import Survey, logits_of, survey
 
-__all__ = ["TrainingSetup"]
+__all__ = ["Lesson", "TrainingSetup"]
 
 _EVALUATED = 250
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What a slimmed model learns from: the model that it was, which stays as it is.
+
+    ``share`` of the inner widths up to the sub-module ``until`` are left. The sub-modules ``still``
+    come behind it and stay as they are, batch statistics included. ``accuracies`` are those of the
+    original, as `train` returned them.
+    """
+
+    original: EarlyExitModel
+    until: str
+    share: float
+    still: frozenset[str]
+    accuracies: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class TrainingSetup:
-    """A model with exits, a recipe, samples to train on and, if any, held-out ones."""
+    """A model with exits, a recipe, samples to train on and, if any, held-out ones.
+
+    A slimmed model has a ``lesson``.
+    """
 
     model: EarlyExitModel
     recipe: Recipe
     training: TrainingSamples
     held_out: TrainingSamples | None = None
     options: TrainingOptions = field(default_factory=TrainingOptions)
+    lesson: Lesson | None = None
 
     def check(self) -> None:
         """Raise `InputError` for labels that are known to be wrong, `CaptureError` for the model.
@@ -54,7 +76,7 @@ class TrainingSetup:
     @cached_property
     def survey(self) -> Survey:
         """What the model's sub-modules return and cost."""
-        return survey(self.model.model, self._few, self.model.paths)
+        return survey(self.model.model, self.few, self.model.paths)
 
     @cached_property
     def trainable(self) -> frozenset[str]:
@@ -71,6 +93,18 @@ class TrainingSetup:
         """The batches of an epoch; samples too few for another one are left for later epochs."""
         return len(self.training) // self.batch
 
+    def still(self, stage: Stage) -> list[nn.Module]:
+        """Return the sub-modules of the model that a stage leaves as they are."""
+        kept = self.lesson.still if self.lesson else ()
+        modules = self.model.model.named_modules()
+        return [module for path, module in modules if not stage.backbone or path in kept]
+
+    def to(self, device: str) -> None:
+        """Move the model to a device, and the one that it learns from."""
+        self.model.to(device)
+        if self.lesson:
+            self.lesson.original.to(device)
+
     def describe(self) -> dict[str, str]:
         """Return what decides the result, by name."""
         heads = zip(self.model.paths, self.model.heads, strict=True)
@@ -81,15 +115,31 @@ class TrainingSetup:
             "samples": str(len(self.training)),
             "held-out samples": str(len(self.held_out or ())),
             **self.options.describe(),
+            **self.slimming,
         }
+
+    @property
+    def slimming(self) -> dict[str, str]:
+        """What is slimmed and how much of it stays, by name; nothing of a model that is not."""
+        return {"slim": f"{self.lesson.share} until {self.lesson.until}"} if self.lesson else {}
 
     def answers(self, batch: Batch) -> Answers:
         """Return what the model says of a batch, with the labels that the recipe teaches.
 
         Raises `TrainingError` that says what the model raised, if it did.
         """
+        if not self.lesson:
+            return self._answers(self.model, batch)
+        before, until = self.lesson.original, self.lesson.until
+        with torch.no_grad(), catch_output(before.model.get_submodule(until)) as theirs:
+            original = replace(self._answers(before, batch), boundary=theirs[0])
+        with catch_output(self.model.model.get_submodule(until)) as ours:
+            answers = self._answers(self.model, batch)
+        return replace(answers, labels=original.labels, boundary=ours[0], original=original)
+
+    def _answers(self, model: EarlyExitModel, batch: Batch) -> Answers:
         try:
-            *exits, returned = self.model(*batch.positional, **batch.keyword)
+            *exits, returned = model(*batch.positional, **batch.keyword)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # whatever the user's model raises
@@ -123,11 +173,12 @@ class TrainingSetup:
         return tuple(count / len(self.held_out) for count in right)
 
     @property
-    def _few(self) -> Batch:
+    def few(self) -> Batch:
+        """Two samples, to look at what the model does with them."""
         return self.training.batch(range(min(2, len(self.training))))
 
     @property
     def _first(self) -> Answers:
         self.model.eval()
         with torch.no_grad():
-            return self.answers(self._few)
+            return self.answers(self.few)

@@ -86,8 +86,8 @@ class StageRun:
         setup = self._setup
         order = seed_all(setup.options.seed, self.position.stage, self.position.epoch)
         self._model.train()
-        if not self._stage.backbone:  # what is frozen must not move its batch statistics either
-            self._model.model.eval()
+        for module in setup.still(self._stage):  # its batch statistics must not move either
+            module.training = False
         total, seen = 0.0, set[int]()
         for step, rows in enumerate(self._rows(order), 1):
             total += self._step(step, rows, seen)

@@ -14,13 +14,15 @@ from offramp.exits.heads import build_head
 from offramp.names import check_name
 from offramp.tensors import TensorSpec
 from offramp.training.attach import check_model
+from offramp.training.slimming.layers import LayerWidth, apply_widths
 from offramp.training.weights import Description, read_weights, write_weights
 
-__all__ = ["Trained", "TrainedExit", "load_trained", "write_trained"]
+__all__ = ["SlimmedPart", "Trained", "TrainedExit", "load_trained", "write_trained"]
 
 Name = Annotated[str, AfterValidator(check_name)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class TrainedExit(Description):
@@ -35,6 +37,21 @@ class TrainedExit(Description):
     accuracy: Share | None
 
 
+class SlimmedPart(Description):
+    """What was made thinner: inner widths up to the sub-module ``until``, of which a share stays.
+
+    ``widths`` are those that changed. ``macs`` are the multiply-adds of a sample until then, before
+    and after; ``accuracies`` what the exits and, last, the model got right of the held-out samples
+    before, if there were any.
+    """
+
+    until: Name
+    share: Annotated[float, Field(gt=0, lt=1)]
+    widths: tuple[LayerWidth, ...]
+    macs: tuple[Count, Count]
+    accuracies: tuple[Share, ...]
+
+
 class Trained(Description):
     """What was trained, and how; ``accuracy`` is the model's own."""
 
@@ -46,6 +63,7 @@ class Trained(Description):
     recipe: str
     settings: dict[str, str]
     versions: str
+    slimmed: SlimmedPart | None = None
 
     @property
     def summary(self) -> str:
@@ -60,13 +78,15 @@ def write_trained(path: Path, trained: Trained, model: EarlyExitModel) -> None:
 
 
 def load_trained(path: Path, model: nn.Module) -> tuple[Trained, EarlyExitModel]:
-    """Return what a file says and ``model`` with its exits and weights, in eval mode.
+    """Return what a file says and ``model`` with its widths, exits and weights, in eval mode.
 
     Raises `ConfigError` if the file is damaged or of another model, and `CaptureError` if the
     model lacks a sub-module.
     """
     trained, tensors = read_weights(path, Trained)
     check_model(model)
+    if trained.slimmed:
+        apply_widths(model, trained.slimmed.widths)
     heads = {}
     for spec in trained.exits:
         check_submodule(model, spec.path)

@@ -32,7 +32,7 @@ def train(
     file = Checkpoint(checkpoint, setup.describe()) if checkpoint else None
     trainable = setup.trainable
     with own_randomness():
-        setup.model.to(setup.options.device)
+        setup.to(setup.options.device)
         try:
             return _run_stages(setup, epochs, file, report)
         except torch.OutOfMemoryError:
@@ -40,7 +40,8 @@ def train(
                 f"the memory of {setup.options.device} is full; train with a smaller --batch"
             ) from None
         finally:
-            setup.model.to("cpu").eval()
+            setup.to("cpu")
+            setup.model.eval()
             for name, parameter in setup.model.named_parameters():
                 parameter.requires_grad_(name in trainable)
 

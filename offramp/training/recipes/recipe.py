@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -19,12 +18,15 @@ class Answers:
     """What a model said of one batch: logits (samples, classes) of its exits and its own.
 
     ``exits`` are from shallow to deep. ``labels``, int64 (samples,), are those of the data, or the
-    model's own answers for a recipe that needs none.
+    model's own answers for a recipe that needs none. Of a slimmed model, ``boundary`` is what its
+    device part returned, and ``original`` what the model said that it was.
     """
 
     exits: tuple[Tensor, ...]
     final: Tensor
     labels: Tensor
+    boundary: Tensor | None = None
+    original: Answers | None = None
 
     @property
     def teacher(self) -> Tensor:
@@ -49,8 +51,8 @@ class Stage:
 class Recipe(ABC):
     """A way to train exits."""
 
-    name: ClassVar[str]
-    needs_labels: ClassVar[bool] = True
+    name: str
+    needs_labels: bool = True
 
     @abstractmethod
     def stages(self, costs: Sequence[float]) -> tuple[Stage, ...]:
