@@ -133,9 +133,10 @@ class Head:
                 self._try_exits(progress, thresholds)
         if progress.left is None and progress.at == self.network.depth:
             progress.final = progress.values[0]
-        if self._vigil and not hurried:
+        if self._vigil:
             scores = [progress.scores.get(at, math.nan) for at in range(len(plan.thresholds))]
-            progress.drift = self._vigil.observe(plan, progress.left, scores)
+            left = None if hurried else progress.left
+            progress.drift = self._vigil.observe(plan, left, scores)
         progress.head_s = time.perf_counter() - started
         if not progress.answered:
             self._encode(progress, plan)

@@ -46,7 +46,8 @@ class Vigil:
     def observe(self, plan: Plan, left: int | None, scores: Sequence[float]) -> DriftSeen | None:
         """Take a sample that left at an exit, or at none, under a plan; say it once if it drifts.
 
-        ``scores`` (E,) are those of the exits up to the cut, NaN where one did not run.
+        ``scores`` (E,) are those of the exits up to the cut, NaN where one did not run. A sample
+        that ran out of time left at none: what it was like at the exits before counts.
         """
         if plan.id not in self._watches:
             self._watches[plan.id] = self._watch(plan)

@@ -113,11 +113,19 @@ def load_calibration(bundle: Bundle) -> Calibration:
 
 
 def score_exits(manifest: Manifest, calibration: Calibration, policy: FittedPolicy) -> Array:
-    """Return the scores of every exit on the calibration samples, (E, N)."""
+    """Return the scores of every exit on the calibration samples, (E, N).
+
+    Raises `BundleError` if the policy scores one of them outside [0, 1].
+    """
     if calibration.exit_scores is not None:
         return calibration.exit_scores.astype(np.float64)
     pairs = zip(calibration.exit_logits, manifest.exits, strict=True)
     scores = policy.scores(Evidence(tuple(as_logits(z, spec.temperature) for z, spec in pairs)))
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise BundleError(
+            f"exit policy {manifest.policy!r} of bundle {manifest.name!r} gives scores outside "
+            "[0, 1]; calibrate the bundle again"
+        )
     return scores.reshape(len(manifest.exits), len(calibration.labels))
 
 

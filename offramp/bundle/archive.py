@@ -92,6 +92,10 @@ class Bundle:
             return load_arrays(self.path(name).read_bytes())
         except (OSError, SafetensorError) as error:
             raise BundleError(f"{self.folder / name}: cannot be read ({error})") from None
+        except KeyError as error:  # what safetensors.numpy raises
+            raise BundleError(
+                f"{self.folder / name}: holds numbers of kind {error}, which numpy has not"
+            ) from None
 
     @cached_property
     def examples(self) -> list[Array]:

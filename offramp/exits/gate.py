@@ -24,6 +24,8 @@ __all__ = ["Gate", "balanced_weights", "fit_gate", "minimise", "standardise"]
 
 Floats = NDArray[np.float64]
 
+_WIDEST = 1024
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -51,8 +53,14 @@ class Gate:
 
     @staticmethod
     def read(parameters: Parameters, prefix: str) -> Gate:
-        """Return the gate that `to_arrays` gave."""
-        return Gate(*(parameters[f"{prefix}/{part.name}"] for part in fields(Gate)))
+        """Return the gate that `to_arrays` gave; raise `ValueError` if it is wider than any is.
+
+        A small file could otherwise take much memory.
+        """
+        gate = Gate(*(parameters[f"{prefix}/{part.name}"] for part in fields(Gate)))
+        if gate.inner.ndim != 2 or gate.inner.shape[1] > _WIDEST:
+            raise ValueError(f"a hidden layer of shape {gate.inner.shape}")
+        return gate
 
 
 def standardise(features: Array) -> tuple[Floats, Floats]:

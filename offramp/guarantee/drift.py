@@ -42,9 +42,9 @@ Floats = NDArray[np.float64]
 class Expected:
     """Q means of calibration samples, and what they may be with probability 1 - ``alpha`` / 2.
 
-    ``names`` say of what: the share that leaves at each open exit, the share that no exit answers,
-    and the mean score at each open exit of the samples that come so far; ``exits`` are the open
-    ones. ``alpha`` is the chance of a false alarm in all.
+    ``names`` say of what: of the samples that come to each open exit, the share that leaves there,
+    and their mean score; ``exits`` are the open ones. So it does not matter which samples are never
+    seen at a later exit, for lack of time. ``alpha`` is the chance of a false alarm in all.
     """
 
     exits: tuple[int, ...]
@@ -81,8 +81,7 @@ def expect(outcomes: Outcomes, thresholds: Floats, alpha: float = 0.01) -> Expec
         raise ConfigError(f"a chance of a false alarm of {alpha:g} is none; give 0 < alpha < 1")
     places = outcomes.places(thresholds)
     exits = tuple(int(at) for at in np.flatnonzero(thresholds <= 1))
-    values = [(f"share that leaves at exit {at}", places == at) for at in exits]
-    values.append(("share that no exit answers", places == outcomes.exits))
+    values = [(f"share that leaves at exit {at}", places[places >= at] == at) for at in exits]
     values += [(f"mean score at exit {at}", outcomes.scores[at, places >= at]) for at in exits]
     seen = [(name, float(part.mean()) if part.size else 0.5, part.size) for name, part in values]
     level = alpha / 2 / (2 * len(seen))
@@ -109,16 +108,17 @@ class DriftWatch:
         self._samples = 0
 
     def observe(self, place: int, scores: Sequence[float]) -> Moved | None:
-        """Take one sample: the exit at which it left, or E; and each exit's score, (E,).
+        """Take one sample: the exit at which it was sure enough, or E; and each exit's score, (E,).
 
-        The scores of exits that did not run are not read. Returns the mean that is furthest beyond
-        doubt once there is one, and from then on.
+        A score is NaN where the sample did not come to that exit; those behind ``place`` are not
+        read. Returns the mean that is furthest beyond doubt once there is one, and from then on.
         """
-        exits = self._expected.exits
-        left = [float(place == at) for at in exits]
-        nowhere = float(place not in exits)
-        sure = [scores[at] if at <= place else math.nan for at in exits]
-        seen = np.array([*left, nowhere, *sure])
+        sure = [scores[at] if at <= place else math.nan for at in self._expected.exits]
+        left = [
+            math.nan if math.isnan(scores[at]) or at > place else float(place == at)
+            for at in self._expected.exits
+        ]
+        seen = np.array([*left, *sure])
         known = ~np.isnan(seen)
         self._samples += 1
         self._stake(np.concatenate([seen, 1 - seen])[:, None])

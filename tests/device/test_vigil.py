@@ -127,7 +127,7 @@ def test_a_head_tells_of_blurred_images_and_not_of_sharp_ones(safe, vigil, local
 
     assert told(images) == []
     assert told(blurred(images, 4), until_s=-math.inf) == []  # who is hurried is no evidence
-    (drift,) = told(blurred(images, 4))
+    (drift,) = told(np.concatenate([blurred(images, 4)] * 3))
     assert drift.plan == local.id
 
 

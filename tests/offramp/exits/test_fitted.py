@@ -14,9 +14,9 @@ from offramp.backends import BACKENDS
 from offramp.bundle import Bundle, FileEntry
 from offramp.bundle.part import device_part
 from offramp.calibration import FILE as CALIBRATION
-from offramp.calibration import load_calibration
+from offramp.calibration import load_calibration, score_exits
 from offramp.errors import BundleError
-from offramp.exits import POLICIES, Evidence
+from offramp.exits import POLICIES, Evidence, FittedPolicy
 from offramp.exits.evidence import as_logits
 from offramp.exits.fitted import FILE, encode_parameters, load_policy
 from offramp.exits.recording import record
@@ -103,6 +103,31 @@ def test_a_file_that_is_no_safetensors_is_refused(gated: Bundle, tmp_path: Path)
     (tmp_path / FILE).write_bytes(b"\xff" * 50)
     with pytest.raises(BundleError, match="cannot be read"):
         load_policy(Bundle(gated.manifest, gated.digest, tmp_path))
+
+
+def test_numbers_that_numpy_has_not_are_refused(gated: Bundle, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save
+
+    (tmp_path / FILE).write_bytes(save({"0/head": torch.zeros(3, dtype=torch.bfloat16)}))
+    with pytest.raises(BundleError, match="holds numbers of kind 'BF16', which numpy has not"):
+        load_policy(Bundle(gated.manifest, gated.digest, tmp_path))
+
+
+def test_a_gate_that_is_too_wide_is_refused(gated: Bundle, tmp_path: Path) -> None:
+    wide = {"0/inner": np.zeros((3, 20_000), np.float16), "0/outer": np.zeros((20_001, 2))}
+    bundle = altered(changed(gated, policy="learned_gate"), tmp_path, wide)
+    with pytest.raises(BundleError, match="a hidden layer of shape"):
+        load_policy(bundle)
+
+
+def test_a_policy_that_scores_nonsense_on_real_samples_is_refused(tiny: Bundle) -> None:
+    """It passes the trial on zeros, where the confidence is 1 / 3; more is too much for a float."""
+    gate = {"0/inner": np.zeros((5, 0)), "0/outer": np.zeros((5, 2))}
+    gate["0/outer"][[0, -1], 0] = 1.7e308, 1.2e308
+    policy = FittedPolicy(POLICIES["learned_gate"], gate)
+    with pytest.raises(BundleError, match=r"gives scores outside \[0, 1\]; calibrate"):
+        score_exits(tiny.manifest, load_calibration(tiny), policy)
 
 
 def changed(bundle: Bundle, **fields: Any) -> Bundle:
