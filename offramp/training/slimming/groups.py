@@ -26,6 +26,9 @@ Drops = dict[tuple[str, Side], set[int]]
 """Which inputs or outputs are taken from which layer, by its path."""
 
 
+_STEPS_A_NODE = 5
+
+
 @dataclass(frozen=True)
 class Member:
     """A layer of a group, and the group's channel behind each of its inputs or outputs concerned.
@@ -72,6 +75,9 @@ def find_groups(model: nn.Module, batch: Batch, inside: Collection[str]) -> list
     Raises `CaptureError` if the model cannot be followed.
     """
     followed, graph = _follow(model, batch)
+    steps = _Steps()
+    for node in graph.module2node.values():
+        node.dependencies = _Counted(node.dependencies, steps)
     paths = {module: path for path, module in followed.named_modules()}
     groups: list[Group] = []
     seen = set[str]()
@@ -79,8 +85,12 @@ def find_groups(model: nn.Module, batch: Batch, inside: Collection[str]) -> list
         widths = widths_of(module)
         if path not in inside or path in seen or module not in graph.module2node or not widths:
             continue
-        remove = graph.get_pruner_of_module(module).prune_out_channels
-        found = graph.get_pruning_group(module, remove, list(range(widths[1])))
+        steps.left = _STEPS_A_NODE * len(graph.module2node)
+        try:
+            remove = graph.get_pruner_of_module(module).prune_out_channels
+            found = graph.get_pruning_group(module, remove, list(range(widths[1])))
+        except Exception:  # what the library cannot work out stays as wide as it is
+            continue
         members = list(_members(found, paths))
         seen.update(member.path for member in members if member and member.side == "outputs")
         whole = [member for member in members if member and member.path in inside]
@@ -88,6 +98,31 @@ def find_groups(model: nn.Module, batch: Batch, inside: Collection[str]) -> list
         if len(whole) == len(members) and group.readers:
             groups.append(group)
     return groups
+
+
+@dataclass
+class _Steps:
+    """How many steps may still be taken to find one group."""
+
+    left: int = 0
+
+
+class _Counted(list[Any]):
+    """What depends on a node: following it is a step.
+
+    The library goes round for ever where channels are joined with a shifted copy of themselves, as
+    rotary position embeddings do.
+    """
+
+    def __init__(self, dependencies: Iterable[Any], steps: _Steps) -> None:
+        super().__init__(dependencies)
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[Any]:
+        self._steps.left -= 1
+        if self._steps.left < 0:
+            raise RecursionError("more steps than any group of channels needs")
+        return super().__iter__()
 
 
 def merge(some: Drops, more: Drops) -> Drops:

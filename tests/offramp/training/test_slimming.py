@@ -93,6 +93,34 @@ class _Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
+class Rotary(nn.Module):
+    """Grouped attention with rotary positions, round which torch-pruning goes for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.answer = nn.Linear(3, 8), nn.Linear(8, 3)
+        self.query, self.key, self.value = nn.Linear(8, 8), nn.Linear(8, 4), nn.Linear(8, 4)
+        self.expand, self.contract, self.end = nn.Linear(8, 16), nn.Linear(16, 8), nn.Identity()
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.stem(image.flatten(2).transpose(1, 2))
+        query, key, value = (
+            layer(x).unflatten(2, (-1, 4)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        query, key = (
+            one * 0.5 + torch.cat([-one[..., 2:], one[..., :2]], -1) for one in (query, key)
+        )
+        key, value = (
+            one[:, :, None].expand(-1, -1, 2, -1, -1).reshape(len(one), 2, -1, 4)
+            for one in (key, value)
+        )
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        x = x + mixed.transpose(1, 2).flatten(2)
+        x = self.end(x + self.contract(self.expand(x).relu()))
+        return self.answer(x.mean(1))
+
+
 class Dense(nn.Module):
     """Channels that are joined, and flattened before a linear layer."""
 
@@ -236,6 +264,11 @@ def test_a_model_that_cannot_be_followed_is_one_sentence() -> None:
     setup = make(Closed())
     with pytest.raises(CaptureError, match="what depends on what in Closed cannot be followed"):
         find_groups(setup.model.model, setup.few, {"block.expand"})
+
+
+def test_what_cannot_be_worked_out_stays_and_the_rest_is_slimmed() -> None:
+    slimming = plan_slimming(make(Rotary(), ("end",)), 0.5)
+    assert [group.root for group in slimming.groups] == ["expand"]
 
 
 def test_importance_is_the_slope_of_the_loss_in_what_reads_a_channel() -> None:
