@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 
 from device.fallback import Option
-from offramp.bundle import ExitSpec
+from offramp.bundle import Manifest
 from partitioner.candidates import CLOSED
 from partitioner.plan import Plan
 from partitioner.profile import Profile
@@ -14,20 +14,23 @@ __all__ = ["Board"]
 
 
 class Board:
-    """A bundle's exits with the device's times; ``stretch`` multiplies what the profile says."""
+    """What a device holds of a bundle, with its times; ``stretch`` multiplies what they say."""
 
-    def __init__(self, profile: Profile, exits: Sequence[ExitSpec]) -> None:
+    def __init__(self, profile: Profile, manifest: Manifest) -> None:
         self._profile = profile
-        self._exits = list(enumerate(exits))
-        self._depth = len(profile.head) - 1
+        self._exits = list(enumerate(manifest.exits[: manifest.exits_before(manifest.reach)]))
+        self._depth = len(manifest.segments)
+        self._whole = manifest.reach == self._depth
 
     def options(self, at: int, known: Container[int], stretch: float) -> list[Option]:
         """Return the ways to answer from boundary ``at``, where the exits ``known`` have run.
 
         They go from the best answer to the quickest.
         """
-        whole_s = self._profile.between_s(at, self._depth)
-        options = [Option(None, self._depth, whole_s * stretch)]
+        options = []
+        if self._whole:
+            whole_s = self._profile.between_s(at, self._depth)
+            options.append(Option(None, self._depth, whole_s * stretch))
         for number, spec in reversed(self._exits):
             if number in known:
                 options.append(Option(number, at, 0.0))

@@ -15,7 +15,7 @@ from device.settings import AgentSettings
 from device.vigil import Vigil
 from offramp.bundle import Bundle, Manifest
 from offramp.calibration import Calibration, load_calibration, score_exits
-from offramp.errors import BundleError, PlanError
+from offramp.errors import BundleError, ConfigError, PlanError
 from offramp.exits.fitted import load_policy
 from offramp.guarantee.adaptive import AdaptiveThresholds
 from offramp.network import Network
@@ -50,14 +50,10 @@ class Deployment:
     @property
     def promise(self) -> dict[str, Any] | None:
         """What the bundle promises and whether that is void here; None if it promises nothing."""
-        guarantee = self.bundle.manifest.guarantee
-        if guarantee is None:
+        allowed = self.bundle.manifest.allowed
+        if allowed is None or allowed.promised is None:
             return None
-        return {
-            "max_accuracy_drop": guarantee.max_accuracy_drop,
-            "confidence": guarantee.confidence,
-            "void": self.head.adapts,
-        }
+        return {**allowed.promised.model_dump(), "void": self.head.adapts}
 
 
 def deploy(
@@ -66,14 +62,20 @@ def deploy(
     """Load a bundle for a board and a server of these profiles.
 
     With adaptive thresholds a bundle's promise is void: that is logged, and nothing watches over
-    it.
+    it. Raises `ConfigError` if such thresholds would leave limits that its plans keep to.
     """
     calibration, policy = load_calibration(bundle), load_policy(bundle)
     planner = Planner(bundle, build_candidates(bundle, calibration, policy), board, server)
     scores = score_exits(bundle.manifest, calibration, policy)
     networks = _networks(bundle, board)
+    allowed = bundle.manifest.allowed
     if settings.adaptive_thresholds:
-        if bundle.manifest.guarantee:
+        if allowed and allowed.limits:
+            raise ConfigError(
+                f"bundle {bundle.digest[:12]} was calibrated within limits, which thresholds that "
+                "adapt would leave; run it without them"
+            )
+        if allowed:
             _log.warning(
                 "adaptive thresholds make void what bundle %s promises; run it without them for "
                 "an accuracy that is promised",
@@ -81,7 +83,7 @@ def deploy(
             )
         adaptation = _adaptation(calibration, scores, settings)
         return Deployment(Head(networks, board, adaptation=adaptation), planner)
-    vigil = Vigil(bundle.manifest, calibration, scores) if bundle.manifest.guarantee else None
+    vigil = Vigil(bundle.manifest, calibration, scores) if allowed else None
     return Deployment(Head(networks, board, vigil), planner)
 
 
@@ -155,8 +157,8 @@ def _shape(manifest: Manifest) -> object:
 
 
 def _networks(bundle: Bundle, profile: Profile) -> list[Network]:
-    """Load what each cut's head runs on, and on the last one's also what is left of the model."""
-    chosen = [profile.runner(cut) for cut in bundle.cuts]
+    """Load what each cut's head runs on, and on the last one's what answers without a server."""
+    chosen = [profile.runner(cut) for cut in range(bundle.manifest.reach + 1)]
     furthest = {(runner.backend, runner.threads): cut for cut, runner in enumerate(chosen)}
     networks = {key: Network(bundle, *key, range(cut)) for key, cut in furthest.items()}
     return [networks[runner.backend, runner.threads] for runner in chosen]

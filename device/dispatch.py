@@ -46,7 +46,7 @@ class Dispatch:
         self._controller = controller
         self._settings = settings
         planner = controller.planner
-        self._board = Board(planner.device, planner.bundle.manifest.exits)
+        self._board = Board(planner.device, planner.bundle.manifest)
         self._inbox: deque[Work] = deque()
         self._running: Work | None = None
         self._in_flight = InFlight()
@@ -208,7 +208,7 @@ class Dispatch:
             deployment, self._successor = self._successor, None
             planner = deployment.planner
             self._controller.renew(planner)
-            self._board = Board(planner.device, planner.bundle.manifest.exits)
+            self._board = Board(planner.device, planner.bundle.manifest)
             self._actions.append(BundleChange(now_s, deployment))
 
     def _start_next(self, now_s: float) -> None:

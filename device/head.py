@@ -99,7 +99,7 @@ class Head:
         self._policy = load_policy(self.network.bundle)
         self._vigil = vigil
         self._adaptation = adaptation
-        self._board = Board(profile, self._manifest.exits)
+        self._board = Board(profile, self._manifest)
         self._fusing = Fusing(self.network)
         self._codecs: dict[tuple[int, str], BoundaryCodec] = {}
 
@@ -125,7 +125,7 @@ class Head:
             progress.summary = summarise(progress.values)
         while progress.at < plan.cut and progress.left is None:
             option = self._choose(progress, until_s, stretch) if plan.level is None else None
-            if option is not None and option.exit is not None:
+            if option is not None and option.stop < plan.cut:
                 self._finish(progress, option)
                 hurried = progress.sentinel is None
             else:

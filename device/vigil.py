@@ -1,4 +1,4 @@
-"""The vigil: whether the samples still look like those that a bundle's guarantee was tested on.
+"""The vigil: whether the samples still look like those that a bundle's plans were calibrated on.
 
 One watch for each plan, since other plans let other samples leave. It has no clock.
 """
@@ -32,15 +32,15 @@ class DriftSeen:
 
 
 class Vigil:
-    """Watches over the samples of a bundle that has a guarantee; ``scores`` (E, N) are its exits'.
+    """Watches over the samples of a bundle with allowed plans; ``scores`` (E, N) are its exits'.
 
-    The chance of a false alarm is shared by the certified plans.
+    The chance of a false alarm is shared by the allowed plans.
     """
 
     def __init__(self, manifest: Manifest, calibration: Calibration, scores: Array) -> None:
-        assert manifest.guarantee is not None
+        assert manifest.allowed is not None
         self._manifest, self._calibration, self._scores = manifest, calibration, scores
-        self._alpha = FALSE_ALARM / len(manifest.guarantee.plans)
+        self._alpha = FALSE_ALARM / len(manifest.allowed.plans)
         self._watches: dict[str, DriftWatch | None] = {}
 
     def observe(self, plan: Plan, left: int | None, scores: Sequence[float]) -> DriftSeen | None:

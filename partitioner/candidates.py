@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.bundle import Bundle
-from offramp.bundle.guarantee import Guarantee
+from offramp.bundle.allowed import Allowed
 from offramp.calibration import Calibration, score_exits
 from offramp.exits import FittedPolicy, first_exit
 from offramp.exits.policy import CLOSED, WATCHED
@@ -38,7 +38,8 @@ class Candidates:
     ``cut`` (C,), ``level`` (C names, None where nothing is sent), ``thresholds`` (C, E) with
     exits beyond the cut closed, ``accuracy`` (C,), ``exit_shares`` (C, E), ``sent_share`` (C,),
     ``bytes_mean`` (C,) over all samples, ``sent_bytes`` (C, N): the bytes of the samples sent, in
-    ascending order at the end of each row, zeros before them.
+    ascending order at the end of each row, zeros before them. ``whole_accuracy`` is that of the
+    whole model on the device.
     """
 
     policy: str
@@ -50,9 +51,15 @@ class Candidates:
     sent_share: Floats
     bytes_mean: Floats
     sent_bytes: NDArray[np.int32]
+    whole_accuracy: float
 
     def __len__(self) -> int:
         return len(self.cut)
+
+    @property
+    def sends(self) -> NDArray[np.bool_]:
+        """Bool (C,): whether a sample that no exit answers is sent."""
+        return np.array([level is not None for level in self.level])
 
     def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Candidates:
         """Return some of the candidates."""
@@ -67,14 +74,15 @@ class Candidates:
             self.sent_share[kept],
             self.bytes_mean[kept],
             self.sent_bytes[kept],
+            self.whole_accuracy,
         )
 
 
 def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPolicy) -> Candidates:
     """Evaluate all combinations and keep those that no other of the same cut and level beats.
 
-    ``policy`` is the bundle's (`offramp.exits.fitted.load_policy`). If the bundle has a guarantee,
-    all combinations are those that it names.
+    ``policy`` is the bundle's (`offramp.exits.fitted.load_policy`). If the bundle names the plans
+    that are allowed, all combinations are these.
     """
     scores = score_exits(bundle.manifest, calibration, policy)
     parts = []
@@ -83,7 +91,7 @@ def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPol
         levels: list[str | None] = [level for at, level in calibration.levels if at == cut]
         if cut == max(bundle.manifest.cuts):
             levels = [None]
-        for grid, named in _vectors(bundle.manifest.guarantee, policy, seen, (cut, levels)):
+        for grid, named in _vectors(bundle.manifest.allowed, policy, seen, (cut, levels)):
             leaves = _leaves(seen, grid, len(calibration.labels))
             parts += [
                 _evaluate(calibration, policy.rule.name, cut, level, grid, leaves)
@@ -93,21 +101,21 @@ def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPol
 
 
 def _vectors(
-    guarantee: Guarantee | None,
+    allowed: Allowed | None,
     policy: FittedPolicy,
     scores: Array,
     place: tuple[int, list[str | None]],
 ) -> Iterator[tuple[Floats, list[str | None]]]:
     """Yield threshold vectors, (V, exits), with the codec levels of a cut to try them at.
 
-    Where there is a guarantee, these are the certified ones.
+    Where plans are ``allowed``, these are theirs; some send nothing before the last cut.
     """
     cut, levels = place
-    if guarantee is None:
+    if allowed is None:
         yield _grid(policy, scores), levels
         return
-    for level in levels:
-        if vectors := guarantee.thresholds(cut, level):
+    for level in dict.fromkeys((*levels, None)):
+        if vectors := allowed.thresholds(cut, level):
             watched = [_watching(v) if policy.rule.looks_back else v for v in vectors]
             yield np.array(watched, dtype=np.float64), [level]
 
@@ -176,6 +184,7 @@ def _evaluate(
         sent_share=shares[kept, active] * (level is not None),
         bytes_mean=sent_bytes[kept].mean(axis=1),
         sent_bytes=sent_bytes[kept],
+        whole_accuracy=calibration.accuracy,
     )
 
 
@@ -214,4 +223,5 @@ def _join(parts: list[Candidates], exit_count: int) -> Candidates:
         sent_share=np.concatenate([part.sent_share for part in parts]),
         bytes_mean=np.concatenate([part.bytes_mean for part in parts]),
         sent_bytes=np.concatenate([part.sent_bytes for part in parts]),
+        whole_accuracy=parts[0].whole_accuracy,
     )

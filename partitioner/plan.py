@@ -29,8 +29,9 @@ class Prediction:
 class Plan:
     """What the device does with each sample.
 
-    ``thresholds`` holds one number for each exit up to the cut; ``level`` is None at the last
-    cut, where nothing is sent. ``reason`` says in words why this plan was chosen.
+    ``thresholds`` holds one number for each exit up to the cut; ``level`` is None where nothing is
+    sent: at the last cut, or if the last threshold is 0. ``reason`` says in words why this plan was
+    chosen.
     """
 
     cut: int

@@ -65,7 +65,7 @@ class Planner:
         self._device_s = head_s[candidates.cut] + exits_s + _medians(device.encode, keys)
         tail_s = np.array([t.median_s for t in server.tail])
         self._server_s = tail_s[candidates.cut] + _medians(server.decode, keys)
-        self._sends = np.array([level is not None for level in candidates.level])
+        self._sends = candidates.sends
 
     def plan(self, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan and why it is the best.
@@ -155,9 +155,7 @@ class Planner:
         """Return the accuracy of the model as it was compiled, whatever the device's heads lose."""
         if quantised := self.bundle.manifest.quantised:
             return quantised.accuracies[-1].exact
-        candidates = self.candidates
-        whole = (candidates.cut == max(self.bundle.cuts)) & (candidates.thresholds >= CLOSED).all(1)
-        return float(candidates.accuracy[whole].max())
+        return self.candidates.whole_accuracy
 
     def _evaluate(
         self, objective: Objective, conditions: Conditions

@@ -18,7 +18,7 @@ def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
     from offramp.bundle.archive import open_bundle
-    from offramp.bundle.guarantee import guarantee_lines
+    from offramp.bundle.allowed import allowed_lines
     from offramp.bundle.table import (
         cut_table,
         engine_lines,
@@ -44,7 +44,7 @@ def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
         print_cost(console, manifest.quantised)
     size_bytes = sum(entry.bytes for entry in manifest.files.values())
     promised = [f"exit policy: {manifest.policy}"] if manifest.exits else []
-    promised += guarantee_lines(manifest.guarantee) if manifest.guarantee else []
+    promised += allowed_lines(manifest.allowed) if manifest.allowed else []
     card = [f"{key}: {text}" for key, text in manifest.card.items()]
     size = f"size: {size_bytes / 1e6:.2f} MB unpacked"
     for line in (*level_lines(manifest), *engine_lines(manifest), *promised, *card, size):

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from offramp.bundle.guarantee import Certified, Guarantee
+from offramp.bundle.allowed import Allowed, AllowedPlan
 from offramp.bundle.quantised import Quantised
 from offramp.errors import BundleError
 from offramp.names import check_name
@@ -133,8 +133,8 @@ class Manifest(_Model):
     answer is a class's number where it is logits; else the tensor itself, and right if it is
     within `offramp.calibration.FAITHFUL` of the whole model's. ``gap`` is the largest share by
     which the best of these cuts is slower than the best of all cuts of the graph, as proposed.
-    ``policy`` decides which samples leave at an exit; what it has learnt is in a file. Where there
-    is a ``guarantee``, only the plans that it names are made.
+    ``policy`` decides which samples leave at an exit; what it has learnt is in a file. Where some
+    are ``allowed``, no other plans are made.
     ``quantised`` is there if the heads run on a backend that is not exact: the bundle is calibrated
     with such heads and exact tails.
     """
@@ -152,7 +152,7 @@ class Manifest(_Model):
     gap: Annotated[float, Field(ge=0)] = 0.0
     proofs: tuple[Proof, ...] = ()
     quantised: Quantised | None = None
-    guarantee: Guarantee | None = None
+    allowed: Allowed | None = None
     files: dict[str, FileEntry]
 
     @model_validator(mode="after")
@@ -175,9 +175,15 @@ class Manifest(_Model):
         for spec in self.exits:
             if spec.tensor not in self.boundaries[spec.boundary].names:
                 raise ValueError(f"exit {spec.name!r} reads a tensor that its boundary lacks")
-        for plan in self.guarantee.plans if self.guarantee else ():
-            if not self._has(plan):
-                raise ValueError(f"a certified plan, {plan!r}, is none of this model")
+        if self.allowed:
+            if wrong := [plan for plan in self.allowed.plans if not self._has(plan)]:
+                raise ValueError(f"an allowed plan, {wrong[0]!r}, is none of this model")
+            if all(plan.level for plan in self.allowed.plans):
+                raise ValueError("of the allowed plans one at least must send nothing")
+            if self.reach not in {len(self.segments), *(e.boundary for e in self.exits)}:
+                raise ValueError(f"a device that ends at cut {self.reach} has no exit to answer at")
+            if any(plan.cut > self.reach for plan in self.allowed.plans):
+                raise ValueError(f"an allowed plan goes beyond cut {self.reach}, where devices end")
         total = sum(entry.bytes for entry in self.files.values())
         if total > MAX_BUNDLE_BYTES:
             raise ValueError(f"the files take {total} bytes; at most {MAX_BUNDLE_BYTES} may be")
@@ -186,17 +192,23 @@ class Manifest(_Model):
                 raise ValueError(f"file name {path!r} is not allowed")
         return self
 
-    def _has(self, plan: Certified) -> bool:
+    def _has(self, plan: AllowedPlan) -> bool:
         if plan.cut not in self.cuts or len(plan.thresholds) != self.exits_before(plan.cut):
             return False
-        if plan.cut == max(self.cuts):
-            return plan.level is None
-        return plan.level in self.boundaries[plan.cut].levels
+        if plan.level is not None:
+            return plan.cut < max(self.cuts) and plan.level in self.boundaries[plan.cut].levels
+        return plan.cut == max(self.cuts) or plan.thresholds[-1:] == (0.0,)
 
     @property
     def cuts(self) -> range:
         """Every cut, from 0 (send the input) to K (send nothing)."""
         return range(len(self.boundaries))
+
+    @property
+    def reach(self) -> int:
+        """The deepest boundary that a device loads segments up to: K, or an exit's if it must."""
+        reach = self.allowed.reach if self.allowed else None
+        return len(self.segments) if reach is None else reach
 
     @property
     def programs(self) -> tuple[SegmentSpec | ExitSpec, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import ConfigError, PlanError
-from offramp.guarantee.frontier import trace_frontier
+from offramp.guarantee.frontier import MOST_VECTORS, trace_frontier
 from offramp.guarantee.outcomes import CLOSED, Outcomes
 
 __all__ = ["Budget", "Spending", "deepest_within", "spend"]
@@ -38,6 +38,11 @@ class Budget:
                 "budget; the one is 0 or more, the other from 0 to 1"
             )
 
+    def keeps(self, outcomes: Outcomes, thresholds: Floats) -> NDArray[np.bool_]:
+        """Tell which vectors (M, E) keep to the mean cost and the share sent."""
+        cheap = outcomes.mean_cost(thresholds) <= self.mean_cost
+        return np.asarray(cheap & (outcomes.sent_share(thresholds) <= self.sent_share))
+
 
 @dataclass(frozen=True)
 class Spending:
@@ -49,32 +54,38 @@ class Spending:
     sent_share: float
 
 
-def deepest_within(amounts: Sequence[float], limit: float) -> int:
+def deepest_within(
+    amounts: Sequence[float], limit: float, show: Callable[[float], str] = "{:g}".format
+) -> int:
     """Return the deepest place that takes no more than the limit, nor does any place before it.
 
     ``amounts`` holds for each exit and for the end what a sample takes at most that is answered
-    there: time, or memory for all that is loaded. Raises `PlanError` if the first takes too much.
+    there: time, or memory for all that is loaded. Raises `PlanError` if the first takes too much,
+    which ``show`` puts into words.
     """
     above = [place for place, amount in enumerate(amounts) if not amount <= limit]
     deepest = above[0] - 1 if above else len(amounts) - 1
     if deepest < 0:
         raise PlanError(
-            f"the first exit alone takes {amounts[0]:g}, above the limit of {limit:g}; raise the "
-            "limit or train an earlier exit"
+            f"the first exit alone takes {show(amounts[0])}, above the limit of {show(limit)}; "
+            "raise the limit or train an earlier exit"
         )
     return deepest
 
 
-def spend(outcomes: Outcomes, budget: Budget) -> Spending:
-    """Return the most accurate thresholds within a budget; raise `PlanError` if there are none."""
+def spend(outcomes: Outcomes, budget: Budget, most_vectors: int = MOST_VECTORS) -> Spending:
+    """Return the most accurate thresholds within a budget; raise `PlanError` if there are none.
+
+    ``most_vectors`` are tried, as in `trace_frontier`.
+    """
     deepest = outcomes.exits if budget.deepest is None else budget.deepest
     if not 0 <= deepest <= outcomes.exits:
         raise ConfigError(f"there is no exit {deepest}; the end is {outcomes.exits}")
     if deepest == 0:
         return _everyone_leaves(outcomes, budget)
     capped = deepest < outcomes.exits
-    inner = _cap(outcomes, deepest) if capped else outcomes
-    found = trace_frontier(inner, 1.0 if capped else budget.sent_share)
+    inner = outcomes.ending_at(deepest) if capped else outcomes
+    found = trace_frontier(inner, 1.0 if capped else budget.sent_share, most_vectors)
     within = np.flatnonzero(found.mean_cost <= budget.mean_cost)
     if not within.size:
         raise _too_little(outcomes, budget)
@@ -85,17 +96,6 @@ def spend(outcomes: Outcomes, budget: Budget) -> Spending:
         thresholds[deepest] = 0.0
     sent = 0.0 if capped else float(found.sent_share[row])
     return Spending(thresholds, float(found.mean_cost[row]), float(found.accuracy[row]), sent)
-
-
-def _cap(outcomes: Outcomes, deepest: int) -> Outcomes:
-    """Return the outcomes of a model that ends at an exit."""
-    return replace(
-        outcomes,
-        scores=outcomes.scores[:deepest],
-        exit_right=outcomes.exit_right[:deepest],
-        final_right=outcomes.exit_right[deepest],
-        costs=outcomes.costs[: deepest + 1],
-    )
 
 
 def _everyone_leaves(outcomes: Outcomes, budget: Budget) -> Spending:

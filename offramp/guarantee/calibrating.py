@@ -1,4 +1,4 @@
-"""Calibrating: a bundle, given a policy and samples, becomes one with a guarantee."""
+"""Calibrating: a bundle, given a policy and samples, gets the plans that devices may make."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from offramp.exits.fitted import FILE as POLICY_FILE
 from offramp.exits.fitted import encode_parameters
 from offramp.exits.policy import ExitPolicy, FittedPolicy
 from offramp.exits.recording import costs_of, record
-from offramp.guarantee.certificate import Promise
-from offramp.guarantee.plans import certify_plans
+from offramp.guarantee.plans import choose_plans
+from offramp.guarantee.wish import Wish
 from offramp.network import Network
 from offramp.references import call_reference
 from offramp.samples import as_labelled
 
-__all__ = ["Recording", "Wish", "promise_accuracy", "recorded"]
+__all__ = ["Recording", "calibrate_bundle", "recorded"]
 
 FITTING_SHARE = 0.3
 """The share of samples that a policy learns from, if it learns; the others calibrate."""
@@ -44,15 +44,6 @@ class Recording:
     evidence: Evidence
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What is to be promised, by which exit policy, and the seed that parts the samples."""
-
-    promise: Promise
-    policy: str
-    seed: int = 0
-
-
 def recorded(bundle: Bundle, data: str | None, report: Report) -> Recording:
     """Run the samples of a user's data function, or take what the bundle recorded of its own."""
     if data is None:
@@ -67,20 +58,20 @@ def recorded(bundle: Bundle, data: str | None, report: Report) -> Recording:
     return Recording(record_again(head, tail, samples, report), record(head, samples))
 
 
-def promise_accuracy(
+def calibrate_bundle(
     bundle: Bundle, recording: Recording, wish: Wish, out: Path
 ) -> tuple[Manifest, str]:
-    """Fit the policy, certify plans and write the bundle with both; return manifest and digest.
+    """Fit the policy, choose plans and write the bundle with both; return manifest and digest.
 
-    Raises `ConfigError` if the policy cannot be run or fitted so, and `InputError` if the samples
-    do not suffice.
+    Raises `ConfigError` if the policy cannot be run or fitted so, `InputError` if the samples do
+    not suffice, and `PlanError` if no plan keeps what is wished.
     """
     manifest = bundle.manifest
     rule = _check(manifest, recording.evidence, wish.policy)
     policy, rows = _fit(rule, recording.evidence, wish.seed)
     calibration = recording.calibration.select(rows)
     scores = policy.scores(recording.evidence[rows])
-    guarantee = certify_plans(manifest, calibration, scores, wish.promise, wish.seed)
+    allowed = choose_plans(manifest, calibration, scores, wish)
     kept = scores.astype(np.float32) if rule.reads != {"logits"} else None
     calibration = replace(calibration, exit_scores=kept)
     fields = {name: getattr(manifest, name) for name in Manifest.model_fields}
@@ -90,7 +81,7 @@ def promise_accuracy(
         files[POLICY_FILE] = encode_parameters(policy.parameters)
     arrays = calibration.to_arrays().items()
     files[CALIBRATION_FILE] = save({key: np.ascontiguousarray(array) for key, array in arrays})
-    fields |= {"policy": rule.name, "guarantee": guarantee}
+    fields |= {"policy": rule.name, "allowed": allowed}
     return write_bundle(out, fields, files)
 
 

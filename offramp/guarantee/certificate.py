@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import ConfigError, InputError
+from offramp.guarantee.budget import Budget
 from offramp.guarantee.outcomes import Outcomes
 from offramp.guarantee.p_values import P_VALUES
 from offramp.guarantee.path import PATHS
@@ -36,6 +37,8 @@ __all__ = [
 
 CHOOSING_SHARE = 0.3
 """The share of samples that choose what is tested on the others."""
+
+_ANY = Budget()
 
 Floats = NDArray[np.float64]
 Parts = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -99,7 +102,7 @@ def certify(
     part the samples. Raises `InputError` if there are too few for any thresholds to pass.
     """
     parts = part_samples(outcomes.samples, dice)
-    _check_count(outcomes.samples, promise, method)
+    _check_count(outcomes.samples, promise, samples_needed(promise, method.p_value))
     return _certify(outcomes, promise, parts, method)
 
 
@@ -108,12 +111,14 @@ def certify_each(
     promise: Promise,
     parts: Parts,
     weights: Mapping[Place, float] | None = None,
+    budgets: Mapping[Place, Budget] | None = None,
 ) -> dict[Place, Certificate]:
     """Return a certificate for each place that has one; the promise holds of all of them at once.
 
     A place is a cut and a codec level, or the like; all have outcomes of the same samples, in
     ``parts`` by `part_samples`. Places may be picked by what the first part says of them. The
-    chance to be wrong is dealt out by ``weights``, evenly by default (Bonferroni).
+    chance to be wrong is dealt out by ``weights``, evenly by default (Bonferroni). Thresholds keep
+    to the mean cost and the share sent of a place's budget on the first part.
     """
     given = {place: 1.0 if weights is None else weights[place] for place in places}
     counts = {outcomes.samples for outcomes in places.values()}
@@ -128,9 +133,11 @@ def certify_each(
         for place, weight in given.items()
     }
     strictest = max(dealt.values(), key=lambda one: one.confidence)
-    _check_count(counts.pop(), strictest, Method())
+    _check_count(counts.pop(), promise, samples_needed(strictest), len(places))
     found = {
-        place: _certify(outcomes, dealt[place], parts, Method())
+        place: _certify(
+            outcomes, dealt[place], parts, Method(), budgets[place] if budgets else _ANY
+        )
         for place, outcomes in places.items()
     }
     return {place: certificate for place, certificate in found.items() if certificate}
@@ -166,30 +173,31 @@ def part_samples(samples: int, dice: np.random.Generator) -> Parts:
     return order[:choosing], order[choosing:]
 
 
-def _check_count(samples: int, promise: Promise, method: Method) -> None:
-    needed = samples_needed(promise, method.p_value)
+def _check_count(samples: int, promise: Promise, needed: int, places: int = 1) -> None:
     if samples < needed:
+        each = f" for {places} cuts and codec levels at once" if places > 1 else ""
         raise InputError(
             f"{samples} calibration samples are too few to promise a drop in accuracy of at most "
-            f"{promise.max_accuracy_drop:.3%} with confidence {promise.confidence:.6g}; give at "
-            f"least {needed}, or ask for less"
+            f"{promise.max_accuracy_drop:.3%} with confidence {promise.confidence:.6g}{each}; give "
+            f"at least {needed}, or ask for less"
         )
 
 
 def _certify(
-    outcomes: Outcomes, promise: Promise, parts: Parts, method: Method
+    outcomes: Outcomes, promise: Promise, parts: Parts, method: Method, budget: Budget = _ANY
 ) -> Certificate | None:
     chosen, tested = (outcomes.select(rows) for rows in parts)
-    path = PATHS[method.path](chosen, promise.max_accuracy_drop)
+    path = PATHS[method.path](chosen, promise.max_accuracy_drop, budget.sent_share)
     losses = tested.losses(path)
     worse, better = (losses > 0).sum(axis=1), (losses < 0).sum(axis=1)
     values = P_VALUES[method.p_value](worse, better, tested.samples, promise.max_accuracy_drop)
     failed = np.flatnonzero(values > 1 - promise.confidence)
     passed = int(failed[0]) if failed.size else len(path)
-    if not passed:
+    kept = np.flatnonzero(budget.keeps(chosen, path[:passed]))
+    if not kept.size:
         return None
-    costs = tested.mean_cost(path[:passed])
-    best = passed - 1 - int(costs[::-1].argmin())
+    costs = tested.mean_cost(path)
+    best = int(kept[::-1][costs[kept[::-1]].argmin()])
     return Certificate(
         thresholds=path[best],
         accuracy_drop=float(losses[best].mean()),

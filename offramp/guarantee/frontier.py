@@ -22,9 +22,11 @@ from offramp.errors import ConfigError
 from offramp.guarantee.outcomes import CLOSED, Outcomes
 from offramp.tensors import Array
 
-__all__ = ["Frontier", "trace_frontier", "trace_grid"]
+__all__ = ["MOST_VECTORS", "Frontier", "trace_frontier", "trace_grid"]
 
 MOST_VECTORS = 2_000_000
+"""The most threshold vectors of a grid."""
+
 _MOVED = 64
 _ROUNDS = 3
 _ROUNDING = 1e-12
@@ -99,24 +101,40 @@ def _levels(scores: Floats, steps: int) -> Floats:
 
 def _tabulate(outcomes: Outcomes, levels: list[Floats], most_sent: float) -> Frontier:
     """Return the frontier of the grid that the levels span."""
+    cost, accuracy, sent = _sums(outcomes, levels, np.ones(outcomes.samples))
+    kept = _best(cost, accuracy, sent, most_sent)
+    return Frontier(_vectors(levels, kept), cost[kept], accuracy[kept], sent[kept])
+
+
+def _sums(outcomes: Outcomes, levels: list[Floats], sizes: Array) -> tuple[Floats, Floats, Floats]:
+    """Return, for every vector of the grid, mean cost, accuracy, and mean size of what is sent."""
     shape = tuple(len(level) for level in levels)
     bins = [
         np.searchsorted(level, scores, side="right") - 1
         for level, scores in zip(levels, outcomes.scores, strict=True)
     ]
-    right, costs = outcomes.right.astype(np.int8), outcomes.costs
+    heads = np.zeros(outcomes.exits) if outcomes.heads is None else outcomes.heads
+    right, everyone = outcomes.right.astype(np.int8), np.ones(outcomes.samples)
+    costs = outcomes.costs - np.append(np.cumsum(heads), heads.sum())
     rights, cost = np.array(float(right[0].sum())), np.array(costs[0] * outcomes.samples)
-    stay = np.zeros(())
-    for at in range(outcomes.exits):
+    stay, size = np.array(float(outcomes.samples)), np.zeros(())
+    for at, head in enumerate(heads):
         cells = np.ravel_multi_index(tuple(bins[: at + 1]), shape[: at + 1])
-        stay = _summed(cells, np.ones(outcomes.samples), shape[: at + 1])
-        cost = cost[..., None] + (costs[at + 1] - costs[at]) * stay
+        cost = cost[..., None] + head * stay[..., None] * (levels[at] < CLOSED)
+        stay = _summed(cells, everyone, shape[: at + 1])
+        cost = cost + (costs[at + 1] - costs[at]) * stay
         rights = rights[..., None] + _summed(cells, right[at + 1] - right[at], shape[: at + 1])
-    cost, accuracy, sent = (a.reshape(-1) / outcomes.samples for a in (cost, rights, stay))
-    kept = _best(cost, accuracy, sent, most_sent)
-    chosen = zip(levels, np.unravel_index(kept, shape), strict=True)
-    thresholds = np.stack([level[steps] for level, steps in chosen], axis=1)
-    return Frontier(thresholds, cost[kept], accuracy[kept], sent[kept])
+        if at + 1 == outcomes.exits:
+            size = _summed(cells, sizes, shape)
+    cost, accuracy, size = (a.reshape(-1) / outcomes.samples for a in (cost, rights, size))
+    return cost, accuracy, size
+
+
+def _vectors(levels: list[Floats], rows: NDArray[np.int64]) -> Floats:
+    """Return the threshold vectors of some rows of the grid."""
+    shape = tuple(len(level) for level in levels)
+    chosen = zip(levels, np.unravel_index(rows, shape), strict=True)
+    return np.stack([level[steps] for level, steps in chosen], axis=1)
 
 
 def _summed(cells: NDArray[np.int64], weights: Array, shape: tuple[int, ...]) -> Floats:
@@ -151,6 +169,8 @@ def _move(outcomes: Outcomes, thresholds: Floats, at: int) -> Frontier:
     last = np.flatnonzero(np.diff(scores, append=-1.0))  # of each run of equal scores
     right = outcomes.right.astype(np.int8)
     columns = np.arange(outcomes.samples)
+    opened = np.where(np.arange(outcomes.exits) == at, 0.0, thresholds)
+    costs = outcomes.costs_under(opened)
 
     def sums(now: Array, if_left: Array) -> Floats:
         """Return the mean with the exit closed, and with all down to each score leaving."""
@@ -159,9 +179,11 @@ def _move(outcomes: Outcomes, thresholds: Floats, at: int) -> Frontier:
 
     rows = np.repeat(thresholds[None], len(last) + 1, axis=0)
     rows[:, at] = [CLOSED, *scores[last]]
+    cost = sums(costs[places], np.full(outcomes.samples, costs[at]))
+    cost[0] = outcomes.mean_cost(closed)
     return Frontier(
         rows,
-        sums(outcomes.costs[places], np.full(outcomes.samples, outcomes.costs[at])),
+        cost,
         sums(right[places, columns], right[at]),
         sums((places == outcomes.exits).astype(float), np.zeros(outcomes.samples)),
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from offramp.errors import InputError
 from offramp.tensors import Array
 
-__all__ = ["auroc", "brier", "calibration_error"]
+__all__ = ["auroc", "brier", "calibration_error", "drop_interval", "share_interval"]
 
 Floats = NDArray[np.float64]
 
@@ -46,6 +46,27 @@ def auroc(scores: Floats, right: Array) -> float:
     below = np.searchsorted(wrong, scores[right], side="left")
     not_above = np.searchsorted(wrong, scores[right], side="right")
     return float((below + not_above).mean() / (2 * len(wrong)))
+
+
+def share_interval(count: int, samples: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval of a share that was seen ``count`` times (Clopper and Pearson)."""
+    from scipy.stats import binomtest
+
+    low, high = binomtest(count, samples).proportion_ci(confidence)
+    return float(low), float(high)
+
+
+def drop_interval(losses: Array, confidence: float = 0.95) -> tuple[float, float]:
+    """Return an interval of the mean of losses in {-1, 0, 1}, right with at least the confidence.
+
+    It is that of the share that became worse less that of the share that became better, each with
+    half of what may be wrong. Unlike the normal one it does not vanish where no loss was seen.
+    """
+    each = (1 + confidence) / 2
+    worse, better = (
+        share_interval(int(np.count_nonzero(losses == sign)), losses.size, each) for sign in (1, -1)
+    )
+    return worse[0] - better[1], worse[1] - better[0]
 
 
 def _check(scores: Floats, right: Array) -> None:

@@ -25,7 +25,8 @@ class Outcomes:
     ``final_right`` bool (N,): whether its answer is right, and that of the end, to which a sample
     goes that no exit answers; ``whole_right`` bool (N,): the same of the model as it is, from which
     a drop in accuracy is counted. ``costs`` float64 (E + 1,), in any unit: what a sample costs that
-    leaves at each exit or goes to the end.
+    leaves at each exit or goes to the end. ``heads`` float64 (E,): what of these is each exit's
+    own, and is saved where it is closed; nothing by default.
 
     Raises `InputError` on arrays that do not fit together or hold what cannot be.
     """
@@ -35,6 +36,7 @@ class Outcomes:
     final_right: Array
     costs: Floats
     whole_right: Array
+    heads: Floats | None = None
 
     def __post_init__(self) -> None:
         exits, count = self.scores.shape if self.scores.ndim == 2 else (0, 0)
@@ -61,6 +63,9 @@ class Outcomes:
                 f"costs are {self.costs.tolist()}; give {exits + 1} numbers from 0 up, one for "
                 "each exit and one for the end"
             )
+
+        if self.heads is not None and self.heads.shape != (exits,):
+            raise InputError(f"there are {exits} exits and {len(self.heads)} costs of their heads")
 
     @property
     def exits(self) -> int:
@@ -106,9 +111,37 @@ class Outcomes:
         """
         return self.whole_right.astype(np.int8) - self.answers_right(thresholds).astype(np.int8)
 
+    def costs_under(self, thresholds: Floats) -> Floats:
+        """Return the costs, (E + 1,) or (M, E + 1), with what closed exits save taken off."""
+        if self.heads is None:
+            return np.broadcast_to(self.costs, (*thresholds.shape[:-1], self.exits + 1))
+        saved = np.cumsum(np.where(thresholds >= CLOSED, self.heads, 0.0), axis=-1)
+        before = np.zeros((*thresholds.shape[:-1], 1))
+        return np.asarray(self.costs - np.concatenate([before, saved], axis=-1))
+
     def mean_cost(self, thresholds: Floats) -> Floats:
         """Return what a sample costs in the mean."""
-        return np.asarray(self.costs[self.places(thresholds)].mean(axis=-1))
+        costs, places = self.costs_under(thresholds), self.places(thresholds)
+        return np.asarray(np.take_along_axis(costs, places, axis=-1).mean(axis=-1))
+
+    def sent_share(self, thresholds: Floats) -> Floats:
+        """Return the share of samples that no exit answers."""
+        return np.asarray((self.places(thresholds) == self.exits).mean(axis=-1))
+
+    def ending_at(self, last: int) -> Outcomes:
+        """Return the outcomes of a model that ends at an exit, at which all samples leave.
+
+        One that ends at the first exit has one more that answers nobody.
+        """
+        if last:
+            scores, exit_right, costs = (
+                self.scores[:last], self.exit_right[:last], self.costs[: last + 1],
+            )  # fmt: skip
+            heads = None if self.heads is None else self.heads[:last]
+        else:
+            scores, exit_right = np.zeros((1, self.samples)), np.zeros((1, self.samples), bool)
+            costs, heads = self.costs[:1].repeat(2), None
+        return Outcomes(scores, exit_right, self.exit_right[last], costs, self.whole_right, heads)
 
 
 def _check(name: str, array: Array, shape: tuple[int, ...]) -> None:

@@ -21,20 +21,21 @@ _STEPS = 200
 _REACH = 2.0
 
 Floats = NDArray[np.float64]
-Path = Callable[[Outcomes, float], Floats]
-"""Takes outcomes and the largest drop in accuracy; returns vectors (M, E) in order of testing."""
+Path = Callable[[Outcomes, float, float], Floats]
+"""Takes outcomes, the largest drop in accuracy and the largest share of samples sent; returns
+vectors (M, E) in order of testing."""
 
 
-def ray(chosen: Outcomes, max_drop: float) -> Floats:
+def ray(chosen: Outcomes, max_drop: float, most_sent: float) -> Floats:
     """Return the straight way from closed exits through the best point of the frontier, and on.
 
-    The point is the cheapest within the drop. The way is straight in how many samples score at
-    least each threshold, so samples leave at the exits in the same proportions all along. Only
-    these proportions are learned, one number an exit, and thresholds fall from step to step: the
-    true drop rises steadily from none. Where closed exits lose more than the samples allow for
+    The point is the cheapest within the drop that sends no more. The way is straight in how many
+    samples score at least each threshold, so samples leave at the exits in the same proportions all
+    along. Only these proportions are learned, one number an exit, and thresholds fall from step to
+    step: the true drop rises steadily from none. Where closed exits lose more than the samples allow for
     (a coarse codec), the way begins where it loses least.
     """
-    frontier = trace_grid(chosen, most_vectors=_VECTORS)
+    frontier = trace_grid(chosen, most_sent, _VECTORS)
     drops = chosen.whole_right.mean() - frontier.accuracy
     within = np.flatnonzero(drops <= max_drop)
     target = frontier.thresholds[within[0] if within.size else -1]
@@ -49,13 +50,13 @@ def ray(chosen: Outcomes, max_drop: float) -> Floats:
     return np.asarray(path)
 
 
-def frontier(chosen: Outcomes, max_drop: float) -> Floats:
+def frontier(chosen: Outcomes, max_drop: float, most_sent: float) -> Floats:
     """Return the frontier from its most accurate end, closed exits before it.
 
     That is Pareto testing as published (Laufer-Goldshtein et al., ICLR 2023). With few samples the
     most accurate vectors are those with most luck, and the test stops early.
     """
-    found = trace_grid(chosen, most_vectors=_VECTORS)
+    found = trace_grid(chosen, most_sent, _VECTORS)
     return np.vstack([np.full((1, chosen.exits), CLOSED), found.thresholds[::-1]])
 
 

@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from offramp.bundle import Manifest
-from offramp.calibration import Calibration
+from offramp.bundle.allowed import AllowedPlan, allowed_lines
 from offramp.exits import softmax
 from offramp.guarantee.calibrating import Recording
-from offramp.guarantee.measures import auroc, brier, calibration_error
+from offramp.guarantee.measures import auroc, brier, calibration_error, share_interval
 
 __all__ = ["exit_table", "plan_table"]
 
@@ -32,17 +32,15 @@ def exit_table(manifest: Manifest, recording: Recording) -> Table:
     return table
 
 
-def plan_table(manifest: Manifest, calibration: Calibration) -> Table:
-    """Return a table with a row for each certified plan in which something is gained or lost."""
-    guarantee = manifest.guarantee
-    assert guarantee is not None
-    table = _table(
-        f"accuracy at most {guarantee.max_accuracy_drop:.2%} below {calibration.accuracy:.2%} with "
-        f"confidence {guarantee.confidence:.3g}, tested on {guarantee.samples} samples; exit "
-        f"policy {manifest.policy}",
-        ("cut", "sends", "thresholds", "leave", "drop measured"),
-    )
-    for plan in guarantee.plans:
+def plan_table(manifest: Manifest) -> Table:
+    """Return a table with a row for each allowed plan in which something is gained or lost."""
+    allowed = manifest.allowed
+    assert allowed is not None
+    timed = any(plan.mean_s is not None for plan in allowed.plans)
+    columns = ("cut", "sends", "thresholds", "leave", "sent (95%)", "drop measured (95%)")
+    title = "\n".join([*allowed_lines(allowed), f"exit policy {manifest.policy}"])
+    table = _table(title, (*columns, "device ms") if timed else columns)
+    for plan in allowed.plans:
         if plan.left_share == 0 and plan.accuracy_drop == 0:
             continue  # what answers as the whole model does
         shown = " ".join("closed" if t > 1 else f"{t:.5f}" for t in plan.thresholds)
@@ -51,9 +49,22 @@ def plan_table(manifest: Manifest, calibration: Calibration) -> Table:
             plan.level or "nothing",
             shown,
             f"{plan.left_share:.1%}",
-            f"{plan.accuracy_drop:+.2%}",
+            _sent(plan, allowed.samples),
+            f"{plan.accuracy_drop:+.2%}{_between(plan.drop_interval)}",
+            *([f"{plan.mean_s * 1e3:.2f}"] if plan.mean_s is not None else []),
         )
     return table
+
+
+def _sent(plan: AllowedPlan, samples: int) -> str:
+    if plan.level is None:
+        return "none"
+    count = round((1 - plan.left_share) * samples)
+    return f"{count / samples:.1%}{_between(share_interval(count, samples))}"
+
+
+def _between(interval: tuple[float, float] | None) -> str:
+    return f" ({interval[0]:.1%} to {interval[1]:.1%})" if interval else ""
 
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:

@@ -18,7 +18,6 @@ class DeviceExits(Strategy):
     adapts = False
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
-        """Return the best plan of the last cut."""
-        depth = max(planner.bundle.cuts)
-        ranking = planner.rank(objective, conditions, lambda c: c.cut == depth)
+        """Return the best plan that sends nothing."""
+        ranking = planner.rank(objective, conditions, lambda c: ~c.sends)
         return planner.describe(ranking, objective, conditions)

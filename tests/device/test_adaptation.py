@@ -18,7 +18,8 @@ from offramp.bundle import open_bundle
 from offramp.embedded.cluttered_digits import load
 from offramp.exits.policy import CLOSED, WATCHED
 from offramp.guarantee import AdaptiveThresholds
-from offramp.guarantee.calibrating import Wish, promise_accuracy, recorded
+from offramp.guarantee.calibrating import calibrate_bundle, recorded
+from offramp.guarantee.wish import Wish
 from offramp.guarantee.certificate import Promise
 from partitioner import strategies
 from partitioner.machine import this_machine
@@ -167,7 +168,7 @@ def safe(embedded, tmp_path_factory):
     """The embedded bundle with a guarantee."""
     out = tmp_path_factory.mktemp("safe") / "safe.offramp"
     recording = recorded(embedded, None, lambda line: None)
-    promise_accuracy(embedded, recording, Wish(Promise(0.03), "margin"), out)
+    calibrate_bundle(embedded, recording, Wish(Promise(0.03), "margin"), out)
     return open_bundle(out)
 
 

@@ -158,7 +158,7 @@ class Story:
         return self.at(time_s, "deployed", SimpleNamespace(planner=planner))
 
     def _set_up(self, planner):
-        self.board = Board(planner.device, planner.bundle.manifest.exits)
+        self.board = Board(planner.device, planner.bundle.manifest)
         self.profile, self.digest = planner.device, planner.bundle.digest
 
     def _compute(self, seconds, event, *details):

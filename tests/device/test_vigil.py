@@ -14,8 +14,9 @@ from offramp.calibration import load_calibration, score_exits
 from offramp.embedded.cluttered_digits import load
 from offramp.exits import first_exit
 from offramp.exits.fitted import load_policy
-from offramp.guarantee.calibrating import Wish, promise_accuracy, recorded
+from offramp.guarantee.calibrating import calibrate_bundle, recorded
 from offramp.guarantee.certificate import Promise
+from offramp.guarantee.wish import Wish
 from offramp.network import Network
 from partitioner.candidates import CLOSED
 from partitioner.machine import this_machine
@@ -25,10 +26,10 @@ from tests.device.test_agent import lines_of, start
 
 @pytest.fixture(scope="module")
 def safe(embedded, tmp_path_factory):
-    """The embedded bundle with a guarantee."""
+    """The embedded bundle with a promise."""
     out = tmp_path_factory.mktemp("safe") / "safe.offramp"
     recording = recorded(embedded, None, lambda line: None)
-    promise_accuracy(embedded, recording, Wish(Promise(0.03), "margin"), out)
+    calibrate_bundle(embedded, recording, Wish(Promise(0.03), "margin"), out)
     return open_bundle(out)
 
 
@@ -45,7 +46,7 @@ def vigil(safe, scores):
 @pytest.fixture(scope="module")
 def local(safe):
     """The certified plan that stays on the device."""
-    plans = [p for p in safe.manifest.guarantee.plans if p.level is None]
+    plans = [p for p in safe.manifest.allowed.plans if p.level is None]
     chosen = max(plans, key=lambda plan: plan.left_share)
     return Plan(chosen.cut, None, "margin", chosen.thresholds)
 
@@ -95,7 +96,7 @@ def test_a_plan_without_open_exits_sees_nothing(vigil, safe):
 
 
 def test_the_chance_of_a_false_alarm_is_shared(safe, vigil):
-    assert vigil._alpha * len(safe.manifest.guarantee.plans) == pytest.approx(FALSE_ALARM)
+    assert vigil._alpha * len(safe.manifest.allowed.plans) == pytest.approx(FALSE_ALARM)
 
 
 def blurred(images, radius):

@@ -181,7 +181,7 @@ def test_the_same_dice_give_the_same_certificate(draw_outcomes: Draw) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_begins_with_closed_exits(draw_outcomes: Draw, path: str) -> None:
-    vectors = PATHS[path](draw_outcomes(3, 300, 1), 0.01)
+    vectors = PATHS[path](draw_outcomes(3, 300, 1), 0.01, 1.0)
     assert (vectors[0] == CLOSED).all()
     if path == "ray":
         assert (np.diff(vectors, axis=0) <= 0).all()

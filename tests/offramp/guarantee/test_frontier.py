@@ -25,13 +25,14 @@ from offramp.guarantee import (
 Floats = NDArray[np.float64]
 
 
-def _drawn(exits: int, samples: int, seed: int) -> Outcomes:
+def _drawn(exits: int, samples: int, seed: int, saves: bool = False) -> Outcomes:
     dice = np.random.default_rng(seed)
     hard = dice.random(samples)
     right = np.stack([dice.random(samples) > hard ** (1 + e) for e in range(exits + 1)])
     scores = np.clip(1 - hard + dice.normal(0, 0.2, (exits, samples)), 0, 1).round(2)
-    costs = np.cumsum(dice.random(exits + 1))
-    return Outcomes(scores, right[:-1], right[-1], costs, right[-1])
+    steps = dice.random(exits + 1)
+    heads = steps[:-1] / 2 if saves else None
+    return Outcomes(scores, right[:-1], right[-1], np.cumsum(steps), right[-1], heads)
 
 
 def _everything(outcomes: Outcomes) -> tuple[Floats, Floats]:
@@ -51,10 +52,15 @@ def _everything(outcomes: Outcomes) -> tuple[Floats, Floats]:
 
 @settings(deadline=None, max_examples=20)
 @given(
-    exits=st.integers(1, 3), seed=st.integers(0, 10_000), most_sent=st.sampled_from([1.0, 0.5, 0.1])
+    exits=st.integers(1, 3),
+    seed=st.integers(0, 10_000),
+    most_sent=st.sampled_from([1.0, 0.5, 0.1]),
+    saves=st.booleans(),
 )
-def test_no_thresholds_beat_the_frontier(exits: int, seed: int, most_sent: float) -> None:
-    outcomes = _drawn(exits, {1: 40, 2: 14, 3: 7}[exits], seed)
+def test_no_thresholds_beat_the_frontier(
+    exits: int, seed: int, most_sent: float, saves: bool
+) -> None:
+    outcomes = _drawn(exits, {1: 40, 2: 14, 3: 7}[exits], seed, saves)
     _, tried = _everything(outcomes)
     allowed = tried[tried[:, 2] <= most_sent + 1e-9]
     frontier = trace_frontier(outcomes, most_sent)
@@ -67,9 +73,10 @@ def test_no_thresholds_beat_the_frontier(exits: int, seed: int, most_sent: float
     )
 
 
+@pytest.mark.parametrize("saves", [False, True])
 @pytest.mark.parametrize("most_vectors", [16, 200, 2_000_000])
-def test_a_vector_brings_what_the_frontier_says(most_vectors: int) -> None:
-    outcomes = _drawn(4, 200, 5)
+def test_a_vector_brings_what_the_frontier_says(most_vectors: int, saves: bool) -> None:
+    outcomes = _drawn(4, 200, 5, saves)
     frontier = trace_frontier(outcomes, most_vectors=most_vectors)
     assert (np.diff(frontier.mean_cost) > 0).all()
     assert (np.diff(frontier.accuracy) > 0).all()

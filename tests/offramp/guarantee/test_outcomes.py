@@ -112,6 +112,39 @@ def test_before_all_exits_nobody_leaves(embedded: Bundle) -> None:
     assert outcomes.mean_cost(np.array([CLOSED])) == macs
 
 
+def test_a_closed_exit_saves_its_head_for_those_who_go_on() -> None:
+    scores = np.array([[0.9, 0.1, 0.1], [0.2, 0.8, 0.1]])
+    right = np.ones((3, 3), bool)
+    outcomes = Outcomes(
+        scores, right[:2], right[2], np.array([2.0, 5.0, 9.0]), right[2], np.array([0.5, 1.0])
+    )
+    under = outcomes.costs_under(np.array([[0.5, 0.5], [CLOSED, 0.5], [CLOSED, CLOSED]]))
+    np.testing.assert_array_equal(under, [[2.0, 5.0, 9.0], [2.0, 4.5, 8.5], [2.0, 4.5, 7.5]])
+    means = outcomes.mean_cost(np.array([[0.5, 0.5], [CLOSED, 0.5], [CLOSED, CLOSED]]))
+    np.testing.assert_allclose(means, [16 / 3, 21.5 / 3, 7.5])
+    np.testing.assert_allclose(outcomes.sent_share(np.array([0.5, 0.5])), 1 / 3)
+
+
+def test_a_model_that_ends_at_an_exit() -> None:
+    scores, right = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[True, False], [False, True]])
+    whole, costs = np.array([True, True]), np.array([2.0, 5.0, 9.0])
+    outcomes = Outcomes(scores, right, whole, costs, whole, np.array([0.5, 1.0]))
+    second = outcomes.ending_at(1)
+    assert (second.exits, second.costs.tolist()) == (1, [2.0, 5.0])
+    np.testing.assert_array_equal(second.right, right)
+    assert second.mean_cost(np.array([CLOSED])) == 4.5
+    first = outcomes.ending_at(0)
+    assert first.costs.tolist() == [2.0, 2.0]
+    np.testing.assert_array_equal(first.answers_right(np.array([CLOSED])), right[0])
+    np.testing.assert_array_equal(first.whole_right, whole)
+
+
+def test_heads_must_fit_the_exits() -> None:
+    scores, right = np.array([[0.9, 0.1]]), np.ones((1, 2), bool)
+    with pytest.raises(InputError, match="1 exits and 2 costs of their heads"):
+        Outcomes(scores, right, right[0], np.arange(2.0), right[0], np.zeros(2))
+
+
 def test_what_the_package_says_it_has_is_there() -> None:
     assert sorted(package.__all__) == sorted(set(package.__all__))
     assert all(hasattr(package, name) for name in package.__all__)
@@ -119,5 +152,5 @@ def test_what_the_package_says_it_has_is_there() -> None:
     assert modules == {
         *("adaptive", "beta_mixture", "budget", "certificate", "drift", "frontier"),
         *("measures", "outcomes", "p_values", "path", "plans", "recorded"),
-        *("calibrating", "command", "tables"),  # `offramp calibrate`
+        *("calibrating", "device_costs", "refusals", "tables", "wish"),  # `offramp calibrate`
     }

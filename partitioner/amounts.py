@@ -1,0 +1,38 @@
+"""Amounts as a user writes them on the command line, with their units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+__all__ = ["MEMORY", "SHARE", "TIME"]
+
+_NUMBER = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*([A-Za-z%]*)\s*")
+
+
+class _Amount(click.ParamType[float]):
+    """A number with one of some units, each of which is so many of the first one."""
+
+    def __init__(self, name: str, units: Mapping[str, float], examples: str) -> None:
+        self.name = name
+        self._units, self._examples = units, examples
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, float):
+            return value
+        match = _NUMBER.fullmatch(str(value))
+        if not match or match[2] not in self._units:
+            self.fail(f"{value!r} is no {self.name}; write it as {self._examples}", param, ctx)
+        return float(match[1]) * self._units[match[2]]
+
+
+SHARE = _Amount("share", {"": 1.0, "%": 0.01}, "0.5% or 0.005")
+TIME = _Amount("time", {"us": 1e-6, "ms": 1e-3, "s": 1.0}, "5ms or 0.005s")
+MEMORY = _Amount(
+    "memory size",
+    {"kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30},
+    "64MB or 64MiB",
+)

@@ -1,0 +1,142 @@
+"""The sub-command ``offramp calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from partitioner.amounts import MEMORY, SHARE, TIME
+
+if TYPE_CHECKING:
+    from offramp.bundle import Bundle
+    from offramp.guarantee.wish import Wish
+
+__all__ = ["calibrate"]
+
+_IN = click.Path(path_type=Path)
+_LIMITS = {
+    "mean_s": "max_mean_time",
+    "peak_s": "max_peak_time",
+    "memory_bytes": "max_memory",
+    "sent_share": "max_sent",
+}
+
+
+@click.command()
+@click.argument("bundle", type=_IN)
+@click.option(
+    "--data",
+    metavar="MODULE:FUNCTION",
+    help="Labelled samples that were not trained on: a function that returns (inputs, labels) as "
+    "arrays.  [default: those that the bundle was compiled with]",
+)
+@click.option("--policy", help="Exit policy.  [default: the bundle's]")
+@click.option(
+    "--max-accuracy-drop",
+    type=SHARE,
+    metavar="SHARE",
+    help="Promise that the accuracy is at most so far below the whole model's, as a share of all "
+    "samples.  [default: 1%, or no promise if there is a limit]",
+)
+@click.option(
+    "--confidence",
+    type=SHARE,
+    metavar="SHARE",
+    default="0.95",
+    show_default=True,
+    help="The probability that this holds.",
+)
+@click.option("--max-mean-time", type=TIME, metavar="TIME", help="Device time of a sample, mean.")
+@click.option("--max-peak-time", type=TIME, metavar="TIME", help="Device time of any sample.")
+@click.option("--max-memory", type=MEMORY, metavar="SIZE", help="Of the device's weights, tensors.")
+@click.option("--max-sent", type=SHARE, metavar="SHARE", help="Samples sent to the server.")
+@click.option("--profile", type=_IN, help="The device's, from offramp profile; times need it.")
+@click.option("--slowdown", type=float, help="The device is slower than its profile by this.")
+@click.option("--seed", default=0, show_default=True, help="Seed by which samples are parted.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The bundle to write: the same with its plans.",
+)
+def calibrate(bundle: Path, out: Path, data: str | None, **options: Any) -> None:
+    """Choose BUNDLE's exit thresholds: by a promise of its accuracy, by limits, or by both.
+
+    Some samples choose thresholds for all exits together, for every cut and codec level worth
+    using; others test them. Devices that run the new bundle make only plans that were chosen.
+    With limits alone these are the most accurate within them, and nothing is promised.
+
+    \b
+    offramp calibrate my.offramp --data mynet:held_out \\
+        --max-accuracy-drop 0.5% --confidence 0.95 -o safe.offramp
+    offramp calibrate my.offramp --max-mean-time 5ms --max-sent 20% \\
+        --profile board.json -o quick.offramp
+    """
+    from rich.console import Console
+
+    from offramp.bundle import open_bundle
+    from offramp.extras import require_extra
+    from offramp.files import check_writable
+    from offramp.guarantee.calibrating import calibrate_bundle, recorded
+    from offramp.guarantee.tables import exit_table, plan_table
+
+    check_writable(out)
+    require_extra("compile", "scipy")
+    opened = open_bundle(bundle)
+    wish = _wish(opened, options)
+    recording = recorded(opened, data, _say)
+    manifest, digest = calibrate_bundle(opened, recording, wish, out)
+    console = Console(soft_wrap=True)
+    console.print(exit_table(manifest, recording))
+    console.print(plan_table(manifest))
+    _say(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB, digest {digest[:12]})")
+
+
+def _wish(bundle: Bundle, options: dict[str, Any]) -> Wish:
+    """Return what the options ask for; raise `ConfigError` if they do not fit together."""
+    from offramp.bundle.allowed import Limits
+    from offramp.errors import ConfigError
+    from offramp.guarantee.certificate import Promise
+    from offramp.guarantee.wish import Wish
+    from partitioner.device_costs import device_costs
+    from partitioner.profile import load_profile
+
+    given = {key: options[name] for key, name in _LIMITS.items() if options[name] is not None}
+    for name in ("max_mean_time", "max_peak_time", "max_memory"):
+        if options[name] == 0:
+            raise ConfigError(f"--{name.replace('_', '-')} is 0; give more")
+    if given.get("sent_share", 0) > 1:
+        raise ConfigError(f"--max-sent is {given['sent_share']:.0%}; give at most 100%")
+    device = None
+    if options["profile"]:
+        profile = load_profile(options["profile"])
+        profile.check(bundle)
+        profile.check_heads(bundle)
+        device = device_costs(profile.slowed(options["slowdown"] or 1.0))
+    elif {"mean_s", "peak_s"} & given.keys():
+        raise ConfigError(
+            "--max-mean-time and --max-peak-time need --profile, the device's own from: offramp "
+            "profile"
+        )
+    elif options["slowdown"] is not None:
+        raise ConfigError("--slowdown is of a profile; give it with --profile")
+    limits = Limits(
+        **given | ({"memory_bytes": int(given["memory_bytes"])} if "memory_bytes" in given else {}),
+        machine=device.machine if device else None,
+    )
+    drop = options["max_accuracy_drop"]
+    promise = Promise(0.01 if drop is None else drop, options["confidence"])
+    return Wish(
+        None if given and drop is None else promise,
+        options["policy"] or bundle.manifest.policy,
+        options["seed"],
+        limits if given else None,
+        device,
+    )
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
