@@ -17,8 +17,8 @@ def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
     """Show what BUNDLE holds: cuts, segments, exits, backends, codec levels, proof and card."""
     from rich.console import Console
 
-    from offramp.bundle.archive import open_bundle
     from offramp.bundle.allowed import allowed_lines
+    from offramp.bundle.archive import open_bundle
     from offramp.bundle.table import (
         cut_table,
         engine_lines,

@@ -32,8 +32,8 @@ def ray(chosen: Outcomes, max_drop: float, most_sent: float) -> Floats:
     The point is the cheapest within the drop that sends no more. The way is straight in how many
     samples score at least each threshold, so samples leave at the exits in the same proportions all
     along. Only these proportions are learned, one number an exit, and thresholds fall from step to
-    step: the true drop rises steadily from none. Where closed exits lose more than the samples allow for
-    (a coarse codec), the way begins where it loses least.
+    step: the true drop rises steadily from none. Where closed exits lose more than the samples
+    allow for (a coarse codec), the way begins where it loses least.
     """
     frontier = trace_grid(chosen, most_sent, _VECTORS)
     drops = chosen.whole_right.mean() - frontier.accuracy

@@ -197,6 +197,14 @@ def _rename_file(to: str) -> Callable[[Any], None]:
     return lambda plain: plain["files"].update({to: plain["files"].pop("notes.txt")})
 
 
+ALONE = {"cut": 1, "thresholds": [], "accuracy_drop": 0, "left_share": 0}
+SENDS = {**ALONE, "cut": 0, "level": "raw"}
+
+
+def _allow(*plans: Any, **fields: Any) -> Callable[[Any], None]:
+    return _set("allowed", to={"samples": 10, "plans": plans, **fields})
+
+
 MANIFESTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "newer": ("install a newer Offramp", _set("format", to=2)),
     "no version": ("not an Offramp manifest", _set("format", to="1")),
@@ -238,6 +246,20 @@ MANIFESTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "no tensors": ("boundaries", _set("boundaries", 0, "tensors", to=[])),
     "level of no tensor": ("each tensor", _set("boundaries", 0, "levels", "raw", to=[])),
     "temperature": ("temperature", _set("temperature", to=0)),
+    "allowed nothing": ("allowed", _allow()),
+    "allowed alone nowhere": ("one at least must send nothing", _allow(SENDS)),
+    "allowed beyond": ("is none of this model", _allow({**ALONE, "cut": 2})),
+    "allowed at no level": ("is none of this model", _allow({**SENDS, "level": "other"}, ALONE)),
+    "allowed too many exits": ("is none of this model", _allow({**ALONE, "thresholds": [0.5]})),
+    "allowed to end nowhere": ("is none of this model", _allow({**ALONE, "cut": 0}, ALONE)),
+    "allowed a threshold": ("thresholds", _allow({**ALONE, "thresholds": [-1.0]})),
+    "allowed more than all": ("left_share", _allow({**ALONE, "left_share": 1.5})),
+    "allowed to reach no exit": ("no exit to answer at", _allow(ALONE, reach=0)),
+    "allowed of no samples": ("samples", _allow(ALONE, samples=0)),
+    "limits of nothing": ("mean_s", _allow(ALONE, limits={"mean_s": 0})),
+    "limits unheard": ("unknown key|extra", _allow(ALONE, limits={"joules": 1})),
+    "promised all": ("max_accuracy_drop", _allow(
+        ALONE, promised={"max_accuracy_drop": 1, "confidence": 0.9})),
     "a list": ("not an Offramp manifest", lambda plain: []),
     "deep": ("manifest is not JSON|recursion", lambda plain: "deep"),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""`offramp calibrate`: a bundle gets a guarantee, and what is promised holds of its plans."""
+"""`offramp calibrate`: a bundle gets plans, of which what is promised or limited holds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from offramp.bundle import Bundle, open_bundle
-from offramp.bundle.allowed import allowed_lines
+from offramp.bundle.allowed import Allowed, AllowedPlan, Limits, Promised, allowed_lines
 from offramp.calibration import load_calibration, score_exits
 from offramp.codecs import get as get_codec
 from offramp.errors import ConfigError, InputError
@@ -19,6 +19,8 @@ from offramp.exits import first_exit
 from offramp.exits.fitted import load_policy
 from offramp.guarantee.calibrating import Recording, calibrate_bundle, recorded
 from offramp.guarantee.certificate import Promise, part_samples
+from offramp.guarantee.device_costs import held_bytes
+from offramp.guarantee.measures import share_interval
 from offramp.guarantee.plans import find_places
 from offramp.guarantee.wish import Wish
 from partitioner.calibrate import calibrate
@@ -232,9 +234,95 @@ def test_the_command_writes_the_bundle_and_shows_what_it_found(
     assert all(f"{max(plan.thresholds[0], 0):.5f}" in ended.output for plan in gained)
 
 
+@pytest.fixture(scope="module")
+def profile(
+    embedded: Bundle, make_profile: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A millisecond a segment, a quarter an exit, and an eighth to encode or decode."""
+    keys = [f"{cut}/{x}" for cut, b in enumerate(embedded.manifest.boundaries) for x in b.levels]
+    codecs_s, heads_s = dict.fromkeys(keys, 0.125e-3), np.arange(9) * 1e-3
+    made = make_profile(embedded.digest, heads_s, [0.25e-3] * 3, codecs_s, codecs_s)
+    path = tmp_path_factory.mktemp("profile") / "board.json"
+    path.write_text(made.model_dump_json())
+    return path
+
+
+def limited(out: Path, *words: object) -> tuple[Allowed, list[AllowedPlan], str]:
+    """Run the command; return what is allowed, the plans that send, and what was printed."""
+    ended = run(*words, "--policy", "margin", "-o", out)
+    assert ended.exit_code == 0, (ended.output, ended.exception)
+    allowed = open_bundle(out).manifest.allowed
+    assert allowed is not None
+    assert any(plan.level is None for plan in allowed.plans)
+    return allowed, [plan for plan in allowed.plans if plan.level], ended.output
+
+
+def test_a_limit_of_samples_sent(embedded_file: Path, tmp_path: Path) -> None:
+    allowed, sending, said = limited(tmp_path / "x.offramp", embedded_file, "--max-sent", "20%")
+    assert (allowed.promised, allowed.samples) == (None, 300)
+    assert allowed.limits == Limits(sent_share=0.2)
+    assert sending
+    for plan in sending:
+        count = round((1 - plan.left_share) * 300)
+        assert share_interval(count, 300)[0] <= 0.2
+    assert "chosen within: 20% of the samples sent" in said
+    assert "no accuracy is promised; on 300 samples that did not choose" in said
+
+
+def test_a_limit_of_mean_time(embedded_file: Path, tmp_path: Path, profile: Path) -> None:
+    words = (embedded_file, "--profile", profile, "--slowdown", 2, "--max-mean-time", "7ms")
+    allowed, sending, said = limited(tmp_path / "x.offramp", *words)
+    assert allowed.limits == Limits(mean_s=0.007, machine="test, 1 cores, slowed 2 times")
+    assert all(plan.mean_s and plan.mean_s < 0.0075 for plan in allowed.plans)
+    assert {plan.cut for plan in sending} == set(range(8))
+    local = next(plan for plan in allowed.plans if plan.level is None)
+    assert (local.cut, local.mean_s) == (8, pytest.approx(0.007, rel=0.05))
+    assert "chosen within: 7 ms of device time in the mean on test, 1 cores" in said
+
+
+def test_a_limit_of_peak_time(embedded_file: Path, tmp_path: Path, profile: Path) -> None:
+    """The exits of the embedded bundle stand at the cuts 2, 4 and 6."""
+    words = (embedded_file, "--profile", profile, "--max-peak-time", "0.0046s")
+    allowed, sending, _ = limited(tmp_path / "x.offramp", *words)
+    assert {plan.cut for plan in sending} == {0, 1, 2, 3}
+    (local,) = (plan for plan in allowed.plans if plan.level is None)
+    assert (local.cut, local.thresholds[-1], local.left_share) == (4, 0.0, 1.0)
+    assert allowed.reach is None  # there is no want of memory
+
+
+def test_a_limit_of_memory(embedded: Bundle, embedded_file: Path, tmp_path: Path) -> None:
+    fits = held_bytes(embedded.manifest, 4)
+    for size, reach in ((f"{fits / 1e6:.6f}MB", 4), (f"{(fits - 1) / 1e3:.3f}kB", 2), ("1GiB", 8)):
+        allowed, _, said = limited(tmp_path / "x.offramp", embedded_file, "--max-memory", size)
+        assert allowed.reach == max(plan.cut for plan in allowed.plans) == reach
+        assert "MB of device memory" in said
+
+
+def test_limits_within_a_promise(embedded_file: Path, tmp_path: Path, profile: Path) -> None:
+    words = (embedded_file, "--profile", profile, "--max-accuracy-drop", "5%", "--max-sent", "30%")
+    allowed, sending, said = limited(tmp_path / "x.offramp", *words, "--max-mean-time", "4ms")
+    assert allowed.promised == Promised(max_accuracy_drop=0.05, confidence=0.95)
+    assert allowed.limits == Limits(mean_s=0.004, sent_share=0.3, machine="test, 1 cores")
+    assert sending
+    assert all(plan.accuracy_drop <= 0.05 for plan in allowed.plans)
+    assert all(plan.mean_s and plan.mean_s < 0.0042 for plan in allowed.plans)
+    assert "with confidence 0.95, tested on 700 samples" in said
+    ended = run(*words, "--max-mean-time", "2.5ms", "-o", tmp_path / "no.offramp")
+    assert "within these limits the least drop is about" in str(ended.exception)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["--max-sent", "120%"], "--max-sent is 120%; give at most 100%"),
+        (["--max-memory", "64"], "'64' is no memory size; write it as 64MB or 64MiB"),
+        (["--max-memory", "0MB"], "--max-memory is 0; give more"),
+        (["--max-memory", "10kB"], "above the limit of 0.01 MB; raise the limit"),
+        (["--max-mean-time", "5"], "'5' is no time; write it as 5ms or 0.005s"),
+        (["--max-mean-time", "5ms"], "--max-mean-time and --max-peak-time need --profile"),
+        (["--max-peak-time", "1ms", "--profile", "P"], "the first exit alone takes 2.25 ms, above"),
+        (["--max-mean-time", "1ms", "--profile", "P"], "the first exit alone takes 2.25 ms, so"),
+        (["--slowdown", "8"], "--slowdown is of a profile; give it with --profile"),
         (["--max-accuracy-drop", "much"], "'much' is no share; write it as 0.5% or 0.005"),
         (["--max-accuracy-drop", "0"], "a largest drop in accuracy of 0 cannot be promised"),
         (["--confidence", "100%"], "a confidence of 1 cannot be had"),
@@ -242,8 +330,9 @@ def test_the_command_writes_the_bundle_and_shows_what_it_found(
     ],
 )
 def test_wrong_options_are_one_sentence(
-    words: list[str], said: str, embedded_file: Path, tmp_path: Path
+    words: list[str], said: str, embedded_file: Path, tmp_path: Path, profile: Path
 ) -> None:
+    words = [str(profile) if word == "P" else word for word in words]
     ended = run(embedded_file, *words, "-o", tmp_path / "no.offramp")
     assert ended.exit_code != 0
     assert said in ended.output + str(ended.exception)
