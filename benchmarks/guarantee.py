@@ -54,7 +54,7 @@ def conformal(calibration: Outcomes, promise: Promise, dice: np.random.Generator
     order = dice.permutation(calibration.samples)
     cut = int(0.3 * len(order))
     chosen, tested = calibration.select(order[:cut]), calibration.select(order[cut:])
-    path = PATHS["ray"](chosen, promise.max_accuracy_drop)
+    path = PATHS["ray"](chosen, promise.max_accuracy_drop, 1.0)
     risks = (tested.losses(path).sum(axis=1) + 1) / (tested.samples + 1)
     failed = np.flatnonzero(risks > promise.max_accuracy_drop)
     passed = failed[0] if failed.size else len(path)

@@ -12,13 +12,18 @@ __all__ = ["inspect"]
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--svg", type=click.Path(path_type=Path), help="Draw its graph with the cuts here.")
+@click.option("--frontier", is_flag=True, help="Print the plans that no other beats instead.")
+@click.option("--frontier-svg", type=click.Path(path_type=Path), help="Draw these plans here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON instead.")
-def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
+def inspect(
+    bundle: Path, svg: Path | None, frontier: bool, frontier_svg: Path | None, as_json: bool
+) -> None:
     """Show what BUNDLE holds: cuts, segments, exits, backends, codec levels, proof and card."""
     from rich.console import Console
 
     from offramp.bundle.allowed import allowed_lines
     from offramp.bundle.archive import open_bundle
+    from offramp.bundle.frontier import frontier_of, frontier_table
     from offramp.bundle.table import (
         cut_table,
         engine_lines,
@@ -26,7 +31,7 @@ def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
         print_cost,
         segment_table,
     )
-    from offramp.drawing import draw_bundle
+    from offramp.drawing import draw_bundle, draw_frontier
     from offramp.files import write_file
     from offramp.names import printable
 
@@ -34,10 +39,15 @@ def inspect(bundle: Path, svg: Path | None, as_json: bool) -> None:
     manifest = opened.manifest
     if svg is not None:
         write_file(svg, draw_bundle(opened).encode())
+    if frontier_svg is not None:
+        write_file(frontier_svg, draw_frontier(frontier_of(opened), manifest.name).encode())
     if as_json:
         click.echo(manifest.model_dump_json(indent=1))
         return
     console = Console()
+    if frontier:
+        console.print(frontier_table(frontier_of(opened)))
+        return
     console.print(cut_table(manifest, opened.digest))
     console.print(segment_table(manifest))
     if manifest.quantised:

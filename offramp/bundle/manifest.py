@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -16,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from offramp.bundle.allowed import Allowed, AllowedPlan
+from offramp.bundle.allowed import Allowed
 from offramp.bundle.quantised import Quantised
 from offramp.errors import BundleError
 from offramp.names import check_name
@@ -175,15 +176,6 @@ class Manifest(_Model):
         for spec in self.exits:
             if spec.tensor not in self.boundaries[spec.boundary].names:
                 raise ValueError(f"exit {spec.name!r} reads a tensor that its boundary lacks")
-        if self.allowed:
-            if wrong := [plan for plan in self.allowed.plans if not self._has(plan)]:
-                raise ValueError(f"an allowed plan, {wrong[0]!r}, is none of this model")
-            if all(plan.level for plan in self.allowed.plans):
-                raise ValueError("of the allowed plans one at least must send nothing")
-            if self.reach not in {len(self.segments), *(e.boundary for e in self.exits)}:
-                raise ValueError(f"a device that ends at cut {self.reach} has no exit to answer at")
-            if any(plan.cut > self.reach for plan in self.allowed.plans):
-                raise ValueError(f"an allowed plan goes beyond cut {self.reach}, where devices end")
         total = sum(entry.bytes for entry in self.files.values())
         if total > MAX_BUNDLE_BYTES:
             raise ValueError(f"the files take {total} bytes; at most {MAX_BUNDLE_BYTES} may be")
@@ -192,12 +184,27 @@ class Manifest(_Model):
                 raise ValueError(f"file name {path!r} is not allowed")
         return self
 
-    def _has(self, plan: AllowedPlan) -> bool:
-        if plan.cut not in self.cuts or len(plan.thresholds) != self.exits_before(plan.cut):
+    @model_validator(mode="after")
+    def _allows_its_own_plans(self) -> Manifest:
+        plans = self.allowed.plans if self.allowed else ()
+        for plan in plans:
+            if not self.has(plan.cut, plan.level, plan.thresholds):
+                raise ValueError(f"an allowed plan, {plan!r}, is none of this model")
+            if plan.cut > self.reach:
+                raise ValueError(f"an allowed plan goes beyond cut {self.reach}, where devices end")
+        if plans and all(plan.level for plan in plans):
+            raise ValueError("of the allowed plans one at least must send nothing")
+        if self.reach not in {len(self.segments), *(e.boundary for e in self.exits)}:
+            raise ValueError(f"a device that ends at cut {self.reach} has no exit to answer at")
+        return self
+
+    def has(self, cut: int, level: str | None, thresholds: Sequence[float]) -> bool:
+        """Tell whether a plan of this cut, codec level and thresholds can be made."""
+        if cut not in self.cuts or len(thresholds) != self.exits_before(cut):
             return False
-        if plan.level is not None:
-            return plan.cut < max(self.cuts) and plan.level in self.boundaries[plan.cut].levels
-        return plan.cut == max(self.cuts) or plan.thresholds[-1:] == (0.0,)
+        if level is not None:
+            return cut < max(self.cuts) and level in self.boundaries[cut].levels
+        return cut == max(self.cuts) or (len(thresholds) > 0 and thresholds[-1] == 0)
 
     @property
     def cuts(self) -> range:

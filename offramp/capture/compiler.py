@@ -12,7 +12,6 @@ from torch import nn
 
 from offramp.bundle import Bundle, Manifest, write_bundle
 from offramp.bundle.manifest import Proof
-from offramp.calibration import FILE as CALIBRATION_FILE
 from offramp.calibration import Calibration
 from offramp.capture.calibrate import calibrate
 from offramp.capture.cutting import CutModel, cut_graph
@@ -132,9 +131,9 @@ def compile_model(
         if ranges is not None:
             device = _quantise(draft, bundle, ranges, held_out, report)
         fields, calibration = calibrate(device, server, held_out, report)
-    draft.add_arrays(CALIBRATION_FILE, calibration.to_arrays())
+    draft.add_calibration(fields, calibration)
     draft.fields["card"] = {**draft.fields["card"], "accuracy": _accuracies(draft, calibration)}
-    manifest, digest = write_bundle(path, {**draft.fields, **fields}, draft.files)
+    manifest, digest = write_bundle(path, draft.fields, draft.files)
     report(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB, digest {digest[:12]})")
     return manifest
 

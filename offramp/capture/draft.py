@@ -14,14 +14,21 @@ import torch
 from safetensors.numpy import save as save_arrays
 from torch import Tensor, nn
 
-from offramp import __version__
+from offramp import __version__, exits
 from offramp.bundle import Boundary, Bundle, ExitSpec, SegmentSpec
 from offramp.bundle.archive import make_manifest
+from offramp.bundle.frontier import FILE as FRONTIER_FILE
+from offramp.bundle.frontier import encode_frontier
+from offramp.calibration import FILE as CALIBRATION_FILE
+from offramp.calibration import Calibration, score_exits
 from offramp.capture.cutting import CutModel, cut_graph
 from offramp.capture.export import export
 from offramp.capture.exporters import export_segment
 from offramp.capture.graph import read_program
 from offramp.capture.outline import write_outline
+from offramp.exits import FittedPolicy
+from offramp.guarantee.device_costs import count_macs
+from offramp.guarantee.plan_frontier import trace_plans
 from offramp.samples import Samples
 from offramp.tensors import Array, TensorSpec
 
@@ -75,15 +82,25 @@ class Draft:
         boundary, tensor = place
         example = [_random(self.tensor(place))]
         (segment,) = cut_graph(read_program(export(head, example)), example, (), 1).segments
-        exits = self.fields.get("exits", ())
-        folder = f"exits/{len(exits):02d}"
+        known = self.fields.get("exits", ())
+        folder = f"exits/{len(known):02d}"
         exported = export_segment(segment.module, example, folder)
         self.files.update(exported.files)
         spec = ExitSpec(
             name=path, boundary=boundary, tensor=tensor, folder=folder, macs=segment.macs,
             skipped=exported.skipped,
         )  # fmt: skip
-        self.fields["exits"] = (*exits, spec)
+        self.fields["exits"] = (*known, spec)
+
+    def add_calibration(self, fields: Mapping[str, Any], calibration: Calibration) -> None:
+        """Add what calibrating found, and the plans that no other beats by it."""
+        self.fields |= fields
+        self.add_arrays(CALIBRATION_FILE, calibration.to_arrays())
+        manifest = make_manifest(self.fields, self.files)
+        policy = FittedPolicy(exits.get(manifest.policy))
+        scores = score_exits(manifest, calibration, policy)
+        frontier = trace_plans(manifest, calibration, scores, count_macs(manifest))
+        self.files[FRONTIER_FILE] = encode_frontier(frontier)
 
     def tensor(self, place: tuple[int, str]) -> TensorSpec:
         """Return the tensor of a boundary by name."""

@@ -11,6 +11,9 @@ from safetensors.numpy import save
 
 from offramp import exits
 from offramp.bundle import Bundle, Manifest, write_bundle
+from offramp.bundle.archive import make_manifest
+from offramp.bundle.frontier import FILE as FRONTIER_FILE
+from offramp.bundle.frontier import encode_frontier
 from offramp.calibration import FILE as CALIBRATION_FILE
 from offramp.calibration import Calibration, load_calibration
 from offramp.errors import ConfigError
@@ -19,6 +22,8 @@ from offramp.exits.fitted import FILE as POLICY_FILE
 from offramp.exits.fitted import encode_parameters
 from offramp.exits.policy import ExitPolicy, FittedPolicy
 from offramp.exits.recording import costs_of, record
+from offramp.guarantee.device_costs import count_macs
+from offramp.guarantee.plan_frontier import trace_plans
 from offramp.guarantee.plans import choose_plans
 from offramp.guarantee.wish import Wish
 from offramp.network import Network
@@ -80,8 +85,11 @@ def calibrate_bundle(
     if policy.parameters:
         files[POLICY_FILE] = encode_parameters(policy.parameters)
     arrays = calibration.to_arrays().items()
-    files[CALIBRATION_FILE] = save({key: np.ascontiguousarray(array) for key, array in arrays})
     fields |= {"policy": rule.name, "allowed": allowed}
+    made = make_manifest(fields, files)
+    frontier = trace_plans(made, calibration, scores, wish.device or count_macs(manifest))
+    files[FRONTIER_FILE] = encode_frontier(frontier)
+    files[CALIBRATION_FILE] = save({key: np.ascontiguousarray(array) for key, array in arrays})
     return write_bundle(out, fields, files)
 
 

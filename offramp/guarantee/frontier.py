@@ -22,7 +22,15 @@ from offramp.errors import ConfigError
 from offramp.guarantee.outcomes import CLOSED, Outcomes
 from offramp.tensors import Array
 
-__all__ = ["MOST_VECTORS", "Frontier", "trace_frontier", "trace_grid"]
+__all__ = [
+    "MOST_VECTORS",
+    "Frontier",
+    "SizedFrontier",
+    "trace_frontier",
+    "trace_grid",
+    "trace_sizes",
+    "unbeaten",
+]
 
 MOST_VECTORS = 2_000_000
 """The most threshold vectors of a grid."""
@@ -49,6 +57,19 @@ class Frontier:
 
     def __len__(self) -> int:
         return len(self.mean_cost)
+
+
+@dataclass(frozen=True)
+class SizedFrontier:
+    """F threshold vectors, ``thresholds`` (F, E), and what they take and bring, each (F,).
+
+    ``mean_size`` is over all samples, those that are not sent counting as 0.
+    """
+
+    thresholds: Floats
+    mean_cost: Floats
+    accuracy: Floats
+    mean_size: Floats
 
 
 def trace_frontier(
@@ -80,6 +101,37 @@ def trace_grid(
     steps = _steps(outcomes, most_vectors)
     levels = [_levels(scores, steps) for scores in outcomes.scores]
     return _tabulate(outcomes, levels, most_sent)
+
+
+def trace_sizes(outcomes: Outcomes, sizes: Floats, most_vectors: int) -> SizedFrontier:
+    """Return the vectors of a grid that no other beats in cost, accuracy and size of what is sent.
+
+    ``sizes`` (N,) are those of the samples if they go to the end.
+    """
+    steps = _steps(outcomes, most_vectors)
+    levels = [_levels(scores, steps) for scores in outcomes.scores]
+    cost, accuracy, size = _sums(outcomes, levels, sizes)
+    rows = unbeaten(np.stack([cost, -accuracy, size]))
+    return SizedFrontier(_vectors(levels, rows), cost[rows], accuracy[rows], size[rows])
+
+
+def unbeaten(axes: Floats) -> NDArray[np.int64]:
+    """Return the columns of axes (3, P), the less the better, that no other column beats.
+
+    One beats another that is nowhere less; of equal columns the first is kept. Differences by
+    rounding count as none.
+    """
+    units = np.maximum(np.abs(axes).max(axis=1, keepdims=True), np.finfo(float).tiny)
+    scaled = np.round(axes / units, 12)
+    order = np.lexsort((scaled[2], scaled[1], scaled[0]))
+    kept: list[int] = []
+    front = np.empty((2, len(order)))
+    for column in order:
+        rivals = front[:, : len(kept)]
+        if not (rivals <= scaled[1:, column, None]).all(axis=0).any():
+            front[:, len(kept)] = scaled[1:, column]
+            kept.append(int(column))
+    return np.array(kept, dtype=np.int64)
 
 
 def _steps(outcomes: Outcomes, most_vectors: int) -> int:
