@@ -65,7 +65,7 @@ class TerminalSink:
                 told += f"{line['low']:.3f} to {line['high']:.3f}"
                 self._say_at(
                     line,
-                    f"warning: the samples are no longer like those that the bundle's promise was "
+                    f"warning: the samples are no longer like those that the bundle's plans were "
                     f"tested on: {told}; calibrate it on samples like these",
                 )
             case "link":

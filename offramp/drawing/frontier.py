@@ -49,10 +49,11 @@ class _Paper:
         work = [in_unit(frontier, plan) for plan in frontier.plans]
         shares = [plan.accuracy for plan in frontier.plans]
         self._step = _round_step(max(work) / 6)
-        self._most = math.ceil(max(work) / self._step) * self._step
+        self._most = max(math.ceil(max(work) / self._step), 1) * self._step
         self._rise = _round_step(max(max(shares) - min(shares), 0.01) / 6)
-        self._low = math.floor(min(shares) / self._rise) * self._rise
         self._high = math.ceil(max(shares) / self._rise) * self._rise
+        lowest = math.floor(min(shares) / self._rise) * self._rise
+        self._low = min(lowest, self._high - self._rise)
 
     def place(self, plan: FrontierPlan) -> Point:
         return self._at(in_unit(self._frontier, plan), plan.accuracy)

@@ -19,8 +19,8 @@ from offramp.embedded.cluttered_digits import load
 from offramp.exits.policy import CLOSED, WATCHED
 from offramp.guarantee import AdaptiveThresholds
 from offramp.guarantee.calibrating import calibrate_bundle, recorded
-from offramp.guarantee.wish import Wish
 from offramp.guarantee.certificate import Promise
+from offramp.guarantee.wish import Wish
 from partitioner import strategies
 from partitioner.machine import this_machine
 from partitioner.objective import Objective

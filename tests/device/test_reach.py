@@ -8,10 +8,12 @@ import pytest
 from device.board import Board
 from device.deployment import deploy
 from device.head import Progress
+from device.settings import AgentSettings
 from offramp import backends
 from offramp.bundle import open_bundle
 from offramp.bundle.allowed import Limits
 from offramp.embedded.cluttered_digits import load
+from offramp.errors import ConfigError
 from offramp.guarantee.calibrating import calibrate_bundle, recorded
 from offramp.guarantee.device_costs import held_bytes
 from offramp.guarantee.wish import Wish
@@ -93,6 +95,12 @@ def test_the_board_knows_no_way_beyond(small, deployed, reach):
         options = board.options(at, (), 1.0)
         assert options[0].exit == 1
         assert all(option.exit is not None and option.stop <= reach for option in options)
+
+
+def test_thresholds_that_adapt_would_leave_the_limits(small, make_profile):
+    profile = profile_of(small, make_profile)
+    with pytest.raises(ConfigError, match="was calibrated within limits, which thresholds that"):
+        deploy(small, profile, profile, AgentSettings(adaptive_thresholds=True))
 
 
 @pytest.mark.e2e

@@ -49,7 +49,7 @@ def test_drift_is_a_warning_that_says_what_moved_and_what_to_do():
     drift = {"kind": "drift", "at_s": 7.0, "plan": "p2", "name": "share that leaves at exit 0"}
     (line,) = told({**drift, "low": 0.4, "high": 0.5, "recent": 0.2222, "samples": 60})
     assert line == (
-        "    7.0 s  warning: the samples are no longer like those that the bundle's promise was "
+        "    7.0 s  warning: the samples are no longer like those that the bundle's plans were "
         "tested on: share that leaves at exit 0 is 0.222 of late, in calibration it was 0.400 to "
         "0.500; calibrate it on samples like these"
     )

@@ -151,6 +151,6 @@ def test_what_the_package_says_it_has_is_there() -> None:
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
     assert modules == {
         *("adaptive", "beta_mixture", "budget", "certificate", "drift", "frontier"),
-        *("measures", "outcomes", "p_values", "path", "plans", "recorded"),
+        *("measures", "outcomes", "p_values", "path", "plan_frontier", "plans", "recorded"),
         *("calibrating", "device_costs", "refusals", "tables", "wish"),  # `offramp calibrate`
     }
