@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from copy import deepcopy
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -39,23 +41,19 @@ def answers_alike(model: nn.Module, batch: Batch, paths: Sequence[str], drops: D
         for (path, side), gone in drops.items():
             if side == "inputs":
                 masked.get_parameter(f"{path}.weight")[:, sorted(gone)] = 0
-    expected = _observe(masked, batch, paths)
     try:
         thin(thinner, drops)
-        found = _observe(thinner, batch, paths)
+        expected, found = (_observe(one, batch, paths) for one in (masked, thinner))
     except Exception:  # a model that needs its width fails in its own way
         return False
     return len(found) == len(expected) and all(map(_close, found, expected))
 
 
 def _observe(model: nn.Module, batch: Batch, paths: Sequence[str]) -> list[Tensor]:
-    seen = []
-    with torch.no_grad():
-        for path in paths:
-            with catch_output(model.get_submodule(path)) as caught:
-                returned = model(*batch.positional, **batch.keyword)
-            seen += caught
-    return [*seen, *tensors_of(returned)]
+    with ExitStack() as watching, torch.no_grad():
+        seen = [watching.enter_context(catch_output(model.get_submodule(p))) for p in paths]
+        returned = model(*batch.positional, **batch.keyword)
+    return [*chain.from_iterable(seen), *tensors_of(returned)]
 
 
 def _close(found: Tensor, expected: Tensor) -> bool:
