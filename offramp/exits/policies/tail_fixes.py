@@ -7,7 +7,7 @@ the other way round: its expected gain is P(tail right, exit wrong) - P(tail wro
 not the chance that the exit is wrong. Where the whole model is calibrated, that difference given
 its logits is ``gain``: how much surer it is of its own answer than of the exit's. The gate learns
 it instead of the two events themselves, of which there are a few in a hundred samples: the target
-is the same in the mean and far less noisy, and needs no labels. One hidden layer reads, of all
+is the same in the mean and far less noisy, and no label enters it. One hidden layer reads, of all
 exits so far, log-probabilities, confidence, lead and entropy, and of the last one the two likeliest
 classes. Averaged states added nothing where they were tried, so a device need not keep any.
 """

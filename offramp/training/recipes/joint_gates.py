@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from offramp.exits.policies.learned_gate import COST_WEIGHT
 from offramp.training.recipes.frozen import Frozen
 from offramp.training.recipes.recipe import Answers, Recipe, Stage
 
 __all__ = ["JointGates"]
-
-_COST = 0.3
 
 
 class JointGates(Recipe):
@@ -28,8 +27,9 @@ class JointGates(Recipe):
     Gate l is ``g_l = sigmoid(w . [max p, entropy, margin] + b)`` of exit l's answer, and a sample
     leaves there with ``P(l) = g_l prod_(j<l) (1 - g_j)``; the model takes the rest. Heads minimise
     the mean of ``sum_l P(l) CE_l``. A gate learns by cross-entropy, both sides weighted alike, to
-    be open from ``argmin_l (CE_l + 0.3 cost_l)`` on, where ``cost_l`` is the share of
-    multiply-adds. Both learn on each batch, each with what the other says held fixed.
+    be open from ``argmin_l (CE_l + c cost_l)`` on, where ``cost_l`` is the share of multiply-adds
+    and ``c`` that of policy `learned_gate`. Both learn on each batch, each with what the other says
+    held fixed.
     """
 
     name = "joint_gates"
@@ -61,7 +61,7 @@ class _GatedLoss(nn.Module):
             [gate(_signs(one)) for gate, one in zip(self.gates, answers.exits, strict=True)], 1
         )
         leaves = leaving(opens.detach().sigmoid())
-        best = (losses.detach() + _COST * self.costs).argmin(1, keepdim=True)
+        best = (losses.detach() + COST_WEIGHT * self.costs).argmin(1, keepdim=True)
         wanted = (torch.arange(opens.shape[1], device=opens.device) >= best).to(opens.dtype)
         return (leaves * losses).sum(1).mean() + _balanced(opens, wanted)
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offramp.errors import ConfigError
+from offramp.exits.policies.learned_gate import COST_WEIGHT
 from offramp.training import recipes
 from offramp.training.recipes import RECIPES, Answers, Stage, share_epochs
 from offramp.training.recipes.joint_gates import leaving
@@ -122,6 +123,17 @@ def test_a_gated_head_learns_from_the_samples_that_leave_there() -> None:
         (gates,) = torch.autograd.grad(loss, gate.bias)
         # Sample 0 should leave at the exit and sample 1 should not.
         assert math.copysign(1, float(gates)) == math.copysign(1, open_)
+
+
+def test_a_gate_is_taught_to_leave_where_the_policy_would_have_it() -> None:
+    _, stage = RECIPES["joint_gates"].stages([0.2])
+    spared = 0.8 * COST_WEIGHT
+    for gap, sign in ((0.9 * spared, -1), (1.1 * spared, 1)):  # in cross-entropy, to the model
+        right = torch.exp(-torch.tensor([0.1 + gap, 0.1]))
+        exit_, final = torch.stack([right, 1 - right], 1).log().split(1)
+        loss = stage.loss(Answers((exit_,), final, torch.tensor([0])))
+        (opens,) = torch.autograd.grad(loss, stage.loss.gates[0].bias)  # type: ignore[attr-defined]
+        assert math.copysign(1, float(opens)) == sign
 
 
 def test_the_shares_that_leave_sum_to_one() -> None:
