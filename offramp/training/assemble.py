@@ -33,19 +33,19 @@ def assemble(
 ) -> tuple[TrainingSetup, Mapping[str, str]]:
     """Call the user's functions and put the exits that are asked for on the model.
 
-    Returns the training and the kinds of its heads. The factory is called with randomness that
-    the seed decides; ``show`` is told of the places that were probed and which were chosen. Raises
-    what `call_reference`, `read_samples`, `attach_exits` and `choose_places` raise.
+    Returns the training and the kinds of its heads. Each function is called with randomness of its
+    own that the seed decides; ``show`` is told of the places that were probed and which were
+    chosen. Raises what `call_reference`, `read_samples`, `attach_exits` and `choose_places` raise.
     """
     recipe = recipes.get(options["recipe"])
     chosen = TrainingOptions(**{name: options[name] for name in _CHOSEN})
-    with own_randomness():
-        seed_all(chosen.seed)
-        module = check_model(call_reference(model))
-    training = read_samples(call_reference(options["data"]), recipe.needs_labels)
+    references = {"model": model, "data": options["data"]}
+    module = check_model(_call(model, chosen.seed))
+    training = read_samples(_call(options["data"], chosen.seed, 1), recipe.needs_labels)
     held_out = None
     if options["held_out"]:
-        held_out = read_samples(call_reference(options["held_out"]), recipe.needs_labels)
+        references["held-out"] = options["held_out"]
+        held_out = read_samples(_call(options["held_out"], chosen.seed, 2), recipe.needs_labels)
     found = survey(module, training.batch(range(min(2, len(training)))), tuple(choice.kinds))
     kinds = choice.kinds
     if choice.count and held_out:
@@ -54,7 +54,14 @@ def assemble(
         kinds = {place.path: choice.head for place in places}
         show(candidates, whole, kinds)
     exits = attach_exits(module, found, kinds, chosen.seed)
-    return TrainingSetup(exits, recipe, training, held_out, chosen), kinds
+    return TrainingSetup(exits, recipe, training, held_out, chosen, references=references), kinds
+
+
+def _call(reference: str, *numbers: int) -> Any:
+    """Call a user's function; as the numbers differ, no two functions draw the same samples."""
+    with own_randomness():
+        seed_all(*numbers)
+        return call_reference(reference)
 
 
 def describe(

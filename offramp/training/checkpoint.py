@@ -33,9 +33,9 @@ class Position(Description):
     waited: Count = 0
     accuracies: tuple[float, ...] = ()
 
-    def after(self, accuracies: tuple[float, ...] | None) -> Position:
-        """Return the position one epoch later, with what the held-out samples said then."""
-        later = {"stage": self.stage, "epoch": self.epoch + 1}
+    def after(self, accuracies: tuple[float, ...] | None, epochs: int = 1) -> Position:
+        """Return the position some epochs later, with what the held-out samples said then."""
+        later = {"stage": self.stage, "epoch": self.epoch + epochs}
         if accuracies is None:
             return Position(**later)
         mean = sum(accuracies) / len(accuracies)

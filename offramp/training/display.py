@@ -49,9 +49,9 @@ class ProgressDisplay:
             self._task, description=line, completed=progress.step, total=progress.steps
         )
         if progress.accuracies is not None:
-            pairs = zip(self._names, progress.accuracies, strict=True)
+            pairs = zip(self._names, progress.accuracies, strict=False)
             told = ", ".join(f"{name} {share:.1%}" for name, share in pairs)
-            self._bar.console.print(Text(f"{line}; {told}"))
+            self._bar.console.print(Text("; ".join(filter(None, (line, told)))))
 
 
 def print_trained(console: Console, trained: Trained) -> None:

@@ -47,7 +47,7 @@ class Progress:
     """How far a training is: an epoch of a stage (both from 1), and a step of it.
 
     ``loss`` is the mean of the epoch so far. ``accuracies``, of each exit and the model, are there
-    after the last step of an epoch if there are held-out samples.
+    when an epoch is done; without held-out samples there are none of them, ``()``.
     """
 
     stage: str

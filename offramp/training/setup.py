@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -12,10 +13,11 @@ from offramp.capture.early_exit import EarlyExitModel
 from offramp.errors import InputError, TrainingError
 from offramp.training.options import TrainingOptions
 from offramp.training.recipes import Answers, Recipe, Stage
-from offramp.training.samples import Batch, TrainingSamples, check_labels
+from offramp.training.samples import Batch, TrainingSamples, check_labels, check_range
 from offramp.training.seeding import own_randomness, seed_all
 from offramp.training.slimming.device_part import catch_output
 from offramp.training.survey import Survey, logits_of, survey
+from offramp.training.weights import digest_weights
 
 __all__ = ["Lesson", "TrainingSetup"]
 
@@ -42,7 +44,8 @@ class Lesson:
 class TrainingSetup:
     """A model with exits, a recipe, samples to train on and, if any, held-out ones.
 
-    A slimmed model has a ``lesson``.
+    A slimmed model has a ``lesson``. ``references`` name the functions that gave model and samples,
+    where they are known.
     """
 
     model: EarlyExitModel
@@ -51,6 +54,7 @@ class TrainingSetup:
     held_out: TrainingSamples | None = None
     options: TrainingOptions = field(default_factory=TrainingOptions)
     lesson: Lesson | None = None
+    references: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise `InputError` for labels that are known to be wrong, `CaptureError` for the model.
@@ -93,11 +97,20 @@ class TrainingSetup:
         """The batches of an epoch; samples too few for another one are left for later epochs."""
         return len(self.training) // self.batch
 
+    @cached_property
+    def initial_weights(self) -> str:
+        """The digest of the weights with which the training begins."""
+        return digest_weights(self.model.state_dict())
+
     def still(self, stage: Stage) -> list[nn.Module]:
-        """Return the sub-modules of the model that a stage leaves as they are."""
+        """Return the sub-modules that a stage leaves as they are, frozen ones included."""
         kept = self.lesson.still if self.lesson else ()
         modules = self.model.model.named_modules()
-        return [module for path, module in modules if not stage.backbone or path in kept]
+        return [
+            module
+            for path, module in modules
+            if not stage.backbone or path in kept or _is_frozen(module)
+        ]
 
     def to(self, device: str) -> None:
         """Move the model to a device, and the one that it learns from."""
@@ -110,12 +123,14 @@ class TrainingSetup:
         heads = zip(self.model.paths, self.model.heads, strict=True)
         weights = [(path, sum(p.numel() for p in head.parameters())) for path, head in heads]
         return {
+            **self.references,
             "recipe": self.recipe.name,
             "exits": ", ".join(f"{path} ({count} weights)" for path, count in weights),
             "samples": str(len(self.training)),
             "held-out samples": str(len(self.held_out or ())),
             **self.options.describe(),
             **self.slimming,
+            "initial weights": self.initial_weights,
         }
 
     @property
@@ -155,7 +170,8 @@ class TrainingSetup:
     def accuracies(self) -> tuple[float, ...] | None:
         """Return the held-out accuracy of each exit, and of the model last.
 
-        Raises `TrainingError` if one of them answers with NaN.
+        Raises `TrainingError` if one of them answers with NaN, and `InputError` for labels that
+        are out of range.
         """
         if self.held_out is None:
             return None
@@ -166,6 +182,8 @@ class TrainingSetup:
             for start in range(0, len(self.held_out), _EVALUATED):
                 rows = range(start, min(start + _EVALUATED, len(self.held_out)))
                 found = self.answers(self.held_out.batch(rows).to(self.options.device))
+                labels = found.labels.tolist()
+                check_range(min(labels), max(labels), found.final.shape[1])
                 for at, logits in enumerate((*found.exits, found.final)):
                     if logits.isnan().any():
                         raise TrainingError(f"{names[at]} answers held-out samples with NaN")
@@ -182,3 +200,9 @@ class TrainingSetup:
         self.model.eval()
         with torch.no_grad():
             return self.answers(self.few)
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    """Tell whether a module has parameters of its own and none of them learns now."""
+    own = list(module.parameters(recurse=False))
+    return bool(own) and not any(parameter.requires_grad for parameter in own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -66,20 +66,28 @@ class StageRun:
             raise ConfigError(f"the checkpoint is of another model ({reason}); remove it") from None
 
     def finish(self, file: Checkpoint | None, report: Report) -> None:
-        """Train to the end of the stage; keep the weights that answered held-out samples best."""
+        """Train to the end of the stage; keep the weights that answered held-out samples best.
+
+        Those that the stage before ended with are among them.
+        """
         patience = self._setup.options.patience
+        if self.position.stage and not self.position.epoch:
+            self._note(self._setup.accuracies(), epochs=0)
         while self.position.epoch < self._epochs and self.position.waited < patience:
             loss = self._train_epoch(report)
             accuracies = self._setup.accuracies()
-            done = self._progress(self._setup.steps, loss, accuracies)
-            self.position = self.position.after(accuracies)
-            if accuracies and not self.position.waited:
-                self._best = {k: t.detach().clone() for k, t in self._model.state_dict().items()}
+            done = self._progress(self._setup.steps, loss, accuracies or ())
+            self._note(accuracies)
             if file:
                 file.write(self.position, self._tensors())
             report(done)
         if self._best:
             self._model.load_state_dict(self._best)
+
+    def _note(self, accuracies: tuple[float, ...] | None, epochs: int = 1) -> None:
+        self.position = self.position.after(accuracies, epochs)
+        if accuracies and not self.position.waited:
+            self._best = {k: t.detach().clone() for k, t in self._model.state_dict().items()}
 
     def _train_epoch(self, report: Report) -> float:
         """Train on the samples in batches of one size; return the mean loss."""
@@ -88,18 +96,21 @@ class StageRun:
         self._model.train()
         for module in setup.still(self._stage):  # its batch statistics must not move either
             module.training = False
+        rows = torch.randperm(len(setup.training), generator=order).tolist()
         total, seen = 0.0, set[int]()
-        for step, rows in enumerate(self._rows(order), 1):
-            total += self._step(step, rows, seen)
-            report(self._progress(step, total / step))
+        for step in range(setup.steps):
+            total += self._step(step + 1, rows[step * setup.batch :][: setup.batch], seen)
+            report(self._progress(step + 1, total / (step + 1)))
         if setup.recipe.needs_labels and self.position.epoch == 0:
-            check_variety(seen)
+            self._check_variety(seen, rows[setup.steps * setup.batch :])
         return total / setup.steps
 
-    def _rows(self, order: torch.Generator) -> Iterator[list[int]]:
-        shuffled = torch.randperm(len(self._setup.training), generator=order).tolist()
-        for step in range(self._setup.steps):
-            yield shuffled[step * self._setup.batch : (step + 1) * self._setup.batch]
+    def _check_variety(self, seen: set[int], left: list[int]) -> None:
+        """Raise `InputError` if all labels are the same, those of the rows that are left too."""
+        if len(seen) < 2 and left:
+            labels = self._setup.training.batch(left).labels
+            seen |= set() if labels is None else set(labels.tolist())
+        check_variety(seen)
 
     def _step(self, step: int, rows: list[int], seen: set[int]) -> float:
         """Learn from one batch; return its loss and add its labels to those seen."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from pydantic import AfterValidator, Field
-from torch import nn
+from torch import Tensor, nn
 
 from offramp.capture.early_exit import EarlyExitModel, check_submodule
 from offramp.errors import ConfigError
@@ -87,13 +89,10 @@ def load_trained(path: Path, model: nn.Module) -> tuple[Trained, EarlyExitModel]
     check_model(model)
     if trained.slimmed:
         apply_widths(model, trained.slimmed.widths)
-    heads = {}
-    for spec in trained.exits:
-        check_submodule(model, spec.path)
-        tensor = TensorSpec(spec.path, "float32", spec.shape)
-        heads[spec.path] = build_head(spec.head, tensor, trained.classes)
-    found = EarlyExitModel(model, heads)
     try:
+        with torch.device("meta"):  # which takes no memory, however large a head is said to be
+            _check_shapes(_attach(model, trained), tensors)
+        found = _attach(model, trained)
         found.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
@@ -101,3 +100,20 @@ def load_trained(path: Path, model: nn.Module) -> tuple[Trained, EarlyExitModel]
             f"{path}: its weights, of {trained.model}, do not fit this model ({reason})"
         ) from None
     return trained, found.eval()
+
+
+def _attach(model: nn.Module, trained: Trained) -> EarlyExitModel:
+    heads = {}
+    for spec in trained.exits:
+        check_submodule(model, spec.path)
+        tensor = TensorSpec(spec.path, "float32", spec.shape)
+        heads[spec.path] = build_head(spec.head, tensor, trained.classes)
+    return EarlyExitModel(model, heads)
+
+
+def _check_shapes(model: EarlyExitModel, tensors: Mapping[str, Tensor]) -> None:
+    """Raise `RuntimeError` unless each weight of the heads is there in its shape."""
+    for name, wanted in model.heads.state_dict(prefix="heads.").items():
+        found = tuple(tensors[name].shape) if name in tensors else None
+        if found != tuple(wanted.shape):
+            raise RuntimeError(f"{name} has shape {found}, not {tuple(wanted.shape)}")

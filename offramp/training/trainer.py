@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from offramp.errors import TrainingError
-from offramp.training.checkpoint import Checkpoint
+from offramp.errors import ConfigError, TrainingError
+from offramp.training.checkpoint import Checkpoint, Position
 from offramp.training.recipes import share_epochs
 from offramp.training.seeding import own_randomness
 from offramp.training.setup import TrainingSetup
@@ -50,6 +50,8 @@ def _run_stages(
     setup: TrainingSetup, epochs: tuple[int, ...], file: Checkpoint | None, report: Report
 ) -> tuple[float, ...]:
     resumed = file.read() if file else None
+    if resumed:
+        _check_position(resumed[0], epochs)
     first = resumed[0].stage if resumed else 0
     accuracies: tuple[float, ...] = ()
     for number in range(first, len(epochs)):
@@ -59,3 +61,12 @@ def _run_stages(
         run.finish(file, report)
         accuracies = run.position.accuracies
     return accuracies
+
+
+def _check_position(position: Position, epochs: tuple[int, ...]) -> None:
+    stage, epoch = position.stage, position.epoch
+    if stage >= len(epochs) or epoch > epochs[stage]:
+        raise ConfigError(
+            f"the checkpoint claims epoch {epoch} of stage {stage + 1}, but the stages have "
+            f"{' and '.join(map(str, epochs))} epochs; remove it"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +16,7 @@ from offramp.errors import ConfigError
 from offramp.files import open_file, write_file
 from offramp.settings import describe_error
 
-__all__ = ["Description", "part_of", "read_weights", "write_weights"]
+__all__ = ["Description", "digest_weights", "part_of", "read_weights", "write_weights"]
 
 _KEY = "offramp"
 
@@ -31,8 +32,7 @@ D = TypeVar("D", bound=Description)
 
 def write_weights(path: Path, description: Description, tensors: Mapping[str, Tensor]) -> None:
     """Write a file, which appears whole or not at all; raise `ConfigError` if it cannot be."""
-    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_file(path, save(plain, {_KEY: description.model_dump_json()}))
+    write_file(path, save(_plain(tensors), {_KEY: description.model_dump_json()}))
 
 
 def read_weights(path: Path, kind: type[D]) -> tuple[D, dict[str, Tensor]]:
@@ -51,6 +51,11 @@ def read_weights(path: Path, kind: type[D]) -> tuple[D, dict[str, Tensor]]:
         raise ConfigError(f"{path}: is damaged, or no file of weights ({error})") from None
 
 
+def digest_weights(tensors: Mapping[str, Tensor]) -> str:
+    """Return the first 16 hex digits of the SHA-256 of names, dtypes, shapes and values."""
+    return hashlib.sha256(save(_plain(tensors))).hexdigest()[:16]
+
+
 def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Return the tensors whose names start with ``prefix``, without it."""
     return {
@@ -58,3 +63,7 @@ def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}

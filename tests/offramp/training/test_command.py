@@ -19,8 +19,10 @@ from offramp.capture.command import compile_
 from offramp.errors import CaptureError, ConfigError, InputError, OfframpError
 from offramp.network import Network
 from offramp.training.command import train
+from offramp.training.display import ProgressDisplay
+from offramp.training.options import Progress
 from offramp.training.trained import Trained, load_trained
-from offramp.training.weights import read_weights
+from offramp.training.weights import read_weights, write_weights
 
 USER_MODULE = """
 import numpy as np, torch
@@ -49,6 +51,26 @@ def training():
 
 def held_out():
     return draw(2, 60)
+
+def other():
+    return draw(4, 200)
+
+def other_held_out():
+    return draw(5, 60)
+
+def other_weights():
+    return build()
+
+def by_chance():
+    images, labels = draw(1, 200)
+    rows = np.random.permutation(200)[:50]
+    drawn.append(torch.rand(50).tolist())
+    return images[rows], labels[rows]
+
+def held_out_by_chance():
+    return by_chance()
+
+drawn = []
 
 def inputs():
     return draw(3, 100)[0]
@@ -123,9 +145,57 @@ def test_the_same_command_gives_the_same_weights(
     assert (tmp_path / "my.trained").read_bytes() != files[0]
 
 
+def test_samples_that_are_drawn_by_chance_are_drawn_by_the_seed(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    import trained_by_test as users
+
+    words = "--exit 0 --epochs 1 --batch 50 --held-out trained_by_test:held_out_by_chance"
+    files = []
+    for _ in range(2):
+        torch.rand(1)
+        assert run(words, data="by_chance").exit_code == 0
+        files.append((tmp_path / "my.trained").read_bytes())
+    assert files[0] == files[1]
+    training, held_out, *again = users.drawn
+    assert again == [training, held_out]
+    assert training != held_out
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "held_out", "said"),
+    [
+        ("other_weights", "training", "held_out", "model trained_by_test:build, not trained_by"),
+        ("build", "other", "held_out", "data trained_by_test:training, not trained_by_test:other;"),
+        ("build", "training", "other_held_out", "held-out trained_by_test:held_out, not trained_"),
+    ],
+)
+def test_the_checkpoint_of_another_model_or_other_samples_is_not_gone_on_from(
+    model: str, data: str, held_out: str, said: str, run: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    words = "--exit 0 --epochs 2 --batch 50 --held-out trained_by_test:"
+
+    def stop(display: ProgressDisplay, progress: Progress) -> None:
+        if progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(ProgressDisplay, "show", stop)
+        run(f"{words}held_out")
+    assert Path("my.trained.checkpoint").exists()
+    result = run(f"{words}{held_out}", model, data)
+    assert isinstance(result.exception, ConfigError), result.output
+    assert said in str(result.exception)
+    assert run(f"{words}held_out").exit_code == 0
+
+
 def test_inputs_alone_are_enough_for_label_free(run: Callable[..., Result]) -> None:
-    result = run("--exit 0 --recipe label_free --epochs 1 --batch 50", data="inputs")
+    result = run("--exit 0 --recipe label_free --epochs 2 --batch 50", data="inputs")
     assert result.exit_code == 0, result.output
+    said = result.output.splitlines()
+    for epoch in (1, 2):  # without held-out samples nothing is said of accuracy
+        assert len([line for line in said if f"epoch {epoch}/2: loss" in line]) == 1
     trained, _ = read_weights(Path("my.trained"), Trained)
     assert trained.accuracy is None
 
@@ -201,6 +271,22 @@ def test_trained_exits_and_exits_to_train_cannot_go_together(tmp_path: Path) -> 
     result = CliRunner().invoke(compile_, [*words, "-o", str(tmp_path / "m.offramp")])
     assert isinstance(result.exception, ConfigError)
     assert "leave out --exit and --train" in str(result.exception)
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((1 << 28,), "linear"), ((1 << 20, 16, 16), "local")])
+def test_a_head_of_any_claimed_size_is_refused_before_it_takes_memory(
+    shape: tuple[int, ...], kind: str, run: Callable[..., Result]
+) -> None:
+    import trained_by_test as users
+
+    assert run("--exit 0 --epochs 1").exit_code == 0
+    path = Path("my.trained")
+    trained, tensors = read_weights(path, Trained)
+    spec = trained.exits[0].model_copy(update={"shape": shape, "head": kind})
+    claims = trained.model_copy(update={"exits": (spec,), "classes": 1_000_000})
+    write_weights(path, claims, tensors)
+    with pytest.raises(ConfigError, match=r"do not fit this model \(heads\.0\.\S+ has shape"):
+        load_trained(path, users.build())
 
 
 @pytest.mark.e2e

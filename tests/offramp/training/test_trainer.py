@@ -20,6 +20,7 @@ from offramp.training.checkpoint import Checkpoint, Position
 from offramp.training.options import Progress, TrainingOptions, one_cycle
 from offramp.training.recipes import RECIPES
 from offramp.training.samples import ArraySamples, Batch, TrainingSamples
+from offramp.training.seeding import seed_all
 from offramp.training.setup import TrainingSetup
 from offramp.training.trainer import train
 
@@ -104,6 +105,21 @@ def test_the_checkpoint_of_another_training_is_not_gone_on_from(
         train(make_setup("joint"), file)
     with pytest.raises(ConfigError, match="training with epochs 4, not 5"):
         train(make_setup("frozen", epochs=5), file)
+    other = make_setup("frozen")
+    torch.nn.init.zeros_(other.model.model.answer.bias)  # type: ignore[union-attr, arg-type]
+    with pytest.raises(ConfigError, match=r"with initial weights [0-9a-f]{16}, not "):
+        train(other, file)
+
+
+@pytest.mark.parametrize(("stage", "epoch"), [(99, 1), (0, 3)])
+def test_a_checkpoint_from_beyond_the_training_is_one_sentence(
+    stage: int, epoch: int, make_setup: Make, tmp_path: Path
+) -> None:
+    setup = make_setup("two_stage")  # of 2 and 2 epochs
+    file = Checkpoint(tmp_path / "c", setup.describe())
+    file.write(Position(stage=stage, epoch=epoch), {"x": torch.zeros(1)})
+    with pytest.raises(ConfigError, match=f"claims epoch {epoch} of stage {stage + 1}, but the s"):
+        train(setup, file.path)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "no description", "other description"])
@@ -189,6 +205,32 @@ def test_the_best_weights_are_kept_and_a_stage_without_progress_ends(make_setup:
     assert accuracies == seen[best] == setup.accuracies()
 
 
+def test_a_stage_that_makes_worse_keeps_what_the_one_before_ended_with(make_setup: Make) -> None:
+    setup = make_setup("two_stage", epochs=8, rate=2e-2, backbone_rate=2e-2)
+    first, second = setup.stages
+    worse = replace(second, loss=lambda answers: -first.loss(answers))
+    setup.__dict__["stages"] = (first, worse)
+    seen: dict[str, list[float]] = {first.name: [], second.name: []}
+
+    def note(progress: Progress) -> None:
+        if progress.accuracies:
+            seen[progress.stage].append(sum(progress.accuracies) / 3)
+
+    accuracies = train(setup, report=note)
+    assert max(seen[second.name]) < max(seen[first.name])
+    assert sum(accuracies) / 3 == max(seen[first.name])
+    assert setup.accuracies() == accuracies
+
+
+def test_batch_statistics_that_the_factory_froze_do_not_move(make_setup: Make) -> None:
+    setup = make_setup("joint", epochs=1)
+    frozen, free = setup.model.model.first[1], setup.model.model.second[1]  # type: ignore[index]
+    frozen.requires_grad_(False)
+    train(setup)
+    assert (frozen.running_mean == 0).all()
+    assert (free.running_mean != 0).any()
+
+
 def test_without_held_out_samples_the_last_weights_stay(make_setup: Make) -> None:
     setup = replace(make_setup(epochs=2), held_out=None)
     assert train(setup) == ()
@@ -225,6 +267,13 @@ BAD: dict[str, tuple[dict[str, Any], type[OfframpError], str]] = {
     "label too small, read late": (
         {"training": _Lazy([0, 1, -1])}, InputError, "label -1 is out of range"),
     "one class, read late": ({"training": _Lazy([2, 2, 2])}, InputError, "every label is 2"),
+    "one class, not all in a batch, read late": (
+        {"training": _Lazy([2] * 20), "options": TrainingOptions(batch=16)}, InputError,
+        "every label is 2"),
+    "held-out label too large, read late": (
+        {"held_out": _Lazy([0, 1, 700])}, InputError, "label 700 is out of range"),
+    "held-out label too small, read late": (
+        {"held_out": _Lazy([0, 1, -5])}, InputError, "label -5 is out of range"),
     "no labels": (
         {"training": ArraySamples(Samples(_labelled([0, 1]).samples.inputs))}, InputError,
         "recipe 'frozen' needs labels; label_free needs none"),
@@ -241,6 +290,17 @@ def test_what_cannot_be_trained_on_is_one_sentence(name: str, make_setup: Make) 
     with pytest.raises(kind, match=said) as caught:
         train(replace(make_setup(), **changed))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [_labelled, _Lazy])
+def test_a_class_that_the_first_epoch_leaves_out_is_no_fault(
+    kind: Callable[[list[int]], TrainingSamples], make_setup: Make
+) -> None:
+    rare = seed_all(5, 0, 0)  # as the first epoch of the first stage
+    labels = torch.zeros(20, dtype=torch.int64)
+    labels[torch.randperm(20, generator=rare)[16:]] = 1
+    options = TrainingOptions(epochs=1, batch=16, seed=5)
+    train(replace(make_setup(), training=kind(labels.tolist()), held_out=None, options=options))
 
 
 @pytest.mark.parametrize(
