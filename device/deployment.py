@@ -153,6 +153,7 @@ def _shape(manifest: Manifest) -> object:
         [(segment.macs, segment.skipped) for segment in manifest.segments],
         [(spec.boundary, spec.macs, spec.skipped) for spec in manifest.exits],
         manifest.head_backend,
+        manifest.policy,
     )
 
 

@@ -180,6 +180,7 @@ class Head:
         else:
             if option.exit not in progress.logits:
                 self._run_exit(progress, option.exit)
+                self._pace.step(self._profile.exits[option.exit].median_s)
             progress.left = option.exit
 
     def _encode(self, progress: Progress, plan: Plan) -> None:
@@ -204,6 +205,7 @@ class Head:
             if self._manifest.exits[at].boundary == progress.at and threshold < CLOSED:
                 self._run_exit(progress, at)
                 progress.scores[at] = self._score(progress, at)
+                self._pace.step(self._profile.exits[at].median_s)
                 if progress.scores[at] >= threshold and progress.sentinel is None:
                     if self._adaptation and self._adaptation.is_sentinel():
                         progress.sentinel = at
@@ -231,4 +233,3 @@ class Head:
             spec = self._manifest.exits[at]
             names = [tensor.name for tensor in self._manifest.boundaries[spec.boundary].tensors]
             progress.states[at] = as_state(progress.values[names.index(spec.tensor)])
-        self._pace.step(self._profile.exits[at].median_s)

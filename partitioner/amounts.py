@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -16,20 +17,23 @@ _NUMBER = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*([A-Za-z%]*)\s*")
 class _Amount(click.ParamType[float]):
     """A number with one of some units, each of which is so many of the first one."""
 
-    def __init__(self, name: str, units: Mapping[str, float], examples: str) -> None:
+    def __init__(
+        self, name: str, units: Mapping[str, float], examples: str, most: float = math.inf
+    ) -> None:
         self.name = name
-        self._units, self._examples = units, examples
+        self._units, self._examples, self._most = units, examples, most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, float):
             return value
         match = _NUMBER.fullmatch(str(value))
-        if not match or match[2] not in self._units:
+        unit = self._units.get(match[2]) if match else None
+        if match is None or unit is None or float(match[1]) * unit > self._most:
             self.fail(f"{value!r} is no {self.name}; write it as {self._examples}", param, ctx)
-        return float(match[1]) * self._units[match[2]]
+        return float(match[1]) * unit
 
 
-SHARE = _Amount("share", {"": 1.0, "%": 0.01}, "0.5% or 0.005")
+SHARE = _Amount("share", {"": 1.0, "%": 0.01}, "0.5% or 0.005, at most 100%", 1.0)
 TIME = _Amount("time", {"us": 1e-6, "ms": 1e-3, "s": 1.0}, "5ms or 0.005s")
 MEMORY = _Amount(
     "memory size",

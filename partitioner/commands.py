@@ -7,9 +7,13 @@ from typing import Any
 
 import click
 
+from partitioner.amounts import SHARE
+
 __all__ = ["plan", "profile"]
 
 _IN = click.Path(path_type=Path)
+_ABOVE_0 = click.FloatRange(min=0, min_open=True)
+_FROM_0 = click.FloatRange(min=0)
 _OUT = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -60,14 +64,20 @@ def profile(
 @click.argument("bundle", type=_IN)
 @click.option("--device-profile", required=True, type=_IN, help="From offramp profile, there.")
 @click.option("--server-profile", type=_IN, help="By default, that of the device.")
-@click.option("--slowdown", default=1.0, show_default=True, help="The device is slower by this.")
-@click.option("--bandwidth-mbps", required=True, type=float, help="Uplink, in Mbit/s.")
-@click.option("--rtt-ms", required=True, type=float, help="Round trip of an empty message.")
-@click.option("--queue-ms", default=0.0, show_default=True, help="Wait at the server.")
+@click.option(
+    "--slowdown",
+    default=1.0,
+    show_default=True,
+    type=_ABOVE_0,
+    help="The device is slower by this.",
+)
+@click.option("--bandwidth-mbps", required=True, type=_ABOVE_0, help="Uplink, in Mbit/s.")
+@click.option("--rtt-ms", required=True, type=_FROM_0, help="Round trip of an empty message.")
+@click.option("--queue-ms", default=0.0, show_default=True, type=_FROM_0, help="Server's queue.")
 @click.option("--strategy", default="adaptive", show_default=True)
 @click.option("--minimise", default="mean", show_default=True, type=click.Choice(["mean", "p95"]))
-@click.option("--max-accuracy-drop", default=0.01, show_default=True, type=float)
-@click.option("--deadline-ms", type=float, help="At most 1% of the samples may be later.")
+@click.option("--max-accuracy-drop", default="1%", show_default=True, type=SHARE, metavar="SHARE")
+@click.option("--deadline-ms", type=_ABOVE_0, help="At most 1% of the samples may be later.")
 def plan(bundle: Path, **options: Any) -> None:
     """Print the best plan for BUNDLE under given conditions, the runners-up and why."""
     from offramp.bundle import open_bundle

@@ -64,7 +64,7 @@ class Runner(_Model):
     ``version`` is that of the backend's package. An ``exact`` runner gives the model's own
     answers; one that does not is there for the heads alone. ``head[k]`` runs segments 0 to k - 1,
     those between two exits as one; ``tail[k]`` runs segments k to the last one by one; ``exits[e]``
-    runs one exit head.
+    runs one exit head and asks the exit policy.
     """
 
     backend: str
@@ -133,7 +133,7 @@ class Profile(_Model):
 
     @property
     def exits(self) -> tuple[Timing, ...]:
-        """The time of each exit head on the main runner."""
+        """The time of each exit on the main runner."""
         return self.main.exits
 
     def only(self, backend: str | None, threads: int | None) -> Profile:

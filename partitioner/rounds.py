@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from offramp.boundary_codec import BoundaryCodec, decode_boundary
+from offramp.exits.evidence import as_logits, summarise
+from offramp.exits.fitted import load_policy
+from offramp.exits.recording import evidence_of
 from offramp.network import Network
 from offramp.tensors import Array
 
@@ -78,14 +81,29 @@ def time_heads(
 
 
 def time_tails(network: Network, values: Values, rounds: Rounds) -> Times:
-    """Time every tail, segment by segment, and every exit head."""
-    depth, exits = network.depth, network.bundle.manifest.exits
+    """Time every tail, segment by segment, and every exit: its head and the exit policy."""
+    depth = network.depth
     calls: dict[Key, Callable[[], object]] = {
         ("tail", cut): partial(network.run, cut, depth, values[cut]) for cut in range(depth)
     }
-    for at, spec in enumerate(exits):
-        calls["exit", at] = partial(network.exit_logits, at, values[spec.boundary])
-    return rounds.time(calls)
+    return rounds.time(calls | dict(_exit_calls(network, values)))
+
+
+def _exit_calls(network: Network, values: Values) -> Iterator[tuple[Key, Callable[[], object]]]:
+    """Yield what a device runs at each exit; what the input is summarised to, at the first."""
+    specs, policy = network.bundle.manifest.exits, load_policy(network.bundle)
+    evidence = replace(evidence_of(network, values), summary=summarise(values[0]))
+
+    def run(at: int) -> None:
+        logits = network.exit_logits(at, values[specs[at].boundary])
+        latest = as_logits(logits, specs[at].temperature)
+        seen = replace(evidence.upto(at), logits=(*evidence.logits[:at], latest))
+        if at == 0 and "summary" in policy.rule.reads:
+            seen = replace(seen, summary=summarise(values[0]))
+        policy.score(seen)
+
+    for at in range(len(specs)):
+        yield ("exit", at), partial(run, at)
 
 
 def time_codecs(network: Network, values: Values, rounds: Rounds) -> Times:

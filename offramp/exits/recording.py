@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from offramp.bundle import Manifest
@@ -11,7 +13,7 @@ from offramp.network import Network
 from offramp.samples import LabelledSamples, check_inputs
 from offramp.tensors import Array
 
-__all__ = ["costs_of", "record"]
+__all__ = ["costs_of", "evidence_of", "record"]
 
 BATCH = 50
 
@@ -54,17 +56,28 @@ def costs_of(manifest: Manifest, exits: int | None = None) -> Array:
     return np.asarray(segments[ends] + heads[passed], dtype=np.float64)
 
 
+def evidence_of(network: Network, values: Sequence[Sequence[Array]]) -> Evidence:
+    """Return what the exits say, given the tensors of every boundary; without a summary."""
+    manifest = network.bundle.manifest
+    pairs = [(spec, values[spec.boundary]) for spec in manifest.exits]
+    names = [[t.name for t in manifest.boundaries[spec.boundary].tensors] for spec, _ in pairs]
+    return Evidence(
+        logits=tuple(
+            as_logits(network.exit_logits(at, tensors), spec.temperature)
+            for at, (spec, tensors) in enumerate(pairs)
+        ),
+        states=tuple(
+            as_state(tensors[held.index(spec.tensor)])
+            for held, (spec, tensors) in zip(names, pairs, strict=True)
+        ),
+    )
+
+
 def _record_batch(network: Network, tensors: list[Array]) -> list[Array]:
     """Return every exit's logits, then every exit's states, then the final logits."""
-    manifest, values = network.bundle.manifest, tensors
-    logits: list[Array] = []
-    states: list[Array] = []
-    for boundary in range(network.depth + 1):
-        for at, spec in enumerate(manifest.exits):
-            if spec.boundary == boundary:
-                names = [tensor.name for tensor in manifest.boundaries[boundary].tensors]
-                logits.append(as_logits(network.exit_logits(at, values), spec.temperature))
-                states.append(as_state(values[names.index(spec.tensor)]))
-        if boundary < network.depth:
-            values = network.run_segment(boundary, values)
-    return [*logits, *states, as_logits(values[0], manifest.temperature)]
+    values = [list(tensors)]
+    for at in range(network.depth):
+        values.append(network.run_segment(at, values[at]))
+    seen = evidence_of(network, values)
+    final = as_logits(values[-1][0], network.bundle.manifest.temperature)
+    return [*seen.logits, *seen.states, final]
