@@ -104,11 +104,11 @@ def say_logits(server: str, inputs: np.ndarray) -> None:
     bundle = obtain_bundle(None, settings, require_server=True, show=False).bundle
     network, exits = Network(bundle), bundle.manifest.exits
     for sample in range(len(inputs)):
-        values, logits = [inputs[sample : sample + 1]], []
+        values, logits, codes = [inputs[sample : sample + 1]], [], {}
         for at in range(network.depth):
             values = network.run_segment(at, values)
             reached = [e for e, spec in enumerate(exits) if spec.boundary == at + 1]
-            logits += [network.exit_logits(e, values) for e in reached]
+            logits += [network.exit_logits(e, values, codes) for e in reached]
         rows = [array[0].tolist() for array in (*logits, values[0])]
         say({"kind": "logits", "sample": sample, "rows": rows})
 

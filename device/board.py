@@ -18,6 +18,7 @@ class Board:
 
     def __init__(self, profile: Profile, manifest: Manifest) -> None:
         self._profile = profile
+        self._manifest = manifest
         self._exits = list(enumerate(manifest.exits[: manifest.exits_before(manifest.reach)]))
         self._depth = len(manifest.segments)
         self._whole = manifest.reach == self._depth
@@ -35,8 +36,10 @@ class Board:
             if number in known:
                 options.append(Option(number, at, 0.0))
                 break
-            if spec.boundary >= at > 0 or spec.boundary > at:
-                time_s = self._profile.between_s(at, spec.boundary) + self._exit_s(number)
+            missing = [e for e in self._manifest.leading_to(number) if e not in known]
+            if all(self._ahead(e, at) for e in (*missing, number)):
+                exits_s = sum(map(self._exit_s, (*missing, number)))
+                time_s = self._profile.between_s(at, spec.boundary) + exits_s
                 options.append(Option(number, spec.boundary, time_s * stretch))
         return options
 
@@ -52,6 +55,11 @@ class Board:
         """Return how long it takes until a sample that no exit answers is encoded."""
         encode_s = self._profile.encode[f"{plan.cut}/{plan.level}"].median_s
         return self.reached_s(plan.cut, self.opened(plan)) + encode_s
+
+    def _ahead(self, number: int, at: int) -> bool:
+        """Tell whether an exit can still be run from boundary ``at`` on."""
+        boundary = self._manifest.exits[number].boundary
+        return boundary >= at > 0 or boundary > at
 
     def _exit_s(self, number: int) -> float:
         return self._profile.exits[number].median_s

@@ -20,7 +20,7 @@ from offramp.boundary_codec import BoundaryCodec
 from offramp.exits import Evidence
 from offramp.exits.evidence import as_logits, as_state, summarise
 from offramp.exits.fitted import load_policy
-from offramp.network import Network
+from offramp.network import Codes, Network
 from offramp.tensors import Array
 from partitioner.candidates import CLOSED
 from partitioner.plan import Plan
@@ -37,7 +37,8 @@ class Progress:
 
     ``left`` is the exit at which the sample left, ``final`` the model's own logits once they are
     known here; otherwise ``frames`` hold the encoded boundary. Tensors and logits have a batch
-    dimension of 1. ``states`` and ``summary`` are what the exit policy reads besides the logits,
+    dimension of 1. ``codes`` are what exits hand on to later ones, ``states`` and ``summary`` what
+    the exit policy reads besides the logits,
     ``scores`` how sure it was at each exit. ``drift`` is there if this sample was one too many,
     ``moved`` if thresholds were others than was last told. ``sentinel`` is the exit at which the
     sample could have left, if it was drawn to go on.
@@ -46,6 +47,7 @@ class Progress:
     values: list[Array]
     at: int = 0
     logits: dict[int, Array] = field(default_factory=dict)
+    codes: Codes = field(default_factory=dict)
     states: dict[int, Array] = field(default_factory=dict)
     summary: Array | None = None
     scores: dict[int, float] = field(default_factory=dict)
@@ -173,15 +175,21 @@ class Head:
         if option.exit is not None and progress.sentinel is not None:
             progress.left = progress.sentinel
             return
-        while progress.at < option.stop:
-            self._step(progress, self.network, option.stop)
         if option.exit is None:
+            self._run_on(progress, option.stop)
             progress.final = progress.values[0]
-        else:
-            if option.exit not in progress.logits:
-                self._run_exit(progress, option.exit)
-                self._pace.step(self._profile.exits[option.exit].median_s)
-            progress.left = option.exit
+            return
+        if option.exit not in progress.logits:
+            for at in (*self._manifest.leading_to(option.exit), option.exit):
+                if at not in progress.logits:
+                    self._run_on(progress, self._manifest.exits[at].boundary)
+                    self._run_exit(progress, at)
+                    self._pace.step(self._profile.exits[at].median_s)
+        progress.left = option.exit
+
+    def _run_on(self, progress: Progress, stop: int) -> None:
+        while progress.at < stop:
+            self._step(progress, self.network, stop)
 
     def _encode(self, progress: Progress, plan: Plan) -> None:
         """Encode the boundary that was reached, one frame for each tensor."""
@@ -228,7 +236,9 @@ class Head:
         return float(self._policy.score(evidence)[0])
 
     def _run_exit(self, progress: Progress, at: int) -> None:
-        progress.logits[at] = np.asarray(self.network.exit_logits(at, progress.values))
+        progress.logits[at] = np.asarray(
+            self.network.exit_logits(at, progress.values, progress.codes)
+        )
         if "states" in self._policy.rule.reads:
             spec = self._manifest.exits[at]
             names = [tensor.name for tensor in self._manifest.boundaries[spec.boundary].tensors]

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from offramp import backends
 from offramp.backends import Backend, Chain, Link, Run
-from offramp.bundle import Bundle, ExitSpec, SegmentSpec
+from offramp.bundle import Bundle, ExitSpec, Manifest, SegmentSpec
 from offramp.bundle.part import engines_of
 from offramp.errors import BundleError, EngineError
 from offramp.memory import return_unused_memory
 from offramp.tensors import Array
 
-__all__ = ["Network"]
+__all__ = ["Codes", "Network"]
+
+Codes = dict[str, Array]
+"""What exits have handed on, by name, each with the batch as its first dimension."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Network:
         self._held = held
         self._segments = {at: self._part(at, at + 1) for at in held}
         self._exits = {
-            at: engine.load(_exit_chain(_folder(bundle, spec, engine), spec), threads)
+            at: engine.load(_exit_chain(manifest, at, _folder(bundle, spec, engine)), threads)
             for at, spec in enumerate(manifest.exits)
             if spec.boundary - 1 in held
         }
@@ -124,10 +127,20 @@ class Network:
         for at in segments:
             self._segment(at)
 
-    def exit_logits(self, at: int, tensors: Sequence[Array]) -> Array:
-        """Return the logits, shape (batch, classes), of exit ``at`` on its boundary's tensors."""
-        spec = self.bundle.manifest.exits[at]
-        return self._exits[at]([tensors[self._names[spec.boundary].index(spec.tensor)]])[0]
+    def exit_logits(self, at: int, tensors: Sequence[Array], codes: Codes | None = None) -> Array:
+        """Return the logits, shape (batch, classes), of exit ``at`` on its boundary's tensors.
+
+        ``codes`` are those of the exits that have run on these samples; this one's is added if
+        another exit goes on from it. The exits that lead to this one have to have run.
+        """
+        codes = {} if codes is None else codes
+        manifest = self.bundle.manifest
+        spec = manifest.exits[at]
+        given = [tensors[self._names[spec.boundary].index(spec.tensor)]]
+        given += [codes[name] for name in manifest.exit_reads(at)[1:]]
+        logits, *made = self._exits[at](given)
+        codes.update(zip(manifest.exit_makes(at)[1:], made, strict=True))
+        return logits
 
     def _segment(self, at: int) -> _Part:
         """Return a segment, loaded again if it was let go."""
@@ -162,8 +175,9 @@ class Network:
         return _Part(stop, chain, self._engine.load(chain, self._threads))
 
 
-def _exit_chain(folder: Path, spec: ExitSpec) -> Chain:
-    return Chain((Link(folder, (spec.tensor,), ("logits",)),), ("logits",))
+def _exit_chain(manifest: Manifest, at: int, folder: Path) -> Chain:
+    makes = manifest.exit_makes(at)
+    return Chain((Link(folder, manifest.exit_reads(at), makes),), makes)
 
 
 def _first(bundle: Bundle) -> Backend:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.bundle import Bundle
+from offramp.bundle import Bundle, Manifest
 from offramp.bundle.allowed import Allowed
 from offramp.calibration import Calibration, score_exits
 from offramp.exits import FittedPolicy, first_exit
@@ -91,7 +91,8 @@ def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPol
         levels: list[str | None] = [level for at, level in calibration.levels if at == cut]
         if cut == max(bundle.manifest.cuts):
             levels = [None]
-        for grid, named in _vectors(bundle.manifest.allowed, policy, seen, (cut, levels)):
+        for vectors, named in _vectors(bundle.manifest.allowed, policy, seen, (cut, levels)):
+            grid = _watching(vectors, bundle.manifest, policy)
             leaves = _leaves(seen, grid, len(calibration.labels))
             parts += [
                 _evaluate(calibration, policy.rule.name, cut, level, grid, leaves)
@@ -116,8 +117,7 @@ def _vectors(
         return
     for level in dict.fromkeys((*levels, None)):
         if vectors := allowed.thresholds(cut, level):
-            watched = [_watching(v) if policy.rule.looks_back else v for v in vectors]
-            yield np.array(watched, dtype=np.float64), [level]
+            yield np.array(vectors, dtype=np.float64), [level]
 
 
 def _leaves(scores: Array, grid: Floats, samples: int) -> NDArray[np.int64]:
@@ -140,17 +140,22 @@ def _grid(policy: FittedPolicy, scores: Array) -> Floats:
         places = np.linspace(0, len(_LEAVING) - 1, steps - 1).round().astype(int)
         shares = 1 - np.array(_LEAVING)[places]
         choices = [(*np.unique(np.quantile(s, shares)), CLOSED) for s in scores]
-    if not policy.rule.looks_back:
-        return np.array(list(itertools.product(*choices)))
-    # An exit that has run cannot be looked back on if it is closed: those before an open one run.
-    vectors = itertools.product(*choices)
-    return np.array([_watching(vector) for vector in vectors])
+    return np.array(list(itertools.product(*choices)))
 
 
-def _watching(vector: tuple[float, ...]) -> tuple[float, ...]:
-    """Return a threshold vector with what is closed before an open exit only watched."""
-    last = max((at for at, threshold in enumerate(vector) if threshold < CLOSED), default=-1)
-    return tuple(WATCHED if at < last and t >= CLOSED else t for at, t in enumerate(vector))
+def _watching(vectors: Floats, manifest: Manifest, policy: FittedPolicy) -> Floats:
+    """Return threshold vectors, (V, exits), in which what an open exit needs is not closed.
+
+    It needs those whose code its head goes on from, and all before it if the policy looks back on
+    them. What was closed is only watched.
+    """
+    watched = vectors.copy()
+    for at in range(vectors.shape[1]):
+        needs = range(at) if policy.rule.looks_back else manifest.leading_to(at)
+        for before in needs:
+            unmet = (vectors[:, at] < CLOSED) & (watched[:, before] >= CLOSED)
+            watched[unmet, before] = WATCHED
+    return watched
 
 
 def _evaluate(

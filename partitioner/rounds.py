@@ -12,7 +12,7 @@ from offramp.boundary_codec import BoundaryCodec, decode_boundary
 from offramp.exits.evidence import as_logits, summarise
 from offramp.exits.fitted import load_policy
 from offramp.exits.recording import evidence_of
-from offramp.network import Network
+from offramp.network import Codes, Network
 from offramp.tensors import Array
 
 __all__ = [
@@ -92,10 +92,13 @@ def time_tails(network: Network, values: Values, rounds: Rounds) -> Times:
 def _exit_calls(network: Network, values: Values) -> Iterator[tuple[Key, Callable[[], object]]]:
     """Yield what a device runs at each exit; what the input is summarised to, at the first."""
     specs, policy = network.bundle.manifest.exits, load_policy(network.bundle)
+    codes: Codes = {}
+    for at, spec in enumerate(specs):
+        network.exit_logits(at, values[spec.boundary], codes)  # a later exit may go on from it
     evidence = replace(evidence_of(network, values), summary=summarise(values[0]))
 
     def run(at: int) -> None:
-        logits = network.exit_logits(at, values[specs[at].boundary])
+        logits = network.exit_logits(at, values[specs[at].boundary], codes)
         latest = as_logits(logits, specs[at].temperature)
         seen = replace(evidence.upto(at), logits=(*evidence.logits[:at], latest))
         if at == 0 and "summary" in policy.rule.reads:

@@ -32,6 +32,7 @@ __all__ = [
     "Manifest",
     "Proof",
     "SegmentSpec",
+    "code_name",
     "decode_manifest",
     "encode_manifest",
 ]
@@ -100,12 +101,14 @@ class SegmentSpec(_Model):
 class ExitSpec(_Model):
     """An exit head that reads one ``tensor`` of a boundary.
 
-    ``temperature`` divides its logits before they are compared.
+    ``temperature`` divides its logits before they are compared. ``follows`` is the number of an
+    earlier exit from whose code this one goes on: that one has to run before.
     """
 
     name: Name
     boundary: Count
     tensor: str
+    follows: Count | None = None
     folder: Folder
     macs: Count
     skipped: dict[str, str] = {}
@@ -173,7 +176,9 @@ class Manifest(_Model):
             before, behind = self.boundaries[at].names, self.boundaries[at + 1].names
             if not set(segment.reads) <= before or not behind <= before | set(segment.makes):
                 raise ValueError(f"segment {at} does not lead from boundary {at} to {at + 1}")
-        for spec in self.exits:
+        for number, spec in enumerate(self.exits):
+            if spec.follows is not None and spec.follows >= number:
+                raise ValueError(f"exit {spec.name!r} follows one that does not come before it")
             if spec.tensor not in self.boundaries[spec.boundary].names:
                 raise ValueError(f"exit {spec.name!r} reads a tensor that its boundary lacks")
         total = sum(entry.bytes for entry in self.files.values())
@@ -227,6 +232,26 @@ class Manifest(_Model):
         """The backend that heads run on; None where any exact one will do."""
         return self.quantised.backend if self.quantised else None
 
+    @property
+    def hands_on(self) -> bool:
+        """Whether an exit goes on from another one's code."""
+        return any(spec.follows is not None for spec in self.exits)
+
+    def leading_to(self, exit_: int) -> tuple[int, ...]:
+        """Return the exits that have to run before an exit, from shallow to deep."""
+        before = self.exits[exit_].follows
+        return () if before is None else (*self.leading_to(before), before)
+
+    def exit_reads(self, exit_: int) -> tuple[str, ...]:
+        """Return the names of what an exit head takes: its tensor, and the code it goes on from."""
+        spec = self.exits[exit_]
+        return (spec.tensor,) if spec.follows is None else (spec.tensor, code_name(spec.follows))
+
+    def exit_makes(self, exit_: int) -> tuple[str, ...]:
+        """Return the names of what an exit head returns: logits, and its code if one follows."""
+        followed = any(spec.follows == exit_ for spec in self.exits)
+        return ("logits", code_name(exit_)) if followed else ("logits",)
+
     def stops(self, cut: int) -> tuple[int, ...]:
         """Return the boundaries at which a head before ``cut`` may stop: 0, its exits', the cut."""
         return tuple(sorted({0, cut, *(e.boundary for e in self.exits if e.boundary < cut)}))
@@ -234,6 +259,11 @@ class Manifest(_Model):
     def exits_before(self, cut: int) -> int:
         """The number of exits that the device runs at ``cut``."""
         return sum(e.boundary <= cut for e in self.exits) if cut else 0
+
+
+def code_name(exit_: int) -> str:
+    """Return the name of an exit's code, which no tensor of a boundary has."""
+    return f"code of exit {exit_}"
 
 
 def encode_manifest(manifest: Manifest) -> tuple[bytes, str]:

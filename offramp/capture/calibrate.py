@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from offramp.calibration import FAITHFUL, Calibration
 from offramp.errors import CaptureError
 from offramp.exits import fit_temperature
 from offramp.exits.evidence import as_logits
-from offramp.network import Network
+from offramp.network import Codes, Network
 from offramp.samples import LabelledSamples
 from offramp.tensors import Array
 
@@ -138,9 +137,11 @@ def _pass(head: Network, tail: Network, samples: LabelledSamples) -> _Passed:
             f"the largest label is {samples.labels.max()}, but the model's logits have the shape "
             f"{final_logits.shape}"
         )
+    codes: list[Codes] = [{} for _ in batches(values[0])]
     exit_logits = [
-        as_logits(_in_batches(partial(head.exit_logits, at), values[spec.boundary]))
+        as_logits(np.concatenate([head.exit_logits(at, *part) for part in parts]))
         for at, spec in enumerate(manifest.exits)
+        for parts in [zip(batches(values[spec.boundary]), codes, strict=True)]
     ]
     none = np.zeros((0, *final_logits.shape), np.float32)
     stacked = np.stack(exit_logits) if exit_logits else none

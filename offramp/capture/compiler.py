@@ -153,7 +153,7 @@ def _add_exits(
         report(f"training the exit after {exit_path}")
         trained[exit_path] = _train(draft, training, cut.places[exit_path], options)
     for exit_path, head in sorted(
-        {**heads, **trained}.items(), key=lambda item: cut.places[item[0]]
+        {**heads, **trained}.items(), key=lambda item: cut.places[item[0]][0]
     ):
         report(f"exporting the exit after {exit_path}")
         draft.add_exit(head, exit_path, cut.places[exit_path])

@@ -27,6 +27,7 @@ from offramp.capture.exporters import export_segment
 from offramp.capture.graph import read_program
 from offramp.capture.outline import write_outline
 from offramp.exits import FittedPolicy
+from offramp.exits.heads import CarryingHead
 from offramp.guarantee.device_costs import count_macs
 from offramp.guarantee.plan_frontier import trace_plans
 from offramp.samples import Samples
@@ -80,15 +81,20 @@ class Draft:
     def add_exit(self, head: nn.Module, path: str, place: tuple[int, str]) -> None:
         """Export an exit head that reads one tensor of a boundary."""
         boundary, tensor = place
-        example = [_random(self.tensor(place))]
-        (segment,) = cut_graph(read_program(export(head, example)), example, (), 1).segments
         known = self.fields.get("exits", ())
+        example, follows, program = [_random(self.tensor(place))], None, head
+        if isinstance(head, CarryingHead):
+            program = _Carrying(head)
+            if head.follows is not None:
+                follows = [spec.name for spec in known].index(head.follows)
+                example.append(_random(TensorSpec("code", "float32", head.code_shape)))
+        (segment,) = cut_graph(read_program(export(program, example)), example, (), 1).segments
         folder = f"exits/{len(known):02d}"
         exported = export_segment(segment.module, example, folder)
         self.files.update(exported.files)
         spec = ExitSpec(
             name=path, boundary=boundary, tensor=tensor, folder=folder, macs=segment.macs,
-            skipped=exported.skipped,
+            skipped=exported.skipped, follows=follows,
         )  # fmt: skip
         self.fields["exits"] = (*known, spec)
 
@@ -119,6 +125,18 @@ class Draft:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
         return Bundle(make_manifest(self.fields, self.files), "0" * 64, folder)
+
+
+class _Carrying(nn.Module):
+    """A carrying head as a program: it returns its code too if another head follows."""
+
+    def __init__(self, head: CarryingHead) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, feature: Tensor, code: Tensor | None = None) -> tuple[Tensor, ...]:
+        answer = self.head.carry(feature, code)
+        return answer if self.head.followed else answer[:1]
 
 
 def origin() -> dict[str, str]:

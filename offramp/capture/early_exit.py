@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from offramp.errors import CaptureError
+from offramp.exits.heads import CarryingHead
 
 __all__ = ["EarlyExitModel", "check_submodule"]
 
@@ -17,7 +19,8 @@ class EarlyExitModel(nn.Module):
     ``heads`` maps a sub-module's path, as in ``model.named_modules()``, to the head that answers
     from that sub-module's output. ``forward`` returns the logits of every exit in the order in
     which the model reaches them, and the model's own output last: train it with any loss over
-    that list (BranchyNet, arXiv 1709.01686, sums the cross-entropies).
+    that list (BranchyNet, arXiv 1709.01686, sums the cross-entropies). A head that carries a code
+    goes on from that of the one before in ``heads``, so give these as the model reaches them.
     """
 
     def __init__(self, model: nn.Module, heads: Mapping[str, nn.Module]) -> None:
@@ -27,14 +30,22 @@ class EarlyExitModel(nn.Module):
         self.model = model
         self.paths = tuple(heads)
         self.heads = nn.ModuleList(heads.values())
+        carrying = [(p, head) for p, head in heads.items() if isinstance(head, CarryingHead)]
+        for (path, before), (_, behind) in pairwise(carrying):
+            if behind.follows is None:
+                behind.follow(path)
+            before.followed = True
 
     def forward(self, *inputs: Tensor, **named: Tensor) -> list[Tensor]:
         """Return every exit's logits and the model's own output."""
         answers: list[Tensor] = []
+        codes: dict[str, Tensor] = {}
         modules = dict(self.model.named_modules())
         hooks = [
             modules[path].register_forward_hook(
-                lambda _module, _inputs, output, head=head: answers.append(head(output))
+                lambda _module, _inputs, output, path=path, head=head: answers.append(
+                    _answer(path, head, output, codes)
+                )
             )
             for path, head in zip(self.paths, self.heads, strict=True)
         ]
@@ -44,6 +55,19 @@ class EarlyExitModel(nn.Module):
             for hook in hooks:
                 hook.remove()
         return [*answers, final]
+
+
+def _answer(path: str, head: nn.Module, feature: Tensor, codes: dict[str, Tensor]) -> Tensor:
+    if not isinstance(head, CarryingHead):
+        logits: Tensor = head(feature)
+        return logits
+    if head.follows is not None and head.follows not in codes:
+        raise CaptureError(
+            f"exit {path!r} goes on from {head.follows!r}, which the model reaches later; name "
+            "exits in the order in which it reaches them"
+        )
+    logits, codes[path] = head.carry(feature, codes.get(head.follows or ""))
+    return logits
 
 
 def check_submodule(model: nn.Module, path: str, purpose: str = "to put an exit on") -> None:

@@ -57,6 +57,7 @@ def quantise(bundle: Bundle, samples: Samples, threads: int) -> dict[str, bytes]
     """
     manifest, scales, files = bundle.manifest, _Scales(), {}
     values = dict(zip(_names(bundle, 0), samples.inputs, strict=True))
+    codes: list[str] = []
 
     def take(spec: SegmentSpec | ExitSpec, reads: Sequence[str], makes: Sequence[str]) -> None:
         (name,) = backends.get(QUANTISED).files(spec.folder)
@@ -75,11 +76,17 @@ def quantise(bundle: Bundle, samples: Samples, threads: int) -> dict[str, bytes]
 
     for at, segment in enumerate(manifest.segments):
         take(segment, segment.reads, segment.makes)
-        values.update(_run(bundle, segment, values, threads))
-        values = {name: values[name] for name in _names(bundle, at + 1)}
-        for spec in manifest.exits:
+        link = Link(bundle.folder / segment.folder, segment.reads, segment.makes)
+        values.update(_run(link, values, threads))
+        values = {name: values[name] for name in (*_names(bundle, at + 1), *codes)}
+        for number, spec in enumerate(manifest.exits):
             if spec.boundary == at + 1:
-                take(spec, (spec.tensor,), ("logits",))
+                reads, makes = manifest.exit_reads(number), manifest.exit_makes(number)
+                take(spec, reads, makes)
+                if makes[1:]:
+                    link = Link(bundle.folder / spec.folder, reads, makes)
+                    values[makes[1]] = _run(link, values, threads)[makes[1]]
+                    codes.append(makes[1])
     return files
 
 
@@ -152,14 +159,11 @@ def quantise_program(
         return target.read_bytes()
 
 
-def _run(
-    bundle: Bundle, spec: SegmentSpec, values: Mapping[str, Array], threads: int
-) -> dict[str, Array]:
-    chain = Chain((Link(bundle.folder / spec.folder, spec.reads, spec.makes),), spec.makes)
-    run = backends.get(QUANTISED).load(chain, threads)
-    parts = [run(rows) for rows in batches([values[name] for name in spec.reads])]
+def _run(link: Link, values: Mapping[str, Array], threads: int) -> dict[str, Array]:
+    run = backends.get(QUANTISED).load(Chain((link,), link.makes), threads)
+    parts = [run(rows) for rows in batches([values[name] for name in link.reads])]
     made = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return dict(zip(spec.makes, made, strict=True))
+    return dict(zip(link.makes, made, strict=True))
 
 
 def _names(bundle: Bundle, boundary: int) -> list[str]:

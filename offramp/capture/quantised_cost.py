@@ -59,11 +59,11 @@ def _answers(network: Network, samples: LabelledSamples) -> list[Array]:
     exits = network.bundle.manifest.exits
     parts = []
     for values in batches(list(samples.inputs)):
-        logits = []
+        logits, codes = [], dict[str, Array]()
         for at in range(network.depth):
             values = network.run_segment(at, values)
             here = (e for e, spec in enumerate(exits) if spec.boundary == at + 1)
-            logits += [network.exit_logits(e, values) for e in here]
+            logits += [network.exit_logits(e, values, codes) for e in here]
         if not all(np.isfinite(array).all() for array in (*logits, values[0])):
             raise CaptureError(
                 f"what {network.backend} answers holds NaN or infinity; compile without --int8"

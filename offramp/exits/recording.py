@@ -9,7 +9,7 @@ import numpy as np
 from offramp.bundle import Manifest
 from offramp.errors import InputError
 from offramp.exits.evidence import Evidence, Truth, as_logits, as_state, summarise
-from offramp.network import Network
+from offramp.network import Codes, Network
 from offramp.samples import LabelledSamples, check_inputs
 from offramp.tensors import Array
 
@@ -61,9 +61,10 @@ def evidence_of(network: Network, values: Sequence[Sequence[Array]]) -> Evidence
     manifest = network.bundle.manifest
     pairs = [(spec, values[spec.boundary]) for spec in manifest.exits]
     names = [[t.name for t in manifest.boundaries[spec.boundary].tensors] for spec, _ in pairs]
+    codes: Codes = {}
     return Evidence(
         logits=tuple(
-            as_logits(network.exit_logits(at, tensors), spec.temperature)
+            as_logits(network.exit_logits(at, tensors, codes), spec.temperature)
             for at, (spec, tensors) in enumerate(pairs)
         ),
         states=tuple(

@@ -58,7 +58,8 @@ def _of_place(
     (cut, level), samples = place, len(calibration.labels)
     active = manifest.exits_before(cut)
     outcomes = recorded_outcomes(manifest, calibration, scores, place, device)
-    if exits.get(manifest.policy).looks_back:  # a closed exit may have to run for a later one
+    if exits.get(manifest.policy).looks_back or manifest.hands_on:
+        # A closed exit may have to run for a later one.
         outcomes = replace(outcomes, heads=None)
     sizes = np.zeros(samples) if level is None else calibration.sizes[cut, level]
     found = trace_sizes(outcomes, sizes.astype(np.float64), _VECTORS)

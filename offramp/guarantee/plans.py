@@ -99,7 +99,8 @@ def find_places(
     same: dict[Place, list[Place]] = defaultdict(list)
     for place in [*_worth(calibration, room, chosen), room.alone]:
         here = recorded_outcomes(manifest, calibration, scores, place, device)
-        if exits.get(wish.policy).looks_back:  # a closed exit may have to run for a later one
+        if exits.get(wish.policy).looks_back or manifest.hands_on:
+            # A closed exit may have to run for a later one.
             here = replace(here, heads=None)
         if place[1] is None and place[0] < max(manifest.cuts):
             here = here.ending_at(here.exits - 1)

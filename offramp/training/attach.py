@@ -32,7 +32,7 @@ def attach_exits(
             place.path: build_head(kinds[place.path], place.tensor, survey.classes)
             for place in sorted(places, key=lambda place: order[place.path])
         }
-    return EarlyExitModel(model, heads)
+        return EarlyExitModel(model, heads)
 
 
 def check_model(model: Any) -> nn.Module:

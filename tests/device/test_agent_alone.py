@@ -41,12 +41,12 @@ class Model:
     def step(self, start, stop, tensors):
         if start == 0:
             return 1, [np.full((1, 250), tensors[0].max(), np.float32)]
-        return 2, [self.exit_logits(0, tensors)]
+        return 2, [self.exit_logits(0, tensors, {})]
 
     def released(self, start):
         return set()
 
-    def exit_logits(self, at, tensors):
+    def exit_logits(self, at, tensors, codes):
         level = tensors[0][0, 0]
         with np.errstate(over="ignore"):
             return np.array([[-level, level]], np.float32) * np.float32(1e30)

@@ -94,7 +94,7 @@ def test_a_policy_that_looks_back_needs_the_exits_before(bundles, profiled):
 def test_an_exit_that_answers_with_nan_lets_nothing_leave(bundles, profiled, monkeypatch, name):
     head = head_of(bundles[name], profiled)
     monkeypatch.setattr(
-        head.network, "exit_logits", lambda at, values: np.full((1, 10), np.nan, np.float32)
+        head.network, "exit_logits", lambda at, values, codes: np.full((1, 10), np.nan, np.float32)
     )
     progress = run(head, load("test", 1)[0][0], 0.0, 0.0, 0.0)
     assert progress.left is None

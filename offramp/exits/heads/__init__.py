@@ -5,10 +5,10 @@ from torch import nn
 from offramp.choices import choose
 from offramp.errors import CaptureError
 from offramp.exits.heads import global_, latent, linear, local, sequence
-from offramp.exits.heads.head import HeadKind
+from offramp.exits.heads.head import CarryingHead, HeadKind
 from offramp.tensors import TensorSpec
 
-__all__ = ["HEADS", "HeadKind", "build_head"]
+__all__ = ["HEADS", "CarryingHead", "HeadKind", "build_head"]
 
 _KINDS = (linear.HEAD, local.HEAD, global_.HEAD, latent.HEAD, sequence.HEAD)
 HEADS: dict[str, HeadKind] = {head.name: head for head in _KINDS}
