@@ -36,7 +36,7 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     metavar="SUBMODULE",
     help="Put an exit after this sub-module, such as layer2. May be repeated.",
 )
-@click.option("--head", default="linear", show_default=True, help="Kind of the exit heads.")
+@click.option("--head", help="Kind of the exit heads.  [default: local, or linear for a vector]")
 @click.option(
     "--trained",
     type=click.Path(path_type=Path),

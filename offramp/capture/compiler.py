@@ -24,7 +24,7 @@ from offramp.capture.quantisation import QUANTISED, quantise, split_samples
 from offramp.capture.quantised_cost import measure_cost
 from offramp.capture.whole import WholeModel
 from offramp.errors import CaptureError
-from offramp.exits.heads import build_head
+from offramp.exits.heads import build_head, default_kind
 from offramp.files import scratch_folder
 from offramp.names import check_name
 from offramp.network import Network
@@ -50,8 +50,9 @@ class CompileOptions:
 
     ``answer`` is "class", whose names are ``classes``, or "tensor"; by default, a class if the
     model's first output is a row of scores. ``exits`` names sub-modules that get an exit head of
-    kind ``head``, trained on the ``training`` samples with the model frozen; a model that brings
-    its own exits needs neither. ``int8`` makes the device's head compute in 8-bit integers.
+    kind ``head``, by default the `default_kind` of the place, trained on the ``training`` samples
+    with the model frozen; a model that brings its own exits needs neither. ``int8`` makes the
+    device's head compute in 8-bit integers.
     """
 
     name: str
@@ -60,7 +61,7 @@ class CompileOptions:
     answer: str | None = None
     max_segments: int = 8
     exits: tuple[str, ...] = ()
-    head: str = "linear"
+    head: str | None = None
     seed: int = 0
     int8: bool = False
 
@@ -224,7 +225,7 @@ def _train(
         network = Network(draft.lay_out(folder), threads=_threads())
         chunks = (training[at : at + 256].inputs for at in range(0, len(training), 256))
         features = [network.run(0, boundary, chunk)[tensors.index(spec)] for chunk in chunks]
-    head = build_head(options.head, spec, classes)
+    head = build_head(options.head or default_kind(spec), spec, classes)
     # The frozen model has been run: what the exit reads stands for its answer, never trained.
     alone = EarlyExitModel(nn.Sequential(nn.Identity(), nn.Flatten()), {"0": head})
     read = ArraySamples(LabelledSamples((np.concatenate(features),), training.labels))

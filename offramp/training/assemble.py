@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from offramp.capture.draft import origin
+from offramp.exits.heads import default_kind
 from offramp.references import call_reference
 from offramp.training import recipes
 from offramp.training.attach import attach_exits, check_model
@@ -47,12 +48,13 @@ def assemble(
         references["held-out"] = options["held_out"]
         held_out = read_samples(_call(options["held_out"], chosen.seed, 2), recipe.needs_labels)
     found = survey(module, training.batch(range(min(2, len(training)))), tuple(choice.kinds))
-    kinds = choice.kinds
+    asked = choice.kinds
     if choice.count and held_out:
         candidates, whole = probe(module, found, (training, held_out), recipe, chosen)
         places = choose_places(candidates, whole, choice.count, 1 / found.classes)
-        kinds = {place.path: choice.head for place in places}
-        show(candidates, whole, kinds)
+        asked = {place.path: choice.head for place in places}
+        show(candidates, whole, asked)
+    kinds = {p: kind or default_kind(found.place(p).tensor) for p, kind in asked.items()}
     exits = attach_exits(module, found, kinds, chosen.seed)
     return TrainingSetup(exits, recipe, training, held_out, chosen, references=references), kinds
 

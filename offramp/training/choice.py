@@ -12,16 +12,19 @@ from offramp.training.placement import MOST_EXITS
 __all__ = ["ExitChoice", "read_choice"]
 
 _AUTO = re.compile(r"auto(?::(\d{1,9}))?")
-_DEFAULT_HEAD, _DEFAULT_COUNT = "linear", 2
+_DEFAULT_COUNT = 2
 
 
 @dataclass(frozen=True)
 class ExitChoice:
-    """Kinds of heads by sub-module; or none, and ``count`` places to be found for one kind."""
+    """Kinds of heads by sub-module; or none, and ``count`` places to be found for one kind.
 
-    kinds: Mapping[str, str]
+    Where a kind is None, the feature decides (`default_kind`).
+    """
+
+    kinds: Mapping[str, str | None]
     count: int = 0
-    head: str = _DEFAULT_HEAD
+    head: str | None = None
 
 
 def read_choice(exits: Sequence[str], heads: Sequence[str]) -> ExitChoice:
@@ -31,7 +34,7 @@ def read_choice(exits: Sequence[str], heads: Sequence[str]) -> ExitChoice:
     if len(general) > 1:
         raise ConfigError(f"--head is given for all exits as {' and as '.join(general)}; give one")
     own = {path: kind for path, equals, kind in given if equals}
-    head = next(iter(general), _DEFAULT_HEAD)
+    head = next(iter(general), None)
     automatic = [match for path in exits if (match := _AUTO.fullmatch(path))]
     if automatic:
         count = int(automatic[0][1] or _DEFAULT_COUNT)

@@ -42,7 +42,8 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     "heads",
     multiple=True,
     metavar="[SUBMODULE=]KIND",
-    help="Kind of the exit heads, or of the one after a sub-module.  [default: linear]",
+    help="Kind of the exit heads, or of the one after a sub-module.  [default: local, or linear "
+    "for a vector]",
 )
 @click.option("--recipe", default="frozen", show_default=True, help="How to train.")
 @click.option("--epochs", default=8, show_default=True, type=click.IntRange(1, 100_000))

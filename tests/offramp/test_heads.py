@@ -15,7 +15,7 @@ from offramp.bundle import Boundary
 from offramp.capture.draft import Draft
 from offramp.errors import CaptureError, ConfigError
 from offramp.exits import heads
-from offramp.exits.heads import HEADS, build_head
+from offramp.exits.heads import HEADS, build_head, default_kind
 from offramp.exits.heads.head import LAYOUTS
 from offramp.tensors import TensorSpec
 
@@ -129,3 +129,13 @@ def test_a_head_that_does_not_fit_names_those_that_do(
 ) -> None:
     with pytest.raises(CaptureError, match=said):
         build_head(kind, tensor, 4)
+
+
+def test_an_exit_that_names_no_head_gets_one_that_fits() -> None:
+    kinds = {
+        layout: {default_kind(TensorSpec("t", "float32", shape)) for shape in SHAPES[layout]}
+        for layout in SHAPES
+    }
+    assert kinds == {"vector": {"linear"}, "sequence": {"local"}, "image": {"local"}}
+    with pytest.raises(CaptureError, match="no head does"):  # said by what builds it
+        build_head(default_kind(TensorSpec("t", "int64", (3,))), TensorSpec("t", "int64", (3,)), 2)

@@ -8,10 +8,20 @@ from offramp.exits.heads import global_, latent, linear, local, sequence
 from offramp.exits.heads.head import CarryingHead, HeadKind
 from offramp.tensors import TensorSpec
 
-__all__ = ["HEADS", "CarryingHead", "HeadKind", "build_head"]
+__all__ = ["HEADS", "CarryingHead", "HeadKind", "build_head", "default_kind"]
 
 _KINDS = (linear.HEAD, local.HEAD, global_.HEAD, latent.HEAD, sequence.HEAD)
 HEADS: dict[str, HeadKind] = {head.name: head for head in _KINDS}
+
+_DEFAULTS = ("local", "linear")
+
+
+def default_kind(tensor: TensorSpec) -> str:
+    """Return the kind of head that a boundary's tensor gets if none is asked for.
+
+    Where its features have neighbours, `local` was the most accurate by far (docs/results.md).
+    """
+    return next((kind for kind in _DEFAULTS if HEADS[kind].fits(tensor)), _DEFAULTS[-1])
 
 
 def build_head(kind: str, tensor: TensorSpec, classes: int) -> nn.Module:

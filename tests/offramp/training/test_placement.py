@@ -90,11 +90,11 @@ def test_the_outer_levels_of_a_model_are_probed_first() -> None:
 
 
 def test_exits_are_named_or_found() -> None:
-    assert read_choice(["a", "b"], []) == ExitChoice({"a": "linear", "b": "linear"})
+    assert read_choice(["a", "b"], []) == ExitChoice({"a": None, "b": None})
     assert read_choice(["a", "b"], ["b=global", "local"]).kinds == {"a": "local", "b": "global"}
-    assert read_choice(["auto"], []) == ExitChoice({}, 2, "linear")
+    assert read_choice(["auto"], []) == ExitChoice({}, 2)
     assert read_choice(["auto:3"], ["local"]) == ExitChoice({}, 3, "local")
-    assert read_choice(["automaton"], []).kinds == {"automaton": "linear"}
+    assert read_choice(["automaton"], []).kinds == {"automaton": None}
     for exits, heads in ((["auto", "a"], []), (["auto:0"], []), (["auto:7"], []), (["auto"], ["a=x"])):  # fmt: skip  # noqa: E501
         with pytest.raises(ConfigError, match="finds 1 to 6 places"):
             read_choice(exits, heads)
