@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Allowed", "AllowedPlan", "Limits", "Promised", "allowed_lines"]
+__all__ = ["MOST_ALLOWED", "Allowed", "AllowedPlan", "Limits", "Promised", "allowed_lines"]
+
+MOST_ALLOWED = 1000
+"""The most plans of a bundle: a device evaluates all of them when it takes the bundle up."""
 
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -73,7 +76,13 @@ class Allowed(_Model):
     limits: Limits | None = None
     reach: Count | None = None
     samples: Annotated[int, Field(ge=1)]
-    plans: Annotated[tuple[AllowedPlan, ...], Field(min_length=1)]
+    plans: Annotated[tuple[AllowedPlan, ...], Field(min_length=1, max_length=MOST_ALLOWED)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Allowed:
+        if len({(p.cut, p.level, p.thresholds) for p in self.plans}) < len(self.plans):
+            raise ValueError("an allowed plan is there twice")
+        return self
 
     def thresholds(self, cut: int, level: str | None) -> list[tuple[float, ...]]:
         """Return the allowed threshold vectors of a cut and codec level."""

@@ -247,6 +247,8 @@ MANIFESTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "level of no tensor": ("each tensor", _set("boundaries", 0, "levels", "raw", to=[])),
     "temperature": ("temperature", _set("temperature", to=0)),
     "allowed nothing": ("allowed", _allow()),
+    "allowed twice": ("an allowed plan is there twice", _allow(ALONE, ALONE)),
+    "allowed thousands": ("plans: .*at most 1000", _allow(*[ALONE] * 1001)),
     "allowed alone nowhere": ("one at least must send nothing", _allow(SENDS)),
     "allowed beyond": ("is none of this model", _allow({**ALONE, "cut": 2})),
     "allowed at no level": ("is none of this model", _allow({**SENDS, "level": "other"}, ALONE)),

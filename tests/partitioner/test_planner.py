@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offramp.bundle import Bundle
+from offramp.bundle.allowed import Allowed, AllowedPlan
 from offramp.bundle.quantised import Quantised
 from offramp.errors import PlanError
-from partitioner.candidates import CLOSED
+from offramp.exits import FittedPolicy, get
+from partitioner.candidates import CLOSED, build_candidates
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
 from partitioner.plan import Plan
@@ -156,6 +158,20 @@ def test_the_floor_is_the_highest_of_those_asked_for(world: Callable[..., Any]) 
     assert floor(Objective(max_accuracy_drop=0.1, min_accuracy=0.99)) == 0.99
     assert floor(Objective(max_accuracy_drop=None)) == 0.0
     assert floor(Objective(max_accuracy_drop=0.1, min_accuracy=0.01)) == pytest.approx(whole - 0.1)
+
+
+def test_the_floor_does_not_need_a_plan_that_closes_all_exits(world: Callable[..., Any]) -> None:
+    it = world(4, exits=1)
+    last = max(it.bundle.manifest.cuts)
+    plan = AllowedPlan(cut=last, thresholds=(0.5,), accuracy_drop=0.0, left_share=0.5)
+    allowed = Allowed(samples=10, plans=(plan,))
+    manifest = it.bundle.manifest.model_copy(update={"allowed": allowed})
+    bundle = replace(it.bundle, manifest=manifest)
+    candidates = build_candidates(bundle, it.calibration, FittedPolicy(get("confidence")))
+    planner = Planner(bundle, candidates, it.device, it.server)
+    objective = Objective(max_accuracy_drop=0.1)
+    assert planner.accuracy_floor(objective) == pytest.approx(it.calibration.accuracy - 0.1)
+    assert planner.plan(objective, Conditions(1e6, 0.01)).thresholds == (0.5,)
 
 
 def test_the_floor_counts_what_quantised_heads_lose(
