@@ -15,6 +15,8 @@ from offramp.guarantee.outcomes import CLOSED, Outcomes
 
 __all__ = ["Budget", "Spending", "deepest_within", "spend"]
 
+_ROUNDING = 1e-12
+
 Floats = NDArray[np.float64]
 
 
@@ -38,10 +40,14 @@ class Budget:
                 "budget; the one is 0 or more, the other from 0 to 1"
             )
 
+    def affords(self, mean_costs: Floats | float) -> NDArray[np.bool_]:
+        """Tell which mean costs are within the budget; what exceeds it by rounding alone is."""
+        return np.asarray(mean_costs <= self.mean_cost * (1 + _ROUNDING))
+
     def keeps(self, outcomes: Outcomes, thresholds: Floats) -> NDArray[np.bool_]:
         """Tell which vectors (M, E) keep to the mean cost and the share sent."""
-        cheap = outcomes.mean_cost(thresholds) <= self.mean_cost
-        return np.asarray(cheap & (outcomes.sent_share(thresholds) <= self.sent_share))
+        few = outcomes.sent_share(thresholds) <= self.sent_share + _ROUNDING
+        return np.asarray(self.affords(outcomes.mean_cost(thresholds)) & few)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def spend(outcomes: Outcomes, budget: Budget, most_vectors: int = MOST_VECTORS) 
     capped = deepest < outcomes.exits
     inner = outcomes.ending_at(deepest) if capped else outcomes
     found = trace_frontier(inner, 1.0 if capped else budget.sent_share, most_vectors)
-    within = np.flatnonzero(found.mean_cost <= budget.mean_cost)
+    within = np.flatnonzero(budget.affords(found.mean_cost))
     if not within.size:
         raise _too_little(outcomes, budget)
     row = within[-1]
@@ -99,7 +105,7 @@ def spend(outcomes: Outcomes, budget: Budget, most_vectors: int = MOST_VECTORS) 
 
 
 def _everyone_leaves(outcomes: Outcomes, budget: Budget) -> Spending:
-    if outcomes.costs[0] > budget.mean_cost:
+    if not budget.affords(outcomes.costs[0]):
         raise _too_little(outcomes, budget)
     thresholds = np.full(outcomes.exits, CLOSED)
     thresholds[0] = 0.0

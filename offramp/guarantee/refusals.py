@@ -24,7 +24,7 @@ def nothing_alone(alone: Outcomes, wish: Wish, parts: Parts, places: int) -> Pla
     promise that these have had a say in would not hold.
     """
     budget, cheapest = wish.budget((0, None)), float(alone.costs.min())
-    if budget.mean_cost < cheapest:
+    if not budget.affords(cheapest):
         return PlanError(
             f"no plan that sends nothing keeps to {budget.mean_cost * 1e3:.4g} ms of device time "
             f"in the mean; the first exit alone takes {cheapest * 1e3:.4g} ms, so give that much "

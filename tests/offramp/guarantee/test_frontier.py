@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,16 @@ def test_moving_thresholds_helps_where_the_grid_is_coarse() -> None:
 def test_more_exits_than_can_be_set_together_are_refused() -> None:
     with pytest.raises(ConfigError, match="21 exits are too many"):
         trace_frontier(_drawn(21, 5, 0))
+
+
+def test_a_budget_that_all_samples_keep_by_rounding_changes_nothing() -> None:
+    for seed in range(20):
+        outcomes = replace(_drawn(1, 30, seed), costs=np.array([0.1, 0.7]))
+        dear = float(outcomes.mean_cost(np.array([CLOSED])))
+        for most in (0.7, dear):
+            within = spend(outcomes, Budget(mean_cost=most))
+            assert within.accuracy == spend(outcomes, Budget()).accuracy
+        assert Budget(mean_cost=0.7).keeps(outcomes, np.array([[CLOSED]])).all()
 
 
 def test_a_unit_changes_nothing() -> None:
