@@ -34,13 +34,14 @@ class DriftSeen:
 class Vigil:
     """Watches over the samples of a bundle with allowed plans; ``scores`` (E, N) are its exits'.
 
-    The chance of a false alarm is shared by the allowed plans.
+    The chance of a false alarm is shared by the allowed plans that have an open exit to watch.
     """
 
     def __init__(self, manifest: Manifest, calibration: Calibration, scores: Array) -> None:
         assert manifest.allowed is not None
         self._manifest, self._calibration, self._scores = manifest, calibration, scores
-        self._alpha = FALSE_ALARM / len(manifest.allowed.plans)
+        watched = sum(_watchable(plan.thresholds) for plan in manifest.allowed.plans)
+        self._alpha = FALSE_ALARM / max(watched, 1)
         self._watches: dict[str, DriftWatch | None] = {}
 
     def observe(self, plan: Plan, left: int | None, scores: Sequence[float]) -> DriftSeen | None:
@@ -61,9 +62,14 @@ class Vigil:
         return DriftSeen(plan.id, moved)
 
     def _watch(self, plan: Plan) -> DriftWatch | None:
-        thresholds = np.array(plan.thresholds, dtype=np.float64)
-        if not (thresholds <= 1).any():
+        if not _watchable(plan.thresholds):
             return None  # all samples go to the end, whatever they are
+        thresholds = np.array(plan.thresholds, dtype=np.float64)
         place = (plan.cut, plan.level)
         outcomes = recorded_outcomes(self._manifest, self._calibration, self._scores, place)
         return DriftWatch(expect(outcomes, thresholds, self._alpha))
+
+
+def _watchable(thresholds: Sequence[float]) -> bool:
+    """Tell whether a sample may leave at an exit."""
+    return any(threshold <= 1 for threshold in thresholds)
