@@ -17,6 +17,7 @@ _LARGE = 1e6  # as a logit: as good as infinite, and yet a number
 _PARTS = 4
 _PARTS_ALONE = 16
 _BINS = 32
+_BATCH = 50
 _HASH = np.uint64(2654435761)  # Knuth's multiplicative hash
 
 
@@ -135,9 +136,12 @@ def summarise(inputs: Sequence[Array]) -> NDArray[np.float32]:
     """Return what a model's inputs, (N, ...) each, look like from afar: (N, S).
 
     Of images and signals that is the mean and the spread in each cell of a coarse grid, of tokens
-    (int32 and int64) the shares that fall into each of 32 hashed bins.
+    (int32 and int64) the shares that fall into each of 32 hashed bins. A few samples at a time are
+    read, as the sums take many times the memory of bytes.
     """
-    return np.concatenate([_one_summary(array) for array in inputs], axis=1)
+    starts = range(0, max(len(inputs[0]), 1), _BATCH)
+    parts = [[_one_summary(array[at : at + _BATCH]) for array in inputs] for at in starts]
+    return np.concatenate([np.concatenate(part, axis=1) for part in parts])
 
 
 def _one_summary(array: Array) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,17 @@ def test_a_state_is_the_mean_over_positions(shape: tuple[int, ...], axes: tuple[
     assert state.shape == (2, 3)
     assert state.dtype == np.float32
     np.testing.assert_allclose(state, tensor.mean(axis=axes) if axes else tensor)
+
+
+def test_a_summary_takes_less_memory_than_its_samples() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (1000, 64, 64, 3), dtype=np.uint8)
+    tracemalloc.start()
+    whole = summarise([images])
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 2 * images.nbytes
+    alone = np.concatenate([summarise([image[None]]) for image in images[48:52]])
+    np.testing.assert_array_equal(whole[48:52], alone)
 
 
 def test_an_image_is_summarised_by_the_cells_of_a_grid() -> None:
