@@ -12,6 +12,7 @@ from partitioner.amounts import MEMORY, SHARE, TIME
 if TYPE_CHECKING:
     from offramp.bundle import Bundle
     from offramp.guarantee.wish import Wish
+    from offramp.samples import LabelledSamples
 
 __all__ = ["calibrate"]
 
@@ -71,7 +72,7 @@ def calibrate(bundle: Path, out: Path, data: str | None, **options: Any) -> None
     With limits alone these are the most accurate within them, and nothing is promised.
 
     \b
-    offramp calibrate my.offramp --data mynet:held_out \\
+    offramp calibrate my.offramp --data mynet:certifying \\
         --max-accuracy-drop 0.5% --confidence 0.95 -o safe.offramp
     offramp calibrate my.offramp --max-mean-time 5ms --max-sent 20% \\
         --profile board.json -o quick.offramp
@@ -81,19 +82,37 @@ def calibrate(bundle: Path, out: Path, data: str | None, **options: Any) -> None
     from offramp.bundle import open_bundle
     from offramp.extras import require_extra
     from offramp.files import check_writable
-    from offramp.guarantee.calibrating import calibrate_bundle, recorded
+    from offramp.guarantee.calibrating import calibrate_bundle, check_wish, recorded
     from offramp.guarantee.tables import exit_table, plan_table
 
     check_writable(out)
     require_extra("compile", "scipy")
     opened = open_bundle(bundle)
     wish = _wish(opened, options)
-    recording = recorded(opened, data, _say)
+    check_wish(opened.manifest, wish, bare=data is None)
+    recording = recorded(opened, _samples(opened, wish, data), _say)
     manifest, digest = calibrate_bundle(opened, recording, wish, out)
     console = Console(soft_wrap=True)
     console.print(exit_table(manifest, recording))
     console.print(plan_table(manifest))
     _say(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB, digest {digest[:12]})")
+
+
+def _samples(bundle: Bundle, wish: Wish, data: str | None) -> LabelledSamples | None:
+    """Return the samples of a user's data function, checked; None if there is none."""
+    from offramp.guarantee.calibrating import check_samples
+    from offramp.references import call_reference
+    from offramp.samples import as_labelled
+
+    if data is None:
+        _say(
+            "warning: the bundle's own samples fitted its temperatures and codec ranges, so what "
+            "is said of its plans is a little too good; give others with --data"
+        )
+        return None
+    samples = as_labelled(call_reference(data))
+    check_samples(bundle.manifest, wish, samples)
+    return samples
 
 
 def _wish(bundle: Bundle, options: dict[str, Any]) -> Wish:

@@ -13,7 +13,7 @@ from offramp.bundle import Boundary
 from offramp.calibration import FAITHFUL, Calibration
 from offramp.errors import CaptureError
 from offramp.exits import fit_temperature
-from offramp.exits.evidence import as_logits
+from offramp.exits.evidence import as_logits, as_state
 from offramp.network import Codes, Network
 from offramp.samples import LabelledSamples
 from offramp.tensors import Array
@@ -76,6 +76,16 @@ class _Passed:
     final_logits: Array
     exit_logits: Array
 
+    @property
+    def states(self) -> tuple[Array, ...]:
+        """What each exit reads, averaged over positions."""
+        manifest = self.head.bundle.manifest
+        names = [[tensor.name for tensor in boundary.tensors] for boundary in manifest.boundaries]
+        return tuple(
+            as_state(self.values[spec.boundary][names[spec.boundary].index(spec.tensor)])
+            for spec in manifest.exits
+        )
+
     def record(self, boundaries: Sequence[Boundary], report: Report) -> Calibration:
         """Return the calibration arrays for the levels of these boundaries."""
         answers, sizes = {}, {}
@@ -118,10 +128,14 @@ def calibrate(
 
 def record_again(
     head: Network, tail: Network, samples: LabelledSamples, report: Report
-) -> Calibration:
-    """Return the arrays that other samples give, with the codec levels that the bundle has."""
+) -> tuple[Calibration, tuple[Array, ...]]:
+    """Return the arrays that other samples give, with the codec levels that the bundle has.
+
+    The states of every exit come with them, as in `offramp.exits.Evidence`.
+    """
     report(f"running {len(samples)} samples")
-    return _pass(head, tail, samples).record(head.bundle.manifest.boundaries, report)
+    passed = _pass(head, tail, samples)
+    return passed.record(head.bundle.manifest.boundaries, report), passed.states
 
 
 def _pass(head: Network, tail: Network, samples: LabelledSamples) -> _Passed:

@@ -41,12 +41,18 @@ class ExitPolicy(ABC):
     that one sample at a time and recorded arrays give the same answer; and not on a threshold, so
     that a higher one lets no more samples leave. ``reads`` says which parts of the evidence it
     depends on, ``looks_back`` whether earlier exits count too: then these have to run.
+    ``min_samples`` is how many it needs to learn from, 1 if it learns nothing.
     """
 
     name: ClassVar[str]
     reads: ClassVar[frozenset[Source]] = frozenset({"logits"})
     looks_back: ClassVar[bool] = False
     min_samples: ClassVar[int] = 1
+
+    @property
+    def learns(self) -> bool:
+        """Whether it learns anything from recorded samples."""
+        return self.min_samples > 1
 
     def fit(self, evidence: Evidence) -> Parameters:
         """Return what the rule learns from recorded samples: arrays by name, none if it is fixed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,24 +17,21 @@ from offramp.bundle.frontier import FILE as FRONTIER_FILE
 from offramp.bundle.frontier import encode_frontier
 from offramp.calibration import FILE as CALIBRATION_FILE
 from offramp.calibration import Calibration, load_calibration
-from offramp.errors import ConfigError
-from offramp.exits.evidence import Evidence, Truth, as_logits
+from offramp.errors import ConfigError, InputError
+from offramp.exits.evidence import Evidence, Truth, as_logits, summarise
 from offramp.exits.fitted import FILE as POLICY_FILE
 from offramp.exits.fitted import encode_parameters
 from offramp.exits.policy import ExitPolicy, FittedPolicy
-from offramp.exits.recording import costs_of, record
+from offramp.exits.recording import costs_of
+from offramp.guarantee.certificate import CHOOSING_SHARE, LEARNING_SHARE, samples_needed
 from offramp.guarantee.device_costs import count_macs
 from offramp.guarantee.plan_frontier import trace_plans
 from offramp.guarantee.plans import choose_plans
-from offramp.guarantee.wish import Wish
+from offramp.guarantee.wish import Wish, find_room
 from offramp.network import Network
-from offramp.references import call_reference
-from offramp.samples import as_labelled
+from offramp.samples import LabelledSamples, check_inputs
 
-__all__ = ["Recording", "calibrate_bundle", "recorded"]
-
-FITTING_SHARE = 0.3
-"""The share of samples that a policy learns from, if it learns; the others calibrate."""
+__all__ = ["Recording", "calibrate_bundle", "check_samples", "check_wish", "recorded"]
 
 Report = Callable[[str], None]
 
@@ -49,18 +47,50 @@ class Recording:
     evidence: Evidence
 
 
-def recorded(bundle: Bundle, data: str | None, report: Report) -> Recording:
-    """Run the samples of a user's data function, or take what the bundle recorded of its own."""
-    if data is None:
+def check_wish(manifest: Manifest, wish: Wish, bare: bool) -> ExitPolicy:
+    """Return the policy that is wished; raise `ConfigError` if it cannot be calibrated.
+
+    The evidence is ``bare`` if there are neither states nor summary.
+    """
+    rule, name = exits.get(wish.policy), wish.policy
+    if not manifest.exits:
+        raise ConfigError(
+            f"bundle {manifest.name!r} has no exits to calibrate; compile the model with --exit"
+        )
+    if manifest.answer != "class":
+        raise ConfigError(f"bundle {manifest.name!r} answers with a tensor; exits need classes")
+    if "truth" in rule.reads:
+        raise ConfigError(f"exit policy {name!r} reads the right answers; a device has none")
+    if not rule.reads <= {"logits"} and bare:
+        raise ConfigError(
+            f"exit policy {name!r} reads {' and '.join(sorted(rule.reads))}, which the bundle's "
+            "own samples were not recorded with; give samples with --data"
+        )
+    return rule
+
+
+def check_samples(manifest: Manifest, wish: Wish, samples: LabelledSamples) -> None:
+    """Raise `InputError`, before they are run, on samples that are too few or not the model's."""
+    _check_count(manifest, wish, len(samples))
+    check_inputs(samples.inputs, manifest.boundaries[0].tensors)
+    classes = math.prod(manifest.boundaries[-1].tensors[0].shape)
+    if (largest := int(samples.labels.max())) >= classes:
+        raise InputError(f"label {largest} is out of range; there are {classes} classes")
+
+
+def recorded(bundle: Bundle, samples: LabelledSamples | None, report: Report) -> Recording:
+    """Run a user's samples, or take what the bundle recorded of its own."""
+    if samples is None:
         calibration = load_calibration(bundle)
         return Recording(calibration, _evidence(bundle.manifest, calibration))
     from offramp.capture.calibrate import record_again
 
-    samples = as_labelled(call_reference(data))
     tail = Network(bundle)
     backend = bundle.manifest.head_backend
     head = Network(bundle, backend) if backend else tail
-    return Recording(record_again(head, tail, samples, report), record(head, samples))
+    calibration, states = record_again(head, tail, samples, report)
+    seen = _evidence(bundle.manifest, calibration)
+    return Recording(calibration, replace(seen, states=states, summary=summarise(samples.inputs)))
 
 
 def calibrate_bundle(
@@ -69,16 +99,19 @@ def calibrate_bundle(
     """Fit the policy, choose plans and write the bundle with both; return manifest and digest.
 
     Raises `ConfigError` if the policy cannot be run or fitted so, `InputError` if the samples do
-    not suffice, and `PlanError` if no plan keeps what is wished.
+    not suffice or are not all finite, and `PlanError` if no plan keeps what is wished.
     """
-    manifest = bundle.manifest
-    rule = _check(manifest, recording.evidence, wish.policy)
-    policy, rows = _fit(rule, recording.evidence, wish.seed)
-    calibration = recording.calibration.select(rows)
-    scores = policy.scores(recording.evidence[rows])
-    allowed = choose_plans(manifest, calibration, scores, wish)
+    manifest, evidence = bundle.manifest, recording.evidence
+    rule = check_wish(manifest, wish, bare=not evidence.states)
+    _check_count(manifest, wish, len(evidence))
+    evidence.check()
+    policy, rows = _fit(rule, evidence, wish.seed)
+    calibration, scores = recording.calibration.select(rows), policy.scores(evidence[rows])
     kept = scores.astype(np.float32) if rule.reads != {"logits"} else None
     calibration = replace(calibration, exit_scores=kept)
+    if kept is not None:  # what is stored is what is tested
+        scores = kept.astype(np.float64)
+    allowed = choose_plans(manifest, calibration, scores, wish, len(evidence) - len(rows))
     fields = {name: getattr(manifest, name) for name in Manifest.model_fields}
     files = {name: bundle.path(name).read_bytes() for name in fields.pop("files")}
     files.pop(POLICY_FILE, None)
@@ -100,27 +133,31 @@ def _evidence(manifest: Manifest, calibration: Calibration) -> Evidence:
     return Evidence(logits, truth=Truth(calibration.labels, final, costs_of(manifest)))
 
 
-def _check(manifest: Manifest, evidence: Evidence, name: str) -> ExitPolicy:
-    rule = exits.get(name)
-    if not manifest.exits:
-        raise ConfigError(
-            f"bundle {manifest.name!r} has no exits to calibrate; compile the model with --exit"
+def _check_count(manifest: Manifest, wish: Wish, given: int) -> None:
+    """Raise `InputError` if so few samples can be seen to be too few before any are run."""
+    rule = exits.get(wish.policy)
+    least = math.ceil(rule.min_samples / (LEARNING_SHARE if rule.learns else CHOOSING_SHARE))
+    needed = f"at least {least}"
+    if wish.promise is not None:
+        places = len(find_room(manifest, wish).places) + 1
+        least, most = (
+            max(least, samples_needed(wish.promise.shared(count), learns=rule.learns))
+            for count in (1, places)
         )
-    if "truth" in rule.reads:
-        raise ConfigError(f"exit policy {name!r} reads the right answers; a device has none")
-    if not rule.reads <= {"logits"} and not evidence.states:
-        raise ConfigError(
-            f"exit policy {name!r} reads {' and '.join(sorted(rule.reads))}, which the bundle's "
-            "own samples were not recorded with; give samples with --data"
+        needed = f"at least {least}, and {most} to be sure for all {places} cuts and codec levels"
+    if given < least:
+        raise InputError(
+            f"{given} calibration samples are too few for exit policy {wish.policy!r} and what is "
+            f"asked of it; give {needed}"
         )
-    return rule
 
 
 def _fit(rule: ExitPolicy, evidence: Evidence, seed: int) -> tuple[FittedPolicy, np.ndarray]:
     """Return the policy, fitted if it learns, and the samples that it has not learnt from."""
     count = len(evidence)
+    if not rule.learns:
+        return FittedPolicy(rule), np.arange(count)
     order = np.random.default_rng(seed).permutation(count)
-    fitting = int(count * FITTING_SHARE)
+    fitting = int(count * LEARNING_SHARE)
     parameters = rule.fit(evidence[order[:fitting]])
-    rows = order[fitting:] if parameters else order
-    return FittedPolicy(rule, parameters), np.sort(rows)
+    return FittedPolicy(rule, parameters), np.sort(order[fitting:])

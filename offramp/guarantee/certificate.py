@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -37,6 +37,9 @@ __all__ = [
 
 CHOOSING_SHARE = 0.3
 """The share of samples that choose what is tested on the others."""
+
+LEARNING_SHARE = 0.3
+"""The share of samples that a policy learns from, if it learns; the others choose and test."""
 
 _ANY = Budget()
 
@@ -63,6 +66,10 @@ class Promise:
                 f"a confidence of {self.confidence:g} cannot be had; give more than 0 and less "
                 "than 1, such as 0.95"
             )
+
+    def shared(self, places: int) -> Promise:
+        """Return what each of some places must keep for all to keep this one (Bonferroni)."""
+        return replace(self, confidence=1 - (1 - self.confidence) / places)
 
 
 @dataclass(frozen=True)
@@ -110,41 +117,34 @@ def certify_each(
     places: Mapping[Place, Outcomes],
     promise: Promise,
     parts: Parts,
-    weights: Mapping[Place, float] | None = None,
     budgets: Mapping[Place, Budget] | None = None,
+    learnt: int = 0,
 ) -> dict[Place, Certificate]:
     """Return a certificate for each place that has one; the promise holds of all of them at once.
 
     A place is a cut and a codec level, or the like; all have outcomes of the same samples, in
     ``parts`` by `part_samples`. Places may be picked by what the first part says of them. The
-    chance to be wrong is dealt out by ``weights``, evenly by default (Bonferroni). Thresholds keep
-    to the mean cost and the share sent of a place's budget on the first part.
+    chance to be wrong is dealt out evenly (Bonferroni). Thresholds keep to the mean cost and the
+    share sent of a place's budget on the first part. Raises `InputError` if there are too few
+    samples, counting the ``learnt`` ones that a policy has learnt from before.
     """
-    given = {place: 1.0 if weights is None else weights[place] for place in places}
     counts = {outcomes.samples for outcomes in places.values()}
-    if len(counts) != 1 or not all(weight > 0 for weight in given.values()):
+    if len(counts) != 1:
         raise ConfigError(
-            f"places have {sorted(counts)} samples and weights {sorted(given.values())}; give "
-            "one place at least, all with the same samples, and each a weight above 0"
+            f"places have {sorted(counts)} samples; give one place at least, all with the same"
         )
-    wrong = (1 - promise.confidence) / sum(given.values())
-    dealt = {
-        place: Promise(promise.max_accuracy_drop, 1 - wrong * weight)
-        for place, weight in given.items()
-    }
-    strictest = max(dealt.values(), key=lambda one: one.confidence)
-    _check_count(counts.pop(), promise, samples_needed(strictest), len(places))
+    each = promise.shared(len(places))
+    needed = samples_needed(each, learns=learnt > 0)
+    _check_count(counts.pop() + learnt, promise, needed, len(places))
     found = {
-        place: _certify(
-            outcomes, dealt[place], parts, Method(), budgets[place] if budgets else _ANY
-        )
+        place: _certify(outcomes, each, parts, Method(), budgets[place] if budgets else _ANY)
         for place, outcomes in places.items()
     }
     return {place: certificate for place, certificate in found.items() if certificate}
 
 
-def samples_needed(promise: Promise, p_value: str = "either") -> int:
-    """Return how many samples the promise needs at least.
+def samples_needed(promise: Promise, p_value: str = "either", learns: bool = False) -> int:
+    """Return how many samples the promise needs at least, those that a policy learns from included.
 
     With as many, thresholds pass that change no answer of those that test; with fewer, none do.
     """
@@ -160,10 +160,8 @@ def samples_needed(promise: Promise, p_value: str = "either") -> int:
     while count - low > 1:
         middle = (low + count) // 2
         low, count = (low, middle) if passes(middle) else (middle, count)
-    samples = max(int((count - 1) / (1 - CHOOSING_SHARE)), math.ceil(1 / CHOOSING_SHARE))
-    while samples - int(samples * CHOOSING_SHARE) < count:
-        samples += 1
-    return samples
+    samples = max(_before_parting(count, CHOOSING_SHARE), math.ceil(1 / CHOOSING_SHARE))
+    return _before_parting(samples, LEARNING_SHARE) if learns else samples
 
 
 def part_samples(samples: int, dice: np.random.Generator) -> Parts:
@@ -181,6 +179,14 @@ def _check_count(samples: int, promise: Promise, needed: int, places: int = 1) -
             f"{promise.max_accuracy_drop:.3%} with confidence {promise.confidence:.6g}{each}; give "
             f"at least {needed}, or ask for less"
         )
+
+
+def _before_parting(count: int, share: float) -> int:
+    """Return the fewest samples of which so many are left when a share is taken off."""
+    samples = int((count - 1) / (1 - share))
+    while samples - int(samples * share) < count:
+        samples += 1
+    return samples
 
 
 def _certify(

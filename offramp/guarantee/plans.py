@@ -46,19 +46,22 @@ class Places:
 
 
 def choose_plans(
-    manifest: Manifest, calibration: Calibration, scores: Array, wish: Wish
+    manifest: Manifest, calibration: Calibration, scores: Array, wish: Wish, learnt: int = 0
 ) -> Allowed:
     """Return the plans that keep what is wished, and what was seen of them on other samples.
 
     ``scores`` (E, N) are those of the wish's exit policy. Some of the samples, drawn by its seed,
     choose levels and thresholds; the others test a promise, or say what the plans are worth. What
-    answers as the whole model does needs no test. Raises `InputError` on too few samples, and
-    `PlanError` if no plan that sends nothing keeps it: a device must be able to answer alone.
+    answers as the whole model does needs no test. Raises `InputError` on too few samples, of which
+    the policy has ``learnt`` from some more, and `PlanError` if no plan that sends nothing keeps
+    it: a device must be able to answer alone.
     """
     parts = _part(len(calibration.labels), wish)
     room = find_room(manifest, wish)
     places = find_places(manifest, calibration, scores, parts[0], wish)
-    found = _certified(places, parts, wish) if wish.promise else _afforded(places, parts, wish)
+    found = (
+        _certified(places, parts, wish, learnt) if wish.promise else _afforded(places, parts, wish)
+    )
     plans = [
         _plan(manifest, place, thresholds, places.outcomes[first].select(parts[1]), _timed(wish))
         for first, thresholds in found.items()
@@ -92,7 +95,8 @@ def find_places(
 
     A codec level is left out if another of the same cut takes no more bytes and is right at least
     as often. Lossless levels behind the same exits give the same answers and count as one, since
-    each place that is tested costs some of the confidence.
+    each place that is tested costs some of the confidence. Behind quantised heads they do not: each
+    cut has answers of its own, and those that test must not say which are the same.
     """
     room, device = find_room(manifest, wish), wish.device
     outcomes: dict[Place, Outcomes] = {}
@@ -104,7 +108,8 @@ def find_places(
             here = replace(here, heads=None)
         if place[1] is None and place[0] < max(manifest.cuts):
             here = here.ending_at(here.exits - 1)
-        first = next((other for other, there in outcomes.items() if _alike(
+        rivals = () if manifest.quantised else outcomes.items()
+        first = next((other for other, there in rivals if _alike(
             (place, here), (other, there))), place)  # fmt: skip
         outcomes.setdefault(first, here)
         same[first].append(place)
@@ -136,10 +141,10 @@ def _worth(calibration: Calibration, room: Room, chosen: NDArray[Any]) -> Iterat
                 yield cut, level
 
 
-def _certified(places: Places, parts: Parts, wish: Wish) -> dict[Place, Floats]:
+def _certified(places: Places, parts: Parts, wish: Wish, learnt: int) -> dict[Place, Floats]:
     assert wish.promise is not None
     budgets = {place: wish.budget(place) for place in places.outcomes}
-    found = certify_each(places.outcomes, wish.promise, parts, budgets=budgets)
+    found = certify_each(places.outcomes, wish.promise, parts, budgets, learnt)
     return {place: certificate.thresholds for place, certificate in found.items()}
 
 
@@ -186,7 +191,7 @@ def _whole_models(manifest: Manifest, room: Room, wish: Wish) -> Iterator[Allowe
             active = manifest.exits_before(cut)
             mean_s = float(wish.device.at(manifest, place)[-1] - wish.device.exits[:active].sum())
         whole = _lossless(level) and (level is not None or cut == max(manifest.cuts))
-        if whole and (mean_s or 0.0) <= budget.mean_cost and budget.sent_share >= 1:
+        if whole and budget.affords(mean_s or 0.0) and budget.sent_share >= 1:
             yield AllowedPlan(
                 cut=cut,
                 level=level,

@@ -45,6 +45,11 @@ drawn = settings(deadline=None, max_examples=12)
 
 
 @every_policy
+def test_a_policy_says_whether_it_learns(name: str, fit: Fit) -> None:
+    assert POLICIES[name].learns == bool(fit(name).parameters)
+
+
+@every_policy
 @drawn
 @given(seen=EVIDENCE, thresholds=st.tuples(*[THRESHOLD] * len(WIDTHS)))
 def test_one_sample_at_a_time_decides_as_all_at_once(

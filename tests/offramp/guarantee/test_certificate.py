@@ -130,18 +130,88 @@ def test_a_coarse_codec_is_mended_by_exits(draw_outcomes: Draw) -> None:
     assert found.accuracy_drop < 0.02
 
 
-def test_weights_decide_who_gets_which_chance_to_be_wrong(draw_outcomes: Draw) -> None:
-    outcomes = draw_outcomes(2, 3_000, 1)
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes the path three vectors of falling cost, and says which p-values they have."""
 
-    def cost(weight: float) -> float:
-        places = {"this": outcomes, "other": outcomes}
-        weights = {"this": weight, "other": 1.0}
-        parts = part_samples(3_000, np.random.default_rng(0))
-        return certify_each(places, Promise(0.02), parts, weights)["this"].mean_cost
+    def put(*values: float) -> None:
+        path = np.array([[0.9], [0.5], [0.1]])
+        monkeypatch.setitem(PATHS, "ray", lambda *given: path)  # type: ignore[index]
+        none = np.zeros(1)  # of no losses, by which the samples needed are counted
+        said = lambda worse, *given: np.array(values) if len(worse) == 3 else none  # noqa: E731
+        monkeypatch.setitem(P_VALUES, "either", said)  # type: ignore[index]
 
-    alone = certify(outcomes, Promise(0.02), np.random.default_rng(0))
-    assert alone is not None
-    assert alone.mean_cost <= cost(100.0) < cost(0.1)
+    return put
+
+
+@pytest.mark.parametrize(
+    ("values", "places", "passed"),
+    [
+        ((0.001, 0.06, 0.001), 1, 1),  # it stops at the first failure
+        ((0.06, 0.001, 0.001), 1, 0),
+        ((0.001, 0.0499, 0.0501), 1, 2),  # at delta, and not at twice delta
+        ((0.001, 0.0249, 0.0251), 2, 2),  # at the place's share of it
+        ((0.001, 0.0124, 0.0126), 4, 2),
+        ((0.001, 0.0126, 0.001), 4, 1),
+        ((0.001, 0.002, 0.003), 4, 3),
+    ],
+)
+def test_a_path_is_followed_as_long_as_p_values_are_within_a_places_share(
+    values: tuple[float, ...],
+    places: int,
+    passed: int,
+    script: Callable[..., None],
+    draw_outcomes: Draw,
+) -> None:
+    script(*values)
+    outcomes, promise = draw_outcomes(1, 100, 0), Promise(0.02, 0.95)
+    parts = part_samples(100, np.random.default_rng(0))
+    found = certify_each(dict.fromkeys(range(places), outcomes), promise, parts)
+    assert [one.passed for one in found.values()] == [passed] * places * (passed > 0)
+    for one in found.values():
+        assert one.thresholds.tolist() == [[0.9, 0.5, 0.1][passed - 1]]
+        assert one.p_value == values[passed - 1]
+    if places == 1:
+        alone = certify(outcomes, promise, np.random.default_rng(0))
+        assert (alone.passed if alone else 0) == passed
+
+
+@pytest.mark.parametrize("count", [1, 3, 10])
+def test_only_the_samples_that_test_say_what_passes(count: int, draw_outcomes: Draw) -> None:
+    outcomes, promise = draw_outcomes(2, 3_000, 1), Promise(0.03, 0.9)
+    dice = np.random.default_rng(0)
+    places = {
+        at: replace(outcomes, final_right=outcomes.final_right & (dice.random(3_000) > at / 2e3))
+        for at in range(count)
+    }
+    parts = part_samples(3_000, np.random.default_rng(0))
+    found = certify_each(places, promise, parts)
+    assert 0 in found
+    for at, one in found.items():
+        losses = places[at].select(parts[1]).losses(one.thresholds)
+        counts = np.array([(losses > 0).sum()]), np.array([(losses < 0).sum()])
+        assert one.samples == len(parts[1]) == len(losses) == 2_100
+        assert one.accuracy_drop == losses.mean()
+        assert one.p_value == P_VALUES["either"](*counts, 2_100, 0.03)[0]
+        assert one.p_value <= 0.1 / count
+
+
+def test_samples_that_a_policy_has_learnt_from_count_among_those_needed() -> None:
+    """Three tenths of all learn, three tenths of the others choose, and the rest tests."""
+    promise = Promise(0.05, 0.9)
+    needed = samples_needed(promise.shared(3), learns=True)
+    for given in (needed, needed - 1):
+        learnt = int(given * 0.3)
+        right = np.ones(given - learnt, bool)
+        scores = np.linspace(0, 1, given - learnt)[None]
+        perfect = Outcomes(scores, right[None], right, np.array([1.0, 2.0]), right)
+        parts, places = part_samples(len(right), np.random.default_rng(0)), range(3)
+        if given == needed:
+            found = certify_each(dict.fromkeys(places, perfect), promise, parts, learnt=learnt)
+            assert len(found) == 3
+        else:
+            with pytest.raises(InputError, match=rf"^{given} calibration.* at least {needed}\b"):
+                certify_each(dict.fromkeys(places, perfect), promise, parts, learnt=learnt)
 
 
 @pytest.mark.parametrize("p_value", P_VALUES)
@@ -196,11 +266,7 @@ def test_promises_and_places_that_make_no_sense(draw_outcomes: Draw) -> None:
         with pytest.raises(ConfigError, match="cannot be had"):
             Promise(0.01, confidence)
     few, many = draw_outcomes(1, 900, 0), draw_outcomes(1, 1_000, 0)
-    dice = np.random.default_rng(0)
-    for places, weights in (
-        ({}, None),
-        ({1: few, 2: many}, None),
-        ({1: few}, {1: 0.0}),
-    ):
-        with pytest.raises(ConfigError, match="same samples"):
-            certify_each(places, Promise(0.02), dice, weights)
+    parts = part_samples(900, np.random.default_rng(0))
+    for places in ({}, {1: few, 2: many}):
+        with pytest.raises(ConfigError, match="all with the same"):
+            certify_each(places, Promise(0.02), parts)

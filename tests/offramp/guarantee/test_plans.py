@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from offramp.bundle import Boundary, ExitSpec, FileEntry, Manifest, SegmentSpec
 from offramp.bundle.allowed import Limits
+from offramp.bundle.quantised import Quantised
 from offramp.calibration import Calibration
 from offramp.errors import ConfigError, PlanError
 from offramp.guarantee import CLOSED, Promise, part_samples
 from offramp.guarantee.device_costs import DeviceCosts, count_macs, held_bytes
-from offramp.guarantee.plans import choose_plans
+from offramp.guarantee.plans import choose_plans, find_places
 from offramp.guarantee.wish import Wish, find_room
 from offramp.tensors import TensorSpec
 
@@ -189,6 +190,21 @@ def test_work_is_counted_as_time_is() -> None:
     np.testing.assert_array_equal(macs.at(MANIFEST, (4, None)), [6, 121, 1111 + 10])
     np.testing.assert_array_equal(DEVICE.at(MANIFEST, (2, "raw")), [1.25, 2.375])
     np.testing.assert_array_equal(DEVICE.at(MANIFEST, (0, "raw")), [0.125])
+
+
+def test_where_heads_are_quantised_no_place_stands_for_another(quantised: Quantised) -> None:
+    """Which places answer alike is seen on all samples, and some of them are to test."""
+    calibration, scores = made_calibration(1, 400)
+    wish = Wish(Promise(0.1), "margin")
+    for manifest, same in (
+        (MANIFEST, [[(0, "raw")], [(1, "raw"), (2, "raw")], [(3, "raw"), (4, None)]]),
+        (
+            MANIFEST.model_copy(update={"quantised": quantised}),
+            [[(cut, "raw")] for cut in range(4)],
+        ),
+    ):
+        places = find_places(manifest, calibration, scores, np.arange(400), wish)
+        assert [group for group in places.same.values() if group[0][1] == "raw"] == same
 
 
 def test_a_limit_that_no_plan_keeps_names_the_least() -> None:
