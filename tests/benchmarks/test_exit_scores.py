@@ -1,0 +1,61 @@
+"""The way through thresholds: chosen on one half, counted on the test samples."""
+
+import numpy as np
+import pytest
+
+from benchmarks.exit_scores import BELOW_TAIL, best_offload, walk
+from benchmarks.exit_tasks import Recorded
+from offramp.exits import POLICIES
+from offramp.exits.evidence import Evidence, Truth
+
+TIMES_S = np.array([1e-3, 3e-3])
+
+
+def draw(seed: int, samples: int = 4_000) -> Evidence:
+    """One exit, right on all samples that it is sure of and on half of the others."""
+    dice = np.random.default_rng(seed)
+    labels = dice.integers(0, 2, samples)
+    sure = dice.random(samples) < 0.7
+    answers = np.where(sure | (dice.random(samples) < 0.5), labels, 1 - labels)
+    height = np.where(sure, 4.0, 0.5) + dice.normal(0, 0.1, samples)
+    logits = np.eye(2)[answers] * height[:, None]
+    final = np.eye(2)[labels] * 8.0
+    return Evidence((logits,), truth=Truth(labels, final, np.array([1.0, 4.0])))
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Recorded:
+    return Recorded(draw(0), draw(1))
+
+
+def test_nobody_who_is_unsure_leaves_where_nothing_may_be_lost(recorded):
+    found = walk(POLICIES["confidence"], recorded, TIMES_S).chosen(0.0)
+    assert found.leaving == pytest.approx(0.7, abs=0.02)
+    assert found.drop == pytest.approx(0, abs=3e-3)
+    assert found.macs == pytest.approx(found.leaving * 0.25 + (1 - found.leaving), abs=1e-9)
+    assert found.time == pytest.approx(found.leaving / 3 + (1 - found.leaving), abs=1e-9)
+
+
+def test_more_may_leave_where_more_may_be_lost(recorded):
+    found = walk(POLICIES["margin"], recorded, TIMES_S)
+    shares = [found.chosen(drop).leaving for drop in (0.0, 0.01, 0.05, 0.2)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert found.chosen(0.05).drop == pytest.approx(0.05, abs=0.02)
+
+
+def test_the_point_that_the_test_samples_choose_costs_no_more(recorded):
+    found = walk(POLICIES["confidence"], recorded, TIMES_S)
+    for drop in (0.01, 0.05):
+        assert found.least_macs(drop) == found.macs[found.drop <= drop].min()
+    assert found.least_macs(-0.5) == 1.0  # no thresholds mend so much: nobody leaves
+
+
+def test_sending_on_is_counted_for_one_exit(recorded):
+    right = recorded.test.right
+    found = walk(POLICIES["oracle"], recorded, TIMES_S)
+    needed = (~right[0]).mean() - BELOW_TAIL
+    assert best_offload(recorded.test) == pytest.approx((needed,), abs=1e-3)
+    assert found.offload == pytest.approx((needed + BELOW_TAIL,), abs=1e-9)  # all go together
+    blind = walk(POLICIES["confidence"], recorded, TIMES_S).offload[0]
+    assert blind > 1.5 * needed
