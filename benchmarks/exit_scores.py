@@ -1,6 +1,6 @@
 """How well an exit policy decides on recorded samples: chosen on held-out ones, counted on others.
 
-A policy learns from one half of the held-out samples. On the other half all thresholds that no
+A policy that learns does so from training samples. On held-out samples all thresholds that no
 others beat are traced, all exits together. That way through thresholds is then walked on the test
 samples.
 """
@@ -69,10 +69,8 @@ class Walk:
 
 def walk(rule: ExitPolicy, recorded: Recorded, times_s: Floats) -> Walk:
     """Fit a policy, and walk it; ``times_s`` (E + 1,) is what an answer at each exit takes."""
-    held, test = recorded.held_out, recorded.test
-    fitting, choosing = np.array_split(np.random.default_rng(0).permutation(len(held)), 2)
-    policy = FittedPolicy(rule, rule.fit(held[fitting]))
-    thresholds, promised = _way(policy, held[choosing])
+    policy, test = FittedPolicy(rule, rule.fit(recorded.train)), recorded.test
+    thresholds, promised = _way(policy, recorded.held_out)
     scores, right, costs = policy.scores(test), test.right, test.recorded.costs
     places = np.stack([first_exit(scores, row) for row in thresholds])
     accuracy = right[places, np.arange(len(test))].mean(axis=1)

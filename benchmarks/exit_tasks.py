@@ -32,6 +32,8 @@ from offramp.training.trainer import train
 __all__ = ["TASKS", "Recorded", "Task", "Trained", "record", "train_task"]
 
 BATCH = 250
+LESSONS = 15_000
+"""So many of the training samples teach the policies that learn."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,11 @@ TASKS = (
 
 @dataclass(frozen=True)
 class Recorded:
-    """What exits said of samples that nothing was trained on: to choose by, and to test."""
+    """What exits said of samples: of some that trained them, for policies to learn from, and of
+    some that nothing was trained on, to choose by and to test.
+    """
 
+    train: Evidence
     held_out: Evidence
     test: Evidence
 
@@ -112,11 +117,12 @@ def train_task(task: Task, recipe: str, head: str) -> Trained:
 
 
 def record(trained: Trained, macs: Array) -> Recorded:
-    """Run the samples that nothing was trained on through exits and network.
+    """Run samples of every part through exits and network.
 
     ``macs`` (E + 1,) are the multiply-adds up to each exit and to the end.
     """
-    parts = {part: trained.task.samples(part) for part in ("held_out", "test")}
+    parts = {part: trained.task.samples(part) for part in ("train", "held_out", "test")}
+    parts["train"] = parts["train"][:LESSONS]
     raw = {part: _run(trained.exits, samples) for part, samples in parts.items()}
     labels = parts["held_out"].labels
     heats = [fit_temperature(logits, labels) for logits in raw["held_out"][0]]

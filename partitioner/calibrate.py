@@ -36,6 +36,12 @@ _LIMITS = {
 )
 @click.option("--policy", help="Exit policy.  [default: the bundle's]")
 @click.option(
+    "--policy-data",
+    metavar="MODULE:FUNCTION",
+    help="Labelled samples that the exit policy learns from, if it learns; they may be those that "
+    "exits were trained on. All others calibrate then.  [default: three tenths of --data]",
+)
+@click.option(
     "--max-accuracy-drop",
     type=SHARE,
     metavar="SHARE",
@@ -90,7 +96,8 @@ def calibrate(bundle: Path, out: Path, data: str | None, **options: Any) -> None
     opened = open_bundle(bundle)
     wish = _wish(opened, options)
     check_wish(opened.manifest, wish, bare=data is None)
-    recording = recorded(opened, _samples(opened, wish, data), _say)
+    lessons = _called(opened, options["policy_data"]) if wish.taught else None
+    recording = recorded(opened, _samples(opened, wish, data), _say, lessons)
     manifest, digest = calibrate_bundle(opened, recording, wish, out)
     console = Console(soft_wrap=True)
     console.print(exit_table(manifest, recording))
@@ -100,9 +107,7 @@ def calibrate(bundle: Path, out: Path, data: str | None, **options: Any) -> None
 
 def _samples(bundle: Bundle, wish: Wish, data: str | None) -> LabelledSamples | None:
     """Return the samples of a user's data function, checked; None if there is none."""
-    from offramp.guarantee.calibrating import check_samples
-    from offramp.references import call_reference
-    from offramp.samples import as_labelled
+    from offramp.guarantee.calibrating import check_count
 
     if data is None:
         _say(
@@ -110,8 +115,19 @@ def _samples(bundle: Bundle, wish: Wish, data: str | None) -> LabelledSamples | 
             "is said of its plans is a little too good; give others with --data"
         )
         return None
-    samples = as_labelled(call_reference(data))
-    check_samples(bundle.manifest, wish, samples)
+    samples = _called(bundle, data)
+    check_count(bundle.manifest, wish, len(samples))
+    return samples
+
+
+def _called(bundle: Bundle, reference: str) -> LabelledSamples:
+    """Return the samples of a data function, if they are the model's."""
+    from offramp.guarantee.calibrating import check_samples
+    from offramp.references import call_reference
+    from offramp.samples import as_labelled
+
+    samples = as_labelled(call_reference(reference))
+    check_samples(bundle.manifest, samples)
     return samples
 
 
@@ -153,6 +169,7 @@ def _wish(bundle: Bundle, options: dict[str, Any]) -> Wish:
         options["seed"],
         limits if given else None,
         device,
+        taught=options["policy_data"] is not None,
     )
 
 

@@ -22,7 +22,7 @@ from offramp.exits.evidence import Evidence, Truth, as_logits, summarise
 from offramp.exits.fitted import FILE as POLICY_FILE
 from offramp.exits.fitted import encode_parameters
 from offramp.exits.policy import ExitPolicy, FittedPolicy
-from offramp.exits.recording import costs_of
+from offramp.exits.recording import costs_of, record
 from offramp.guarantee.certificate import CHOOSING_SHARE, LEARNING_SHARE, samples_needed
 from offramp.guarantee.device_costs import count_macs
 from offramp.guarantee.plan_frontier import trace_plans
@@ -31,7 +31,14 @@ from offramp.guarantee.wish import Wish, find_room
 from offramp.network import Network
 from offramp.samples import LabelledSamples, check_inputs
 
-__all__ = ["Recording", "calibrate_bundle", "check_samples", "check_wish", "recorded"]
+__all__ = [
+    "Recording",
+    "calibrate_bundle",
+    "check_count",
+    "check_samples",
+    "check_wish",
+    "recorded",
+]
 
 Report = Callable[[str], None]
 
@@ -41,10 +48,12 @@ class Recording:
     """What samples do in a bundle: at every cut and codec level, and at every exit.
 
     The evidence lacks states and summary if the samples are those that the bundle came with.
+    ``lessons`` are what other samples showed, for a policy that is taught.
     """
 
     calibration: Calibration
     evidence: Evidence
+    lessons: Evidence | None = None
 
 
 def check_wish(manifest: Manifest, wish: Wish, bare: bool) -> ExitPolicy:
@@ -66,31 +75,63 @@ def check_wish(manifest: Manifest, wish: Wish, bare: bool) -> ExitPolicy:
             f"exit policy {name!r} reads {' and '.join(sorted(rule.reads))}, which the bundle's "
             "own samples were not recorded with; give samples with --data"
         )
+    if wish.taught and not rule.learns:
+        raise ConfigError(f"exit policy {name!r} learns nothing; leave out --policy-data")
     return rule
 
 
-def check_samples(manifest: Manifest, wish: Wish, samples: LabelledSamples) -> None:
-    """Raise `InputError`, before they are run, on samples that are too few or not the model's."""
-    _check_count(manifest, wish, len(samples))
+def check_count(manifest: Manifest, wish: Wish, given: int) -> None:
+    """Raise `InputError` if so few samples can be seen to be too few before any are run."""
+    rule = exits.get(wish.policy)
+    learns = rule.learns and not wish.taught
+    share, least = (LEARNING_SHARE, rule.min_samples) if learns else (CHOOSING_SHARE, 1)
+    least = math.ceil(least / share)
+    needed = f"at least {least}"
+    if wish.promise is not None:
+        places = len(find_room(manifest, wish).places) + 1
+        least, most = (
+            max(least, samples_needed(wish.promise.shared(count), learns=learns))
+            for count in (1, places)
+        )
+        needed = f"at least {least}, and {most} to be sure for all {places} cuts and codec levels"
+    if given < least:
+        raise InputError(
+            f"{given} calibration samples are too few for exit policy {wish.policy!r} and what is "
+            f"asked of it; give {needed}"
+        )
+
+
+def check_samples(manifest: Manifest, samples: LabelledSamples) -> None:
+    """Raise `InputError`, before they are run, on samples that are not the model's."""
     check_inputs(samples.inputs, manifest.boundaries[0].tensors)
     classes = math.prod(manifest.boundaries[-1].tensors[0].shape)
     if (largest := int(samples.labels.max())) >= classes:
         raise InputError(f"label {largest} is out of range; there are {classes} classes")
 
 
-def recorded(bundle: Bundle, samples: LabelledSamples | None, report: Report) -> Recording:
-    """Run a user's samples, or take what the bundle recorded of its own."""
+def recorded(
+    bundle: Bundle,
+    samples: LabelledSamples | None,
+    report: Report,
+    lessons: LabelledSamples | None = None,
+) -> Recording:
+    """Run a user's samples, or take what the bundle recorded of its own.
+
+    ``lessons`` are samples that the policy learns from.
+    """
+    taught = None
+    if lessons is not None:
+        report(f"running {len(lessons)} samples for the exit policy")
+        taught = record(_networks(bundle)[0], lessons)
     if samples is None:
         calibration = load_calibration(bundle)
-        return Recording(calibration, _evidence(bundle.manifest, calibration))
+        return Recording(calibration, _evidence(bundle.manifest, calibration), taught)
     from offramp.capture.calibrate import record_again
 
-    tail = Network(bundle)
-    backend = bundle.manifest.head_backend
-    head = Network(bundle, backend) if backend else tail
-    calibration, states = record_again(head, tail, samples, report)
+    calibration, states = record_again(*_networks(bundle), samples, report)
     seen = _evidence(bundle.manifest, calibration)
-    return Recording(calibration, replace(seen, states=states, summary=summarise(samples.inputs)))
+    seen = replace(seen, states=states, summary=summarise(samples.inputs))
+    return Recording(calibration, seen, taught)
 
 
 def calibrate_bundle(
@@ -103,9 +144,9 @@ def calibrate_bundle(
     """
     manifest, evidence = bundle.manifest, recording.evidence
     rule = check_wish(manifest, wish, bare=not evidence.states)
-    _check_count(manifest, wish, len(evidence))
+    check_count(manifest, wish, len(evidence))
     evidence.check()
-    policy, rows = _fit(rule, evidence, wish.seed)
+    policy, rows = _fit(rule, recording, wish.seed)
     calibration, scores = recording.calibration.select(rows), policy.scores(evidence[rows])
     kept = scores.astype(np.float32) if rule.reads != {"logits"} else None
     calibration = replace(calibration, exit_scores=kept)
@@ -126,6 +167,12 @@ def calibrate_bundle(
     return write_bundle(out, fields, files)
 
 
+def _networks(bundle: Bundle) -> tuple[Network, Network]:
+    """Return what the device runs, and what the server does."""
+    tail, backend = Network(bundle), bundle.manifest.head_backend
+    return Network(bundle, backend) if backend else tail, tail
+
+
 def _evidence(manifest: Manifest, calibration: Calibration) -> Evidence:
     pairs = zip(calibration.exit_logits, manifest.exits, strict=True)
     logits = tuple(as_logits(raw, spec.temperature) for raw, spec in pairs)
@@ -133,30 +180,13 @@ def _evidence(manifest: Manifest, calibration: Calibration) -> Evidence:
     return Evidence(logits, truth=Truth(calibration.labels, final, costs_of(manifest)))
 
 
-def _check_count(manifest: Manifest, wish: Wish, given: int) -> None:
-    """Raise `InputError` if so few samples can be seen to be too few before any are run."""
-    rule = exits.get(wish.policy)
-    least = math.ceil(rule.min_samples / (LEARNING_SHARE if rule.learns else CHOOSING_SHARE))
-    needed = f"at least {least}"
-    if wish.promise is not None:
-        places = len(find_room(manifest, wish).places) + 1
-        least, most = (
-            max(least, samples_needed(wish.promise.shared(count), learns=rule.learns))
-            for count in (1, places)
-        )
-        needed = f"at least {least}, and {most} to be sure for all {places} cuts and codec levels"
-    if given < least:
-        raise InputError(
-            f"{given} calibration samples are too few for exit policy {wish.policy!r} and what is "
-            f"asked of it; give {needed}"
-        )
-
-
-def _fit(rule: ExitPolicy, evidence: Evidence, seed: int) -> tuple[FittedPolicy, np.ndarray]:
+def _fit(rule: ExitPolicy, recording: Recording, seed: int) -> tuple[FittedPolicy, np.ndarray]:
     """Return the policy, fitted if it learns, and the samples that it has not learnt from."""
-    count = len(evidence)
+    evidence, count = recording.evidence, len(recording.evidence)
     if not rule.learns:
         return FittedPolicy(rule), np.arange(count)
+    if recording.lessons is not None:
+        return FittedPolicy(rule, rule.fit(recording.lessons)), np.arange(count)
     order = np.random.default_rng(seed).permutation(count)
     fitting = int(count * LEARNING_SHARE)
     parameters = rule.fit(evidence[order[:fitting]])

@@ -19,8 +19,9 @@ __all__ = ["Room", "Wish", "find_room"]
 class Wish:
     """What is to be promised, by which exit policy, within which limits; a seed parts the samples.
 
-    Limits of time need the ``device`` costs in seconds. Raises `ConfigError` without these, or if
-    there is neither a promise nor a limit.
+    A policy that is ``taught`` learns from other samples than those that calibrate. Limits of time
+    need the ``device`` costs in seconds. Raises `ConfigError` without these, or if there is
+    neither a promise nor a limit.
     """
 
     promise: Promise | None
@@ -28,6 +29,7 @@ class Wish:
     seed: int = 0
     limits: Limits | None = None
     device: DeviceCosts | None = None
+    taught: bool = False
 
     def __post_init__(self) -> None:
         if self.promise is None and self.limits is None:

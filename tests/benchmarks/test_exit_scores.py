@@ -25,7 +25,7 @@ def draw(seed: int, samples: int = 4_000) -> Evidence:
 
 @pytest.fixture(scope="module")
 def recorded() -> Recorded:
-    return Recorded(draw(0), draw(1))
+    return Recorded(draw(2), draw(0), draw(1))
 
 
 def test_nobody_who_is_unsure_leaves_where_nothing_may_be_lost(recorded):

@@ -17,7 +17,7 @@ from offramp.bundle.allowed import Allowed, AllowedPlan, Limits, Promised, allow
 from offramp.calibration import load_calibration, score_exits
 from offramp.codecs import get as get_codec
 from offramp.errors import ConfigError, InputError
-from offramp.exits import first_exit
+from offramp.exits import first_exit, get
 from offramp.exits.fitted import load_policy
 from offramp.exits.recording import record
 from offramp.guarantee.calibrating import Recording, calibrate_bundle, recorded
@@ -124,6 +124,41 @@ def test_a_policy_that_learns_is_calibrated_on_samples_it_has_not_seen(
     again = tmp_path / "again.offramp"
     calibrate_bundle(embedded, recording, Wish(Promise(0.03), "tail_fixes", seed=3), again)
     assert again.read_bytes() == out.read_bytes()
+
+
+def test_a_policy_that_is_taught_leaves_all_samples_to_calibrate(
+    embedded: Bundle, recording: Recording, tmp_path: Path
+) -> None:
+    out, evidence = tmp_path / "taught.offramp", recording.evidence
+    taught = replace(recording, lessons=evidence[np.arange(100)])
+    wish = Wish(Promise(0.03), "tail_fixes", taught=True)
+    calibrate_bundle(embedded, taught, wish, out)
+    bundle = open_bundle(out)
+    assert len(load_calibration(bundle).labels) == 1000
+    expected = get("tail_fixes").fit(evidence[np.arange(100)])
+    for name, array in load_policy(bundle).parameters.items():
+        np.testing.assert_array_equal(array, expected[name])
+    few = some(taught, 150)
+    with pytest.raises(InputError, match="give at least 153"):
+        calibrate_bundle(embedded, few, wish, out)
+
+
+def test_samples_that_teach_a_policy_are_run_apart(
+    embedded: Bundle, embedded_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from examples.cluttered_digits import data
+
+    (spec,) = embedded.manifest.boundaries[0].tensors
+    dice = np.random.default_rng(0)
+    images = dice.integers(0, 255, (60, *spec.shape)).astype(spec.dtype)
+    monkeypatch.setattr(data, "lessons", lambda: (images, np.arange(60) % 10), raising=False)
+    words = ["--policy-data", "examples.cluttered_digits.data:lessons", "--max-sent", "50%"]
+    ended = run(embedded_file, "--policy", "learned_gate", *words, "-o", tmp_path / "a.offramp")
+    assert ended.exit_code == 0, ended.output
+    assert "running 60 samples for the exit policy" in ended.output
+    assert len(load_calibration(open_bundle(tmp_path / "a.offramp")).labels) == 1000
+    ended = run(embedded_file, "--policy", "margin", *words, "-o", tmp_path / "b.offramp")
+    assert "'margin' learns nothing; leave out --policy-data" in str(ended.exception)
 
 
 def test_a_policy_that_reads_states_needs_samples_and_keeps_its_scores(
