@@ -73,8 +73,9 @@ TASKS = (
 
 @dataclass(frozen=True)
 class Recorded:
-    """What exits said of samples: of some that trained them, for policies to learn from, and of
-    some that nothing was trained on, to choose by and to test.
+    """What exits said of samples: some that trained them, to learn from, and others.
+
+    Held-out samples are there to choose by; nothing has seen the test samples.
     """
 
     train: Evidence

@@ -1,10 +1,10 @@
 """Exit policies, heads and recipes on real tasks: accuracy against compute, and offloading.
 
 Exits and policies learn from a task's training samples, thresholds are chosen on its held-out
-ones, all exits together, and every figure is of the test samples. Every policy is tried with each kind of head,
-trained on the network as it is, and with other recipes for the first kind. What was trained and
-timed once is kept in the cache. Networks are those of `examples`; one that has not been trained is
-left out, and said.
+ones, all exits together, and every figure is of the test samples. Every policy is tried with each
+kind of head, trained on the network as it is, and with other recipes for the first kind. What was
+trained and timed once is kept in the cache. Networks are those of `examples`; one that has not been
+trained is left out, and said.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ _HEAD = """\
 Made by `python -m benchmarks.exits --write docs/policies.md` on {date}
 ({machine.processor}, {machine.cores} cores). The networks are those of `examples`, trained on this
 machine; exits are trained on the same samples, of which 15,000 teach the policies that learn.
-Held-out samples choose thresholds, all exits together, and every figure is of the test samples. A *drop* is how far the accuracy is below the whole model's, in points (pp).
+Held-out samples choose thresholds, all exits together, and every figure is of the test samples. A
+*drop* is how far the accuracy is below the whole model's, in points (pp).
 
 - *compute*, *time*: multiply-adds, and time on one thread of ONNX Runtime, mean of all samples, as
   a share of what the whole model takes with its exits; *leaving*: the share that exits answer.
