@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from offramp.capture.draft import origin
 from offramp.exits.heads import default_kind
 from offramp.references import call_reference
 from offramp.training import recipes
-from offramp.training.attach import attach_exits, check_model
+from offramp.training.attach import attach_exits, check_model, head_macs
 from offramp.training.choice import ExitChoice
 from offramp.training.options import TrainingOptions
 from offramp.training.placement import Candidate, choose_places
@@ -18,7 +19,7 @@ from offramp.training.samples import read_samples
 from offramp.training.seeding import own_randomness, seed_all
 from offramp.training.setup import TrainingSetup
 from offramp.training.slimming.slim import measure_widths
-from offramp.training.survey import survey
+from offramp.training.survey import Survey, survey
 from offramp.training.trained import SlimmedPart, Trained, TrainedExit
 
 __all__ = ["assemble", "describe"]
@@ -50,13 +51,20 @@ def assemble(
     found = survey(module, training.batch(range(min(2, len(training)))), tuple(choice.kinds))
     asked = choice.kinds
     if choice.count and held_out:
-        candidates, whole = probe(module, found, (training, held_out), recipe, chosen)
+        probed, whole = probe(module, found, (training, held_out), recipe, chosen)
+        candidates = [_with_head(one, found, choice.head) for one in probed]
         places = choose_places(candidates, whole, choice.count, 1 / found.classes)
         asked = {place.path: choice.head for place in places}
         show(candidates, whole, asked)
     kinds = {p: kind or default_kind(found.place(p).tensor) for p, kind in asked.items()}
     exits = attach_exits(module, found, kinds, chosen.seed)
     return TrainingSetup(exits, recipe, training, held_out, chosen, references=references), kinds
+
+
+def _with_head(one: Candidate, found: Survey, kind: str | None) -> Candidate:
+    tensor = found.place(one.path).tensor
+    spent = head_macs(kind or default_kind(tensor), tensor, found.classes)
+    return replace(one, macs=one.macs + spent)
 
 
 def _call(reference: str, *numbers: int) -> Any:

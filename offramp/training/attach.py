@@ -11,28 +11,37 @@ from torch import nn
 from offramp.capture.early_exit import EarlyExitModel
 from offramp.errors import CaptureError
 from offramp.exits.heads import build_head
-from offramp.training.survey import Survey
+from offramp.tensors import TensorSpec
+from offramp.training.samples import Batch
+from offramp.training.survey import Survey, survey
 
-__all__ = ["attach_exits", "check_model"]
+__all__ = ["attach_exits", "check_model", "head_macs"]
 
 
 def attach_exits(
-    model: nn.Module, survey: Survey, kinds: Mapping[str, str], seed: int
+    model: nn.Module, found: Survey, kinds: Mapping[str, str], seed: int
 ) -> EarlyExitModel:
     """Return the model with untrained heads, in the order in which it reaches them.
 
     ``kinds`` maps a sub-module's path to a kind of head. Raises `CaptureError` if a head cannot
     read what is there.
     """
-    order = {place.path: at for at, place in enumerate(survey.places)}
-    places = [survey.place(path) for path in kinds]
+    order = {place.path: at for at, place in enumerate(found.places)}
+    places = [found.place(path) for path in kinds]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         heads = {
-            place.path: build_head(kinds[place.path], place.tensor, survey.classes)
+            place.path: build_head(kinds[place.path], place.tensor, found.classes)
             for place in sorted(places, key=lambda place: order[place.path])
         }
         return EarlyExitModel(model, heads)
+
+
+def head_macs(kind: str, tensor: TensorSpec, classes: int) -> int:
+    """Return the multiply-adds of a head of a kind for one sample; raise as `build_head` does."""
+    with torch.random.fork_rng(devices=[]):
+        head = build_head(kind, tensor, classes)
+    return survey(head, Batch((torch.zeros(2, *tensor.shape),), {}, None)).macs
 
 
 def check_model(model: Any) -> nn.Module:

@@ -72,7 +72,7 @@ def print_places(
     """Print a table of the places that were probed, those that were chosen marked."""
     table = Table(title="places for exits", box=SIMPLE_HEAD, title_justify="left")
     table.add_column("after")
-    table.add_column("MMAC until there", justify="right")
+    table.add_column("MMAC with the head", justify="right")
     table.add_column("of the model", justify="right")
     table.add_column("accuracy of a linear probe", justify="right")
     table.add_column("")

@@ -16,7 +16,7 @@ MOST_EXITS = 6
 
 @dataclass(frozen=True)
 class Candidate:
-    """A place for an exit: the multiply-adds until there, and what a simple head there gets right.
+    """A place for an exit: the multiply-adds with its head, and what a simple head gets right.
 
     ``accuracy`` is the share of held-out samples.
     """

@@ -161,11 +161,11 @@ class TrainingSetup:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise TrainingError(f"the model fails on a batch of samples: {reason}") from error
         final = logits_of(returned)
-        if not self.recipe.needs_labels:
-            return Answers(tuple(exits), final, final.detach().argmax(1))
-        if batch.labels is None:
+        kinds = tuple(type(head).__qualname__ for head in model.heads)
+        labels = batch.labels if self.recipe.needs_labels else final.detach().argmax(1)
+        if labels is None:
             raise InputError(f"recipe {self.recipe.name!r} needs labels; label_free needs none")
-        return Answers(tuple(exits), final, batch.labels)
+        return Answers(tuple(exits), final, labels, kinds=kinds)
 
     def accuracies(self) -> tuple[float, ...] | None:
         """Return the held-out accuracy of each exit, and of the model last.

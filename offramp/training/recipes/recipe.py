@@ -19,7 +19,8 @@ class Answers:
 
     ``exits`` are from shallow to deep. ``labels``, int64 (samples,), are those of the data, or the
     model's own answers for a recipe that needs none. Of a slimmed model, ``boundary`` is what its
-    device part returned, and ``original`` what the model said that it was.
+    device part returned, and ``original`` what the model said that it was. ``kinds`` tells which
+    exits have heads of one kind, where that is known.
     """
 
     exits: tuple[Tensor, ...]
@@ -27,6 +28,7 @@ class Answers:
     labels: Tensor
     boundary: Tensor | None = None
     original: Answers | None = None
+    kinds: tuple[str, ...] = ()
 
     @property
     def teacher(self) -> Tensor:

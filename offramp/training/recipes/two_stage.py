@@ -17,8 +17,8 @@ __all__ = ["TwoStage"]
 class TwoStage(Recipe):
     """Half of the epochs as `joint`; then, with the model frozen, it teaches its exits.
 
-    In the second stage an exit's loss is ``CE + KL(model || exit)``. LGViT also lets heads of one
-    kind teach each other, which is left out.
+    In the second stage an exit's loss is ``CE + KL(model || exit)``, and ``KL(other || exit)`` if
+    there is a deeper exit with a head of the same kind, the deepest of which is the other.
     """
 
     name = "two_stage"
@@ -33,4 +33,11 @@ class TwoStage(Recipe):
 
 def _taught_loss(answers: Answers) -> Tensor:
     taught = [distillation(logits, answers.teacher) for logits in answers.exits]
+    of_kind = list(zip(answers.kinds, answers.exits, strict=False))
+    deepest = dict(of_kind)
+    taught += [
+        distillation(logits, deepest[kind])
+        for kind, logits in of_kind
+        if logits is not deepest[kind]
+    ]
     return torch.stack([*label_losses(answers.exits, answers.labels), *taught]).sum()

@@ -67,7 +67,8 @@ def test_a_users_model_becomes_a_bundle(
     users_module: str, tmp_path: Path, one_registry: None
 ) -> None:
     words = f"{users_module}:build --data {users_module}:held_out --train {users_module}:training"
-    words += f" --example {users_module}:example --exit 1 --max-segments 2 --classes a,b,c -o m.off"
+    words += f" --example {users_module}:example --exit 1 --head linear --max-segments 2"
+    words += " --classes a,b,c -o m.off"
     result = CliRunner().invoke(compile_, words.split())
     assert result.exit_code == 0, result.output
     assert "proving that every cut equals the whole model" in result.output

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offramp.errors import ConfigError
+from offramp.errors import CaptureError, ConfigError
 from offramp.tensors import TensorSpec
+from offramp.training.attach import head_macs
 from offramp.training.choice import ExitChoice, read_choice
 from offramp.training.placement import Candidate, area, choose_places
 from offramp.training.probing import probed_places
@@ -98,3 +99,13 @@ def test_exits_are_named_or_found() -> None:
     for exits, heads in ((["auto", "a"], []), (["auto:0"], []), (["auto:7"], []), (["auto"], ["a=x"])):  # fmt: skip  # noqa: E501
         with pytest.raises(ConfigError, match="finds 1 to 6 places"):
             read_choice(exits, heads)
+
+
+def test_a_head_costs_what_it_multiplies() -> None:
+    image, vector = TensorSpec("a", "float32", (8, 4, 4)), TensorSpec("a", "float32", (8,))
+    assert head_macs("linear", vector, 3) == 8 * 3
+    plain = head_macs("linear", image, 3)
+    assert plain >= 8 * 3
+    assert head_macs("local", image, 3) > plain + 4 * 4 * 8 * 9  # a 3 x 3 convolution and more
+    with pytest.raises(CaptureError, match="does not read"):
+        head_macs("sequence", image, 3)

@@ -105,6 +105,25 @@ def test_hierarchical_distillation_lets_the_next_exit_teach() -> None:
     torch.testing.assert_close(taught.loss(answers), joint.loss(answers) + teaching)
 
 
+def test_in_two_stages_the_deepest_head_of_a_kind_teaches_the_others() -> None:
+    _, stage = RECIPES["two_stage"].stages([0.2, 0.4, 0.6])
+    exits = tuple(torch.randn(5, 3) for _ in range(3))
+    final, labels = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
+    alone = stage.loss(Answers(exits, final, labels, kinds=("local", "global", "linear")))
+    alike = stage.loss(Answers(exits, final, labels, kinds=("local", "global", "local")))
+    torch.testing.assert_close(alike, alone + distillation(exits[0], exits[2]))
+    teaching = distillation(exits[0], exits[2]) + distillation(exits[1], exits[2])
+    all_ = stage.loss(Answers(exits, final, labels, kinds=("local",) * 3))
+    torch.testing.assert_close(all_, alone + teaching)
+
+
+def test_a_setup_says_which_heads_are_of_one_kind(make_setup: Make) -> None:
+    setup = make_setup("two_stage")
+    kinds = setup.answers(setup.training.batch(range(4))).kinds
+    assert kinds == tuple(type(head).__qualname__ for head in setup.model.heads)
+    assert len(kinds) == len(setup.model.paths)
+
+
 def test_a_gated_head_learns_from_the_samples_that_leave_there() -> None:
     _, stage = RECIPES["joint_gates"].stages([0.2])
     labels = torch.tensor([0, 1])
