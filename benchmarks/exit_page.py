@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.exit_scores import Walk
+from benchmarks.exit_scores import Walk, pooled_accuracy
 from benchmarks.exit_tasks import Recorded
 from offramp.exits.regret import oracle_accuracy
 from offramp.report.figure import new_figure, plot_style, to_svg
@@ -38,15 +38,17 @@ class Measured:
 
 
 def exits_table(all_measured: Sequence[Measured]) -> Table:
-    """Return the accuracy, multiply-adds and time of each exit and of the whole model."""
+    """Return accuracy, multiply-adds and time of each exit and the model, and of all together."""
     exits = all_measured[0].recorded.test.exits
-    columns = ["exits", *(f"exit {at + 1}" for at in range(exits)), "whole model"]
+    columns = ["exits", *(f"exit {at + 1}" for at in range(exits)), "whole model", "pooled"]
     rows = []
     for measured in all_measured:
         test = measured.recorded.test
         costs = test.recorded.costs
         shown = zip(test.right.mean(axis=1), costs / costs[-1], measured.times_s * 1e3, strict=True)
-        rows.append([measured.name, *(f"{a:.2%}, {c:.0%}, {t:.2f} ms" for a, c, t in shown)])
+        cells = [f"{a:.2%}, {c:.0%}, {t:.2f} ms" for a, c, t in shown]
+        pooled = pooled_accuracy(measured.recorded.held_out, test)
+        rows.append([measured.name, *cells, f"{pooled:.2%}"])
     return columns, rows
 
 

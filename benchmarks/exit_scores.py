@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from benchmarks.exit_tasks import Recorded
 from offramp.errors import InputError
@@ -18,9 +19,10 @@ from offramp.exits import FittedPolicy
 from offramp.exits.evidence import Evidence
 from offramp.exits.policy import ExitPolicy, first_exit
 from offramp.exits.regret import offload_rate, oracle_rate
+from offramp.exits.temperature import losses
 from offramp.guarantee import Outcomes, trace_frontier
 
-__all__ = ["BELOW_TAIL", "Chosen", "Walk", "best_offload", "walk"]
+__all__ = ["BELOW_TAIL", "Chosen", "Walk", "best_offload", "pooled_accuracy", "walk"]
 
 BELOW_TAIL = 0.005
 POINTS = 400
@@ -88,6 +90,29 @@ def best_offload(test: Evidence) -> tuple[float, ...]:
     """Return for each exit what `Walk.offload` is for who knows which answers are right."""
     *exits, final = test.right
     return tuple(oracle_rate(right, final, final.mean() - BELOW_TAIL) for right in exits)
+
+
+def pooled_accuracy(held_out: Evidence, test: Evidence) -> float:
+    """Return the test accuracy of exits and whole model together, as one logarithmic pool.
+
+    ``log p = sum_e w_e log p_e + const`` (Genest and Zidek, Statistical Science 1986), with the
+    weights of least cross-entropy on held-out samples.
+    """
+    logs, labels = _logs(held_out), held_out.recorded.labels
+
+    def loss(weights: Floats) -> float:
+        return float(losses(np.tensordot(weights, logs, 1), labels).mean())
+
+    start = np.eye(len(logs))[-1]
+    weights = minimize(loss, start, method="L-BFGS-B").x
+    answers = np.tensordot(weights, _logs(test), 1).argmax(axis=1)
+    return float((answers == test.recorded.labels).mean())
+
+
+def _logs(evidence: Evidence) -> Floats:
+    """Return the log-probabilities of the exits, and last of the whole model: (E + 1, N, C)."""
+    every = np.stack([*evidence.logits, evidence.recorded.final_logits]).astype(np.float64)
+    return np.asarray(every - np.logaddexp.reduce(every, axis=-1, keepdims=True))
 
 
 def _way(policy: FittedPolicy, held: Evidence) -> tuple[Floats, Floats]:

@@ -49,6 +49,8 @@ Held-out samples choose thresholds, all exits together, and every figure is of t
 
 - *compute*, *time*: multiply-adds, and time on one thread of ONNX Runtime, mean of all samples, as
   a share of what the whole model takes with its exits; *leaving*: the share that exits answer.
+- *pooled*: the accuracy of all exits and the whole model together, their log-probabilities added
+  with weights that held-out samples chose. No device does that yet.
 - *offload*: the least share of samples that must be sent on, if this were the only exit, for an
   accuracy 0.5 pp below the whole model's.
 - *least share*: on the way that the held-out samples chose, the first point at which the test

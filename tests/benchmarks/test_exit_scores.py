@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.exit_scores import BELOW_TAIL, best_offload, walk
+from benchmarks.exit_scores import BELOW_TAIL, best_offload, pooled_accuracy, walk
 from benchmarks.exit_tasks import Recorded
 from offramp.exits import POLICIES
 from offramp.exits.evidence import Evidence, Truth
@@ -59,3 +59,18 @@ def test_sending_on_is_counted_for_one_exit(recorded):
     assert found.offload == pytest.approx((needed + BELOW_TAIL,), abs=1e-9)  # all go together
     blind = walk(POLICIES["confidence"], recorded, TIMES_S).offload[0]
     assert blind > 1.5 * needed
+
+
+def test_a_pool_knows_what_each_of_its_members_knows():
+    """One exit is sure of even labels and the model of odd ones; each is blind to the others."""
+
+    def half(seed: int) -> Evidence:
+        labels = np.random.default_rng(seed).integers(0, 4, 600)
+        seen = np.eye(4)[labels] * 3.0
+        even = (labels % 2 == 0)[:, None]
+        truth = Truth(labels, np.where(even, 0.0, seen), np.array([1.0, 2.0]))
+        return Evidence((np.where(even, seen, 0.0),), truth=truth)
+
+    test = half(1)
+    assert test.right.mean(axis=1).max() < 0.8
+    assert pooled_accuracy(half(0), test) == 1.0
