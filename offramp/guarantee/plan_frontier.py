@@ -62,21 +62,30 @@ def _of_place(
         # A closed exit may have to run for a later one.
         outcomes = replace(outcomes, heads=None)
     sizes = np.zeros(samples) if level is None else calibration.sizes[cut, level]
-    found = trace_sizes(outcomes, sizes.astype(np.float64), _VECTORS)
-    rows = list(range(len(found.thresholds)))
     if not active:  # the one exit answers nobody: closed, it is as if it were not there
-        rows = [row for row in rows if found.thresholds[row, 0] >= CLOSED]
+        closed = np.full(outcomes.exits, CLOSED)
+        plan = FrontierPlan(
+            cut=cut,
+            level=level,
+            thresholds=(),
+            accuracy=float(outcomes.final_right.mean()),
+            device=float(outcomes.mean_cost(closed)),
+            bytes_mean=float(sizes.mean()),
+            sent_share=float(level is not None),
+        )
+        return [plan]
+    found = trace_sizes(outcomes, sizes.astype(np.float64), _VECTORS)
     return [
         FrontierPlan(
             cut=cut,
             level=level,
-            thresholds=tuple(found.thresholds[row, :active].tolist()),
+            thresholds=tuple(thresholds[:active].tolist()),
             accuracy=float(found.accuracy[row]),
             device=float(found.mean_cost[row]),
             bytes_mean=float(found.mean_size[row]),
-            sent_share=float(outcomes.sent_share(found.thresholds[row])) * (level is not None),
+            sent_share=float(outcomes.sent_share(thresholds)) * (level is not None),
         )
-        for row in rows
+        for row, thresholds in enumerate(found.thresholds)
     ]
 
 

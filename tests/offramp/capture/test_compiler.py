@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from offramp.bundle import Bundle, open_bundle
+from offramp.bundle.frontier import frontier_of
 from offramp.calibration import load_calibration
 from offramp.capture.command import compile_
 from offramp.capture.compiler import CompileOptions, compile_model
@@ -386,10 +387,16 @@ def test_scores_may_be_an_embedding(tmp_path: Path, one_registry: None) -> None:
     assert load_calibration(open_bundle(path)).accuracy == 1.0
 
 
-def test_one_held_out_sample_is_enough(tmp_path: Path, one_registry: None) -> None:
-    path = tmp_path / "m.offramp"
-    compile_model(MODEL, _samples(1), path, CompileOptions("m"))
-    network = Network(open_bundle(path))
+@pytest.mark.parametrize("off", [0, 1])
+def test_one_held_out_sample_is_enough(off: int, tmp_path: Path, one_registry: None) -> None:
+    path, one = tmp_path / "m.offramp", _samples(1)
+    with torch.no_grad():
+        answer = int(MODEL(torch.from_numpy(one.inputs[0])).argmax())
+    given = LabelledSamples(one.inputs, np.array([(answer + off) % 3]))
+    compile_model(MODEL, given, path, CompileOptions("m"))
+    bundle = open_bundle(path)
+    assert {plan.accuracy for plan in frontier_of(bundle).plans} == {1.0 - off}
+    network = Network(bundle)
     (found,) = network.run(0, network.depth, _samples(3).inputs)
     with torch.no_grad():
         expected = MODEL(torch.from_numpy(_samples(3).inputs[0])).numpy()
