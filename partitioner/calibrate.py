@@ -34,7 +34,9 @@ _LIMITS = {
     help="Labelled samples that were not trained on: a function that returns (inputs, labels) as "
     "arrays.  [default: those that the bundle was compiled with]",
 )
-@click.option("--policy", help="Exit policy.  [default: the bundle's]")
+@click.option(
+    "--policy", help="Exit policy.  [default: the bundle's; tail_fixes if there is --policy-data]"
+)
 @click.option(
     "--policy-data",
     metavar="MODULE:FUNCTION",
@@ -165,7 +167,7 @@ def _wish(bundle: Bundle, options: dict[str, Any]) -> Wish:
     promise = Promise(0.01 if drop is None else drop, options["confidence"])
     return Wish(
         None if given and drop is None else promise,
-        options["policy"] or bundle.manifest.policy,
+        options["policy"] or ("tail_fixes" if options["policy_data"] else bundle.manifest.policy),
         options["seed"],
         limits if given else None,
         device,

@@ -153,10 +153,12 @@ def test_samples_that_teach_a_policy_are_run_apart(
     images = dice.integers(0, 255, (60, *spec.shape)).astype(spec.dtype)
     monkeypatch.setattr(data, "lessons", lambda: (images, np.arange(60) % 10), raising=False)
     words = ["--policy-data", "examples.cluttered_digits.data:lessons", "--max-sent", "50%"]
-    ended = run(embedded_file, "--policy", "learned_gate", *words, "-o", tmp_path / "a.offramp")
+    ended = run(embedded_file, *words, "-o", tmp_path / "a.offramp")
     assert ended.exit_code == 0, ended.output
     assert "running 60 samples for the exit policy" in ended.output
-    assert len(load_calibration(open_bundle(tmp_path / "a.offramp")).labels) == 1000
+    bundle = open_bundle(tmp_path / "a.offramp")
+    assert bundle.manifest.policy == "tail_fixes"
+    assert len(load_calibration(bundle).labels) == 1000
     ended = run(embedded_file, "--policy", "margin", *words, "-o", tmp_path / "b.offramp")
     assert "'margin' learns nothing; leave out --policy-data" in str(ended.exception)
 
