@@ -8,13 +8,28 @@ import numpy as np
 
 from device.head import Head, Progress
 from device.sources import Sample
-from device.work import Work
+from device.work import Finish, Work
 from offramp.boundary_codec import decode_boundary
 from offramp.bundle import Bundle
+from offramp.exits.ensemble import combine
+from offramp.exits.evidence import as_logits
 from offramp.messages import Answer, Request, Timeline
 from offramp.tensors import Array
 
-__all__ = ["Cargo"]
+__all__ = ["Cargo", "Output"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What answers a sample: a tensor, or logits to be divided by the ``temperature``.
+
+    ``by`` and ``ensemble`` are those of a `Result`.
+    """
+
+    tensor: Array
+    temperature: float
+    by: str
+    ensemble: str = ""
 
 
 @dataclass(eq=False)
@@ -61,8 +76,30 @@ class Cargo:
         outputs = decode_boundary(answer.outputs, boundary.tensors, limit_bytes=limit_bytes)
         self.served, self.timeline = outputs[0], answer.timeline
 
+    def output(self, finish: Finish) -> Output:
+        """Return what answers the sample; the end together with an exit where they are better."""
+        progress, manifest = self.progress, self.bundle.manifest
+        if finish.by == "device" and progress.left is not None:
+            spec = manifest.exits[progress.left]
+            return Output(progress.logits[progress.left][0], spec.temperature, f"exit {spec.name}")
+        final, plan = self.served if finish.by == "server" else self._final, finish.work.plan
+        assert final is not None
+        assert plan is not None
+        at = manifest.ensemble_at(plan.cut)
+        if at in progress.logits:
+            spec = manifest.exits[at]
+            assert spec.ensemble is not None
+            both = combine(spec.ensemble, as_logits(progress.logits[at][0]), as_logits(final))
+            if np.isfinite(both).all():
+                return Output(both, 1.0, finish.by, f"exit {spec.name}")
+        return Output(final, manifest.temperature, finish.by)
+
     def teach(self) -> None:
         """Tell the head what the end answered, if it is known."""
-        final = self.progress.final[0] if self.progress.final is not None else self.served
-        if final is not None and self.head is not None:
-            self.head.learn(self.progress, final)
+        if self._final is not None and self.head is not None:
+            self.head.learn(self.progress, self._final)
+
+    @property
+    def _final(self) -> Array | None:
+        """The end's output, of this device or else of the server; None if neither is known."""
+        return self.served if self.progress.final is None else self.progress.final[0]

@@ -19,7 +19,6 @@ from device.sinks import Sink
 from device.vigil import DriftSeen
 from device.work import BundleChange, Finish, LinkChange, LoadDue
 from offramp.exits import softmax
-from offramp.tensors import Array
 
 __all__ = ["Journal"]
 
@@ -105,27 +104,16 @@ class Journal:
         status, reason = finish.status, finish.work.reason
         if not finish.by:
             return {"status": status, "reason": reason}
-        output, temperature, by = self._output(finish, cargo)
-        if not np.isfinite(output).all():
-            return {"status": "failed", "reason": f"the answer of {by} holds NaN or infinity"}
-        told = {"status": status, "reason": reason, "by": by}
+        output = cargo.output(finish)
+        if not np.isfinite(output.tensor).all():
+            reason = f"the answer of {output.by} holds NaN or infinity"
+            return {"status": "failed", "reason": reason}
+        told = {"status": status, "reason": reason, "by": output.by, "ensemble": output.ensemble}
         if cargo.bundle.manifest.answer == "tensor":
-            return {**told, "answer": output.tolist()}
-        probabilities = softmax(output, temperature)
+            return {**told, "answer": output.tensor.tolist()}
+        probabilities = softmax(output.tensor, output.temperature)
         best = int(probabilities.argmax())
         return {**told, "answer": best, "confidence": float(probabilities[best])}
-
-    def _output(self, finish: Finish, cargo: Cargo) -> tuple[Array, float, str]:
-        """Return the tensor that answers a sample, its temperature, and whose it is."""
-        progress, manifest = cargo.progress, cargo.bundle.manifest
-        if finish.by == "server":
-            assert cargo.served is not None
-            return cargo.served, manifest.temperature, "server"
-        if progress.final is not None:
-            return progress.final[0], manifest.temperature, "device"
-        assert progress.left is not None
-        spec = manifest.exits[progress.left]
-        return progress.logits[progress.left][0], spec.temperature, f"exit {spec.name}"
 
     def _write(self, at_s: float, line: dict[str, Any], key: str = "at_s") -> None:
         with self._lock:

@@ -7,7 +7,7 @@ instead of from averages (`partitioner.candidates`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,19 @@ from numpy.typing import NDArray
 from offramp.bundle import Bundle, Manifest
 from offramp.errors import BundleError
 from offramp.exits import Evidence, FittedPolicy
+from offramp.exits.ensemble import combine
 from offramp.exits.evidence import as_logits
 from offramp.exits.fitted import rule_of
 from offramp.tensors import Array
 
-__all__ = ["FAITHFUL", "FILE", "Calibration", "load_calibration", "score_exits"]
+__all__ = [
+    "FAITHFUL",
+    "FILE",
+    "Calibration",
+    "joint_answers",
+    "load_calibration",
+    "score_exits",
+]
 
 FILE = "calibration.safetensors"
 FAITHFUL = 0.05
@@ -36,6 +44,7 @@ class Calibration:
     ``sizes``, integers (N,), are keyed by cut and codec level: the class that the tail answers from
     the decoded boundary, and the frames' bytes.
 
+    ``together`` has the answers of tail and last exit where the manifest makes these an ensemble.
     ``exit_scores`` float32 (E, N) are those of the bundle's exit policy where it reads more than
     the logits; else they follow from these.
 
@@ -49,6 +58,7 @@ class Calibration:
     answers: Mapping[tuple[int, str], Array]
     sizes: Mapping[tuple[int, str], Array]
     exit_scores: Array | None = None
+    together: Mapping[tuple[int, str], Array] = field(default_factory=dict)
 
     def select(self, rows: NDArray[Any]) -> Calibration:
         """Return the outcomes of some samples."""
@@ -60,6 +70,7 @@ class Calibration:
             {place: array[rows] for place, array in self.answers.items()},
             {place: array[rows] for place, array in self.sizes.items()},
             None if scores is None else scores[:, rows],
+            {place: array[rows] for place, array in self.together.items()},
         )
 
     @property
@@ -84,6 +95,8 @@ class Calibration:
         for cut, level in self.levels:
             arrays[f"answers/{cut}/{level}"] = self.answers[cut, level]
             arrays[f"sizes/{cut}/{level}"] = self.sizes[cut, level]
+        for (cut, level), answers in self.together.items():
+            arrays[f"together/{cut}/{level}"] = answers
         return arrays
 
 
@@ -92,6 +105,7 @@ def load_calibration(bundle: Bundle) -> Calibration:
     arrays = bundle.arrays(FILE)
     boundaries = bundle.manifest.boundaries
     levels = [(cut, level) for cut, boundary in enumerate(boundaries) for level in boundary.levels]
+    joint = [(cut, level) for cut, level in levels if bundle.manifest.ensemble_at(cut) is not None]
     scored = rule_of(bundle).reads != {"logits"}
     try:
         calibration = Calibration(
@@ -101,6 +115,7 @@ def load_calibration(bundle: Bundle) -> Calibration:
             answers={(cut, level): arrays[f"answers/{cut}/{level}"] for cut, level in levels},
             sizes={(cut, level): arrays[f"sizes/{cut}/{level}"] for cut, level in levels},
             exit_scores=arrays["exit_scores"] if scored else None,
+            together={(cut, level): arrays[f"together/{cut}/{level}"] for cut, level in joint},
         )
     except KeyError as error:
         raise BundleError(f"bundle {bundle.digest[:12]} lacks the array {error}") from None
@@ -110,6 +125,24 @@ def load_calibration(bundle: Bundle) -> Calibration:
             "compile the model again"
         )
     return calibration
+
+
+def joint_answers(
+    manifest: Manifest, calibration: Calibration, cut: int, level: str | None
+) -> Array | None:
+    """Return what the end answers together with the last exit before a cut, if that has run: (N,).
+
+    None where these are no ensemble, or where a plan ends at an exit.
+    """
+    at = manifest.ensemble_at(cut)
+    if at is None or (level is None and cut < max(manifest.cuts)):
+        return None
+    if level is not None:
+        return calibration.together[cut, level]
+    ensemble = manifest.exits[at].ensemble
+    assert ensemble is not None
+    both = combine(ensemble, calibration.exit_logits[at], calibration.final_logits)
+    return np.asarray(both.argmax(axis=-1))
 
 
 def score_exits(manifest: Manifest, calibration: Calibration, policy: FittedPolicy) -> Array:
@@ -131,7 +164,8 @@ def score_exits(manifest: Manifest, calibration: Calibration, policy: FittedPoli
 
 def _fits_together(calibration: Calibration, exit_count: int) -> bool:
     labels, final = calibration.labels, calibration.final_logits
-    sizes, answers = calibration.sizes.values(), calibration.answers.values()
+    sizes = calibration.sizes.values()
+    answers = (*calibration.answers.values(), *calibration.together.values())
     return (
         final.ndim == 2
         and all(final.shape)

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.bundle import Bundle, Manifest
-from offramp.bundle.allowed import Allowed
-from offramp.calibration import Calibration, score_exits
+from offramp.calibration import Calibration, joint_answers, score_exits
 from offramp.exits import FittedPolicy, first_exit
 from offramp.exits.policy import CLOSED, WATCHED
 from offramp.tensors import Array
@@ -91,18 +90,18 @@ def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPol
         levels: list[str | None] = [level for at, level in calibration.levels if at == cut]
         if cut == max(bundle.manifest.cuts):
             levels = [None]
-        for vectors, named in _vectors(bundle.manifest.allowed, policy, seen, (cut, levels)):
+        for vectors, named in _vectors(bundle.manifest, policy, seen, (cut, levels)):
             grid = _watching(vectors, bundle.manifest, policy)
             leaves = _leaves(seen, grid, len(calibration.labels))
             parts += [
-                _evaluate(calibration, policy.rule.name, cut, level, grid, leaves)
+                _evaluate(bundle.manifest, calibration, (cut, level), grid, leaves)
                 for level in named
             ]
     return _join(parts, len(bundle.manifest.exits))
 
 
 def _vectors(
-    allowed: Allowed | None,
+    manifest: Manifest,
     policy: FittedPolicy,
     scores: Array,
     place: tuple[int, list[str | None]],
@@ -111,9 +110,14 @@ def _vectors(
 
     Where plans are ``allowed``, these are theirs; some send nothing before the last cut.
     """
-    cut, levels = place
+    (cut, levels), allowed = place, manifest.allowed
     if allowed is None:
-        yield _grid(policy, scores), levels
+        grid = _grid(policy, scores)
+        if manifest.ensemble_at(cut) is not None:  # the last exit may run for the end alone
+            watched = grid[grid[:, -1] >= CLOSED]
+            watched[:, -1] = WATCHED
+            grid = np.concatenate([grid, watched])
+        yield grid, levels
         return
     for level in dict.fromkeys((*levels, None)):
         if vectors := allowed.thresholds(cut, level):
@@ -151,22 +155,22 @@ def _watching(vectors: Floats, manifest: Manifest, policy: FittedPolicy) -> Floa
     """
     watched = vectors.copy()
     for at in range(vectors.shape[1]):
-        needs = range(at) if policy.rule.looks_back else manifest.leading_to(at)
-        for before in needs:
-            unmet = (vectors[:, at] < CLOSED) & (watched[:, before] >= CLOSED)
-            watched[unmet, before] = WATCHED
+        runs, scored = vectors[:, at] < CLOSED, vectors[:, at] <= 1
+        for before in range(at):
+            needed = runs if before in manifest.leading_to(at) else scored
+            if policy.rule.looks_back or needed is runs:
+                watched[needed & (watched[:, before] >= CLOSED), before] = WATCHED
     return watched
 
 
 def _evaluate(
+    manifest: Manifest,
     calibration: Calibration,
-    policy: str,
-    cut: int,
-    level: str | None,
+    place: tuple[int, str | None],
     grid: Floats,
     leaves: NDArray[np.int64],
 ) -> Candidates:
-    labels, active = calibration.labels, grid.shape[1]
+    (cut, level), labels, active = place, calibration.labels, grid.shape[1]
     if level is None:
         final = calibration.final_logits.argmax(axis=-1) == labels
         sizes = np.zeros(len(labels), np.int32)
@@ -175,12 +179,16 @@ def _evaluate(
         sizes = calibration.sizes[cut, level]
     right = np.stack([*(calibration.exit_logits[:active].argmax(axis=-1) == labels), final])
     correct = np.take_along_axis(right, leaves, axis=0)
+    joint = joint_answers(manifest, calibration, cut, level)
+    if joint is not None:
+        to_both = (leaves == active) & (grid[:, -1:] < CLOSED)
+        correct = np.where(to_both, joint == labels, correct)
     shares = np.stack([(leaves == e).mean(axis=1) for e in range(active + 1)], axis=1)
     sent_bytes = np.sort(np.where(leaves == active, sizes, 0).astype(np.int32), axis=1)
     gone = shares[:, :active].cumsum(axis=1)
     kept = _undominated(correct.mean(axis=1), grid, gone, sent_bytes)
     return Candidates(
-        policy=policy,
+        policy=manifest.policy,
         cut=np.full(len(kept), cut),
         level=(level,) * len(kept),
         thresholds=grid[kept],

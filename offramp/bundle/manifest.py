@@ -27,6 +27,7 @@ from offramp.tensors import TensorSpec
 __all__ = [
     "FORMAT",
     "Boundary",
+    "Ensemble",
     "ExitSpec",
     "FileEntry",
     "Manifest",
@@ -98,11 +99,22 @@ class SegmentSpec(_Model):
     makes: tuple[str, ...]
 
 
+class Ensemble(_Model):
+    """The weights of an exit's logits and of the end's, where their sum answers better than either.
+
+    `offramp.exits.ensemble` has the rule.
+    """
+
+    exit: Annotated[float, Field(gt=0, le=100)]
+    end: Annotated[float, Field(ge=0, le=100)]
+
+
 class ExitSpec(_Model):
     """An exit head that reads one ``tensor`` of a boundary.
 
     ``temperature`` divides its logits before they are compared. ``follows`` is the number of an
-    earlier exit from whose code this one goes on: that one has to run before.
+    earlier exit from whose code this one goes on: that one has to run before. With an ``ensemble``
+    the end answers together with it, where it is the last exit before the cut and has run.
     """
 
     name: Name
@@ -113,6 +125,7 @@ class ExitSpec(_Model):
     macs: Count
     skipped: dict[str, str] = {}
     temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
+    ensemble: Ensemble | None = None
 
 
 class Proof(_Model):
@@ -259,6 +272,11 @@ class Manifest(_Model):
     def exits_before(self, cut: int) -> int:
         """The number of exits that the device runs at ``cut``."""
         return sum(e.boundary <= cut for e in self.exits) if cut else 0
+
+    def ensemble_at(self, cut: int) -> int | None:
+        """Return the last exit before a cut if it and the end are an ensemble."""
+        last = self.exits_before(cut) - 1
+        return last if last >= 0 and self.exits[last].ensemble else None
 
 
 def code_name(exit_: int) -> str:

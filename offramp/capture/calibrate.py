@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from offramp import codecs
 from offramp.boundary_codec import BoundaryCodec, codec_of, decode_boundary
-from offramp.bundle import Boundary
+from offramp.bundle import Boundary, ExitSpec, Manifest
 from offramp.calibration import FAITHFUL, Calibration
 from offramp.errors import CaptureError
 from offramp.exits import fit_temperature
+from offramp.exits.ensemble import combine, fit_ensemble
 from offramp.exits.evidence import as_logits, as_state
 from offramp.network import Codes, Network
 from offramp.samples import LabelledSamples
@@ -29,17 +30,16 @@ Report = Callable[[str], None]
 class _Served:
     """The tensors of one cut as a head made them, and the tail that answers them.
 
-    ``plain`` is its output for these very tensors, ``whole`` that of the whole model.
+    ``plain`` is its output for these very tensors.
     """
 
     tail: Network
     cut: int
     values: list[Array]
     plain: Array
-    whole: Array
 
     def record(self, boundary: Boundary, level: str) -> tuple[Array, Array]:
-        """Return answers and bytes of all samples if they cross at a level of the boundary."""
+        """Return the tail's outputs and the bytes of all samples if they cross at a level."""
         codec = BoundaryCodec(boundary, level)
         lossless = codecs.get(level).lossless
         received, sizes = [], []
@@ -53,11 +53,7 @@ class _Served:
         if not lossless:
             tensors = [np.stack(part) for part in zip(*received, strict=True)]
             outputs = _answer(self.tail, self.cut, tensors)
-        if self.tail.bundle.manifest.answer == "tensor":
-            answers = unfaithful(outputs, self.whole)
-        else:
-            answers = outputs.argmax(axis=-1)
-        return answers.astype(np.int32), np.array(sizes, dtype=np.int32)
+        return outputs, np.array(sizes, dtype=np.int32)
 
 
 @dataclass(frozen=True)
@@ -86,17 +82,40 @@ class _Passed:
             for spec in manifest.exits
         )
 
-    def record(self, boundaries: Sequence[Boundary], report: Report) -> Calibration:
-        """Return the calibration arrays for the levels of these boundaries."""
-        answers, sizes = {}, {}
-        for cut, boundary in enumerate(boundaries):
+    def fit_exit(self, spec: ExitSpec, logits: Array) -> ExitSpec:
+        """Return an exit with its temperature, and with its ensemble if that answers better."""
+        found = {
+            "temperature": fit_temperature(logits, self.labels),
+            "ensemble": fit_ensemble(logits, self.final_logits, self.labels),
+        }
+        return spec.model_copy(update=found)
+
+    def record(self, manifest: Manifest, report: Report) -> Calibration:
+        """Return the calibration arrays for a manifest's levels and ensembles."""
+        answers, sizes, together = {}, {}, {}
+        for cut, boundary in enumerate(manifest.boundaries):
             same, values = self.tail is self.head, self.values[cut]
             plain = self.whole if same else _answer(self.tail, cut, values)
-            served = _Served(self.tail, cut, values, plain, self.whole)
+            served, at = _Served(self.tail, cut, values, plain), manifest.ensemble_at(cut)
             for level in boundary.levels:
                 report(f"calibrating cut {cut}, level {level}")
-                answers[cut, level], sizes[cut, level] = served.record(boundary, level)
-        return Calibration(self.labels, self.exit_logits, self.final_logits, answers, sizes)
+                outputs, sizes[cut, level] = served.record(boundary, level)
+                answers[cut, level] = self._classes(outputs)
+                if at is not None:
+                    together[cut, level] = self._joint_classes(manifest.exits[at], at, outputs)
+        return Calibration(
+            self.labels, self.exit_logits, self.final_logits, answers, sizes, together=together
+        )
+
+    def _classes(self, outputs: Array) -> Array:
+        tensor = self.tail.bundle.manifest.answer == "tensor"
+        found = unfaithful(outputs, self.whole) if tensor else outputs.argmax(axis=-1)
+        return np.asarray(found, dtype=np.int32)
+
+    def _joint_classes(self, spec: ExitSpec, at: int, outputs: Array) -> Array:
+        assert spec.ensemble is not None
+        both = combine(spec.ensemble, self.exit_logits[at], as_logits(outputs))
+        return np.asarray(both.argmax(axis=-1), dtype=np.int32)
 
 
 def calibrate(
@@ -106,7 +125,7 @@ def calibrate(
 
     ``head`` is what the device runs and ``tail`` what the server does; the same if both run the
     model as it is. The fields are ``boundaries`` with codec parameters, ``exits`` with
-    temperatures, and the final ``temperature``.
+    temperatures and ensembles, and the final ``temperature``.
     """
     manifest = head.bundle.manifest
     report(f"calibrating on {len(held_out)} samples")
@@ -117,13 +136,10 @@ def calibrate(
     )
     fields: dict[str, object] = {
         "boundaries": boundaries,
-        "exits": tuple(
-            spec.model_copy(update={"temperature": fit_temperature(logits, held_out.labels)})
-            for spec, logits in zip(manifest.exits, passed.exit_logits, strict=True)
-        ),
+        "exits": tuple(map(passed.fit_exit, manifest.exits, passed.exit_logits)),
         "temperature": fit_temperature(passed.final_logits, held_out.labels),
     }
-    return fields, passed.record(boundaries, report)
+    return fields, passed.record(manifest.model_copy(update=fields), report)
 
 
 def record_again(
@@ -135,7 +151,7 @@ def record_again(
     """
     report(f"running {len(samples)} samples")
     passed = _pass(head, tail, samples)
-    return passed.record(head.bundle.manifest.boundaries, report), passed.states
+    return passed.record(head.bundle.manifest, report), passed.states
 
 
 def _pass(head: Network, tail: Network, samples: LabelledSamples) -> _Passed:

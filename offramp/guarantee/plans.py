@@ -20,7 +20,7 @@ from offramp.guarantee.certificate import Parts, certify_each, part_samples
 from offramp.guarantee.device_costs import Place
 from offramp.guarantee.measures import drop_interval
 from offramp.guarantee.outcomes import CLOSED, Outcomes
-from offramp.guarantee.recorded import recorded_outcomes
+from offramp.guarantee.recorded import keep_running, recorded_outcomes
 from offramp.guarantee.refusals import nothing_alone
 from offramp.guarantee.wish import Room, Wish, find_room
 from offramp.tensors import Array
@@ -166,7 +166,8 @@ def _plan(
     """Return a place's plan with what the samples that report say of it."""
     (cut, level), active = place, manifest.exits_before(place[0])
     ends_at_exit = level is None and cut < max(manifest.cuts)
-    vector = tuple(thresholds[: active - ends_at_exit].tolist()) + (0.0,) * ends_at_exit
+    running = keep_running(manifest, place, thresholds[: active - ends_at_exit])
+    vector = tuple(running.tolist()) + (0.0,) * ends_at_exit
     losses = reported.losses(thresholds)
     return AllowedPlan(
         cut=cut,

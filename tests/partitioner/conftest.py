@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
+from offramp.bundle import Boundary, Bundle, Ensemble, ExitSpec, Manifest, SegmentSpec
 from offramp.calibration import Calibration
 from offramp.exits import FittedPolicy, get, softmax
 from offramp.tensors import TensorSpec
 from partitioner import candidates
-from partitioner.candidates import CLOSED, Candidates, build_candidates
+from partitioner.candidates import CLOSED, WATCHED, Candidates, build_candidates
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
 from partitioner.planner import FRAME_OVERHEAD_BYTES, Planner
@@ -70,13 +70,18 @@ class World:
         for cut in manifest.cuts:
             active = manifest.exits_before(cut)
             for level in manifest.boundaries[cut].levels or [None]:
-                for thresholds in itertools.product(candidates._GRID, repeat=active):
+                watched = manifest.ensemble_at(cut) is not None
+                last = (*candidates._GRID, WATCHED) if watched else candidates._GRID
+                axes = [candidates._GRID] * (active - 1) + [last] * (active > 0)
+                for thresholds in itertools.product(*axes):
                     yield self.follow(cut, level, thresholds, conditions)
 
     def follow(
         self, cut: int, level: str | None, thresholds: tuple[float, ...], now: Conditions
     ) -> Outcome:
         exits, c = self.bundle.manifest.exits, self.calibration
+        at = self.bundle.manifest.ensemble_at(cut)
+        ensemble = None if at is None or thresholds[-1] >= CLOSED else exits[at].ensemble
         latencies, right, left_at, sent = [], 0, [0] * len(thresholds), []
         for sample, label in enumerate(c.labels):
             device_s, answer = 0.0, None
@@ -93,10 +98,14 @@ class World:
             if answer is not None:
                 latencies.append(device_s * now.device_stretch)
             elif level is None:
-                answer = c.final_logits[sample].argmax()
+                both = c.final_logits[sample].astype(float)
+                if ensemble:
+                    both = ensemble.end * both + ensemble.exit * c.exit_logits[at, sample]
+                answer = both.argmax()
                 latencies.append((device_s + self.device.head[cut].median_s) * now.device_stretch)
             else:
-                answer, size = c.answers[cut, level][sample], int(c.sizes[cut, level][sample])
+                answers = c.together if ensemble else c.answers
+                answer, size = answers[cut, level][sample], int(c.sizes[cut, level][sample])
                 key = f"{cut}/{level}"
                 device_s += self.device.head[cut].median_s + self.device.encode[key].median_s
                 server_s = self.server.tail[cut].median_s + self.server.decode[key].median_s
@@ -154,7 +163,13 @@ def _rolled(
 
 @cache
 def make_world(
-    make_profile: MakeProfile, seed: int, *, depth: int = 3, exits: int = 2, samples: int = 20
+    make_profile: MakeProfile,
+    seed: int,
+    *,
+    depth: int = 3,
+    exits: int = 2,
+    samples: int = 20,
+    joint: bool = False,
 ) -> World:
     dice = np.random.default_rng(seed)
     classes = 3
@@ -166,6 +181,8 @@ def make_world(
 
     places = sorted(dice.integers(1, depth, exits).tolist()) if depth > 1 else []
     levels = {level: ({},) for level in LEVELS}
+    more = np.random.default_rng(seed)
+    weights = {"exit": float(more.uniform(0.2, 1)), "end": float(more.uniform(0.2, 1))}
     manifest = Manifest(
         name="dice",
         boundaries=tuple(
@@ -185,6 +202,7 @@ def make_world(
                 folder=f"e{at}",
                 macs=1,
                 temperature=float(dice.uniform(0.5, 2)),
+                ensemble=Ensemble(**weights) if joint else None,
             )
             for at, place in enumerate(places)
         ),
@@ -204,6 +222,9 @@ def make_world(
             for key in keys
         },
         sizes={key: dice.integers(1, 9000, samples).astype(np.int32) for key in keys},
+        together={
+            key: np.where(more.random(samples) < 0.8, labels, 0).astype(np.int32) for key in keys
+        },
     )
     device, server = (_rolled(make_profile, dice, manifest, speed) for speed in (1.0, 0.2))
     found = build_candidates(bundle, calibration, CONFIDENCE)

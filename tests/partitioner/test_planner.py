@@ -29,15 +29,16 @@ MODEST = settings(max_examples=15, deadline=None)
 
 
 @MODEST
-@given(seed=SEEDS, exits=EXITS, deadline_s=st.floats(1e-3, 0.3))
+@given(seed=SEEDS, exits=EXITS, joint=st.booleans(), deadline_s=st.floats(1e-3, 0.3))
 def test_every_candidates_numbers_are_those_of_its_samples(
     world: Callable[..., Any],
     weather: Callable[..., Conditions],
     seed: int,
     exits: int,
+    joint: bool,
     deadline_s: float,
 ) -> None:
-    it, now = world(seed, exits=exits), weather(seed)
+    it, now = world(seed, exits=exits, joint=joint), weather(seed)
     ranking = it.planner.rank(Objective(deadline_s=deadline_s), now)
     c = it.candidates
     assert sorted(ranking.rows) == list(range(len(c)))
@@ -61,6 +62,7 @@ def test_every_candidates_numbers_are_those_of_its_samples(
 @given(
     seed=SEEDS,
     exits=EXITS,
+    joint=st.booleans(),
     minimise=st.sampled_from(["mean", "p95"]),
     drop=st.sampled_from([0.0, 0.05, 0.2, None]),
     deadline_s=st.sampled_from([None, 0.02, 0.05, 0.2]),
@@ -72,13 +74,14 @@ def test_the_plan_is_the_best_of_all_candidates_unpruned(
     weather: Callable[..., Conditions],
     seed: int,
     exits: int,
+    joint: bool,
     minimise: Any,
     drop: float | None,
     deadline_s: float | None,
     misses: float,
     reachable: bool,
 ) -> None:
-    it, now = world(seed, exits=exits), weather(seed, reachable)
+    it, now = world(seed, exits=exits, joint=joint), weather(seed, reachable)
     objective = Objective(
         minimise=minimise, max_accuracy_drop=drop, deadline_s=deadline_s, max_miss_share=misses
     )

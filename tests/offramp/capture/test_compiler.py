@@ -459,3 +459,42 @@ def test_the_embedded_bundle_is_small_proven_and_says_what_it_is(
         (found,) = network.run(cut, network.depth, values)
         np.testing.assert_allclose(found, expected, atol=1e-4)
         values = network.run_segment(cut, values)
+
+
+class _TwoViews(nn.Module):
+    """Each sample comes as two noisy views of its class; the model answers from the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.answer = nn.Linear(10, 10), nn.Linear(10, 5, bias=False)
+        self.first.weight.data, self.first.bias.data = torch.eye(10), torch.zeros(10)
+        self.answer.weight.data = torch.cat([torch.zeros(5, 5), torch.eye(5)], dim=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(self.answer(self.first(x)))
+
+
+def test_an_exit_that_errs_elsewhere_than_the_end_answers_together_with_it(tmp_path: Path) -> None:
+    head = nn.Linear(10, 5, bias=False)
+    head.weight.data = torch.cat([torch.eye(5), torch.zeros(5, 5)], dim=1)
+    dice = np.random.default_rng(0)
+    labels = dice.integers(0, 5, 400)
+    views = dice.normal(size=(400, 2, 5)) + 2 * np.eye(5)[labels][:, None]
+    samples = LabelledSamples((views.reshape(400, 10).astype(np.float32),), labels)
+    model, path = EarlyExitModel(_TwoViews(), {"first": head}), tmp_path / "views.offramp"
+    manifest = compile_model(model, samples, path, CompileOptions("views"))
+    spec = manifest.exits[0]
+    assert spec.ensemble is not None
+    assert spec.ensemble.exit == pytest.approx(spec.ensemble.end, rel=0.3)  # as good as each other
+    calibration = load_calibration(open_bundle(path))
+    both = spec.ensemble.exit * views[:, 0] + spec.ensemble.end * views[:, 1]
+    right = both.argmax(1) == labels
+    assert right.mean() > calibration.accuracy + 0.03
+    assert calibration.together
+    for (cut, level), answers in calibration.together.items():
+        assert cut >= spec.boundary
+        assert (answers == both.argmax(1)).mean() >= (1.0 if level == "raw" else 0.9)
+    assert f"together with exit first {right.mean():.4f}" in manifest.card["accuracy"]
+    frontier = frontier_of(open_bundle(path))
+    assert frontier is not None
+    assert frontier.plans[0].accuracy >= right.mean() - 1e-9

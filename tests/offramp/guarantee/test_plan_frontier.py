@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offramp.bundle import Bundle
+from offramp.bundle import Bundle, Manifest
 from offramp.bundle.frontier import MOST_PLANS
 from offramp.calibration import load_calibration, score_exits
 from offramp.exits.fitted import load_policy
@@ -19,6 +19,7 @@ from offramp.guarantee.frontier import unbeaten
 from offramp.guarantee.plan_frontier import trace_plans
 from tests.offramp.guarantee.test_plans import (
     DEVICE,
+    ENSEMBLE,
     LEVELS,
     MANIFEST,
     every_vector,
@@ -34,14 +35,14 @@ def beats(one: Any, other: Any) -> bool:
 
 
 @settings(deadline=None, max_examples=8)
-@given(seed=st.integers(0, 1000))
-def test_no_plan_at_all_beats_one_of_the_frontier(seed: int) -> None:
+@given(seed=st.integers(0, 1000), manifest=st.sampled_from([MANIFEST, ENSEMBLE]))
+def test_no_plan_at_all_beats_one_of_the_frontier(seed: int, manifest: Manifest) -> None:
     calibration, scores = made_calibration(seed, 12)
     rows = np.arange(12)
-    found = trace_plans(MANIFEST, calibration, scores, DEVICE)
+    found = trace_plans(manifest, calibration, scores, DEVICE)
     assert (found.unit, found.machine, found.samples) == ("s", "a board", 12)
     for plan in found.plans:
-        made = follow(calibration, scores, rows, (plan.cut, plan.level, plan.thresholds))
+        made = follow(manifest, calibration, scores, rows, (plan.cut, plan.level, plan.thresholds))
         assert (plan.accuracy, plan.device, plan.sent_share) == pytest.approx(made)
         size = 0 if plan.level is None else int(calibration.sizes[plan.cut, plan.level][0])
         assert plan.bytes_mean == pytest.approx(size * plan.sent_share)
@@ -50,7 +51,8 @@ def test_no_plan_at_all_beats_one_of_the_frontier(seed: int) -> None:
     for cut, level in places:
         size = {"affine4": 10, "raw": 40, None: 0}[level]
         for vector in every_vector(scores, rows, MANIFEST.exits_before(cut)):
-            accuracy, work, sent = follow(calibration, scores, rows, (cut, level, vector))
+            made = (cut, level, vector)
+            accuracy, work, sent = follow(manifest, calibration, scores, rows, made)
             tried = (accuracy, work, size * sent)
             assert not any(beats(tried, one) for one in told), (cut, level, vector)
             if len(found.plans) < MOST_PLANS:  # then none was left out

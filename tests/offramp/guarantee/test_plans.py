@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offramp.bundle import Boundary, ExitSpec, FileEntry, Manifest, SegmentSpec
+from offramp.bundle import Boundary, Ensemble, ExitSpec, FileEntry, Manifest, SegmentSpec
 from offramp.bundle.allowed import Limits
 from offramp.bundle.quantised import Quantised
 from offramp.calibration import Calibration
 from offramp.errors import ConfigError, PlanError
+from offramp.exits.policy import WATCHED
 from offramp.guarantee import CLOSED, Promise, part_samples
 from offramp.guarantee.device_costs import DeviceCosts, count_macs, held_bytes
 from offramp.guarantee.plans import choose_plans, find_places
@@ -33,7 +34,7 @@ DEVICE = DeviceCosts(
 )
 
 
-def made_manifest() -> Manifest:
+def made_manifest(ensemble: Ensemble | None = None) -> Manifest:
     """Four segments, exits at the boundaries 1 and 3; 40 bytes cross every cut."""
     crossing = (TensorSpec("x", "float32", (10,)),)
     return Manifest(
@@ -43,7 +44,14 @@ def made_manifest() -> Manifest:
             SegmentSpec(folder=f"s{at}", macs=10**at, reads=("x",), makes=("x",)) for at in range(4)
         ),
         exits=tuple(
-            ExitSpec(name=f"e{at}", boundary=place, tensor="x", folder=f"e{at}", macs=5)
+            ExitSpec(
+                name=f"e{at}",
+                boundary=place,
+                tensor="x",
+                folder=f"e{at}",
+                macs=5,
+                ensemble=ensemble,
+            )
             for at, place in enumerate((1, 3))
         ),
         policy="margin",
@@ -66,21 +74,29 @@ def made_calibration(seed: int, samples: int = 20) -> tuple[Calibration, np.ndar
 
     final = logits(4)
     whole = final.argmax(axis=1)
-    answers, sizes = {}, {}
+    answers, sizes, together = {}, {}, {}
     for cut, level in itertools.product(range(4), LEVELS):
         spoilt = (dice.random(samples) < 0.2) & (level == "affine4")
         answers[cut, level] = np.where(spoilt, 1 - whole, whole).astype(np.int32)
         sizes[cut, level] = np.full(samples, 10 if level == "affine4" else 40, np.int32)
+        mended = dice.random(samples) < 0.5
+        together[cut, level] = np.where(mended, labels, answers[cut, level]).astype(np.int32)
     exits = np.stack([logits(1), logits(2)])
     scores = np.clip(1 - hard + dice.normal(0, 0.2, (2, samples)), 0, 1).round(2)
-    return Calibration(labels, exits, final, answers, sizes), scores
+    return Calibration(labels, exits, final, answers, sizes, together=together), scores
 
 
 MANIFEST = made_manifest()
+ENSEMBLE = made_manifest(Ensemble(exit=2.0, end=1.0))
+"""The end answers as the last exit does, if that has run: its logits weigh more."""
 
 
 def follow(
-    calibration: Calibration, scores: np.ndarray, rows: np.ndarray, plan: tuple[Any, ...]
+    manifest: Manifest,
+    calibration: Calibration,
+    scores: np.ndarray,
+    rows: np.ndarray,
+    plan: tuple[Any, ...],
 ) -> tuple[float, float, float]:
     """Return accuracy, mean device time and share sent of a plan, sample by sample."""
     cut, level, thresholds = plan
@@ -93,12 +109,14 @@ def follow(
             time_s += DEVICE.exits[at]
             if scores[at, row] >= threshold:
                 answer = calibration.exit_logits[at, row].argmax()
-                time_s += DEVICE.head[MANIFEST.exits[at].boundary]
+                time_s += DEVICE.head[manifest.exits[at].boundary]
                 break
         if answer is None:
             time_s += DEVICE.head[cut] + DEVICE.encode.get((cut, level), 0.0)
-            whole = calibration.final_logits[row].argmax()
-            answer = whole if level is None else calibration.answers[cut, level][row]
+            both = manifest is ENSEMBLE and len(thresholds) > 0 and thresholds[-1] < CLOSED
+            whole = (calibration.exit_logits[1] if both else calibration.final_logits)[row].argmax()
+            ends = calibration.together if both else calibration.answers
+            answer = whole if level is None else ends[cut, level][row]
             sent += level is not None
         right += answer == calibration.labels[row]
         spent += time_s
@@ -106,7 +124,7 @@ def follow(
 
 
 def every_vector(scores: np.ndarray, rows: np.ndarray, active: int) -> Any:
-    levels = [[0.0, *np.unique(row[rows]), CLOSED] for row in scores[:active]]
+    levels = [[0.0, *np.unique(row[rows]), WATCHED, CLOSED] for row in scores[:active]]
     return itertools.product(*levels)
 
 
@@ -115,30 +133,33 @@ def every_vector(scores: np.ndarray, rows: np.ndarray, active: int) -> Any:
     seed=st.integers(0, 1000),
     mean_s=st.sampled_from([1.3, 2.5, 4.0, None]),
     sent_share=st.sampled_from([0.0, 0.3, 1.0, None]),
+    manifest=st.sampled_from([MANIFEST, ENSEMBLE]),
 )
 def test_no_thresholds_within_the_limits_are_more_accurate(
-    seed: int, mean_s: float | None, sent_share: float | None
+    seed: int, mean_s: float | None, sent_share: float | None, manifest: Manifest
 ) -> None:
     calibration, scores = made_calibration(seed)
     limits = Limits(mean_s=mean_s, sent_share=sent_share, machine="a board")
     allowed = choose_plans(
-        MANIFEST, calibration, scores, Wish(None, "margin", seed, limits, DEVICE)
+        manifest, calibration, scores, Wish(None, "margin", seed, limits, DEVICE)
     )
     fewer, rows = part_samples(20, np.random.default_rng(seed))
     for plan in allowed.plans:
         best = 0.0
         for vector in every_vector(scores, rows, len(plan.thresholds)):
-            tried = follow(calibration, scores, rows, (plan.cut, plan.level, vector))
+            if manifest is ENSEMBLE and CLOSED in vector[-1:]:
+                continue  # the exit that the end answers with runs in all plans
+            tried = follow(manifest, calibration, scores, rows, (plan.cut, plan.level, vector))
             within = tried[1] <= (mean_s or math.inf) and tried[2] <= (sent_share or 1.0 * (
                 sent_share is None))  # fmt: skip
             best = max(best, tried[0] * within)
         made = (plan.cut, plan.level, plan.thresholds)
-        accuracy, spent, sent = follow(calibration, scores, rows, made)
+        accuracy, spent, sent = follow(manifest, calibration, scores, rows, made)
         assert accuracy == pytest.approx(best)
         assert spent <= (mean_s or math.inf) + 1e-9
         assert sent <= (1.0 if sent_share is None else sent_share) + 1e-9
         # What is told of it is of the others.
-        accuracy, spent, sent = follow(calibration, scores, fewer, made)
+        accuracy, spent, sent = follow(manifest, calibration, scores, fewer, made)
         whole = (calibration.final_logits.argmax(1) == calibration.labels)[fewer].mean()
         assert plan.accuracy_drop == pytest.approx(whole - accuracy)
         assert plan.mean_s == pytest.approx(spent)
@@ -231,10 +252,31 @@ def test_a_promise_within_a_limit_holds_or_the_nearest_is_named() -> None:
     for plan in allowed.plans:
         made = (plan.cut, plan.level, plan.thresholds)
         assert plan.accuracy_drop <= offered + 0.02
-        assert follow(calibration, scores, rows, made)[1] <= 1.5 + 1e-9
+        assert follow(MANIFEST, calibration, scores, rows, made)[1] <= 1.5 + 1e-9
     less = Wish(Promise(offered - 0.02), "margin", 0, tight, DEVICE)
     with pytest.raises(PlanError, match="can be promised"):
         choose_plans(MANIFEST, calibration, scores, less)
+
+
+def test_plans_that_answer_as_the_whole_model_does_close_every_exit() -> None:
+    """What answers together with an exit is tested like all that changes an answer."""
+    calibration, scores = made_calibration(3, 4000)
+    wish = Wish(Promise(0.2), "margin", 0, None, DEVICE)
+    allowed = choose_plans(ENSEMBLE, calibration, scores, wish)
+    whole = [plan for plan in allowed.plans if plan.drop_interval is None]
+    tested = [plan for plan in allowed.plans if plan.drop_interval is not None]
+    assert {(plan.cut, plan.level) for plan in whole} == {(c, "raw") for c in range(4)} | {
+        (4, None)
+    }
+    assert all(set(plan.thresholds) <= {CLOSED} for plan in whole)
+    assert tested
+    assert all(plan.thresholds[-1] < CLOSED for plan in tested if plan.cut)
+    rows = part_samples(4000, np.random.default_rng(0))[1]
+    for plan in allowed.plans:
+        made = (plan.cut, plan.level, plan.thresholds)
+        accuracy = follow(ENSEMBLE, calibration, scores, rows, made)[0]
+        right = calibration.final_logits.argmax(1) == calibration.labels
+        assert plan.accuracy_drop == pytest.approx(right[rows].mean() - accuracy)
 
 
 def test_what_is_wished_must_make_sense() -> None:
