@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.exit_scores import Walk, pooled_accuracy
+from benchmarks.exit_scores import Walk
 from benchmarks.exit_tasks import Recorded
 from offramp.exits.regret import oracle_accuracy
 from offramp.report.figure import new_figure, plot_style, to_svg
@@ -18,6 +18,7 @@ __all__ = ["DROPS", "Measured", "draw", "exits_table", "policies_table", "shares
 
 DROPS = (0.001, 0.003, 0.01)
 OWN = "tail_fixes"
+_COLOURS, _STROKES = 10, ("-", "--")
 Table = tuple[list[str], list[list[str]]]
 
 
@@ -38,17 +39,18 @@ class Measured:
 
 
 def exits_table(all_measured: Sequence[Measured]) -> Table:
-    """Return accuracy, multiply-adds and time of each exit and the model, and of all together."""
+    """Return accuracy, multiply-adds and time of each exit and the model, and of both together."""
     exits = all_measured[0].recorded.test.exits
-    columns = ["exits", *(f"exit {at + 1}" for at in range(exits)), "whole model", "pooled"]
+    columns = ["exits", *(f"exit {at + 1}" for at in range(exits)), "whole model", "together"]
     rows = []
     for measured in all_measured:
         test = measured.recorded.test
         costs = test.recorded.costs
         shown = zip(test.right.mean(axis=1), costs / costs[-1], measured.times_s * 1e3, strict=True)
         cells = [f"{a:.2%}, {c:.0%}, {t:.2f} ms" for a, c, t in shown]
-        pooled = pooled_accuracy(measured.recorded.held_out, test)
-        rows.append([measured.name, *cells, f"{pooled:.2%}"])
+        joined = measured.recorded.ensembles[-1] is not None
+        together = measured.recorded.end_right(test, exits - 1).mean()
+        rows.append([measured.name, *cells, f"{together:.2%}" if joined else "-"])
     return columns, rows
 
 
@@ -67,7 +69,10 @@ def policies_table(measured: Measured) -> Table:
                     f"{c.macs:.1%}, {c.time:.1%}, {c.drop * 100:+.2f}, {c.leaving:.0%}"
                     for c in found
                 ),
-                *("-" if rate is None else f"{rate:.1%}" for rate in walk.offload),
+                *(
+                    f"{_share(alone)}, {_share(joined)}"
+                    for alone, joined in zip(walk.offload, walk.offload_joined, strict=True)
+                ),
             ]
         )
     return columns, rows
@@ -77,10 +82,14 @@ def shares_table(all_measured: Sequence[Measured], drop: float) -> Table:
     """Return the least multiply-adds at which each policy and exits lose ``drop`` at most."""
     columns = ["policy", *(measured.name for measured in all_measured)]
     rows = [
-        [name, *(f"{measured.walks[name].least_macs(drop):.1%}" for measured in all_measured)]
+        [name, *(_share(measured.walks[name].least_macs(drop)) for measured in all_measured)]
         for name in all_measured[0].walks
     ]
     return columns, rows
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def draw(title: str, all_measured: Sequence[Measured]) -> str:
@@ -91,11 +100,12 @@ def draw(title: str, all_measured: Sequence[Measured]) -> str:
         panels: Any = figure.subplots(2, 2, sharey=True)
         for row, unit in enumerate(("macs", "time")):
             left, right = panels[row]
-            for name, walk in first.walks.items():
-                if name != "oracle":
-                    _line(left, walk, unit, name, 2.6 if name == OWN else 1.1)
-            for measured in all_measured:
-                _line(right, measured.walks[OWN], unit, measured.name, 1.8)
+            rivals = [item for item in first.walks.items() if item[0] != "oracle"]
+            for at, (name, walk) in enumerate(rivals):
+                _line(left, walk, unit, name, 2.6 if name == OWN else 1.1, _STROKES[at // _COLOURS])
+            for at, measured in enumerate(all_measured):
+                walk = measured.walks[OWN]
+                _line(right, walk, unit, measured.name, 1.8, _STROKES[at // _COLOURS])
             for axes in (left, right):
                 _frame(axes, first, unit)
         panels[0][0].set_title(f"{title}: policies, exits {first.name}")
@@ -105,11 +115,11 @@ def draw(title: str, all_measured: Sequence[Measured]) -> str:
         return to_svg(figure, title)
 
 
-def _line(axes: Any, walk: Walk, unit: str, label: str, width: float) -> None:
+def _line(axes: Any, walk: Walk, unit: str, label: str, width: float, stroke: str) -> None:
     spent, drops = getattr(walk, unit) * 100, walk.drop * 100
     order = np.argsort(spent, kind="stable")
     best = np.maximum.accumulate(-drops[order])
-    axes.step(spent[order], best, where="post", linewidth=width, label=label)
+    axes.step(spent[order], best, stroke, where="post", linewidth=width, label=label)
 
 
 def _frame(axes: Any, measured: Measured, unit: str) -> None:

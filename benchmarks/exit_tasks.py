@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from offramp.bundle import Ensemble
 from offramp.bundle.cache import cache_folder
 from offramp.capture.early_exit import EarlyExitModel
 from offramp.errors import CaptureError
 from offramp.exits import fit_temperature
+from offramp.exits.ensemble import combine, fit_ensemble
 from offramp.exits.evidence import Evidence, Truth, as_logits, as_state, summarise
 from offramp.exits.heads import build_head
 from offramp.samples import LabelledSamples, as_labelled
@@ -75,12 +78,22 @@ TASKS = (
 class Recorded:
     """What exits said of samples: some that trained them, to learn from, and others.
 
-    Held-out samples are there to choose by; nothing has seen the test samples.
+    Held-out samples are there to choose by; nothing has seen the test samples. ``ensembles`` holds
+    for each exit how the end answers together with it, if held-out samples say that it should.
     """
 
     train: Evidence
     held_out: Evidence
     test: Evidence
+    ensembles: tuple[Ensemble | None, ...]
+
+    def end_right(self, evidence: Evidence, at: int) -> NDArray[np.bool_]:
+        """Tell whether the end is right, together with an exit if these are an ensemble: (N,)."""
+        ensemble, truth = self.ensembles[at], evidence.recorded
+        if ensemble is None:
+            return evidence.right[-1]
+        both = combine(ensemble, evidence.logits[at], truth.final_logits)
+        return np.asarray(both.argmax(axis=-1) == truth.labels)
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,10 @@ def record(trained: Trained, macs: Array) -> Recorded:
     raw = {part: _run(trained.exits, samples) for part, samples in parts.items()}
     labels = parts["held_out"].labels
     heats = [fit_temperature(logits, labels) for logits in raw["held_out"][0]]
-    return Recorded(**{part: _evidence(raw[part], heats, parts[part], macs) for part in parts})
+    seen = {part: _evidence(raw[part], heats, parts[part], macs) for part in parts}
+    final = seen["held_out"].recorded.final_logits
+    ensembles = tuple(fit_ensemble(logits, final, labels) for logits in seen["held_out"].logits)
+    return Recorded(**seen, ensembles=ensembles)
 
 
 def _fits(head: str, found: Survey, path: str) -> bool:

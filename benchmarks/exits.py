@@ -49,10 +49,12 @@ Held-out samples choose thresholds, all exits together, and every figure is of t
 
 - *compute*, *time*: multiply-adds, and time on one thread of ONNX Runtime, mean of all samples, as
   a share of what the whole model takes with its exits; *leaving*: the share that exits answer.
-- *pooled*: the accuracy of all exits and the whole model together, their log-probabilities added
-  with weights that held-out samples chose. No device does that yet.
+- *together*: the accuracy of the last exit and the whole model together, as devices answer where
+  held-out samples say that this is better (`docs/exits.md`). So what no exit answers is answered in
+  all that follows but the first number of *offload*.
 - *offload*: the least share of samples that must be sent on, if this were the only exit, for an
-  accuracy 0.5 pp below the whole model's.
+  accuracy 0.5 pp below the whole model's: if that answers alone, as in the papers, and then if it
+  answers together with the exit.
 - *least share*: on the way that the held-out samples chose, the first point at which the test
   samples lose no more. It compares policies fairly, but nobody knows that point beforehand.
 - In the figures the dotted line knows which answers are right."""
@@ -145,6 +147,7 @@ def _figures(measured: Measured) -> dict[str, Any]:
                 "chosen": {f"{drop:g}": asdict(found.chosen(drop)) for drop in DROPS},
                 "least_macs": {f"{drop:g}": found.least_macs(drop) for drop in DROPS},
                 "offload": found.offload,
+                "offload_joined": found.offload_joined,
             }
             for name, found in measured.walks.items()
         },

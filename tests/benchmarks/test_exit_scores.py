@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from benchmarks.exit_scores import BELOW_TAIL, best_offload, pooled_accuracy, walk
+from benchmarks.exit_scores import BELOW_TAIL, best_offload, walk
 from benchmarks.exit_tasks import Recorded
 from offramp.exits import POLICIES
+from offramp.exits.ensemble import fit_ensemble
 from offramp.exits.evidence import Evidence, Truth
 
 TIMES_S = np.array([1e-3, 3e-3])
@@ -25,7 +26,7 @@ def draw(seed: int, samples: int = 4_000) -> Evidence:
 
 @pytest.fixture(scope="module")
 def recorded() -> Recorded:
-    return Recorded(draw(2), draw(0), draw(1))
+    return Recorded(draw(2), draw(0), draw(1), (None,))
 
 
 def test_nobody_who_is_unsure_leaves_where_nothing_may_be_lost(recorded):
@@ -48,7 +49,7 @@ def test_the_point_that_the_test_samples_choose_costs_no_more(recorded):
     found = walk(POLICIES["confidence"], recorded, TIMES_S)
     for drop in (0.01, 0.05):
         assert found.least_macs(drop) == found.macs[found.drop <= drop].min()
-    assert found.least_macs(-0.5) == 1.0  # no thresholds mend so much: nobody leaves
+    assert found.least_macs(-0.5) is None  # no thresholds mend so much
 
 
 def test_sending_on_is_counted_for_one_exit(recorded):
@@ -61,16 +62,23 @@ def test_sending_on_is_counted_for_one_exit(recorded):
     assert blind > 1.5 * needed
 
 
-def test_a_pool_knows_what_each_of_its_members_knows():
+def half_blind(seed: int) -> Evidence:
     """One exit is sure of even labels and the model of odd ones; each is blind to the others."""
+    labels = np.random.default_rng(seed).integers(0, 4, 600)
+    seen = np.eye(4)[labels] * 3.0
+    even = (labels % 2 == 0)[:, None]
+    truth = Truth(labels, np.where(even, 0.0, seen), np.array([1.0, 2.0]))
+    return Evidence((np.where(even, seen, 0.0),), truth=truth)
 
-    def half(seed: int) -> Evidence:
-        labels = np.random.default_rng(seed).integers(0, 4, 600)
-        seen = np.eye(4)[labels] * 3.0
-        even = (labels % 2 == 0)[:, None]
-        truth = Truth(labels, np.where(even, 0.0, seen), np.array([1.0, 2.0]))
-        return Evidence((np.where(even, seen, 0.0),), truth=truth)
 
-    test = half(1)
+def test_the_end_knows_together_with_an_exit_what_either_knows():
+    held_out, test = half_blind(0), half_blind(1)
+    truth = held_out.recorded
+    ensemble = fit_ensemble(held_out.logits[0], truth.final_logits, truth.labels)
+    recorded = Recorded(half_blind(2), held_out, test, (ensemble,))
     assert test.right.mean(axis=1).max() < 0.8
-    assert pooled_accuracy(half(0), test) == 1.0
+    assert recorded.end_right(test, 0).all()
+    found = walk(POLICIES["confidence"], recorded, TIMES_S)
+    assert found.offload_joined[0] <= found.offload[0]
+    alone = walk(POLICIES["confidence"], Recorded(half_blind(2), held_out, test, (None,)), TIMES_S)
+    assert alone.offload == found.offload == alone.offload_joined
