@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from partitioner.amounts import SHARE
+
 __all__ = ["run"]
 
 
@@ -21,7 +23,11 @@ __all__ = ["run"]
 @click.option("--server", metavar="HOST:PORT", help="The edge server. Without it: device alone.")
 @click.option("--model", help="Without BUNDLE: the one to fetch, of several on the server.")
 @click.option("--require-server", is_flag=True, help="End with status 6 if it does not answer.")
-@click.option("--strategy", help="How plans are chosen.  [default: adaptive]")
+@click.option(
+    "--strategy",
+    help="How plans are chosen: adaptive, device_only, server_only, device_exits or static.  "
+    "[default: adaptive]",
+)
 @click.option("--deadline-ms", type=float, help="Time each answer may take.  [default: 250]")
 @click.option(
     "--rate", "rate_hz", type=float, help="Samples a second; without it, as fast as may be."
@@ -31,7 +37,12 @@ __all__ = ["run"]
 @click.option(
     "--threads", type=int, help="Threads of the engine.  [default: the fastest in the profile]"
 )
-@click.option("--max-accuracy-drop", type=float, help="Accuracy that may be lost.  [default: 0.01]")
+@click.option(
+    "--max-accuracy-drop",
+    type=SHARE,
+    metavar="SHARE",
+    help="Accuracy that may be lost.  [default: 1%]",
+)
 @click.option(
     "--adaptive-thresholds",
     is_flag=True,

@@ -10,7 +10,9 @@ import click
 from partitioner.amounts import MEMORY, SHARE, TIME
 
 if TYPE_CHECKING:
-    from offramp.bundle import Bundle
+    from collections.abc import Iterator
+
+    from offramp.bundle import Bundle, Manifest
     from offramp.guarantee.wish import Wish
     from offramp.samples import LabelledSamples
 
@@ -18,6 +20,7 @@ __all__ = ["calibrate"]
 
 _IN = click.Path(path_type=Path)
 _ABOVE_0 = click.FloatRange(min=0, min_open=True)
+_MUCH = 0.1
 _LIMITS = {
     "mean_s": "max_mean_time",
     "peak_s": "max_peak_time",
@@ -35,7 +38,10 @@ _LIMITS = {
     "arrays.  [default: those that the bundle was compiled with]",
 )
 @click.option(
-    "--policy", help="Exit policy.  [default: the bundle's; tail_fixes if there is --policy-data]"
+    "--policy",
+    help="Exit policy: confidence, entropy, margin, patience, q_exit, learned_gate, budget, "
+    "window, similarity, norm_change, predicted_depth or tail_fixes.  [default: the bundle's; "
+    "tail_fixes if there is --policy-data]",
 )
 @click.option(
     "--policy-data",
@@ -88,6 +94,7 @@ def calibrate(bundle: Path, out: Path, data: str | None, **options: Any) -> None
     from rich.console import Console
 
     from offramp.bundle import open_bundle
+    from offramp.errors import ConfigError
     from offramp.extras import require_extra
     from offramp.files import check_writable
     from offramp.guarantee.calibrating import calibrate_bundle, check_wish, recorded
@@ -96,6 +103,8 @@ def calibrate(bundle: Path, out: Path, data: str | None, **options: Any) -> None
     check_writable(out)
     require_extra("compile", "scipy")
     opened = open_bundle(bundle)
+    if out.exists() and out.samefile(bundle):
+        raise ConfigError(f"--out is {bundle} itself, of which there are profiles; name another")
     wish = _wish(opened, options)
     check_wish(opened.manifest, wish, bare=data is None)
     lessons = _called(opened, options["policy_data"]) if wish.taught else None
@@ -104,7 +113,28 @@ def calibrate(bundle: Path, out: Path, data: str | None, **options: Any) -> None
     console = Console(soft_wrap=True)
     console.print(exit_table(manifest, recording))
     console.print(plan_table(manifest))
+    for line in _warnings(manifest, wish):
+        _say(f"warning: {line}")
     _say(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB, digest {digest[:12]})")
+
+
+def _warnings(manifest: Manifest, wish: Wish) -> Iterator[str]:
+    """Say what a user may not have wished."""
+    allowed, device = manifest.allowed, wish.device
+    assert allowed is not None
+    if wish.promise and wish.promise.max_accuracy_drop > _MUCH:
+        yield f"an accuracy {wish.promise.max_accuracy_drop:.0%} below the whole model's is allowed"
+    if not any(plan.left_share for plan in allowed.plans):
+        yield "no plan lets a sample leave at an exit; allow a larger drop, or try another policy"
+    if device is not None and device.unit == "s":
+        depth = max(manifest.cuts)
+        whole_s = device.head[depth]
+        for spec, left_s in zip(manifest.exits, device.at(manifest, (depth, None)), strict=False):
+            if left_s >= whole_s:
+                yield (
+                    f"to leave at exit {spec.name} takes {left_s * 1e3:.3g} ms with the exits on "
+                    f"the way, and the whole model without exits {whole_s * 1e3:.3g} ms"
+                )
 
 
 def _samples(bundle: Bundle, wish: Wish, data: str | None) -> LabelledSamples | None:

@@ -74,7 +74,12 @@ def profile(
 @click.option("--bandwidth-mbps", required=True, type=_ABOVE_0, help="Uplink, in Mbit/s.")
 @click.option("--rtt-ms", required=True, type=_FROM_0, help="Round trip of an empty message.")
 @click.option("--queue-ms", default=0.0, show_default=True, type=_FROM_0, help="Server's queue.")
-@click.option("--strategy", default="adaptive", show_default=True)
+@click.option(
+    "--strategy",
+    default="adaptive",
+    show_default=True,
+    help="adaptive, device_only, server_only, device_exits or static.",
+)
 @click.option("--minimise", default="mean", show_default=True, type=click.Choice(["mean", "p95"]))
 @click.option("--max-accuracy-drop", default="1%", show_default=True, type=SHARE, metavar="SHARE")
 @click.option("--deadline-ms", type=_ABOVE_0, help="At most 1% of the samples may be later.")

@@ -15,12 +15,14 @@ __all__ = ["plan_table", "profile_table", "runner_table"]
 
 
 def profile_table(bundle: Bundle, profile: Profile) -> Table:
-    """Return head and tail times for every cut, and the quickest codec level."""
+    """Return head, exit and tail times for every cut, and the quickest codec level."""
     machine = profile.machine
     title = f"{bundle.manifest.name}, {machine.processor}, {machine.cores} cores"
     if not profile.main.exact:
         title += f"; heads on {profile.main.backend}, tails on {profile.tail_runner.backend}"
-    table = _table(title, ("cut", "boundary", "head ms", "tail ms", "quickest encode ms"))
+    table = _table(
+        title, ("cut", "boundary", "head ms", "exit ms", "tail ms", "quickest encode ms")
+    )
     for cut, boundary in enumerate(bundle.manifest.boundaries):
         encodes = {
             level: profile.encode[f"{cut}/{level}"].median_s
@@ -32,6 +34,11 @@ def profile_table(bundle: Bundle, profile: Profile) -> Table:
             str(cut),
             f"{boundary.nbytes} B",
             _milliseconds(profile.head[cut]),
+            "\n".join(
+                _milliseconds(timing)
+                for timing, spec in zip(profile.exits, bundle.manifest.exits, strict=True)
+                if spec.boundary == cut
+            ),
             _milliseconds(profile.tail[cut]),
             Text(f"{encodes[quickest] * 1e3:.2f} ({quickest})" if quickest else ""),
         )

@@ -9,6 +9,7 @@ from rich.text import Text
 from offramp.bundle import Manifest
 from offramp.bundle.allowed import AllowedPlan, allowed_lines
 from offramp.exits import softmax
+from offramp.exits.policy import CLOSED
 from offramp.guarantee.calibrating import Recording
 from offramp.guarantee.measures import auroc, brier, calibration_error, share_interval
 
@@ -16,14 +17,19 @@ __all__ = ["exit_table", "plan_table"]
 
 
 def exit_table(manifest: Manifest, recording: Recording) -> Table:
-    """Return a table with a row for each exit: how often it is right, and how well it knows."""
+    """Return a table with a row for each exit and the whole model: how often it is right.
+
+    And how well it knows, by its largest probability.
+    """
     columns = ("exit", "accuracy", "ECE", "Brier", "AUROC")
     table = _table("exits, on all samples", columns)
     truth = recording.evidence.recorded
-    for spec, logits in zip(manifest.exits, recording.evidence.logits, strict=True):
+    names = [*(spec.name for spec in manifest.exits), "whole model"]
+    every = (*recording.evidence.logits, truth.final_logits)
+    for name, logits in zip(names, every, strict=True):
         p, right = softmax(logits), logits.argmax(axis=1) == truth.labels
         table.add_row(
-            Text(spec.name),
+            Text(name),
             f"{right.mean():.2%}",
             f"{calibration_error(p.max(axis=1), right):.3f}",
             f"{brier(p.max(axis=1), right):.3f}",
@@ -38,12 +44,18 @@ def plan_table(manifest: Manifest) -> Table:
     assert allowed is not None
     timed = any(plan.mean_s is not None for plan in allowed.plans)
     columns = ("cut", "sends", "thresholds", "leave", "sent (95%)", "drop measured (95%)")
-    title = "\n".join([*allowed_lines(allowed), f"exit policy {manifest.policy}"])
+    as_whole = sum(map(_answers_as_whole, allowed.plans))
+    lines = [*allowed_lines(allowed), f"exit policy {manifest.policy}"]
+    if as_whole:
+        lines.append(
+            f"besides these plans, {as_whole} close all exits and answer as the whole model does"
+        )
+    title = "\n".join(lines)
     table = _table(title, (*columns, "device ms") if timed else columns)
     for plan in allowed.plans:
-        if plan.left_share == 0 and plan.accuracy_drop == 0:
-            continue  # what answers as the whole model does
-        shown = " ".join("closed" if t > 1 else f"{t:.5f}" for t in plan.thresholds)
+        if _answers_as_whole(plan):
+            continue
+        shown = " ".join(map(_threshold, plan.thresholds))
         table.add_row(
             str(plan.cut),
             plan.level or "nothing",
@@ -54,6 +66,16 @@ def plan_table(manifest: Manifest) -> Table:
             *([f"{plan.mean_s * 1e3:.2f}"] if plan.mean_s is not None else []),
         )
     return table
+
+
+def _answers_as_whole(plan: AllowedPlan) -> bool:
+    return plan.left_share == 0 and plan.accuracy_drop == 0
+
+
+def _threshold(threshold: float) -> str:
+    if threshold <= 1:
+        return f"{threshold:.5f}"
+    return "closed" if threshold >= CLOSED else "watched"
 
 
 def _sent(plan: AllowedPlan, samples: int) -> str:

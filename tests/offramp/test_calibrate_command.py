@@ -17,7 +17,7 @@ from offramp.bundle.allowed import Allowed, AllowedPlan, Limits, Promised, allow
 from offramp.calibration import load_calibration, score_exits
 from offramp.codecs import get as get_codec
 from offramp.errors import ConfigError, InputError
-from offramp.exits import first_exit, get
+from offramp.exits import POLICIES, first_exit, get
 from offramp.exits.fitted import load_policy
 from offramp.exits.recording import record
 from offramp.guarantee.calibrating import Recording, calibrate_bundle, recorded
@@ -29,7 +29,7 @@ from offramp.guarantee.wish import Wish
 from offramp.network import Network
 from offramp.samples import LabelledSamples
 from offramp.tensors import Array
-from partitioner.calibrate import calibrate
+from partitioner.calibrate import _warnings, calibrate
 from partitioner.candidates import CLOSED, build_candidates
 
 Run = Callable[..., Any]
@@ -338,6 +338,49 @@ def test_the_command_writes_the_bundle_and_shows_what_it_found(
     gained = [plan for plan in manifest.allowed.plans if plan.left_share]
     assert gained
     assert all(f"{max(plan.thresholds[0], 0):.5f}" in ended.output for plan in gained)
+    whole = sum(not plan.left_share and not plan.accuracy_drop for plan in manifest.allowed.plans)
+    assert f"besides these plans, {whole} close all exits" in ended.output
+    assert re.search(r"whole model +95\.10%", ended.output)
+
+
+def test_what_a_user_may_not_have_wished_is_said(
+    embedded: Bundle, embedded_file: Path, tmp_path: Path, make_profile: Callable[..., Any]
+) -> None:
+    keys = [f"{cut}/{x}" for cut, b in enumerate(embedded.manifest.boundaries) for x in b.levels]
+    codecs_s, heads_s = dict.fromkeys(keys, 1e-4), np.arange(9) * 1e-3
+    slow = make_profile(embedded.digest, heads_s, [0.25e-3, 2e-3, 3e-3], codecs_s, codecs_s)
+    (tmp_path / "slow.json").write_text(slow.model_dump_json())
+    out, words = tmp_path / "x.offramp", ("--profile", tmp_path / "slow.json", "--policy", "margin")
+    ended = run(embedded_file, *words, "--max-accuracy-drop", "0.5", "-o", out)
+    assert "warning: an accuracy 50% below the whole model's is allowed" in ended.output
+    assert "leave at exit stage1" not in ended.output
+    assert "leave at exit stage2" not in ended.output
+    said = "leave at exit stage3.2 takes 11.2 ms with the exits on the way, and the whole model"
+    assert f"{said} without exits 8 ms" in ended.output
+    assert "no plan lets a sample leave" not in ended.output
+    manifest = open_bundle(out).manifest
+    assert manifest.allowed
+    nobody = manifest.allowed.model_copy(
+        update={"plans": tuple(p for p in manifest.allowed.plans if not p.left_share)}
+    )
+    said = list(_warnings(manifest.model_copy(update={"allowed": nobody}), Wish(Promise(0.1), "")))
+    assert said == [
+        "no plan lets a sample leave at an exit; allow a larger drop, or try another policy"
+    ]
+
+
+def test_the_help_names_every_policy() -> None:
+    named = re.sub(r"\s+", " ", run("--help").output)
+    assert all(re.search(rf"\b{name}\b", named) for name in POLICIES if name != "oracle")
+
+
+def test_a_bundle_is_not_written_over_itself(embedded_file: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "same.offramp"
+    copy.write_bytes(embedded_file.read_bytes())
+    ended = run(copy, "-o", copy)
+    assert "is" in str(ended.exception)
+    assert "itself" in str(ended.exception)
+    assert copy.read_bytes() == embedded_file.read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
 import partitioner.strategies as package
+from device.command import run
 from offramp.errors import ConfigError, PlanError
+from partitioner import commands
 from partitioner.candidates import CLOSED
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
@@ -42,6 +47,12 @@ def test_every_strategy_is_registered_and_makes_a_promise() -> None:
         assert isinstance(strategy.adapts, bool)
     with pytest.raises(ConfigError, match=r"unheard.*adaptive"):
         get("unheard")
+
+
+@pytest.mark.parametrize("command", [commands.plan, run])
+def test_the_help_names_every_strategy(command: click.Command) -> None:
+    named = CliRunner().invoke(command, ["--help"]).output
+    assert all(re.search(rf"\b{name}\b", named) for name in STRATEGIES)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
