@@ -43,15 +43,13 @@ LESSONS = 15_000
 class Task:
     """A package of `examples`, its sub-modules that get exits, and how these are trained.
 
-    ``epochs`` are those of each stage. Recipes that train the network take an hour on images, so
-    they are for who asks for them (``--recipe``).
+    ``epochs`` are those of each stage.
     """
 
     name: str
     exits: tuple[str, ...]
     heads: tuple[str, ...]
     epochs: int = 6
-    recipes: tuple[str, ...] = tuple(recipes.RECIPES)
 
     @property
     def model(self) -> Any:
@@ -67,8 +65,8 @@ class Task:
 IMAGES = ("local", "linear", "global", "latent")
 SEQUENCES = ("linear", "sequence", "local", "global", "latent")
 TASKS = (
-    Task("fashion_mnist", ("stage1.0", "stage1", "stage2"), IMAGES, 3, ("frozen",)),
-    Task("cifar10", ("stage1.0", "stage1", "stage2"), IMAGES, 3, ("frozen",)),
+    Task("fashion_mnist", ("stage1.0", "stage1", "stage2"), IMAGES, 3),
+    Task("cifar10", ("stage1.0", "stage1", "stage2"), IMAGES, 3),
     Task("banking77", ("layer1", "layer2", "layer4"), SEQUENCES),
     Task("spoken_digits", ("stage", "layer1", "layer3"), SEQUENCES),
 )

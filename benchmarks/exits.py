@@ -3,7 +3,7 @@
 Exits and policies learn from a task's training samples, thresholds are chosen on its held-out
 ones, all exits together, and every figure is of the test samples. Every policy is tried with each
 kind of head, trained on the network as it is, and with other recipes for the first kind. What was
-trained and timed once is kept in the cache. Networks are those of `examples`; one that has not been
+trained and timed once is kept in the cache; the first run trains for three hours. Networks are those of `examples`; one that has not been
 trained is left out, and said.
 """
 
@@ -94,7 +94,7 @@ def _parse() -> argparse.Namespace:
 
 def _measure(task: Task, given: argparse.Namespace) -> Iterator[Measured]:
     """Train and time every kind of head with the first recipe, and every recipe with the first."""
-    heads, recipes = given.heads or task.heads, given.recipes or task.recipes
+    heads, recipes = given.heads or task.heads, given.recipes or list(RECIPES)
     pairs = [(recipes[0], head) for head in heads] + [(one, heads[0]) for one in recipes[1:]]
     costs: dict[str, tuple[Array, Array]] = {}
     for recipe, head in pairs:
