@@ -3,8 +3,8 @@
 Exits and policies learn from a task's training samples, thresholds are chosen on its held-out
 ones, all exits together, and every figure is of the test samples. Every policy is tried with each
 kind of head, trained on the network as it is, and with other recipes for the first kind. What was
-trained and timed once is kept in the cache; the first run trains for three hours. Networks are those of `examples`; one that has not been
-trained is left out, and said.
+trained and timed once is kept in the cache; the first run trains for three hours. Networks are
+those of `examples`; one that has not been trained is left out, and said.
 """
 
 from __future__ import annotations
