@@ -21,6 +21,12 @@ __all__ = [
     "write_file",
 ]
 
+_REMEDIES = {
+    errno.ENOENT: "make its folder, or ",
+    errno.ENOSPC: "free some space, or ",
+    errno.EDQUOT: "free some space, or ",
+}
+
 
 def open_file(path: Path) -> BufferedReader:
     """Open a file to read; raise `ConfigError` if it is not there or cannot be read."""
@@ -87,9 +93,8 @@ def _partial(path: Path) -> Path:
 
 def _unwritable(path: Path, error: OSError | ValueError) -> ConfigError:
     reason = getattr(error, "strerror", None) or error
-    return ConfigError(
-        f"{path}: cannot be written ({reason}); free some space or name another place"
-    )
+    remedy = _REMEDIES.get(getattr(error, "errno", 0), "")
+    return ConfigError(f"{path}: cannot be written ({reason}); {remedy}name another place")
 
 
 @contextlib.contextmanager

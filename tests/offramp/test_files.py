@@ -58,3 +58,5 @@ def test_what_cannot_be_written_is_one_sentence(act, name, tmp_path):
     with pytest.raises(ConfigError, match=r"cannot be written .* name another place") as caught:
         act(tmp_path / name)
     assert "\n" not in str(caught.value)
+    assert "free some space" not in str(caught.value)
+    assert ("make its folder" in str(caught.value)) == (name == "no/p.json")
