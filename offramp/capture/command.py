@@ -105,7 +105,7 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     if options["trained"]:
         from offramp.training.trained import load_trained
 
-        trained, module = load_trained(options["trained"], module)
+        trained, module = load_trained(options["trained"], module, _say)
         card = {"training": trained.summary, **card}
     held_out = as_labelled(call_reference(data)) if data else None
     training = as_labelled(call_reference(options["train"])) if options["train"] else None
@@ -131,10 +131,14 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
         ),
         training=training,
         examples=example,
-        report=lambda line: click.echo(line, err=True),
+        report=_say,
     )
     if manifest.quantised:
         print_cost(Console(stderr=True), manifest.quantised)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _check(model: str, data: str | None, options: dict[str, Any]) -> None:

@@ -19,6 +19,8 @@ __all__ = ["Checkpoint", "Position", "optimiser_tensors", "restore_optimiser"]
 
 Count = Annotated[int, Field(ge=0)]
 
+_REMEDY = "remove it to start anew"
+
 
 class Position(Description):
     """How far a training is: epochs done in the stage, and how its exits have done.
@@ -65,17 +67,17 @@ class Checkpoint:
     def read(self) -> tuple[Position, dict[str, Tensor]] | None:
         """Return how far the training is and its tensors, or None if it has not begun.
 
-        Raises `ConfigError` if the file is of a training with other settings.
+        Raises `ConfigError` if the file is damaged or of a training with other settings.
         """
         if not self.path.exists():
             return None
-        state, tensors = read_weights(self.path, _State)
+        state, tensors = read_weights(self.path, _State, _REMEDY)
         for name in {**state.settings, **self.settings}:
             then, now = state.settings.get(name), self.settings.get(name)
             if then != now:
                 raise ConfigError(
-                    f"{self.path} is of a training with {name} {then}, not {now}; remove it to "
-                    "start anew, or give the same options to go on"
+                    f"{self.path} is of a training with {name} {then}, not {now}; {_REMEDY}, or "
+                    "give the same options to go on"
                 )
         return state.position, tensors
 

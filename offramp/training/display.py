@@ -55,7 +55,7 @@ class ProgressDisplay:
 
 
 def print_trained(console: Console, trained: Trained) -> None:
-    """Print a table of the exits and their accuracies."""
+    """Print a table of the exits and their accuracies, or how they could be known."""
     table = Table(title=f"trained by {trained.recipe}", box=SIMPLE_HEAD, title_justify="left")
     table.add_column("exit after")
     table.add_column("head")
@@ -64,6 +64,8 @@ def print_trained(console: Console, trained: Trained) -> None:
         table.add_row(Text(spec.path), spec.head, _share(spec.accuracy))
     table.add_row("whole model", "", _share(trained.accuracy))
     console.print(table)
+    if trained.accuracy is None:
+        console.print(Text("no sample was held out to tell accuracies; give some with --held-out"))
 
 
 def print_places(
@@ -88,4 +90,4 @@ def print_places(
 
 
 def _share(accuracy: float | None) -> str:
-    return "" if accuracy is None else f"{accuracy:.1%}"
+    return "-" if accuracy is None else f"{accuracy:.1%}"

@@ -63,7 +63,9 @@ class StageRun:
             restore_optimiser(self._optimiser, split_tensors(tensors, "optimiser"))
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise ConfigError(f"the checkpoint is of another model ({reason}); remove it") from None
+            raise ConfigError(
+                f"the checkpoint is of another model ({reason}); remove it to start anew"
+            ) from None
 
     def finish(self, file: Checkpoint | None, report: Report) -> None:
         """Train to the end of the stage; keep the weights that answered held-out samples best.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,9 +15,10 @@ from offramp.errors import ConfigError
 from offramp.exits.heads import build_head
 from offramp.names import check_name
 from offramp.tensors import TensorSpec
+from offramp.training import recipes
 from offramp.training.attach import check_model
 from offramp.training.slimming.layers import LayerWidth, apply_widths
-from offramp.training.weights import Description, read_weights, write_weights
+from offramp.training.weights import Description, part_of, read_weights, write_weights
 
 __all__ = ["SlimmedPart", "Trained", "TrainedExit", "load_trained", "write_trained"]
 
@@ -79,13 +80,16 @@ def write_trained(path: Path, trained: Trained, model: EarlyExitModel) -> None:
     write_weights(path, trained, model.state_dict())
 
 
-def load_trained(path: Path, model: nn.Module) -> tuple[Trained, EarlyExitModel]:
+def load_trained(
+    path: Path, model: nn.Module, report: Callable[[str], None] = lambda line: None
+) -> tuple[Trained, EarlyExitModel]:
     """Return what a file says and ``model`` with its widths, exits and weights, in eval mode.
 
-    Raises `ConfigError` if the file is damaged or of another model, and `CaptureError` if the
-    model lacks a sub-module.
+    ``report`` is told if the model's own weights were others, as a warning if the training cannot
+    have changed them. Raises `ConfigError` if the file is damaged or of another model, and
+    `CaptureError` if the model lacks a sub-module.
     """
-    trained, tensors = read_weights(path, Trained)
+    trained, tensors = read_weights(path, Trained, "name another file, or train again")
     check_model(model)
     if trained.slimmed:
         apply_widths(model, trained.slimmed.widths)
@@ -93,12 +97,15 @@ def load_trained(path: Path, model: nn.Module) -> tuple[Trained, EarlyExitModel]
         with torch.device("meta"):  # which takes no memory, however large a head is said to be
             _check_shapes(_attach(model, trained), tensors)
         found = _attach(model, trained)
+        changes = _describe_changes(path, trained, model, tensors)
         found.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(
             f"{path}: its weights, of {trained.model}, do not fit this model ({reason})"
         ) from None
+    if changes:
+        report(changes)
     return trained, found.eval()
 
 
@@ -109,6 +116,23 @@ def _attach(model: nn.Module, trained: Trained) -> EarlyExitModel:
         tensor = TensorSpec(spec.path, "float32", spec.shape)
         heads[spec.path] = build_head(spec.head, tensor, trained.classes)
     return EarlyExitModel(model, heads)
+
+
+def _describe_changes(
+    path: Path, trained: Trained, model: nn.Module, tensors: Mapping[str, Tensor]
+) -> str:
+    """Return how many of the model's tensors are others in the file; nothing if none is."""
+    theirs, own = part_of(tensors, "model."), model.state_dict()
+    differ = sum(name in theirs and not theirs[name].equal(own[name]) for name in own)
+    if not differ:
+        return ""
+    told = (
+        f"the model's weights are those of {path}; {differ} of {len(own)} tensors differ from the "
+        "factory's"
+    )
+    if trained.slimmed or recipes.get(trained.recipe).trains_model:
+        return told
+    return f"warning: {told}, though recipe {trained.recipe!r} leaves a model as it is"
 
 
 def _check_shapes(model: EarlyExitModel, tensors: Mapping[str, Tensor]) -> None:

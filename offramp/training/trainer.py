@@ -68,5 +68,5 @@ def _check_position(position: Position, epochs: tuple[int, ...]) -> None:
     if stage >= len(epochs) or epoch > epochs[stage]:
         raise ConfigError(
             f"the checkpoint claims epoch {epoch} of stage {stage + 1}, but the stages have "
-            f"{' and '.join(map(str, epochs))} epochs; remove it"
+            f"{' and '.join(map(str, epochs))} epochs; remove it to start anew"
         )

@@ -1,4 +1,4 @@
-"""Files of weights with a checked description: safetensors whose header holds JSON."""
+"""Files of weights with a description and a checksum: safetensors whose header holds JSON."""
 
 from __future__ import annotations
 
@@ -32,23 +32,31 @@ D = TypeVar("D", bound=Description)
 
 def write_weights(path: Path, description: Description, tensors: Mapping[str, Tensor]) -> None:
     """Write a file, which appears whole or not at all; raise `ConfigError` if it cannot be."""
-    write_file(path, save(_plain(tensors), {_KEY: description.model_dump_json()}))
+    plain, text = _plain(tensors), description.model_dump_json()
+    write_file(path, save(plain, {_KEY: f"{_checksum(plain, text)} {text}"}))
 
 
-def read_weights(path: Path, kind: type[D]) -> tuple[D, dict[str, Tensor]]:
-    """Read what `write_weights` wrote; raise `ConfigError` if it is anything else."""
+def read_weights(path: Path, kind: type[D], remedy: str) -> tuple[D, dict[str, Tensor]]:
+    """Read what `write_weights` wrote; raise `ConfigError` with a remedy if it is anything else."""
     open_file(path).close()
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY)
-            if text is None:
-                raise ConfigError(f"{path}: was not written by offramp train; name another file")
-            description = kind.model_validate_json(text)
-            return description, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            stored = (file.metadata() or {}).get(_KEY)
+            if stored is None:
+                raise ConfigError(f"{path}: was not written by offramp train; {remedy}")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        checksum, _, text = stored.partition(" ")
+        if checksum != _checksum(tensors, text):
+            raise ConfigError(
+                f"{path}: is damaged, or of another version of Offramp: its checksum is not that "
+                f"of what it holds; {remedy}"
+            )
+        return kind.model_validate_json(text), tensors
     except ValidationError as error:
-        raise ConfigError(f"{path}: {describe_error(error)}; train again") from None
+        raise ConfigError(f"{path}: {describe_error(error)}; {remedy}") from None
     except (SafetensorError, OSError) as error:
-        raise ConfigError(f"{path}: is damaged, or no file of weights ({error})") from None
+        reason = f"is damaged, or no file of weights ({error})"
+        raise ConfigError(f"{path}: {reason}; {remedy}") from None
 
 
 def digest_weights(tensors: Mapping[str, Tensor]) -> str:
@@ -63,6 +71,11 @@ def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
+
+
+def _checksum(plain: Mapping[str, Tensor], text: str) -> str:
+    """Return the SHA-256 of tensors and description; it is not of the file, which holds it."""
+    return hashlib.sha256(save(dict(plain), {_KEY: text})).hexdigest()
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

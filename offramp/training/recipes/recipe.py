@@ -63,6 +63,11 @@ class Recipe(ABC):
         ``costs`` says for each exit which share of the model's multiply-adds comes before it.
         """
 
+    @property
+    def trains_model(self) -> bool:
+        """Whether a stage trains the model too."""
+        return any(stage.backbone for stage in self.stages((0.0,)))
+
 
 def share_epochs(stages: Sequence[Stage], epochs: int) -> tuple[int, ...]:
     """Divide epochs among stages by their shares, at least one each.

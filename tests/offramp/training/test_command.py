@@ -121,7 +121,7 @@ def test_exits_are_trained_and_described(run: Callable[..., Result], tmp_path: P
     assert "joint, epoch 1/3: loss" in said
     assert "joint, epoch 3/3: loss" in said
     assert [path.name for path in tmp_path.iterdir() if "my.trained" in path.name] == ["my.trained"]
-    trained, tensors = read_weights(tmp_path / "my.trained", Trained)
+    trained, tensors = read_weights(tmp_path / "my.trained", Trained, "train again")
     assert [(e.path, e.head, e.shape) for e in trained.exits] == [
         ("0", "local", (8, 4, 4)), ("1", "linear", (8, 4, 4))
     ]  # fmt: skip
@@ -196,15 +196,17 @@ def test_inputs_alone_are_enough_for_label_free(run: Callable[..., Result]) -> N
     said = result.output.splitlines()
     for epoch in (1, 2):  # without held-out samples nothing is said of accuracy
         assert len([line for line in said if f"epoch {epoch}/2: loss" in line]) == 1
-    trained, _ = read_weights(Path("my.trained"), Trained)
+    trained, _ = read_weights(Path("my.trained"), Trained, "train again")
     assert trained.accuracy is None
+    assert {tuple(line.split()) for line in said} >= {("0", "local", "-"), ("whole", "model", "-")}
+    assert "give some with --held-out" in result.output
 
 
 def test_places_are_found_where_accuracy_rises_most(run: Callable[..., Result]) -> None:
     words = "--exit auto:1 --head linear --held-out trained_by_test:held_out --epochs 1 --batch 20"
     result = run(words)
     assert result.exit_code == 0, result.output
-    trained, _ = read_weights(Path("my.trained"), Trained)
+    trained, _ = read_weights(Path("my.trained"), Trained, "train again")
     assert [(spec.path, spec.head) for spec in trained.exits] == [("0", "linear")]
     rows = [line.split() for line in result.output.splitlines()]
     (found,) = [row for row in rows if row and row[0] == "0" and row[-1] == "exit"]
@@ -262,8 +264,49 @@ def test_a_file_of_other_weights_is_one_sentence(run: Callable[..., Result]) -> 
     with pytest.raises(CaptureError, match="no sub-module '0'"):
         load_trained(path, torch.nn.Identity())
     path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ConfigError, match=r"my.trained: is damaged.*; name another file, or train"):
+        load_trained(path, users.build())
+
+
+@pytest.mark.parametrize("part", [b"frozen", b"heads.0", None], ids=["text", "name", "weight"])
+def test_a_flipped_bit_anywhere_is_one_sentence(
+    part: bytes | None, run: Callable[..., Result]
+) -> None:
+    import trained_by_test as users
+
+    assert run("--exit 0 --epochs 1 --batch 50").exit_code == 0
+    path = Path("my.trained")
+    data = bytearray(path.read_bytes())
+    at = data.index(part) + len(part) - 1 if part else len(data) - 1
+    data[at] ^= 1
+    path.write_bytes(data)
     with pytest.raises(ConfigError, match=r"my.trained: is damaged"):
         load_trained(path, users.build())
+
+
+TOLD = "the model's weights are those of my.trained; {} of 16 tensors differ from the factory's"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("joint", TOLD),
+        ("frozen", f"warning: {TOLD}, though recipe 'frozen' leaves a model as it is"),
+    ],
+)
+def test_weights_that_are_not_the_factorys_are_told(
+    recipe: str, said: str, run: Callable[..., Result]
+) -> None:
+    import trained_by_test as users
+
+    assert run(f"--exit 0 --epochs 1 --batch 50 --recipe {recipe}").exit_code == 0
+    path, lines = Path("my.trained"), list[str]()
+    _, model = load_trained(path, users.build())
+    load_trained(path, model.model, lines.append)
+    assert lines == []
+    model.model.get_parameter("4.bias").data += 1
+    load_trained(path, model.model, lines.append)
+    assert lines == [said.format(1)]
 
 
 def test_trained_exits_and_exits_to_train_cannot_go_together(tmp_path: Path) -> None:
@@ -281,7 +324,7 @@ def test_a_head_of_any_claimed_size_is_refused_before_it_takes_memory(
 
     assert run("--exit 0 --epochs 1").exit_code == 0
     path = Path("my.trained")
-    trained, tensors = read_weights(path, Trained)
+    trained, tensors = read_weights(path, Trained, "train again")
     spec = trained.exits[0].model_copy(update={"shape": shape, "head": kind})
     claims = trained.model_copy(update={"exits": (spec,), "classes": 1_000_000})
     write_weights(path, claims, tensors)

@@ -88,8 +88,8 @@ def test_a_slimmed_device_part_is_smaller_in_its_bundle_and_answers_as_trained(
     assert "ms a sample, in PyTorch here" in said
     assert [path.name for path in Path().glob("my.trained*")] == ["my.trained"]
 
-    trained, _ = read_weights(Path("my.trained"), Trained)
-    before, _ = read_weights(Path("whole.trained"), Trained)
+    trained, _ = read_weights(Path("my.trained"), Trained, "train again")
+    before, _ = read_weights(Path("whole.trained"), Trained, "train again")
     assert trained.slimmed is not None
     assert trained.recipe == "joint, slimmed"
     assert trained.settings["slim"] == "0.25 until 1"
@@ -130,7 +130,7 @@ def test_the_same_command_gives_the_same_file(run: Callable[..., Result]) -> Non
 
 def test_the_device_part_can_end_before_or_behind_the_exit(run: Callable[..., Result]) -> None:
     assert run("--slim 0.5 --slim-until 2").exit_code == 0
-    trained, _ = read_weights(Path("my.trained"), Trained)
+    trained, _ = read_weights(Path("my.trained"), Trained, "train again")
     assert trained.slimmed is not None
     assert {width.path.split(".")[0] for width in trained.slimmed.widths} == {"1", "2"}
 
