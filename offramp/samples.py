@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ import numpy as np
 from offramp.errors import InputError
 from offramp.tensors import DTYPES, Array, TensorSpec
 
-__all__ = ["LabelledSamples", "Samples", "as_labelled", "as_samples", "check_inputs"]
+__all__ = ["LabelledSamples", "Samples", "as_labelled", "as_samples", "check_inputs", "naming"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def as_samples(value: Any) -> Samples:
     if len({len(array) for array in arrays}) != 1:
         counts = ", ".join(str(len(array)) for array in arrays)
         raise InputError(f"the inputs have different numbers of samples: {counts}")
+    if not len(arrays[0]):
+        raise InputError("there are 0 samples; return one at least")
     return Samples(tuple(arrays), keywords=tuple(map(str, names)))
 
 
@@ -85,7 +88,7 @@ def as_labelled(value: Any) -> LabelledSamples:
         labels = np.asarray(labels)
     except ValueError as error:
         raise InputError(f"labels must be an array ({error})") from None
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise InputError(
             f"labels must be integers of shape (samples,), not {labels.dtype} of {labels.shape}"
         )
@@ -94,6 +97,15 @@ def as_labelled(value: Any) -> LabelledSamples:
     if labels.min() < 0:
         raise InputError(f"labels start at 0; {labels.min()} was given")
     return LabelledSamples(samples.inputs, labels.astype(np.int64), keywords=samples.keywords)
+
+
+@contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Begin what an `InputError` says with the option that gave the samples."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from None
 
 
 def check_inputs(inputs: Sequence[Array], specs: Sequence[TensorSpec]) -> None:

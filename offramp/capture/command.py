@@ -92,8 +92,6 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     """
     from offramp.extras import require_extra
     from offramp.files import check_writable
-    from offramp.references import call_reference
-    from offramp.samples import as_labelled
     from offramp.settings import load_texts
 
     home = next(folder for folder in out.absolute().parents if folder.exists())
@@ -107,8 +105,7 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
 
         trained, module = load_trained(options["trained"], module, _say)
         card = {"training": trained.summary, **card}
-    held_out = as_labelled(call_reference(data)) if data else None
-    training = as_labelled(call_reference(options["train"])) if options["train"] else None
+    held_out, training = _labelled("--data", data), _labelled("--train", options["train"])
     from rich.console import Console
 
     from offramp.bundle.table import print_cost
@@ -148,6 +145,11 @@ def _check(model: str, data: str | None, options: dict[str, Any]) -> None:
 
     if not (data or options["example"] or model.startswith(_HUGGING_FACE)):
         raise ConfigError("give --data for a calibrated bundle, or at least --example")
+    if any(path.partition(":")[0] == "auto" for path in options["exits"]):
+        raise ConfigError(
+            "--exit auto is for offramp train, which finds the places; name sub-modules here, or "
+            "give what offramp train wrote with --trained"
+        )
     if options["exits"] and not options["train"]:
         raise ConfigError("to train exit heads, give training samples (--train)")
     if options["trained"]:
@@ -162,9 +164,10 @@ def _load(model: str, data: str | None, example: str | None) -> tuple[Any, Any]:
     """Return the module and its example inputs, as far as they are given or known."""
     from offramp.extras import require_extra
     from offramp.references import call_reference
-    from offramp.samples import as_samples
+    from offramp.samples import as_samples, naming
 
-    given = as_samples(call_reference(example)) if example else None
+    with naming("--example"):
+        given = as_samples(call_reference(example)) if example else None
     if not model.startswith(_HUGGING_FACE):
         return call_reference(model), given
     require_extra("hf", "transformers")
@@ -172,6 +175,17 @@ def _load(model: str, data: str | None, example: str | None) -> tuple[Any, Any]:
 
     module = huggingface.load_model(model.removeprefix(_HUGGING_FACE))
     return module, given or (None if data else huggingface.example_inputs(module))
+
+
+def _labelled(option: str, reference: str | None) -> Any:
+    """Return the labelled samples of a data function; None if there is none."""
+    from offramp.references import call_reference
+    from offramp.samples import as_labelled, naming
+
+    if not reference:
+        return None
+    with naming(option):
+        return as_labelled(call_reference(reference))
 
 
 def _default_name(model: str) -> str:

@@ -16,7 +16,7 @@ from offramp.calibration import Calibration
 from offramp.capture.calibrate import calibrate
 from offramp.capture.cutting import CutModel, cut_graph
 from offramp.capture.draft import Draft, origin
-from offramp.capture.early_exit import EarlyExitModel
+from offramp.capture.early_exit import EarlyExitModel, check_submodule
 from offramp.capture.export import export
 from offramp.capture.graph import CapturedGraph, read_program
 from offramp.capture.proof import prove
@@ -29,11 +29,11 @@ from offramp.exits.heads import build_head, default_kind
 from offramp.files import scratch_folder
 from offramp.names import check_name
 from offramp.network import Network
-from offramp.samples import LabelledSamples, Samples, check_inputs
+from offramp.samples import LabelledSamples, Samples, check_inputs, naming
 from offramp.tensors import Array
 from offramp.training import recipes
 from offramp.training.options import TrainingOptions
-from offramp.training.samples import ArraySamples
+from offramp.training.samples import ArraySamples, check_range, check_variety
 from offramp.training.setup import TrainingSetup
 from offramp.training.trainer import train
 
@@ -82,7 +82,8 @@ def compile_model(
     ``held_out`` are samples that neither the model nor its exits were trained on; the first of
     them trace the model unless ``examples`` are given. Without them, the examples are calibrated
     on, labelled by the model's own answers: accuracy is then agreement with it. Raises
-    `CaptureError` if any step cannot be done or a proof fails.
+    `CaptureError` if any step cannot be done or a proof fails, and `InputError` for samples that
+    are not the model's.
     """
     try:
         check_name(options.name)
@@ -91,7 +92,9 @@ def compile_model(
     backbone, heads = _take_apart(model)
     if options.exits and training is None:
         raise CaptureError("to train exit heads, give training samples (--train)")
-    ranges = None
+    for exit_path in options.exits:
+        check_submodule(backbone, exit_path)
+    labelled, ranges = {"--data": held_out, "--train": training}, None
     if options.int8:
         ranges, held_out = split_samples(held_out)
     traced = examples or held_out
@@ -105,6 +108,8 @@ def compile_model(
     answer = _kind_of_answer(whole, options)
     if answer == "tensor" and (heads or options.exits):
         raise CaptureError("exits need a model that answers with logits (samples, classes)")
+    if answer == "class":
+        _check_labels(labelled, whole.classes, bool(heads or options.exits))
     if held_out is None or answer == "tensor":
         held_out = _label(whole, held_out or traced, answer)
         options = replace(options, card={**options.card, "calibration": _OWN_ANSWERS})
@@ -115,6 +120,7 @@ def compile_model(
     one = [torch.tensor(array) for array in traced[:1].inputs]
     cut = cut_graph(graph, one, (*heads, *options.exits), options.max_segments)
     report(_describe(cut))
+    heads |= {path: _build_head(cut, path, whole.classes, options) for path in options.exits}
     draft = Draft(
         {
             "name": options.name,
@@ -149,14 +155,11 @@ def _add_exits(
     report: Report,
 ) -> None:
     """Train the exit heads that are asked for, and export them and the model's own."""
-    trained = {}
     for exit_path in options.exits:
         assert training is not None
         report(f"training the exit after {exit_path}")
-        trained[exit_path] = _train(draft, training, cut.places[exit_path], options)
-    for exit_path, head in sorted(
-        {**heads, **trained}.items(), key=lambda item: cut.places[item[0]][0]
-    ):
+        _train(heads[exit_path], _read(draft, training, cut.places[exit_path]), options.seed)
+    for exit_path, head in sorted(heads.items(), key=lambda item: cut.places[item[0]][0]):
         report(f"exporting the exit after {exit_path}")
         draft.add_exit(head, exit_path, cut.places[exit_path])
 
@@ -210,29 +213,43 @@ def _label(whole: WholeModel, samples: Samples, answer: str) -> LabelledSamples:
     return LabelledSamples(samples.inputs, labels, keywords=samples.keywords)
 
 
-def _train(
-    draft: Draft, training: LabelledSamples, place: tuple[int, str], options: CompileOptions
-) -> nn.Module:
+def _check_labels(
+    labelled: Mapping[str, LabelledSamples | None], classes: int, exits: bool
+) -> None:
+    """Raise `InputError` if labels, by the option that gave them, are not such as exits need."""
+    for option, samples in labelled.items():
+        if samples is None:
+            continue
+        with naming(option):
+            check_range(int(samples.labels.min()), int(samples.labels.max()), classes)
+            if exits:
+                check_variety(set(samples.labels.tolist()))
+
+
+def _build_head(cut: CutModel, path: str, classes: int, options: CompileOptions) -> nn.Module:
+    """Return an untrained exit head; raise what `build_head` does, of the sub-module's path."""
+    boundary, name = cut.places[path]
+    spec = next(spec for spec in cut.boundaries[boundary] if spec.name == name)
     torch.manual_seed(options.seed)
-    (classes,) = draft.fields["boundaries"][-1].tensors[0].shape
-    if training.labels.max() >= classes:
-        raise CaptureError(
-            f"the largest label to train on is {training.labels.max()}, but the model has "
-            f"{classes} classes"
-        )
+    return build_head(options.head or default_kind(spec), replace(spec, name=path), classes)
+
+
+def _read(draft: Draft, training: LabelledSamples, place: tuple[int, str]) -> LabelledSamples:
+    """Return what an exit reads of samples, with their labels."""
     boundary, spec = place[0], draft.tensor(place)
     tensors = draft.fields["boundaries"][boundary].tensors
     with scratch_folder() as folder:
         network = Network(draft.lay_out(folder), threads=_threads())
         chunks = (training[at : at + 256].inputs for at in range(0, len(training), 256))
         features = [network.run(0, boundary, chunk)[tensors.index(spec)] for chunk in chunks]
-    head = build_head(options.head or default_kind(spec), spec, classes)
+    return LabelledSamples((np.concatenate(features),), training.labels)
+
+
+def _train(head: nn.Module, read: LabelledSamples, seed: int) -> None:
     # The frozen model has been run: what the exit reads stands for its answer, never trained.
     alone = EarlyExitModel(nn.Sequential(nn.Identity(), nn.Flatten()), {"0": head})
-    read = ArraySamples(LabelledSamples((np.concatenate(features),), training.labels))
-    chosen = TrainingOptions(seed=options.seed)
-    train(TrainingSetup(alone, recipes.get("frozen"), read, options=chosen))
-    return head
+    chosen = TrainingOptions(seed=seed)
+    train(TrainingSetup(alone, recipes.get("frozen"), ArraySamples(read), options=chosen))
 
 
 def _prove_all(bundle: Bundle, samples: Samples, expected: Sequence[Array]) -> list[Proof]:

@@ -104,6 +104,15 @@ def check_count(manifest: Manifest, wish: Wish, given: int) -> None:
 def check_samples(manifest: Manifest, samples: LabelledSamples) -> None:
     """Raise `InputError`, before they are run, on samples that are not the model's."""
     check_inputs(samples.inputs, manifest.boundaries[0].tensors)
+    for spec, array in zip(manifest.boundaries[0].tensors, samples.inputs, strict=True):
+        finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        if not finite.all():
+            at = int(finite.argmin())
+            kind = "NaN" if np.isnan(array[at]).any() else "infinity"
+            raise InputError(
+                f"input {spec.name!r} holds {kind} for sample {at}; correct the sample, or leave "
+                "it out"
+            )
     classes = math.prod(manifest.boundaries[-1].tensors[0].shape)
     if (largest := int(samples.labels.max())) >= classes:
         raise InputError(f"label {largest} is out of range; there are {classes} classes")

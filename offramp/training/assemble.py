@@ -9,6 +9,7 @@ from typing import Any
 from offramp.capture.draft import origin
 from offramp.exits.heads import default_kind
 from offramp.references import call_reference
+from offramp.samples import naming
 from offramp.training import recipes
 from offramp.training.attach import attach_exits, check_model, head_macs
 from offramp.training.choice import ExitChoice
@@ -43,11 +44,13 @@ def assemble(
     chosen = TrainingOptions(**{name: options[name] for name in _CHOSEN})
     references = {"model": model, "data": options["data"]}
     module = check_model(_call(model, chosen.seed))
-    training = read_samples(_call(options["data"], chosen.seed, 1), recipe.needs_labels)
+    with naming("--data"):
+        training = read_samples(_call(options["data"], chosen.seed, 1), recipe.needs_labels)
     held_out = None
     if options["held_out"]:
         references["held-out"] = options["held_out"]
-        held_out = read_samples(_call(options["held_out"], chosen.seed, 2), recipe.needs_labels)
+        with naming("--held-out"):
+            held_out = read_samples(_call(options["held_out"], chosen.seed, 2), recipe.needs_labels)
     found = survey(module, training.batch(range(min(2, len(training)))), tuple(choice.kinds))
     asked = choice.kinds
     if choice.count and held_out:

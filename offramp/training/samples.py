@@ -116,7 +116,7 @@ def read_samples(value: Any, labelled: bool) -> TrainingSamples:
     else:
         found = ArraySamples(as_samples(value))
     if not len(found):
-        raise InputError("there are no samples to train on")
+        raise InputError("there are 0 samples; return one at least")
     return found
 
 
@@ -133,8 +133,7 @@ def check_range(least: int, most: int, classes: int) -> None:
     if least < 0 or most >= classes:
         wrong = least if least < 0 else most
         raise InputError(
-            f"label {wrong} is out of range: the model answers with {classes} scores, for the "
-            f"labels 0 to {classes - 1}"
+            f"label {wrong} is out of range; there are {classes} classes, 0 to {classes - 1}"
         )
 
 

@@ -20,7 +20,7 @@ from offramp.errors import ConfigError, InputError
 from offramp.exits import POLICIES, first_exit, get
 from offramp.exits.fitted import load_policy
 from offramp.exits.recording import record
-from offramp.guarantee.calibrating import Recording, calibrate_bundle, recorded
+from offramp.guarantee.calibrating import Recording, calibrate_bundle, check_samples, recorded
 from offramp.guarantee.certificate import Promise, part_samples
 from offramp.guarantee.device_costs import held_bytes
 from offramp.guarantee.measures import share_interval
@@ -525,6 +525,19 @@ def test_what_is_known_before_samples_are_run_is_said_before(
     ended = run(embedded_file, *words, "-o", tmp_path / "no.offramp")
     assert isinstance(ended.exception, InputError | ConfigError)
     assert said in str(ended.exception)
+
+
+@pytest.mark.parametrize(("value", "said"), [(np.nan, "NaN"), (-np.inf, "infinity")])
+def test_a_sample_that_is_not_finite_is_named(value: float, said: str, embedded: Bundle) -> None:
+    first, *others = embedded.manifest.boundaries
+    floats = tuple(replace(tensor, dtype="float32") for tensor in first.tensors)
+    boundaries = (first.model_copy(update={"tensors": floats}), *others)
+    manifest = embedded.manifest.model_copy(update={"boundaries": boundaries})
+    images = np.zeros((8, *floats[0].shape), np.float32)
+    check_samples(manifest, LabelledSamples((images,), np.arange(8)))
+    images[5].flat[3] = value
+    with pytest.raises(InputError, match=f"input 'image' holds {said} for sample 5"):
+        check_samples(manifest, LabelledSamples((images,), np.arange(8)))
 
 
 def test_a_bundle_without_exits_has_nothing_to_calibrate(

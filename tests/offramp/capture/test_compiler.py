@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,7 @@ def test_a_place_that_cannot_be_written_is_known_before_the_model_is_read(tmp_pa
     [
         ("", "give --data for a calibrated bundle, or at least --example"),
         ("--data x:y --exit layer1", "--train"),
+        ("--data x:y --train x:z --exit auto:3", "--exit auto is for offramp train"),
         ("--example x:y --int8", "an int8 head needs held-out samples"),
     ],
 )
@@ -343,8 +345,12 @@ BAD: dict[str, tuple[Any, LabelledSamples, CompileOptions, type[OfframpError], s
         MODEL, LabelledSamples((np.zeros((4, 3, 8, 7), np.float32),), np.arange(4)),
         CompileOptions("m"), CaptureError, "cannot be captured"),
     "label beyond the classes": (
-        MODEL, LabelledSamples(_samples().inputs, np.arange(8)), CompileOptions("m"), CaptureError,
-        "largest label is 7"),
+        MODEL, LabelledSamples(_samples().inputs, np.arange(8)), CompileOptions("m"), InputError,
+        "^--data: label 7 is out of range; there are 3 classes"),
+    "exits and one class": (
+        EarlyExitModel(MODEL, {"0": nn.Linear(192, 3)}),
+        LabelledSamples(_samples().inputs, np.full(8, 2)), CompileOptions("m"), InputError,
+        "^--data: every label is 2"),
     "a batch that is mixed": (
         nn.Sequential(MODEL, nn.BatchNorm1d(3, track_running_stats=False)), _samples(),
         CompileOptions("m"), CaptureError, "fails on a batch of 1: Expected more than 1 value"),
@@ -416,20 +422,31 @@ def test_an_exit_knows_a_class_that_its_training_samples_lack(
     assert load_calibration(open_bundle(path)).exit_logits.shape == (1, 8, 3)
 
 
+CLASSES = np.arange(8) % 3
+
+
 @pytest.mark.parametrize(
-    ("answer", "labels", "said"),
+    ("options", "labels", "kind", "said"),
     [
-        ("class", np.arange(8), "largest label to train on is 7, but the model has 3 classes"),
-        ("tensor", np.arange(8) % 3, "exits need a model that answers with logits"),
+        ({}, np.arange(8), InputError, "^--train: label 7 is out of range; there are 3 classes"),
+        ({}, np.zeros(8, int), InputError, "^--train: every label is 0"),
+        ({"answer": "tensor"}, CLASSES, CaptureError, "exits need a model that answers with logi"),
+        ({"head": "sequence"}, CLASSES, CaptureError, "head 'sequence' does not read 'act', which"),
+        ({"exits": ("zzz",)}, CLASSES, CaptureError, "no sub-module 'zzz' .* has: cnn, act, flat"),
     ],
 )
-def test_an_exit_that_cannot_be_trained_is_one_sentence(
-    answer: str, labels: Any, said: str, tmp_path: Path, one_registry: None
+def test_an_exit_that_cannot_be_trained_is_one_sentence_before_anything_is_exported(
+    options: dict[str, Any], labels: Any, kind: type[OfframpError], said: str, tmp_path: Path
 ) -> None:
-    training = LabelledSamples(_samples().inputs, labels)
-    options = CompileOptions("m", answer=answer, exits=("1",))
-    with pytest.raises(CaptureError, match=said):
-        compile_model(DEEP, _samples(), tmp_path / "m.offramp", options, training=training)
+    parts = zip(("cnn", "act", "flat", "end"), DEEP, strict=True)
+    training, told = LabelledSamples(_samples().inputs, labels), list[str]()
+    chosen = CompileOptions("m", **{"exits": ("act",), **options})
+    with pytest.raises(kind, match=said):
+        compile_model(
+            nn.Sequential(OrderedDict(parts)), _samples(), tmp_path / "m.offramp", chosen,
+            training=training, report=told.append,
+        )  # fmt: skip
+    assert [line for line in told if line.startswith("exporting")] == []
     assert list(tmp_path.iterdir()) == []
 
 

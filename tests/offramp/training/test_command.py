@@ -78,6 +78,9 @@ def inputs():
 def beyond():
     return draw(1, 20)[0], np.arange(20)
 
+def none():
+    return draw(1, 0)
+
 def no_scores():
     return nn.Sequential(nn.Conv2d(3, 4, 3))
 
@@ -225,6 +228,9 @@ BAD: dict[str, tuple[dict[str, str], type[OfframpError], str]] = {
     "head that does not fit": (
         {"words": "--exit 3 --head local"}, CaptureError, "heads that do: linear"),
     "labels beyond": ({"words": "--exit 0", "data": "beyond"}, InputError, "label 19 is out of"),
+    "no samples": ({"words": "--exit 0", "data": "none"}, InputError, "--data: there are 0 sam"),
+    "none held out": (
+        {"words": "--exit 0 --held-out trained_by_test:none"}, InputError, "--held-out: there are"),
     "no labels": ({"words": "--exit 0", "data": "inputs"}, InputError, "returns a pair"),
     "no scores": ({"words": "--exit 0", "model": "no_scores"}, CaptureError, "no row of scores"),
     "no module": ({"words": "--exit 0", "model": "number"}, CaptureError, "the model is a int"),

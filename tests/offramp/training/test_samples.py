@@ -80,8 +80,8 @@ class _Stream(IterableDataset[Any]):
 
 BAD: dict[str, tuple[Any, str]] = {
     "no pair": (X, "returns a pair"),
-    "empty": ((X[:0], Y[:0]), "labels must be integers of shape"),
-    "empty dataset": (_Items([]), "there are no samples"),
+    "empty": ((X[:0], Y[:0]), "there are 0 samples"),
+    "empty dataset": (_Items([]), "there are 0 samples"),
     "stream": (_Stream(), "_Stream has no length"),
     "unlabelled items": (_Items([torch.zeros(2)] * 2), "no pairs"),
     "fractions": (_Items([(torch.zeros(2), torch.tensor(0.5))] * 2), "labels must be integers"),

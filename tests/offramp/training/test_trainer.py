@@ -265,7 +265,7 @@ class _Lazy(TrainingSamples):
 BAD: dict[str, tuple[dict[str, Any], type[OfframpError], str]] = {
     "label too large": (
         {"training": _labelled([0, 1, 3])}, InputError,
-        "label 3 is out of range: the model answers with 3 scores"),
+        "label 3 is out of range; there are 3 classes, 0 to 2"),
     "held-out label too large": (
         {"held_out": _labelled([0, 7])}, InputError, "label 7 is out of range"),
     "one class": ({"training": _labelled([2, 2, 2])}, InputError, "every label is 2; .*two"),
