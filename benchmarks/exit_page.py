@@ -14,7 +14,15 @@ from offramp.exits.regret import oracle_accuracy
 from offramp.report.figure import new_figure, plot_style, to_svg
 from offramp.tensors import Array
 
-__all__ = ["DROPS", "Measured", "draw", "exits_table", "policies_table", "shares_table"]
+__all__ = [
+    "DROPS",
+    "Measured",
+    "draw",
+    "exits_table",
+    "policies_table",
+    "recipes_table",
+    "shares_table",
+]
 
 DROPS = (0.001, 0.003, 0.01)
 OWN = "tail_fixes"
@@ -90,6 +98,27 @@ def shares_table(all_measured: Sequence[Measured], drop: float) -> Table:
 
 def _share(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
+
+
+def recipes_table(all_measured: Sequence[Measured], drop: float) -> Table:
+    """Return the least multiply-adds at which each recipe answers as well as the given network.
+
+    Less ``drop``. The first recipe leaves that network as it is; others train it further.
+    """
+    first = all_measured[0]
+    same = [measured for measured in all_measured if measured.head == first.head]
+    given = first.recorded.test.right[-1].mean()
+    gains = [measured.recorded.test.right[-1].mean() - given for measured in same]
+    columns = ["policy", *(measured.recipe for measured in same)]
+    rows = [
+        [name]
+        + [
+            _share(measured.walks[name].least_macs(drop + gain))
+            for measured, gain in zip(same, gains, strict=True)
+        ]
+        for name in first.walks
+    ]
+    return columns, rows
 
 
 def draw(title: str, all_measured: Sequence[Measured]) -> str:

@@ -19,7 +19,7 @@ from offramp.bundle.cache import cache_folder
 from offramp.capture.early_exit import EarlyExitModel
 from offramp.errors import CaptureError
 from offramp.exits import fit_temperature
-from offramp.exits.ensemble import combine, fit_ensemble
+from offramp.exits.ensemble import fit_ensemble, joint_classes
 from offramp.exits.evidence import Evidence, Truth, as_logits, as_state, summarise
 from offramp.exits.heads import build_head
 from offramp.samples import LabelledSamples, as_labelled
@@ -90,8 +90,8 @@ class Recorded:
         ensemble, truth = self.ensembles[at], evidence.recorded
         if ensemble is None:
             return evidence.right[-1]
-        both = combine(ensemble, evidence.logits[at], truth.final_logits)
-        return np.asarray(both.argmax(axis=-1) == truth.labels)
+        both = joint_classes(ensemble, evidence.logits[at], truth.final_logits)
+        return np.asarray(both == truth.labels)
 
 
 @dataclass(frozen=True)

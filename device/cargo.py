@@ -85,13 +85,13 @@ class Cargo:
         final, plan = self.served if finish.by == "server" else self._final, finish.work.plan
         assert final is not None
         assert plan is not None
-        at = manifest.ensemble_at(plan.cut)
-        if at in progress.logits:
-            spec = manifest.exits[at]
-            assert spec.ensemble is not None
-            both = combine(spec.ensemble, as_logits(progress.logits[at][0]), as_logits(final))
-            if np.isfinite(both).all():
-                return Output(both, 1.0, finish.by, f"exit {spec.name}")
+        at, ensemble = manifest.ensemble_at(plan.cut) or (None, None)
+        if ensemble is not None and at in progress.logits:
+            theirs = progress.logits[at][0]
+            if theirs.shape == final.shape:  # a bundle may hold an exit that it was not made with
+                both = combine(ensemble, as_logits(theirs), as_logits(final))
+                if np.isfinite(both).all():
+                    return Output(both, 1.0, finish.by, f"exit {manifest.exits[at].name}")
         return Output(final, manifest.temperature, finish.by)
 
     def teach(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from offramp.bundle import Manifest
 from offramp.calibration import Calibration
+from offramp.exits.policy import CLOSED
 from offramp.guarantee.drift import DriftWatch, Moved, expect
 from offramp.guarantee.recorded import recorded_outcomes
 from offramp.tensors import Array
@@ -71,5 +72,5 @@ class Vigil:
 
 
 def _watchable(thresholds: Sequence[float]) -> bool:
-    """Tell whether a sample may leave at an exit."""
-    return any(threshold <= 1 for threshold in thresholds)
+    """Tell whether an exit runs."""
+    return any(threshold < CLOSED for threshold in thresholds)

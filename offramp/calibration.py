@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from offramp.bundle import Bundle, Manifest
 from offramp.errors import BundleError
 from offramp.exits import Evidence, FittedPolicy
-from offramp.exits.ensemble import combine
+from offramp.exits.ensemble import joint_classes
 from offramp.exits.evidence import as_logits
 from offramp.exits.fitted import rule_of
 from offramp.tensors import Array
@@ -134,15 +134,13 @@ def joint_answers(
 
     None where these are no ensemble, or where a plan ends at an exit.
     """
-    at = manifest.ensemble_at(cut)
-    if at is None or (level is None and cut < max(manifest.cuts)):
+    found = manifest.ensemble_at(cut)
+    if found is None or (level is None and cut < max(manifest.cuts)):
         return None
     if level is not None:
         return calibration.together[cut, level]
-    ensemble = manifest.exits[at].ensemble
-    assert ensemble is not None
-    both = combine(ensemble, calibration.exit_logits[at], calibration.final_logits)
-    return np.asarray(both.argmax(axis=-1))
+    at, ensemble = found
+    return joint_classes(ensemble, calibration.exit_logits[at], calibration.final_logits)
 
 
 def score_exits(manifest: Manifest, calibration: Calibration, policy: FittedPolicy) -> Array:

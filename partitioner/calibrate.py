@@ -143,8 +143,8 @@ def _samples(bundle: Bundle, wish: Wish, data: str | None) -> LabelledSamples | 
 
     if data is None:
         _say(
-            "warning: the bundle's own samples fitted its temperatures and codec ranges, so what "
-            "is said of its plans is a little too good; give others with --data"
+            "warning: the bundle's own samples fitted its temperatures, ensembles and codec "
+            "ranges, so what is said of its plans is a little too good; give others with --data"
         )
         return None
     samples = _called(bundle, data)

@@ -192,6 +192,8 @@ class Manifest(_Model):
         for number, spec in enumerate(self.exits):
             if spec.follows is not None and spec.follows >= number:
                 raise ValueError(f"exit {spec.name!r} follows one that does not come before it")
+            if spec.ensemble and self.answer == "tensor":
+                raise ValueError(f"exit {spec.name!r} and the end have no classes to join")
             if spec.tensor not in self.boundaries[spec.boundary].names:
                 raise ValueError(f"exit {spec.name!r} reads a tensor that its boundary lacks")
         total = sum(entry.bytes for entry in self.files.values())
@@ -273,10 +275,11 @@ class Manifest(_Model):
         """The number of exits that the device runs at ``cut``."""
         return sum(e.boundary <= cut for e in self.exits) if cut else 0
 
-    def ensemble_at(self, cut: int) -> int | None:
-        """Return the last exit before a cut if it and the end are an ensemble."""
+    def ensemble_at(self, cut: int) -> tuple[int, Ensemble] | None:
+        """Return the last exit before a cut and its ensemble with the end, if they are one."""
         last = self.exits_before(cut) - 1
-        return last if last >= 0 and self.exits[last].ensemble else None
+        ensemble = self.exits[last].ensemble if last >= 0 else None
+        return None if ensemble is None else (last, ensemble)
 
 
 def code_name(exit_: int) -> str:

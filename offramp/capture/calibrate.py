@@ -9,10 +9,10 @@ import numpy as np
 
 from offramp import codecs
 from offramp.boundary_codec import BoundaryCodec, codec_of, decode_boundary
-from offramp.bundle import Boundary, ExitSpec, Manifest
+from offramp.bundle import Boundary, Ensemble, ExitSpec, Manifest
 from offramp.calibration import FAITHFUL, Calibration
 from offramp.exits import fit_temperature
-from offramp.exits.ensemble import combine, fit_ensemble
+from offramp.exits.ensemble import fit_ensemble, joint_classes
 from offramp.exits.evidence import as_logits, as_state
 from offramp.network import Codes, Network
 from offramp.samples import LabelledSamples
@@ -95,13 +95,13 @@ class _Passed:
         for cut, boundary in enumerate(manifest.boundaries):
             same, values = self.tail is self.head, self.values[cut]
             plain = self.whole if same else _answer(self.tail, cut, values)
-            served, at = _Served(self.tail, cut, values, plain), manifest.ensemble_at(cut)
+            served, ensemble = _Served(self.tail, cut, values, plain), manifest.ensemble_at(cut)
             for level in boundary.levels:
                 report(f"calibrating cut {cut}, level {level}")
                 outputs, sizes[cut, level] = served.record(boundary, level)
                 answers[cut, level] = self._classes(outputs)
-                if at is not None:
-                    together[cut, level] = self._joint_classes(manifest.exits[at], at, outputs)
+                if ensemble is not None:
+                    together[cut, level] = self._joint_classes(*ensemble, outputs)
         return Calibration(
             self.labels, self.exit_logits, self.final_logits, answers, sizes, together=together
         )
@@ -111,10 +111,9 @@ class _Passed:
         found = unfaithful(outputs, self.whole) if tensor else outputs.argmax(axis=-1)
         return np.asarray(found, dtype=np.int32)
 
-    def _joint_classes(self, spec: ExitSpec, at: int, outputs: Array) -> Array:
-        assert spec.ensemble is not None
-        both = combine(spec.ensemble, self.exit_logits[at], as_logits(outputs))
-        return np.asarray(both.argmax(axis=-1), dtype=np.int32)
+    def _joint_classes(self, at: int, ensemble: Ensemble, outputs: Array) -> Array:
+        found = joint_classes(ensemble, self.exit_logits[at], as_logits(outputs))
+        return found.astype(np.int32)
 
 
 def calibrate(

@@ -24,7 +24,7 @@ from offramp.capture.quantisation import QUANTISED, quantise, split_samples
 from offramp.capture.quantised_cost import measure_cost
 from offramp.capture.whole import WholeModel
 from offramp.errors import CaptureError
-from offramp.exits.ensemble import combine
+from offramp.exits.ensemble import joint_classes
 from offramp.exits.heads import build_head, default_kind
 from offramp.files import scratch_folder
 from offramp.names import check_name
@@ -281,10 +281,8 @@ def _accuracies(draft: Draft, calibration: Calibration) -> str:
         for spec, share in zip(specs, right.mean(axis=1), strict=True)
     ]
     parts.append(f"whole model {calibration.accuracy:.4f}")
-    if specs and specs[-1].ensemble:
-        both = combine(
-            specs[-1].ensemble, calibration.exit_logits[-1], calibration.final_logits
-        ).argmax(axis=-1)
+    if specs and (ensemble := specs[-1].ensemble):
+        both = joint_classes(ensemble, calibration.exit_logits[-1], calibration.final_logits)
         share = (both == calibration.labels).mean()
         parts.append(f"together with exit {specs[-1].name} {share:.4f}")
     return f"on {len(calibration.labels)} held-out samples: {', '.join(parts)}"

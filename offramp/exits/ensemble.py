@@ -18,7 +18,7 @@ from offramp.bundle import Ensemble
 from offramp.exits.temperature import losses
 from offramp.tensors import Array
 
-__all__ = ["combine", "fit_ensemble"]
+__all__ = ["combine", "fit_ensemble", "joint_classes"]
 
 _FEWEST = 20
 _SURE = 2.0  # standard errors
@@ -33,6 +33,11 @@ def combine(ensemble: Ensemble, exit_logits: Array, end_logits: Array) -> Floats
         ensemble.exit * np.asarray(exit_logits, dtype=np.float64)
         + ensemble.end * np.asarray(end_logits, dtype=np.float64)
     )
+
+
+def joint_classes(ensemble: Ensemble, exit_logits: Array, end_logits: Array) -> NDArray[np.int64]:
+    """Return the class that both answer together, (N,), of logits (N, C)."""
+    return np.asarray(combine(ensemble, exit_logits, end_logits).argmax(axis=-1))
 
 
 def fit_ensemble(exit_logits: Array, end_logits: Array, labels: Array) -> Ensemble | None:

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import ConfigError
-from offramp.guarantee.outcomes import Outcomes
+from offramp.guarantee.outcomes import CLOSED, Outcomes
 
 __all__ = ["DriftWatch", "Expected", "Moved", "expect"]
 
@@ -42,8 +42,8 @@ Floats = NDArray[np.float64]
 class Expected:
     """Q means of calibration samples, and what they may be with probability 1 - ``alpha`` / 2.
 
-    ``names`` say of what: of the samples that come to each open exit, the share that leaves there,
-    and their mean score; ``exits`` are the open ones. So it does not matter which samples are never
+    ``names`` say of what: of the samples that come to each exit that runs, the share that leaves
+    there, and their mean score; ``exits`` are these. So it does not matter which samples are never
     seen at a later exit, for lack of time. ``alpha`` is the chance of a false alarm in all.
     """
 
@@ -80,7 +80,7 @@ def expect(outcomes: Outcomes, thresholds: Floats, alpha: float = 0.01) -> Expec
     if not 0 < alpha < 1:
         raise ConfigError(f"a chance of a false alarm of {alpha:g} is none; give 0 < alpha < 1")
     places = outcomes.places(thresholds)
-    exits = tuple(int(at) for at in np.flatnonzero(thresholds <= 1))
+    exits = tuple(int(at) for at in np.flatnonzero(thresholds < CLOSED))
     values = [(f"share that leaves at exit {at}", places[places >= at] == at) for at in exits]
     values += [(f"mean score at exit {at}", outcomes.scores[at, places >= at]) for at in exits]
     seen = [(name, float(part.mean()) if part.size else 0.5, part.size) for name, part in values]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import ConfigError
+from offramp.exits.policy import WATCHED
 from offramp.guarantee.outcomes import CLOSED, Outcomes
 from offramp.tensors import Array
 
@@ -99,8 +100,7 @@ def trace_grid(
     lowest lets every sample leave, the highest none.
     """
     steps = _steps(outcomes, most_vectors)
-    levels = [_levels(scores, steps) for scores in outcomes.scores]
-    return _tabulate(outcomes, levels, most_sent)
+    return _tabulate(outcomes, _levels(outcomes, steps), most_sent)
 
 
 def trace_sizes(outcomes: Outcomes, sizes: Floats, most_vectors: int) -> SizedFrontier:
@@ -109,7 +109,7 @@ def trace_sizes(outcomes: Outcomes, sizes: Floats, most_vectors: int) -> SizedFr
     ``sizes`` (N,) are those of the samples if they go to the end.
     """
     steps = _steps(outcomes, most_vectors)
-    levels = [_levels(scores, steps) for scores in outcomes.scores]
+    levels = _levels(outcomes, steps)
     cost, accuracy, size = _sums(outcomes, levels, sizes)
     rows = unbeaten(np.stack([cost, -accuracy, size]))
     return SizedFrontier(_vectors(levels, rows), cost[rows], accuracy[rows], size[rows])
@@ -143,12 +143,20 @@ def _steps(outcomes: Outcomes, most_vectors: int) -> int:
     return max(int(most_vectors ** (1 / outcomes.exits) + 1e-9), 2)
 
 
-def _levels(scores: Floats, steps: int) -> Floats:
-    """Return rising thresholds: 0, scores, and one that closes the exit."""
-    distinct = np.unique(scores)
-    if len(distinct) >= steps:
-        distinct = np.unique(np.quantile(scores, np.linspace(0, 1, steps - 1), method="higher"))
-    return np.array([0.0, *distinct[1:], CLOSED])
+def _levels(outcomes: Outcomes, steps: int) -> list[Floats]:
+    """Return rising thresholds for each exit: 0, scores, and one that closes it.
+
+    Before that, one that watches the last exit, if the end answers together with it.
+    """
+    levels = []
+    for scores in outcomes.scores:
+        distinct = np.unique(scores)
+        if len(distinct) >= steps:
+            distinct = np.unique(np.quantile(scores, np.linspace(0, 1, steps - 1), method="higher"))
+        levels.append(np.array([0.0, *distinct[1:], CLOSED]))
+    if outcomes.joint_right is not None:
+        levels[-1] = np.insert(levels[-1], -1, WATCHED)
+    return levels
 
 
 def _tabulate(outcomes: Outcomes, levels: list[Floats], most_sent: float) -> Frontier:
@@ -166,7 +174,9 @@ def _sums(outcomes: Outcomes, levels: list[Floats], sizes: Array) -> tuple[Float
         for level, scores in zip(levels, outcomes.scores, strict=True)
     ]
     heads = np.zeros(outcomes.exits) if outcomes.heads is None else outcomes.heads
-    right, everyone = outcomes.right.astype(np.int8), np.ones(outcomes.samples)
+    alone, running = np.full(outcomes.exits, CLOSED), np.zeros(outcomes.exits)
+    right = outcomes.right_under(running).astype(np.int8)
+    everyone = np.ones(outcomes.samples)
     costs = outcomes.costs - np.append(np.cumsum(heads), heads.sum())
     rights, cost = np.array(float(right[0].sum())), np.array(costs[0] * outcomes.samples)
     stay, size = np.array(float(outcomes.samples)), np.zeros(())
@@ -178,6 +188,9 @@ def _sums(outcomes: Outcomes, levels: list[Floats], sizes: Array) -> tuple[Float
         rights = rights[..., None] + _summed(cells, right[at + 1] - right[at], shape[: at + 1])
         if at + 1 == outcomes.exits:
             size = _summed(cells, sizes, shape)
+            if outcomes.joint_right is not None:
+                change = outcomes.right_under(alone)[-1].astype(np.int8) - right[-1]
+                rights[..., -1] += _summed(cells, change, shape)[..., -1]
     cost, accuracy, size = (a.reshape(-1) / outcomes.samples for a in (cost, rights, size))
     return cost, accuracy, size
 
@@ -219,9 +232,9 @@ def _move(outcomes: Outcomes, thresholds: Floats, at: int) -> Frontier:
     order = reach[np.argsort(-outcomes.scores[at, reach], kind="stable")]
     scores = outcomes.scores[at, order]
     last = np.flatnonzero(np.diff(scores, append=-1.0))  # of each run of equal scores
-    right = outcomes.right.astype(np.int8)
     columns = np.arange(outcomes.samples)
     opened = np.where(np.arange(outcomes.exits) == at, 0.0, thresholds)
+    right = outcomes.right_under(opened).astype(np.int8)
     costs = outcomes.costs_under(opened)
 
     def sums(now: Array, if_left: Array) -> Floats:
@@ -232,11 +245,12 @@ def _move(outcomes: Outcomes, thresholds: Floats, at: int) -> Frontier:
     rows = np.repeat(thresholds[None], len(last) + 1, axis=0)
     rows[:, at] = [CLOSED, *scores[last]]
     cost = sums(costs[places], np.full(outcomes.samples, costs[at]))
-    cost[0] = outcomes.mean_cost(closed)
+    accuracy = sums(right[places, columns], right[at])
+    cost[0], accuracy[0] = outcomes.mean_cost(closed), outcomes.answers_right(closed).mean()
     return Frontier(
         rows,
         cost,
-        sums(right[places, columns], right[at]),
+        accuracy,
         sums((places == outcomes.exits).astype(float), np.zeros(outcomes.samples)),
     )
 

@@ -26,7 +26,9 @@ class Outcomes:
     goes that no exit answers; ``whole_right`` bool (N,): the same of the model as it is, from which
     a drop in accuracy is counted. ``costs`` float64 (E + 1,), in any unit: what a sample costs that
     leaves at each exit or goes to the end. ``heads`` float64 (E,): what of these is each exit's
-    own, and is saved where it is closed; nothing by default.
+    own, and is saved where it is closed; nothing by default. ``joint_right`` bool (N,): whether the
+    end's answer is right together with the last exit's, as it is given wherever that exit runs; by
+    default the end answers alone.
 
     Raises `InputError` on arrays that do not fit together or hold what cannot be.
     """
@@ -37,6 +39,7 @@ class Outcomes:
     costs: Floats
     whole_right: Array
     heads: Floats | None = None
+    joint_right: Array | None = None
 
     def __post_init__(self) -> None:
         exits, count = self.scores.shape if self.scores.ndim == 2 else (0, 0)
@@ -48,6 +51,8 @@ class Outcomes:
         _check("exit_right", self.exit_right, (exits, count))
         _check("final_right", self.final_right, (count,))
         _check("whole_right", self.whole_right, (count,))
+        if self.joint_right is not None:
+            _check("joint_right", self.joint_right, (count,))
         for at, row in enumerate(self.scores):
             wrong = row[~((row >= 0) & (row <= 1))]
             if wrong.size:
@@ -77,19 +82,22 @@ class Outcomes:
         """The number of samples."""
         return len(self.final_right)
 
-    @property
-    def right(self) -> Array:
-        """Bool (E + 1, N): whether the answer is right at each exit and at the end."""
-        return np.vstack([self.exit_right, self.final_right])
+    def right_under(self, thresholds: Floats) -> Array:
+        """Return whether the answer is right at each exit and at the end, (E + 1, N), for (E,)."""
+        runs = thresholds[-1] < CLOSED
+        end = self.joint_right if runs and self.joint_right is not None else self.final_right
+        return np.vstack([self.exit_right, end])
 
     def select(self, rows: NDArray[Any]) -> Outcomes:
         """Return the outcomes of some samples."""
+        joint = self.joint_right
         return replace(
             self,
             scores=self.scores[:, rows],
             exit_right=self.exit_right[:, rows],
             final_right=self.final_right[rows],
             whole_right=self.whole_right[rows],
+            joint_right=None if joint is None else joint[rows],
         )
 
     def places(self, thresholds: Floats) -> NDArray[np.int64]:
@@ -102,7 +110,13 @@ class Outcomes:
 
     def answers_right(self, thresholds: Floats) -> Array:
         """Return whether the answer that each sample gets is right."""
-        return np.asarray(self.right[self.places(thresholds), np.arange(self.samples)])
+        places = self.places(thresholds)
+        alone = np.vstack([self.exit_right, self.final_right])
+        found = alone[places, np.arange(self.samples)]
+        if self.joint_right is not None:
+            together = (places == self.exits) & (thresholds[..., -1:] < CLOSED)
+            found = np.where(together, self.joint_right, found)
+        return np.asarray(found)
 
     def losses(self, thresholds: Floats) -> NDArray[np.int8]:
         """Return, for each sample, whether the whole model is right, less whether the answer is.

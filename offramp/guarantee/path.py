@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp.exits.policy import WATCHED
 from offramp.guarantee.frontier import trace_grid
 from offramp.guarantee.outcomes import CLOSED, Outcomes
 
@@ -32,8 +33,10 @@ def ray(chosen: Outcomes, max_drop: float, most_sent: float) -> Floats:
     The point is the cheapest within the drop that sends no more. The way is straight in how many
     samples score at least each threshold, so samples leave at the exits in the same proportions all
     along. Only these proportions are learned, one number an exit, and thresholds fall from step to
-    step: the true drop rises steadily from none. Where closed exits lose more than the samples
-    allow for (a coarse codec), the way begins where it loses least.
+    step: the true drop rises steadily. An exit at which nobody leaves is closed; the last one runs
+    all along if it does so at that point, for an end that answers together with it. Where the way
+    begins with more loss than the samples allow for (a coarse codec), it begins where it loses
+    least.
     """
     frontier = trace_grid(chosen, most_sent, _VECTORS)
     drops = chosen.whole_right.mean() - frontier.accuracy
@@ -44,7 +47,10 @@ def ray(chosen: Outcomes, max_drop: float, most_sent: float) -> Floats:
     shares = np.clip(np.linspace(0, _REACH, _STEPS + 1)[:, None] * leaving, 0, 1)
     counts = np.ceil(shares * chosen.samples - 1e-9).astype(np.int64)
     at_least = np.take_along_axis(ordered, np.maximum(counts - 1, 0).T, axis=1).T
-    path = np.where(counts == 0, CLOSED, np.where(counts == chosen.samples, 0.0, at_least))
+    shut = np.full(chosen.exits, CLOSED)
+    if chosen.joint_right is not None and target[-1] < CLOSED:
+        shut[-1] = WATCHED
+    path = np.where(counts == 0, shut, np.where(counts == chosen.samples, 0.0, at_least))
     if chosen.losses(path[0]).mean() > 0:
         path = path[int(chosen.losses(path).mean(axis=1).argmin()) :]
     return np.asarray(path)

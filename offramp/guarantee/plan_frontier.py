@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from offramp import exits
 from offramp.bundle import Manifest
 from offramp.bundle.frontier import MOST_PLANS, FrontierPlan, PlanFrontier
 from offramp.calibration import Calibration
-from offramp.exits import POLICIES
 from offramp.guarantee.device_costs import DeviceCosts, Place
-from offramp.guarantee.frontier import SizedFrontier, trace_sizes, unbeaten
-from offramp.guarantee.outcomes import CLOSED, Outcomes
-from offramp.guarantee.recorded import keep_running, recorded_outcomes
+from offramp.guarantee.frontier import trace_sizes, unbeaten
+from offramp.guarantee.outcomes import CLOSED
+from offramp.guarantee.recorded import recorded_outcomes
 from offramp.tensors import Array
 
 __all__ = ["trace_plans"]
@@ -55,42 +54,39 @@ def trace_plans(
 
 def _of_place(
     manifest: Manifest, calibration: Calibration, scores: Array, place: Place, device: DeviceCosts
-) -> Iterator[FrontierPlan]:
-    """Yield the best plans of a place: with all exits before the cut, and without the last one.
-
-    Without, if the end answers together with it, and so otherwise.
-    """
-    (cut, level), active = place, manifest.exits_before(place[0])
-    sizes = np.zeros(len(calibration.labels)) if level is None else calibration.sizes[cut, level]
-    without = [] if manifest.ensemble_at(cut) is None else [active - 1]
-    for exits in (active, *without):
-        outcomes = recorded_outcomes(manifest, calibration, scores, place, device, exits)
-        if POLICIES[manifest.policy].looks_back or manifest.hands_on:
-            # A closed exit may have to run for a later one.
-            outcomes = replace(outcomes, heads=None)
-        found = _traced(outcomes, sizes.astype(np.float64), exits)
-        for row, vector in enumerate(found.thresholds):
-            thresholds = np.append(vector[:exits], [CLOSED] * (active - exits))
-            if exits == active:
-                thresholds = keep_running(manifest, place, thresholds)
-            yield FrontierPlan(
-                cut=cut,
-                level=level,
-                thresholds=tuple(thresholds.tolist()),
-                accuracy=float(found.accuracy[row]),
-                device=float(found.mean_cost[row]),
-                bytes_mean=float(found.mean_size[row]),
-                sent_share=float(outcomes.sent_share(vector)) * (level is not None),
-            )
-
-
-def _traced(outcomes: Outcomes, sizes: Floats, exits: int) -> SizedFrontier:
-    if exits:
-        return trace_sizes(outcomes, sizes, _VECTORS)
-    # The one exit there is answers nobody: closed, it is as if it were not there.
-    closed = np.full((1, 1), CLOSED)
-    accuracy, size = outcomes.final_right.mean(), sizes.mean()
-    return SizedFrontier(closed, outcomes.mean_cost(closed), accuracy[None], size[None])
+) -> list[FrontierPlan]:
+    (cut, level), samples = place, len(calibration.labels)
+    active = manifest.exits_before(cut)
+    outcomes = recorded_outcomes(manifest, calibration, scores, place, device)
+    if exits.get(manifest.policy).looks_back or manifest.hands_on:
+        # A closed exit may have to run for a later one.
+        outcomes = replace(outcomes, heads=None)
+    sizes = np.zeros(samples) if level is None else calibration.sizes[cut, level]
+    if not active:  # the one exit answers nobody: closed, it is as if it were not there
+        closed = np.full(outcomes.exits, CLOSED)
+        plan = FrontierPlan(
+            cut=cut,
+            level=level,
+            thresholds=(),
+            accuracy=float(outcomes.final_right.mean()),
+            device=float(outcomes.mean_cost(closed)),
+            bytes_mean=float(sizes.mean()),
+            sent_share=float(level is not None),
+        )
+        return [plan]
+    found = trace_sizes(outcomes, sizes.astype(np.float64), _VECTORS)
+    return [
+        FrontierPlan(
+            cut=cut,
+            level=level,
+            thresholds=tuple(thresholds[:active].tolist()),
+            accuracy=float(found.accuracy[row]),
+            device=float(found.mean_cost[row]),
+            bytes_mean=float(found.mean_size[row]),
+            sent_share=float(outcomes.sent_share(thresholds)) * (level is not None),
+        )
+        for row, thresholds in enumerate(found.thresholds)
+    ]
 
 
 def _axes(plans: list[FrontierPlan]) -> Floats:

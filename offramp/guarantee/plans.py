@@ -20,7 +20,7 @@ from offramp.guarantee.certificate import Parts, certify_each, part_samples
 from offramp.guarantee.device_costs import Place
 from offramp.guarantee.measures import drop_interval
 from offramp.guarantee.outcomes import CLOSED, Outcomes
-from offramp.guarantee.recorded import keep_running, recorded_outcomes
+from offramp.guarantee.recorded import recorded_outcomes
 from offramp.guarantee.refusals import nothing_alone
 from offramp.guarantee.wish import Room, Wish, find_room
 from offramp.tensors import Array
@@ -128,10 +128,11 @@ def _worth(calibration: Calibration, room: Room, chosen: NDArray[Any]) -> Iterat
         found = sorted(
             (
                 float(calibration.sizes[cut, level][chosen].mean()),
-                -float((calibration.answers[cut, level] == calibration.labels)[chosen].mean()),
+                -float((answers == calibration.labels)[chosen].mean()),
                 level,
             )
             for at, level in calibration.levels
+            for answers in [_end_answers(calibration, (at, level))]
             if at == cut and (cut, level) in room.places
         )
         least = 1.0
@@ -139,6 +140,11 @@ def _worth(calibration: Calibration, room: Room, chosen: NDArray[Any]) -> Iterat
             if wrong < least:
                 least = wrong
                 yield cut, level
+
+
+def _end_answers(calibration: Calibration, place: tuple[int, str]) -> Array:
+    """Return the end's answers at a place, together with an exit's where they are recorded."""
+    return calibration.together.get(place, calibration.answers[place])
 
 
 def _certified(places: Places, parts: Parts, wish: Wish, learnt: int) -> dict[Place, Floats]:
@@ -166,8 +172,7 @@ def _plan(
     """Return a place's plan with what the samples that report say of it."""
     (cut, level), active = place, manifest.exits_before(place[0])
     ends_at_exit = level is None and cut < max(manifest.cuts)
-    running = keep_running(manifest, place, thresholds[: active - ends_at_exit])
-    vector = tuple(running.tolist()) + (0.0,) * ends_at_exit
+    vector = tuple(thresholds[: active - ends_at_exit].tolist()) + (0.0,) * ends_at_exit
     losses = reported.losses(thresholds)
     return AllowedPlan(
         cut=cut,

@@ -69,7 +69,8 @@ def plan_table(manifest: Manifest) -> Table:
 
 
 def _answers_as_whole(plan: AllowedPlan) -> bool:
-    return plan.left_share == 0 and plan.accuracy_drop == 0
+    """Tell whether it is sure to: such a plan has no interval, as nothing was measured."""
+    return plan.drop_interval is None
 
 
 def _threshold(threshold: float) -> str:

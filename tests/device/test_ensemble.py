@@ -160,6 +160,21 @@ def test_an_exit_that_answers_with_nan_leaves_the_end_alone(bundle, profile):
     np.testing.assert_allclose(output.tensor, answers_of(bundle, image)[-1], atol=1e-4)
 
 
+def test_an_exit_of_other_classes_leaves_the_end_alone(bundle, profile):
+    network = Network(bundle)
+    head = Head([network] * len(bundle.cuts), profile)
+    image = load("test", 1)[0][0]
+    for wrong in (np.zeros((1, 7), np.float32), np.zeros((1, 1), np.float32)):
+        cargo = Cargo.of(Sample((image,)))
+        cargo.head = head
+        plan = Plan(max(bundle.cuts), None, bundle.manifest.policy, (CLOSED, CLOSED, WATCHED))
+        head.run(cargo.progress, plan, math.inf, 1.0)
+        cargo.progress.logits[2] = wrong
+        output = cargo.output(Finish(Work(0, 0.0, 1.0, plan), "ok", "device"))
+        assert output.ensemble == ""
+        assert output.tensor.shape == (10,)
+
+
 @pytest.mark.e2e
 def test_what_the_server_answers_is_joined_on_the_device(bundle, profile, serve, tmp_path):
     images, labels = load("test", COUNT)

@@ -18,7 +18,7 @@ from offramp.guarantee.calibrating import calibrate_bundle, recorded
 from offramp.guarantee.certificate import Promise
 from offramp.guarantee.wish import Wish
 from offramp.network import Network
-from partitioner.candidates import CLOSED
+from partitioner.candidates import CLOSED, WATCHED
 from partitioner.machine import this_machine
 from partitioner.plan import Plan
 from tests.device.test_agent import lines_of, start
@@ -49,6 +49,16 @@ def local(safe):
     plans = [p for p in safe.manifest.allowed.plans if p.level is None]
     chosen = max(plans, key=lambda plan: plan.left_share)
     return Plan(chosen.cut, None, "margin", chosen.thresholds)
+
+
+def test_an_exit_that_only_runs_is_watched_too(vigil, scores):
+    """Nobody leaves there, but what the end answers together with it is promised."""
+    plan = Plan(8, None, "margin", (CLOSED, CLOSED, WATCHED))
+    calm = np.random.default_rng(0).choice(scores, 3000, axis=1)
+    assert stream(vigil, plan, calm) == []
+    assert stream(vigil, plan, calm * 0.7)
+    closed = Plan(8, None, "margin", (CLOSED, CLOSED, CLOSED))
+    assert stream(vigil, closed, calm * 0.7) == []
 
 
 def stream(vigil, plan, scores):

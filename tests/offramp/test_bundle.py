@@ -22,6 +22,7 @@ from safetensors.numpy import save as save_arrays
 
 from offramp.bundle import Boundary, Bundle, SegmentSpec, open_bundle, write_bundle
 from offramp.bundle.archive import MANIFEST
+from offramp.bundle.manifest import decode_manifest, encode_manifest
 from offramp.errors import BundleError, ConfigError
 from offramp.tensors import TensorSpec
 
@@ -266,6 +267,29 @@ MANIFESTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "a list": ("not an Offramp manifest", lambda plain: []),
     "deep": ("manifest is not JSON|recursion", lambda plain: "deep"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "weights", "said"),
+    [
+        ("tensor", {"exit": 1.0, "end": 1.0}, "have no classes to join"),
+        ("class", {"exit": 0.0, "end": 1.0}, r"exits\.0\.ensemble\.exit"),
+        ("class", {"exit": 1.0, "end": -1.0}, r"exits\.0\.ensemble\.end"),
+        ("class", {"exit": 1.0, "end": 1e9}, r"exits\.0\.ensemble\.end"),
+    ],
+)
+def test_an_ensemble_that_cannot_be_is_refused(
+    answer: str, weights: dict[str, float], said: str, tiny: Bundle
+) -> None:
+    plain = json.loads(encode_manifest(tiny.manifest)[0])
+    plain["exits"][0]["ensemble"] = {"exit": 0.5, "end": 0.5}
+    manifest, _ = decode_manifest(json.dumps(plain).encode(), "here")
+    cuts = {cut: manifest.ensemble_at(cut) for cut in manifest.cuts}
+    first = manifest.exits[0].boundary
+    assert {cut for cut, found in cuts.items() if found} == set(manifest.cuts[first:])
+    plain["answer"], plain["exits"][0]["ensemble"] = answer, weights
+    with pytest.raises(BundleError, match=said):
+        decode_manifest(json.dumps(plain).encode(), "here")
 
 
 @pytest.mark.parametrize("form", ["file", "folder"])

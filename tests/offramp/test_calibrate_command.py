@@ -378,7 +378,6 @@ def test_a_bundle_is_not_written_over_itself(embedded_file: Path, tmp_path: Path
     copy = tmp_path / "same.offramp"
     copy.write_bytes(embedded_file.read_bytes())
     ended = run(copy, "-o", copy)
-    assert "is" in str(ended.exception)
     assert "itself" in str(ended.exception)
     assert copy.read_bytes() == embedded_file.read_bytes()
 

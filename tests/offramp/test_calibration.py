@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 from offramp import codecs
 from offramp.boundary_codec import BoundaryCodec, decode_boundary
-from offramp.bundle import Bundle, Manifest
+from offramp.bundle import Bundle, Ensemble, Manifest
 from offramp.calibration import FILE, Calibration, load_calibration
 from offramp.errors import BundleError
 from offramp.network import Network
@@ -151,6 +151,37 @@ def test_arrays_that_do_not_fit_are_refused(name: str, tiny: Bundle, tmp_path: P
     (tmp_path / FILE).write_bytes(save({key: array.copy() for key, array in arrays.items()}))
     with pytest.raises(BundleError):
         load_calibration(Bundle(tiny.manifest, tiny.digest, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["absent", "beyond the classes", "short", "floats"])
+def test_answers_of_an_ensemble_that_do_not_fit_are_refused(
+    name: str, tiny: Bundle, tmp_path: Path
+) -> None:
+    ensemble = Ensemble(exit=1.0, end=1.0)
+    (spec,) = tiny.manifest.exits
+    joined = spec.model_copy(update={"ensemble": ensemble})
+    manifest = tiny.manifest.model_copy(update={"exits": (joined,)})
+    arrays = {key: array.copy() for key, array in tiny.arrays(FILE).items()}
+    for key in list(arrays):
+        if key.startswith("answers/"):
+            arrays[key.replace("answers", "together")] = arrays[key].copy()
+    (tmp_path / FILE).write_bytes(save(arrays))
+    bundle = Bundle(manifest, tiny.digest, tmp_path)
+    together = load_calibration(bundle).together
+    assert {cut for cut, _ in together} == set(range(spec.boundary, max(tiny.cuts)))
+    key = f"together/{spec.boundary}/raw"
+    wrong = {
+        "beyond the classes": arrays[key] + 3,
+        "short": arrays[key][1:].copy(),
+        "floats": arrays[key].astype(np.float32),
+    }
+    if name == "absent":
+        del arrays[key]
+    else:
+        arrays[key] = wrong[name]
+    (tmp_path / FILE).write_bytes(save(arrays))
+    with pytest.raises(BundleError):
+        load_calibration(bundle)
 
 
 def test_a_file_that_is_no_safetensors_is_refused(tiny: Bundle, tmp_path: Path) -> None:

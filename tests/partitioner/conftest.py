@@ -80,8 +80,8 @@ class World:
         self, cut: int, level: str | None, thresholds: tuple[float, ...], now: Conditions
     ) -> Outcome:
         exits, c = self.bundle.manifest.exits, self.calibration
-        at = self.bundle.manifest.ensemble_at(cut)
-        ensemble = None if at is None or thresholds[-1] >= CLOSED else exits[at].ensemble
+        at, ensemble = self.bundle.manifest.ensemble_at(cut) or (None, None)
+        ensemble = ensemble if thresholds and thresholds[-1] < CLOSED else None
         latencies, right, left_at, sent = [], 0, [0] * len(thresholds), []
         for sample, label in enumerate(c.labels):
             device_s, answer = 0.0, None

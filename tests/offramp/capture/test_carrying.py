@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from device.board import Board
 from device.fallback import Option
 from device.head import Head, Progress
-from offramp.bundle import Bundle, Manifest, open_bundle
+from offramp.bundle import Bundle, Ensemble, Manifest, open_bundle
 from offramp.bundle.manifest import decode_manifest, encode_manifest
 from offramp.calibration import load_calibration
 from offramp.capture.compiler import CompileOptions, compile_model
@@ -166,6 +166,28 @@ def test_a_plan_that_closes_the_first_exit_lets_it_run_for_the_deep_one(bundle: 
     assert (first[deep < CLOSED] < CLOSED).all()
     assert (first[deep == CLOSED] != WATCHED).all()
     assert (second != WATCHED).all()
+
+
+def test_a_deep_exit_that_runs_for_the_end_alone_has_the_first_run_for_it(bundle: Bundle) -> None:
+    """All are sure and wrong, but the end together with the deep exit."""
+    calibration, ensemble = load_calibration(bundle), Ensemble(exit=1.0, end=1.0)
+    *others, deep = bundle.manifest.exits
+    exits = (*others, deep.model_copy(update={"ensemble": ensemble}))
+    manifest = bundle.manifest.model_copy(update={"exits": exits})
+    right = 1e4 * np.eye(3, dtype=np.float32)[calibration.labels]
+    wrong, other = np.roll(right, 1, axis=1), np.roll(right, 2, axis=1)
+    end, last = wrong + 0.6 * right, other + 0.6 * right
+    calibration = replace(
+        calibration,
+        exit_logits=np.stack([wrong, wrong, last]),
+        final_logits=end,
+        together=dict.fromkeys(calibration.levels, calibration.labels),
+    )
+    changed = Bundle(manifest, bundle.digest, bundle.folder)
+    candidates = build_candidates(changed, calibration, FittedPolicy(get("confidence")))
+    best = candidates.thresholds[candidates.accuracy == 1.0]
+    assert ((best[:, DEEP] == WATCHED) & (best[:, 0] == WATCHED)).any()
+    assert (best[best[:, DEEP] < CLOSED, 0] < CLOSED).all()
 
 
 def _head(bundle: Bundle, profile: Profile) -> Head:

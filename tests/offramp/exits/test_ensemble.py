@@ -75,5 +75,6 @@ def test_a_constant_in_all_logits_changes_no_answer(
     plain = combine(ensemble, exit_logits, end_logits)
     moved = combine(ensemble, exit_logits + np.float64(shift), end_logits)
     np.testing.assert_allclose(moved - plain, weights[0] * shift, atol=1e-6)
+    np.testing.assert_array_equal(moved.argmax(1), plain.argmax(1))
     one = combine(ensemble, exit_logits[7], end_logits[7])
     np.testing.assert_array_equal(one, plain[7])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from offramp.errors import ConfigError, PlanError
+from offramp.exits.policy import WATCHED
 from offramp.guarantee import (
     CLOSED,
     Budget,
@@ -26,19 +27,24 @@ from offramp.guarantee import (
 Floats = NDArray[np.float64]
 
 
-def _drawn(exits: int, samples: int, seed: int, saves: bool = False) -> Outcomes:
+def _drawn(
+    exits: int, samples: int, seed: int, saves: bool = False, joined: bool = False
+) -> Outcomes:
     dice = np.random.default_rng(seed)
     hard = dice.random(samples)
     right = np.stack([dice.random(samples) > hard ** (1 + e) for e in range(exits + 1)])
     scores = np.clip(1 - hard + dice.normal(0, 0.2, (exits, samples)), 0, 1).round(2)
     steps = dice.random(exits + 1)
     heads = steps[:-1] / 2 if saves else None
-    return Outcomes(scores, right[:-1], right[-1], np.cumsum(steps), right[-1], heads)
+    joint = dice.random(samples) > hard ** (2 + exits) if joined else None
+    return Outcomes(scores, right[:-1], right[-1], np.cumsum(steps), right[-1], heads, joint)
 
 
 def _everything(outcomes: Outcomes) -> tuple[Floats, Floats]:
     """Return every vector of distinct scores, and (cost, accuracy, share sent) of each."""
     levels = [[0.0, *np.unique(scores), CLOSED] for scores in outcomes.scores]
+    if outcomes.joint_right is not None:
+        levels[-1].append(WATCHED)
     vectors = np.array(list(itertools.product(*levels)))
     brought = [
         (
@@ -57,11 +63,12 @@ def _everything(outcomes: Outcomes) -> tuple[Floats, Floats]:
     seed=st.integers(0, 10_000),
     most_sent=st.sampled_from([1.0, 0.5, 0.1]),
     saves=st.booleans(),
+    joined=st.booleans(),
 )
 def test_no_thresholds_beat_the_frontier(
-    exits: int, seed: int, most_sent: float, saves: bool
+    exits: int, seed: int, most_sent: float, saves: bool, joined: bool
 ) -> None:
-    outcomes = _drawn(exits, {1: 40, 2: 14, 3: 7}[exits], seed, saves)
+    outcomes = _drawn(exits, {1: 40, 2: 14, 3: 7}[exits], seed, saves, joined)
     _, tried = _everything(outcomes)
     allowed = tried[tried[:, 2] <= most_sent + 1e-9]
     frontier = trace_frontier(outcomes, most_sent)
@@ -74,10 +81,13 @@ def test_no_thresholds_beat_the_frontier(
     )
 
 
+@pytest.mark.parametrize("joined", [False, True])
 @pytest.mark.parametrize("saves", [False, True])
 @pytest.mark.parametrize("most_vectors", [16, 200, 2_000_000])
-def test_a_vector_brings_what_the_frontier_says(most_vectors: int, saves: bool) -> None:
-    outcomes = _drawn(4, 200, 5, saves)
+def test_a_vector_brings_what_the_frontier_says(
+    most_vectors: int, saves: bool, joined: bool
+) -> None:
+    outcomes = _drawn(4, 200, 5, saves, joined)
     frontier = trace_frontier(outcomes, most_vectors=most_vectors)
     assert (np.diff(frontier.mean_cost) > 0).all()
     assert (np.diff(frontier.accuracy) > 0).all()

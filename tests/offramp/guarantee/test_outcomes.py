@@ -131,7 +131,7 @@ def test_a_model_that_ends_at_an_exit() -> None:
     outcomes = Outcomes(scores, right, whole, costs, whole, np.array([0.5, 1.0]))
     second = outcomes.ending_at(1)
     assert (second.exits, second.costs.tolist()) == (1, [2.0, 5.0])
-    np.testing.assert_array_equal(second.right, right)
+    np.testing.assert_array_equal(second.right_under(np.zeros(1)), right)
     assert second.mean_cost(np.array([CLOSED])) == 4.5
     first = outcomes.ending_at(0)
     assert first.costs.tolist() == [2.0, 2.0]

@@ -147,8 +147,6 @@ def test_no_thresholds_within_the_limits_are_more_accurate(
     for plan in allowed.plans:
         best = 0.0
         for vector in every_vector(scores, rows, len(plan.thresholds)):
-            if manifest is ENSEMBLE and CLOSED in vector[-1:]:
-                continue  # the exit that the end answers with runs in all plans
             tried = follow(manifest, calibration, scores, rows, (plan.cut, plan.level, vector))
             within = tried[1] <= (mean_s or math.inf) and tried[2] <= (sent_share or 1.0 * (
                 sent_share is None))  # fmt: skip
@@ -269,8 +267,7 @@ def test_plans_that_answer_as_the_whole_model_does_close_every_exit() -> None:
         (4, None)
     }
     assert all(set(plan.thresholds) <= {CLOSED} for plan in whole)
-    assert tested
-    assert all(plan.thresholds[-1] < CLOSED for plan in tested if plan.cut)
+    assert any(plan.cut and plan.thresholds[-1] < CLOSED for plan in tested)
     rows = part_samples(4000, np.random.default_rng(0))[1]
     for plan in allowed.plans:
         made = (plan.cut, plan.level, plan.thresholds)
