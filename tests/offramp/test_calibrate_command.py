@@ -338,7 +338,7 @@ def test_the_command_writes_the_bundle_and_shows_what_it_found(
     gained = [plan for plan in manifest.allowed.plans if plan.left_share]
     assert gained
     assert all(f"{max(plan.thresholds[0], 0):.5f}" in ended.output for plan in gained)
-    whole = sum(not plan.left_share and not plan.accuracy_drop for plan in manifest.allowed.plans)
+    whole = sum(plan.drop_interval is None for plan in manifest.allowed.plans)
     assert f"besides these plans, {whole} close all exits" in ended.output
     assert re.search(r"whole model +95\.10%", ended.output)
 
