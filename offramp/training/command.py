@@ -42,10 +42,16 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     "heads",
     multiple=True,
     metavar="[SUBMODULE=]KIND",
-    help="Kind of the exit heads, or of the one after a sub-module.  [default: local, or linear "
-    "for a vector]",
+    help="Kind of the exit heads, or of the one after a sub-module: linear, local, global, latent "
+    "or sequence.  [default: local, or linear for a vector]",
 )
-@click.option("--recipe", default="frozen", show_default=True, help="How to train.")
+@click.option(
+    "--recipe",
+    default="joint",
+    show_default=True,
+    help="How to train: joint, two_stage, hierarchical_distillation (these train the model too), "
+    "frozen, joint_gates or label_free.",
+)
 @click.option("--epochs", default=8, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--batch", default=128, show_default=True, type=click.IntRange(2, 65_536))
 @click.option(

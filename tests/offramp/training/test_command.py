@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -17,10 +18,12 @@ from safetensors.torch import load_file
 from offramp.bundle import open_bundle
 from offramp.capture.command import compile_
 from offramp.errors import CaptureError, ConfigError, InputError, OfframpError
+from offramp.exits.heads import HEADS
 from offramp.network import Network
 from offramp.training.command import train
 from offramp.training.display import ProgressDisplay
 from offramp.training.options import Progress
+from offramp.training.recipes import RECIPES
 from offramp.training.trained import Trained, load_trained
 from offramp.training.weights import read_weights, write_weights
 
@@ -112,6 +115,12 @@ def run(users_module: str) -> Callable[..., Result]:
         return CliRunner().invoke(train, given.split())
 
     return run
+
+
+def test_the_help_names_every_recipe_and_kind_of_head() -> None:
+    named = CliRunner().invoke(train, ["--help"]).output
+    assert all(re.search(rf"\b{name}\b", named) for name in (*RECIPES, *HEADS))
+    assert re.search(r"--recipe.*\[default: joint\]", named, re.DOTALL)
 
 
 EXITS = "--exit 1 --exit 0 --head linear --head 0=local --held-out trained_by_test:held_out"
@@ -274,7 +283,7 @@ def test_a_file_of_other_weights_is_one_sentence(run: Callable[..., Result]) -> 
         load_trained(path, users.build())
 
 
-@pytest.mark.parametrize("part", [b"frozen", b"heads.0", None], ids=["text", "name", "weight"])
+@pytest.mark.parametrize("part", [b"joint", b"heads.0", None], ids=["text", "name", "weight"])
 def test_a_flipped_bit_anywhere_is_one_sentence(
     part: bytes | None, run: Callable[..., Result]
 ) -> None:
