@@ -332,6 +332,7 @@ def _samples(count: int = 8) -> LabelledSamples:
     return LabelledSamples((images,), np.arange(count) % 3)
 
 
+torch.manual_seed(0)
 MODEL = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
 BAD: dict[str, tuple[Any, LabelledSamples, CompileOptions, type[OfframpError], str]] = {
     "no module": (lambda x: x, _samples(), CompileOptions("m"), CaptureError, "function, not a"),
