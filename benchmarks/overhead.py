@@ -25,7 +25,6 @@ from device.controller import Controller
 from device.head import Head
 from device.settings import AgentSettings
 from device.sources import Sample
-from offramp.boundary_codec import BoundaryCodec, decode_boundary
 from offramp.bundle import open_bundle
 from offramp.calibration import load_calibration
 from offramp.embedded.cluttered_digits import load
@@ -145,7 +144,7 @@ class _Case:
         self.planner, self.cut, self.images = planner, cut, images
         self.boundary = bundle.manifest.boundaries[cut]
         self.network = Network(bundle)
-        self.codec = BoundaryCodec(self.boundary, level)
+        self.codec = self.network.codecs.at(cut, level)
         closed = (CLOSED,) * bundle.manifest.exits_before(cut)
         self.plan = Plan(cut, level, "confidence", closed)
         self.results = _Results()
@@ -186,8 +185,8 @@ class _Case:
         frames = part("encode", self.codec.encode, [array[0] for array in values])
         request = Request(1, self.planner.bundle.digest, self.cut, frames, timeout_s=5.0)
         part("echo", self._echo.call, request.to_proto().SerializeToString())
-        decode = partial(decode_boundary, limit_bytes=self.boundary.nbytes)
-        received = part("decode", decode, frames, self.boundary.tensors)
+        decode = partial(self.network.codecs.decode, limit_bytes=self.boundary.nbytes)
+        received = part("decode", decode, self.cut, frames)
         tensors = [array[None] for array in received]
         part("tail", self.network.run, self.cut, self.network.depth, tensors)
 

@@ -24,7 +24,6 @@ from device.sinks import Sink
 from device.sources import Sample, Source
 from device.work import Action, BundleChange, FallBack, Finish, LoadDue, RunHead, Send
 from offramp.address import Address
-from offramp.boundary_codec import prepare_codecs
 from offramp.catalogue import Catalogue, Offer
 from offramp.errors import FrameError, InputError, LinkError
 from offramp.memory import return_unused_memory
@@ -174,7 +173,7 @@ class Agent:
         """Open the stream and learn the link from a few probes, or begin without a server."""
         if self._remote is None:
             return
-        prepare_codecs(self._head.network.bundle.manifest.boundaries)
+        self._head.network.codecs.prepare()
         self._remote.start()
         if self._renewal is not None:
             self._renewal.start(self)

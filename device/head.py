@@ -16,7 +16,6 @@ from device.fusing import Fusing
 from device.pace import Pace
 from device.vigil import DriftSeen, Vigil
 from device.work import Reached
-from offramp.boundary_codec import BoundaryCodec
 from offramp.exits import Evidence
 from offramp.exits.evidence import as_logits, as_state, summarise
 from offramp.exits.fitted import load_policy
@@ -103,7 +102,6 @@ class Head:
         self._adaptation = adaptation
         self._board = Board(profile, self._manifest)
         self._fusing = Fusing(self.network)
-        self._codecs: dict[tuple[int, str], BoundaryCodec] = {}
 
     @property
     def adapts(self) -> bool:
@@ -196,10 +194,8 @@ class Head:
         assert plan.level is not None
         started = time.perf_counter()
         self._pace.begin()
-        key = progress.at, plan.level
-        if key not in self._codecs:
-            self._codecs[key] = BoundaryCodec(self._manifest.boundaries[progress.at], plan.level)
-        progress.frames = self._codecs[key].encode([array[0] for array in progress.values])
+        codec = self.network.codecs.at(progress.at, plan.level)
+        progress.frames = codec.encode([array[0] for array in progress.values])
         self._pace.step(self._profile.encode[f"{progress.at}/{plan.level}"].median_s)
         progress.encode_s = time.perf_counter() - started
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from edge_server.fusing import TailFusing
 from offramp import codecs
-from offramp.boundary_codec import decode_boundary, prepare_codecs
 from offramp.catalogue import Catalogue, Offer
 from offramp.errors import BundleError, DeadlineError, InputError, UnknownBundleError
 from offramp.messages import Request
@@ -122,8 +121,8 @@ class Engine:
         """
         network = self.network(request.digest)
         marks = [self._clock()]
-        specs = _boundary(network, request.cut)
-        sample = decode_boundary(request.frames, specs, limit_bytes=self._limit_bytes)
+        frames, limit_bytes = request.frames, self._limit_bytes
+        sample = network.codecs.decode(request.cut, frames, limit_bytes=limit_bytes)
         tensors = [array[None] for array in sample]
         marks.append(self._clock())
         self._fusing.observe(network, request.cut)
@@ -161,4 +160,4 @@ def try_out(network: Network) -> None:
         raise BundleError(
             f"bundle {name!r} gives {found} where its manifest says {stated}; compile it again"
         )
-    prepare_codecs(network.bundle.manifest.boundaries)
+    network.codecs.prepare()

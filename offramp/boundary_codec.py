@@ -2,64 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from offramp import codecs
-from offramp.bundle import Boundary
-from offramp.errors import ConfigError, FrameError
+from offramp.bundle import Boundary, Bundle
+from offramp.codecs.codec import Parameters
+from offramp.errors import BundleError, ConfigError, FrameError
 from offramp.tensors import Array, TensorSpec
 
-__all__ = ["LOSSLESS", "BoundaryCodec", "codec_of", "decode_boundary", "prepare_codecs"]
+__all__ = [
+    "FILE",
+    "LOSSLESS",
+    "BoundaryCodec",
+    "BundleCodecs",
+    "codec_of",
+    "decode_boundary",
+    "split_parameters",
+]
 
 LOSSLESS = "lossless"
+FILE = "codecs.safetensors"
+"""What codecs have learnt and is no single number; by `split_parameters`."""
 
 
 class BoundaryCodec:
-    """Encodes one sample of a boundary at a level, with the bundle's calibrated parameters.
+    """Encodes one sample of a boundary at a level.
 
     A tensor that the level cannot carry, such as an attention mask, goes as `LOSSLESS`.
     """
 
-    def __init__(self, boundary: Boundary, level: str) -> None:
-        if level not in boundary.levels:
-            raise ConfigError(
-                f"level {level!r} is not calibrated for this cut; choose one of "
-                + ", ".join(boundary.levels)
-            )
+    def __init__(self, level: str, each: Sequence[codecs.Codec]) -> None:
         self.level = level
-        self._codecs = [
-            codec_of(level, tensor).with_parameters(parameters)
-            for tensor, parameters in zip(boundary.tensors, boundary.levels[level], strict=True)
-        ]
+        self.codecs = tuple(each)
 
     def encode(self, sample: Sequence[Array]) -> tuple[bytes, ...]:
         """Return one frame for each tensor; the arrays have no batch dimension."""
         return tuple(
-            codecs.encode(codec, array) for codec, array in zip(self._codecs, sample, strict=True)
+            codecs.encode(codec, array) for codec, array in zip(self.codecs, sample, strict=True)
         )
+
+
+class BundleCodecs:
+    """The codecs of every cut and level of a bundle, with what they have learnt.
+
+    ``arrays`` are those of the bundle's `FILE`. Whatever is wrong with them is a `BundleError`.
+    """
+
+    def __init__(self, boundaries: Sequence[Boundary], arrays: Mapping[str, Array]) -> None:
+        self._boundaries = boundaries
+        self._arrays = arrays
+        self._known: dict[tuple[int, str], BoundaryCodec] = {}
+        self._by_id: dict[int, list[dict[int, codecs.Codec]]] = {}
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> BundleCodecs:
+        """Return the codecs of a bundle."""
+        manifest = bundle.manifest
+        return cls(manifest.boundaries, bundle.arrays(FILE) if FILE in manifest.files else {})
+
+    def at(self, cut: int, level: str) -> BoundaryCodec:
+        """Return the codec of a cut and level; raise `ConfigError` if it is not calibrated."""
+        if (cut, level) not in self._known:
+            boundary = self._boundaries[cut]
+            if level not in boundary.levels:
+                raise ConfigError(
+                    f"level {level!r} is not calibrated for this cut; choose one of "
+                    + ", ".join(boundary.levels)
+                )
+            pairs = zip(boundary.tensors, boundary.levels[level], strict=True)
+            each = [
+                self._fitted(codec_of(level, tensor), cut, tensor, parameters)
+                for tensor, parameters in pairs
+            ]
+            self._known[cut, level] = BoundaryCodec(level, each)
+        return self._known[cut, level]
+
+    def decode(self, cut: int, frames: Sequence[bytes], *, limit_bytes: int) -> list[Array]:
+        """Decode one sample of a cut's boundary; raise `FrameError` unless the frames are of it.
+
+        A frame may be of any level that is calibrated for the cut, or of a codec that needs no
+        calibration.
+        """
+        tensors, known = self._boundaries[cut].tensors, self._calibrated(cut)
+        return decode_boundary(frames, tensors, limit_bytes=limit_bytes, calibrated=known)
+
+    def prepare(self) -> None:
+        """Let every codec load what the first sample would otherwise wait for."""
+        for cut, boundary in enumerate(self._boundaries):
+            for level in boundary.levels:
+                for codec in self.at(cut, level).codecs:
+                    codec.prepare()
+
+    def _calibrated(self, cut: int) -> list[dict[int, codecs.Codec]]:
+        """Return for each tensor the codecs of all levels by their id."""
+        if cut not in self._by_id:
+            boundary = self._boundaries[cut]
+            each = [self.at(cut, level).codecs for level in boundary.levels]
+            by_tensor = zip(*each, strict=True) if each else [()] * len(boundary.tensors)
+            self._by_id[cut] = [{codec.id: codec for codec in some} for some in by_tensor]
+        return self._by_id[cut]
+
+    def _fitted(
+        self, codec: codecs.Codec, cut: int, tensor: TensorSpec, numbers: Mapping[str, float]
+    ) -> codecs.Codec:
+        prefix = _array_name(cut, codec.name, tensor.name, "")
+        learnt: Parameters = dict(numbers)
+        for name, array in self._arrays.items():
+            if name.startswith(prefix):
+                learnt[name.removeprefix(prefix)] = array
+        try:
+            if codec.calibrated and not learnt:
+                raise ConfigError(f"there is nothing of it for tensor {tensor.name!r}")
+            return codec.with_parameters(learnt)
+        except ConfigError as error:
+            raise BundleError(
+                f"what level {codec.name!r} of cut {cut} has learnt cannot be used: {error}"
+            ) from None
+
+
+def split_parameters(
+    cut: int, codec: str, tensor: str, learnt: Parameters
+) -> tuple[dict[str, float], dict[str, Array]]:
+    """Return what of a codec's parameters goes into the manifest, and what into `FILE`."""
+    numbers = {name: value for name, value in learnt.items() if isinstance(value, float)}
+    arrays = {
+        _array_name(cut, codec, tensor, name): np.asarray(value)
+        for name, value in learnt.items()
+        if name not in numbers
+    }
+    return numbers, arrays
+
+
+def decode_boundary(
+    frames: Sequence[bytes],
+    tensors: Sequence[TensorSpec],
+    *,
+    limit_bytes: int,
+    calibrated: Sequence[Mapping[int, codecs.Codec]] = (),
+) -> list[Array]:
+    """Decode one sample of a boundary; raise `FrameError` unless the frames are of ``tensors``.
+
+    ``calibrated`` are for each tensor the codecs with parameters, by id; none at all if empty.
+    """
+    if len(frames) != len(tensors):
+        raise FrameError(f"there are {len(frames)} frames for {len(tensors)} boundary tensors")
+    known = calibrated or [{}] * len(tensors)
+    return [
+        codecs.decode(frame, tensor, limit_bytes=limit_bytes, calibrated=here)
+        for frame, tensor, here in zip(frames, tensors, known, strict=True)
+    ]
+
+
+def _array_name(cut: int, codec: str, tensor: str, parameter: str) -> str:
+    """Return the name under which `FILE` holds an array of a codec's parameters."""
+    return f"{cut}/{codec}/{tensor}/{parameter}"
 
 
 def codec_of(level: str, tensor: TensorSpec) -> codecs.Codec:
     """Return the codec that carries a tensor at a level."""
     codec = codecs.get(level)
     return codec if codec.supports(tensor) else codecs.get(LOSSLESS)
-
-
-def prepare_codecs(boundaries: Iterable[Boundary]) -> None:
-    """Let the codecs of every level load what the first sample would otherwise wait for."""
-    for boundary in boundaries:
-        for level in boundary.levels:
-            for tensor in boundary.tensors:
-                codec_of(level, tensor).prepare()
-
-
-def decode_boundary(
-    frames: Sequence[bytes], tensors: Sequence[TensorSpec], *, limit_bytes: int
-) -> list[Array]:
-    """Decode one sample of a boundary; raise `FrameError` unless the frames are of ``tensors``."""
-    if len(frames) != len(tensors):
-        raise FrameError(f"there are {len(frames)} frames for {len(tensors)} boundary tensors")
-    return [
-        codecs.decode(frame, tensor, limit_bytes=limit_bytes)
-        for frame, tensor in zip(frames, tensors, strict=True)
-    ]

@@ -15,13 +15,26 @@ import numpy as np
 from offramp.errors import FrameError, InputError
 from offramp.tensors import DTYPES, MAX_DIMENSIONS, MAX_ELEMENTS
 
-__all__ = ["MAGIC", "VERSION", "Frame", "pack", "unpack"]
+__all__ = [
+    "MAGIC",
+    "SHORT_MAGIC",
+    "VERSION",
+    "Frame",
+    "is_short",
+    "pack",
+    "pack_short",
+    "short_id",
+    "unpack",
+    "unpack_short",
+]
 
 MAGIC = b"\x9cF"
 VERSION = 1
+SHORT_MAGIC = 0x9D
 
 _FIXED = struct.Struct("<2sBBBB")  # magic, version, codec id, dtype code, number of sides
 _CHECKSUM = struct.Struct("<I")
+_SHORT_BYTES = 2 + _CHECKSUM.size
 _SHORTEST_BYTES = _FIXED.size + 1 + _CHECKSUM.size
 
 
@@ -84,6 +97,42 @@ def unpack(data: bytes | memoryview, *, limit_bytes: int) -> Frame:
     if checksum != zlib.crc32(view[:end]):
         raise FrameError(f"frame has the wrong checksum {checksum:08x}; it was altered on its way")
     return Frame(codec_id, DTYPES[dtype_code], shape, view[start:end])
+
+
+def pack_short(codec_id: int, payload: bytes, seed: int) -> bytes:
+    """Return a frame without dtype, shape and length, which both ends know.
+
+    Its checksum starts from ``seed``, the checksum of what it does not hold: a reader that knows
+    otherwise refuses it.
+    """
+    header = bytes((SHORT_MAGIC, codec_id))
+    checksum = zlib.crc32(payload, zlib.crc32(header, seed))
+    return b"".join((header, payload, _CHECKSUM.pack(checksum)))
+
+
+def is_short(data: bytes | memoryview) -> bool:
+    """Tell whether bytes claim to be a short frame."""
+    return len(data) > 0 and data[0] == SHORT_MAGIC
+
+
+def short_id(data: bytes | memoryview) -> int:
+    """Return the codec's id of a short frame; raise `FrameError` if it ends before."""
+    if len(data) < _SHORT_BYTES:
+        raise FrameError(f"frame is too short: {len(data)} bytes of at least {_SHORT_BYTES}")
+    return data[1]
+
+
+def unpack_short(data: bytes | memoryview, seed: int) -> memoryview:
+    """Return the payload of a short frame; raise `FrameError` unless it is whole."""
+    view = memoryview(data)
+    end = len(view) - _CHECKSUM.size
+    (checksum,) = _CHECKSUM.unpack_from(view, end)
+    if checksum != zlib.crc32(view[:end], seed):
+        raise FrameError(
+            f"frame has the wrong checksum {checksum:08x}; it was altered on its way, or encoded "
+            "with another calibration or for another shape"
+        )
+    return view[2:end]
 
 
 def _check_size(dtype: str, shape: tuple[int, ...], limit_bytes: int) -> None:

@@ -6,10 +6,12 @@ import itertools
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from offramp import backends
 from offramp.backends import Backend, Chain, Link, Run
+from offramp.boundary_codec import BundleCodecs
 from offramp.bundle import Bundle, ExitSpec, Manifest, SegmentSpec
 from offramp.bundle.part import engines_of
 from offramp.errors import BundleError, EngineError
@@ -66,6 +68,11 @@ class Network:
         self._fused: dict[int, _Part] = {}
         self._loading = threading.Lock()
         return_unused_memory()
+
+    @cached_property
+    def codecs(self) -> BundleCodecs:
+        """The codecs by which the bundle's boundaries are sent."""
+        return BundleCodecs.of(self.bundle)
 
     def run_segment(self, at: int, tensors: Sequence[Array]) -> list[Array]:
         """Run segment ``at`` on the tensors of boundary ``at``; return those of the next one."""

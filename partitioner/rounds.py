@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from offramp.boundary_codec import BoundaryCodec, decode_boundary
 from offramp.exits.evidence import as_logits, summarise
 from offramp.exits.fitted import load_policy
 from offramp.exits.recording import evidence_of
@@ -118,11 +117,11 @@ def _codec_calls(network: Network, values: Values) -> Iterator[tuple[Key, Callab
     for cut, boundary in enumerate(network.bundle.manifest.boundaries):
         sample = [array[0] for array in values[cut]]
         for level in boundary.levels:
-            codec = BoundaryCodec(boundary, level)
+            codec = network.codecs.at(cut, level)
             frames = codec.encode(sample)
-            decode = partial(decode_boundary, limit_bytes=boundary.nbytes)
+            decode = partial(network.codecs.decode, cut, frames, limit_bytes=boundary.nbytes)
             yield ("encode", f"{cut}/{level}"), partial(codec.encode, sample)
-            yield ("decode", f"{cut}/{level}"), partial(decode, frames, boundary.tensors)
+            yield ("decode", f"{cut}/{level}"), decode
 
 
 def time_call(call: Callable[[], object], threads: int = 1) -> float:

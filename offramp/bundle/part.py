@@ -14,7 +14,12 @@ from offramp.errors import BundleError
 
 __all__ = ["device_part", "engines_for", "engines_of", "head_engines"]
 
-_SHARED = ("calibration.safetensors", "examples.safetensors", "policy.safetensors")
+_SHARED = (
+    "calibration.safetensors",
+    "codecs.safetensors",
+    "examples.safetensors",
+    "policy.safetensors",
+)
 
 
 def device_part(manifest: Manifest, engines: Sequence[Backend]) -> dict[str, FileEntry]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from offramp import codecs
-from offramp.boundary_codec import BoundaryCodec, codec_of, decode_boundary
-from offramp.bundle import Boundary, Ensemble, ExitSpec, Manifest
+from offramp.boundary_codec import BundleCodecs
+from offramp.bundle import Ensemble, ExitSpec, Manifest
 from offramp.calibration import FAITHFUL, Calibration
+from offramp.capture.level_frontier import Recorded, frontier_levels
+from offramp.capture.levels import Crossing, answer, batches, fit_levels, screen, with_levels
 from offramp.exits import fit_temperature
 from offramp.exits.ensemble import fit_ensemble, joint_classes
 from offramp.exits.evidence import as_logits, as_state
@@ -20,39 +22,7 @@ from offramp.tensors import Array
 
 __all__ = ["batches", "calibrate", "record_again", "unfaithful"]
 
-BATCH = 50
-FIT_SAMPLES = 200
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class _Served:
-    """The tensors of one cut as a head made them, and the tail that answers them.
-
-    ``plain`` is its output for these very tensors.
-    """
-
-    tail: Network
-    cut: int
-    values: list[Array]
-    plain: Array
-
-    def record(self, boundary: Boundary, level: str) -> tuple[Array, Array]:
-        """Return the tail's outputs and the bytes of all samples if they cross at a level."""
-        codec = BoundaryCodec(boundary, level)
-        lossless = codecs.get(level).lossless
-        received, sizes = [], []
-        for sample in zip(*self.values, strict=True):
-            frames = codec.encode(sample)
-            sizes.append(sum(len(frame) for frame in frames))
-            if not lossless:
-                limit_bytes = boundary.nbytes
-                received.append(decode_boundary(frames, boundary.tensors, limit_bytes=limit_bytes))
-        outputs = self.plain
-        if not lossless:
-            tensors = [np.stack(part) for part in zip(*received, strict=True)]
-            outputs = _answer(self.tail, self.cut, tensors)
-        return outputs, np.array(sizes, dtype=np.int32)
 
 
 @dataclass(frozen=True)
@@ -89,16 +59,20 @@ class _Passed:
         }
         return spec.model_copy(update=found)
 
-    def record(self, manifest: Manifest, report: Report) -> Calibration:
+    def served(self, cut: int) -> Crossing:
+        """Return what crosses a cut, and its tail."""
+        same, values = self.tail is self.head, self.values[cut]
+        plain = self.whole if same else answer(self.tail, cut, values)
+        return Crossing(self.tail, cut, values, plain)
+
+    def record(self, manifest: Manifest, known: BundleCodecs, report: Report) -> Calibration:
         """Return the calibration arrays for a manifest's levels and ensembles."""
         answers, sizes, together = {}, {}, {}
         for cut, boundary in enumerate(manifest.boundaries):
-            same, values = self.tail is self.head, self.values[cut]
-            plain = self.whole if same else _answer(self.tail, cut, values)
-            served, ensemble = _Served(self.tail, cut, values, plain), manifest.ensemble_at(cut)
+            served, ensemble = self.served(cut), manifest.ensemble_at(cut)
             for level in boundary.levels:
                 report(f"calibrating cut {cut}, level {level}")
-                outputs, sizes[cut, level] = served.record(boundary, level)
+                outputs, sizes[cut, level] = served.record(known, level)
                 answers[cut, level] = self._classes(outputs)
                 if ensemble is not None:
                     together[cut, level] = self._joint_classes(*ensemble, outputs)
@@ -118,8 +92,8 @@ class _Passed:
 
 def calibrate(
     head: Network, tail: Network, held_out: LabelledSamples, report: Report
-) -> tuple[dict[str, object], Calibration]:
-    """Return the manifest's calibrated fields and the recorded arrays.
+) -> tuple[dict[str, object], dict[str, Array], Calibration]:
+    """Return the manifest's calibrated fields, the codecs' arrays and the recorded ones.
 
     ``head`` is what the device runs and ``tail`` what the server does; the same if both run the
     model as it is. The fields are ``boundaries`` with codec parameters, ``exits`` with
@@ -128,16 +102,30 @@ def calibrate(
     manifest = head.bundle.manifest
     report(f"calibrating on {len(held_out)} samples")
     passed = _pass(head, tail, held_out)
-    boundaries = tuple(
-        boundary if cut == head.depth else _fit_levels(boundary, passed.values[cut])
-        for cut, boundary in enumerate(manifest.boundaries)
-    )
+    arrays: dict[tuple[int, str], dict[str, Array]] = {}
+    boundaries = list(manifest.boundaries)
+    offered = [name for name in codecs.names() if codecs.get(name).offered]
+    for cut in range(head.depth):
+        report(f"fitting codecs to cut {cut}")
+        served = passed.served(cut)
+        fitted, learnt = fit_levels(served, offered)
+        boundaries[cut] = screen(served, fitted, learnt)
+        arrays |= {(cut, level): found for level, found in learnt.items()}
     fields: dict[str, object] = {
-        "boundaries": boundaries,
+        "boundaries": tuple(boundaries),
         "exits": tuple(map(passed.fit_exit, manifest.exits, passed.exit_logits)),
         "temperature": fit_temperature(passed.final_logits, held_out.labels),
     }
-    return fields, passed.record(manifest.model_copy(update=fields), report)
+    every = {name: array for learnt in arrays.values() for name, array in learnt.items()}
+    known, updated = BundleCodecs(boundaries, every), manifest.model_copy(update=fields)
+    calibration = _keep_best(passed.record(updated, known, report), report)
+    kept = calibration.levels
+    fields["boundaries"] = tuple(
+        with_levels(boundary, [level for at, level in kept if at == cut])
+        for cut, boundary in enumerate(boundaries)
+    )
+    left = {name: array for place in kept for name, array in arrays[place].items()}
+    return fields, left, calibration
 
 
 def record_again(
@@ -149,14 +137,14 @@ def record_again(
     """
     report(f"running {len(samples)} samples")
     passed = _pass(head, tail, samples)
-    return passed.record(head.bundle.manifest, report), passed.states
+    return passed.record(head.bundle.manifest, head.codecs, report), passed.states
 
 
 def _pass(head: Network, tail: Network, samples: LabelledSamples) -> _Passed:
     manifest = head.bundle.manifest
     values = _all_boundaries(head, samples)
     final = values[-1][0]
-    whole = final if tail is head else _answer(tail, 0, values[0])
+    whole = final if tail is head else answer(tail, 0, values[0])
     final_logits = as_logits(final)
     if manifest.answer == "tensor":
         final_logits = np.eye(2, dtype=np.float32)[unfaithful(final, whole).astype(int)]
@@ -180,22 +168,30 @@ def _all_boundaries(network: Network, held_out: LabelledSamples) -> list[list[Ar
     return values
 
 
-def _fit_levels(boundary: Boundary, tensors: list[Array]) -> Boundary:
-    """Calibrate every level that can carry one of the boundary's tensors at least."""
-    pairs = list(zip(boundary.tensors, tensors, strict=True))
-    levels = {
-        name: tuple(
-            codec_of(name, spec).fit(array[:FIT_SAMPLES]).parameters() for spec, array in pairs
-        )
-        for name in codecs.names()
-        if any(codecs.get(name).supports(spec) for spec in boundary.tensors)
-    }
-    return boundary.model_copy(update={"levels": levels})
-
-
-def _answer(network: Network, cut: int, tensors: list[Array]) -> Array:
-    """Return the model's first output for all samples, from the tensors of a cut."""
-    return _in_batches(lambda rows: network.run(cut, network.depth, rows)[0], tensors)
+def _keep_best(calibration: Calibration, report: Report) -> Calibration:
+    """Return the outcomes at those levels that are worth keeping, cut by cut."""
+    kept = []
+    for cut in dict.fromkeys(cut for cut, _ in calibration.levels):
+        recorded = {
+            level: Recorded(
+                calibration.sizes[place],
+                float(np.mean(calibration.answers[place] != calibration.labels)),
+            )
+            for place in calibration.levels
+            for at, level in [place]
+            if at == cut
+        }
+        best = frontier_levels(recorded)
+        report(f"cut {cut}: of {len(recorded)} levels {len(best)} are beaten by no other")
+        kept += [(cut, level) for level in best]
+    return replace(
+        calibration,
+        answers={place: calibration.answers[place] for place in kept},
+        sizes={place: calibration.sizes[place] for place in kept},
+        together={
+            place: calibration.together[place] for place in kept if place in calibration.together
+        },
+    )
 
 
 def unfaithful(outputs: Array, whole: Array) -> Array:
@@ -203,13 +199,3 @@ def unfaithful(outputs: Array, whole: Array) -> Array:
     rows = whole.reshape(len(whole), -1).astype(np.float64)
     off = np.linalg.norm(outputs.reshape(rows.shape) - rows, axis=1)
     return np.asarray(off > FAITHFUL * np.linalg.norm(rows, axis=1))
-
-
-def _in_batches(run: Callable[[list[Array]], Array], tensors: list[Array]) -> Array:
-    return np.concatenate([run(rows) for rows in batches(tensors)])
-
-
-def batches(tensors: list[Array]) -> Iterator[list[Array]]:
-    """Yield the tensors a few samples at a time."""
-    for start in range(0, len(tensors[0]), BATCH):
-        yield [array[start : start + BATCH] for array in tensors]

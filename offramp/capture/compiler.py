@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from offramp.boundary_codec import FILE as CODECS_FILE
 from offramp.bundle import Bundle, Manifest, write_bundle
 from offramp.bundle.manifest import Proof
 from offramp.calibration import Calibration
@@ -138,7 +139,8 @@ def compile_model(
         device = server = Network(bundle, threads=_threads())
         if ranges is not None:
             device = _quantise(draft, bundle, ranges, held_out, report)
-        fields, calibration = calibrate(device, server, held_out, report)
+        fields, learnt, calibration = calibrate(device, server, held_out, report)
+    draft.add_arrays(CODECS_FILE, learnt)
     draft.add_calibration(fields, calibration)
     draft.fields["card"] = {**draft.fields["card"], "accuracy": _accuracies(draft, calibration)}
     manifest, digest = write_bundle(path, draft.fields, draft.files)

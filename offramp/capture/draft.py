@@ -116,7 +116,7 @@ class Draft:
 
     def add_arrays(self, name: str, arrays: Mapping[str, Array]) -> None:
         """Add a safetensors file."""
-        plain = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+        plain = {key: np.asarray(array, order="C") for key, array in arrays.items()}
         self.files[name] = save_arrays(plain)
 
     def lay_out(self, folder: Path) -> Bundle:

@@ -17,7 +17,7 @@ import onnx
 from offramp import backends
 from offramp.backends import Chain, Link
 from offramp.bundle import Bundle, ExitSpec, SegmentSpec
-from offramp.capture.calibrate import batches
+from offramp.capture.levels import batches
 from offramp.capture.quiet import quiet
 from offramp.errors import CaptureError
 from offramp.files import scratch_folder

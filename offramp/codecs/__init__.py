@@ -5,13 +5,21 @@ docs/wire-format.md specifies every payload; docs/adding-a-codec.md says how to 
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 
 from offramp import frame
 from offramp.choices import choose
 from offramp.codecs.affine import Affine
+from offramp.codecs.channel import Channel
+from offramp.codecs.coarse import Coarse
 from offramp.codecs.codec import Codec
+from offramp.codecs.context import Context
 from offramp.codecs.fp16 import Fp16
+from offramp.codecs.half import Half
 from offramp.codecs.jpeg import Jpeg
 from offramp.codecs.lossless import Lossless
 from offramp.codecs.png import Png
@@ -39,8 +47,28 @@ _CODECS: tuple[Codec, ...] = (
     WebP("webp50", 36, lossless=False, quality=50),
     Jpeg("jpeg90", 37, lossless=False, quality=90),
     Jpeg("jpeg75", 38, lossless=False, quality=75),
+    Half("half_webp90", 40, lossless=False, file=WebP("webp90", 34, lossless=False, quality=90)),
+    Half("half_webp75", 41, lossless=False, file=WebP("webp75", 35, lossless=False, quality=75)),
+    Half("half_png", 42, lossless=False, file=Png("png", 32, lossless=True)),
+    Channel("channel8", 58, lossless=False, bits=8),
+    Channel("channel6", 56, lossless=False, bits=6),
+    Channel("channel4", 54, lossless=False, bits=4),
+    Channel("channel3", 53, lossless=False, bits=3),
+    Channel("channel2", 52, lossless=False, bits=2),
+    Context("context2", 64, lossless=False, change=0.002),
+    Context("context5", 65, lossless=False, change=0.005),
+    Context("context10", 66, lossless=False, change=0.01),
+    Context("context20", 67, lossless=False, change=0.02),
+    Context("context50", 68, lossless=False, change=0.05),
+    Context("context100", 69, lossless=False, change=0.1),
+    Coarse("coarse8", 88, lossless=False, count=8),
+    Coarse("coarse6", 86, lossless=False, count=6),
+    Coarse("coarse4", 84, lossless=False, count=4),
+    Coarse("coarse3", 83, lossless=False, count=3),
+    Coarse("coarse2", 82, lossless=False, count=2),
 )
 _DTYPE_NAMES = {np.dtype(dtype): dtype for dtype in DTYPES}  # `dtype.name` takes 3 microseconds
+_NONE: Mapping[int, Codec] = MappingProxyType({})
 _BY_NAME = {codec.name: codec for codec in _CODECS}
 _BY_ID = {codec.id: codec for codec in _CODECS}
 
@@ -76,24 +104,55 @@ def encode(codec: Codec, sample: Array) -> bytes:
         raise InputError(str(error)) from error
     if not codec.supports(spec):
         raise InputError(f"codec {codec.name!r} does not carry {dtype} of shape {sample.shape}")
-    return frame.pack(frame.Frame(codec.id, dtype, sample.shape, codec.encode(sample)))
+    payload = codec.encode(sample)
+    if codec.calibrated:
+        return frame.pack_short(codec.id, payload, _seed(codec, spec))
+    return frame.pack(frame.Frame(codec.id, dtype, sample.shape, payload))
 
 
-def decode(data: bytes | memoryview, spec: TensorSpec, *, limit_bytes: int) -> Array:
+def decode(
+    data: bytes | memoryview,
+    spec: TensorSpec,
+    *,
+    limit_bytes: int,
+    calibrated: Mapping[int, Codec] = _NONE,
+) -> Array:
     """Return the sample that a frame holds; raise `FrameError` if it is not one of ``spec``.
 
-    ``limit_bytes`` is the most that the sample may take, whatever ``spec`` says.
+    ``limit_bytes`` is the most that the sample may take, whatever ``spec`` says. ``calibrated`` are
+    codecs with parameters, by id: those whose frames need these.
     """
-    found = frame.unpack(data, limit_bytes=limit_bytes)
-    if (found.dtype, found.shape) != (spec.dtype, spec.shape):
-        raise FrameError(
-            f"frame holds {found.dtype} of shape {found.shape}, but tensor {spec.name!r} "
-            f"is {spec.dtype} of shape {spec.shape}"
-        )
-    codec = by_id(found.codec_id)
+    if frame.is_short(data):
+        codec = calibrated.get(frame.short_id(data))
+        if codec is None or not codec.calibrated:
+            raise FrameError(
+                f"frame has codec {frame.short_id(data)}, which is not calibrated for tensor "
+                f"{spec.name!r} here; both ends need the same bundle"
+            )
+        if spec.nbytes > limit_bytes:
+            raise FrameError(
+                f"frame is over the limit: tensor {spec.name!r} takes {spec.nbytes} bytes, more "
+                f"than {limit_bytes}"
+            )
+        payload = frame.unpack_short(data, _seed(codec, spec))
+    else:
+        found = frame.unpack(data, limit_bytes=limit_bytes)
+        if (found.dtype, found.shape) != (spec.dtype, spec.shape):
+            raise FrameError(
+                f"frame holds {found.dtype} of shape {found.shape}, but tensor {spec.name!r} "
+                f"is {spec.dtype} of shape {spec.shape}"
+            )
+        codec, payload = by_id(found.codec_id), memoryview(found.payload)
+        if codec.calibrated:
+            raise FrameError(f"frame of codec {codec.name!r} is not a short one")
     if not codec.supports(spec):
         raise FrameError(f"frame's codec {codec.name!r} does not carry tensor {spec.name!r}")
-    sample = codec.decode(found.payload, spec)
+    sample = codec.decode(payload, spec)
     if sample.dtype != spec.dtype or sample.shape != spec.shape:
         raise FrameError(f"frame's codec {codec.name!r} gave another tensor than {spec.name!r}")
     return sample
+
+
+def _seed(codec: Codec, spec: TensorSpec) -> int:
+    """Return what the checksum of a short frame starts from: all that is not in the frame."""
+    return zlib.crc32(f"{spec.dtype} {spec.shape}".encode(), codec.fingerprint)

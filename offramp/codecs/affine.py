@@ -12,7 +12,8 @@ import numpy as np
 
 from offramp.codecs import packing, zstd
 from offramp.codecs.clipping import best_clip
-from offramp.codecs.codec import Codec
+from offramp.codecs.codec import Codec, Parameters
+from offramp.codecs.effect import Effect
 from offramp.errors import ConfigError, FrameError, InputError
 from offramp.tensors import Array, TensorSpec
 
@@ -69,7 +70,7 @@ class Affine(Codec):
         values = dequantise(codes, (low, high), self.top)
         return values.astype(spec.dtype, copy=False).reshape(spec.shape)
 
-    def fit(self, samples: Array) -> Self:
+    def fit(self, samples: Array, effect: Effect) -> Self:
         """Return this codec with the ends that lose least on ``samples``."""
         values = samples.ravel()
         if not np.isfinite(values).all():
@@ -80,11 +81,11 @@ class Affine(Codec):
     def _through(self, values: Array, ends: tuple[float, float]) -> Array:
         return dequantise(quantise(np.clip(values, *ends), ends, self.top), ends, self.top)
 
-    def parameters(self) -> dict[str, float]:
+    def parameters(self) -> Parameters:
         """Return the calibrated ends."""
         return {} if self.clip is None else {"low": self.clip[0], "high": self.clip[1]}
 
-    def with_parameters(self, parameters: Mapping[str, float]) -> Self:
+    def with_parameters(self, parameters: Mapping[str, float | Array]) -> Self:
         """Return this codec with stored ends, or uncalibrated if there are none."""
         if not parameters:
             return replace(self, clip=None)

@@ -5,8 +5,9 @@ A codec turns one sample of a tensor into a payload, and a payload into the samp
 - A codec is immutable, and safe to use from several threads at once.
 - `name` is what settings, plans and manifests say; `id` is what frames say. Both belong to one
   codec for ever: an id that went out is never given to another codec.
-- What a codec wrote yesterday it decodes today, to the same elements, without the bundle and
-  without the parameters it was calibrated with: all that decoding needs is in the payload.
+- What a codec wrote yesterday it decodes today, to the same elements. All that decoding needs is
+  in the payload, or, where a codec is `calibrated`, in the parameters it was calibrated with: its
+  frames decode with these only, and say if others are used.
 - `encode` takes any sample whose spec the codec supports, contiguous or not, and leaves it as
   it was. The same sample gives the same bytes within one release of the libraries.
 - `decode` trusts nothing. It allocates no more than a small multiple of what the spec says,
@@ -17,15 +18,23 @@ A codec turns one sample of a tensor into a payload, and a payload into the samp
 
 from __future__ import annotations
 
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from functools import cached_property
+from typing import ClassVar, Self
 
+import numpy as np
+
+from offramp.codecs.effect import Effect
 from offramp.errors import ConfigError
 from offramp.tensors import Array, TensorSpec
 
-__all__ = ["Codec"]
+__all__ = ["Codec", "Parameters"]
+
+Parameters = dict[str, float | Array]
+"""What `Codec.fit` finds, by name."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,15 @@ class Codec(ABC):
     name: str
     id: int
     lossless: bool
+
+    calibrated: ClassVar[bool] = False
+    """Whether frames hold nothing that is in the parameters, and decode with these only."""
+
+    quick: ClassVar[bool] = True
+    """Whether it takes about as long as Zstandard, or less."""
+
+    offered: ClassVar[bool] = True
+    """Whether a compile fits it; the others are there to be compared with, and for frames."""
 
     @abstractmethod
     def supports(self, spec: TensorSpec) -> bool:
@@ -52,18 +70,31 @@ class Codec(ABC):
         """Load what the first sample would otherwise wait for; most codecs need nothing."""
         return
 
-    def fit(self, samples: Array) -> Self:
-        """Return this codec calibrated on ``samples``, an array of shape (n, *shape)."""
+    def fit(self, samples: Array, effect: Effect) -> Self:
+        """Return this codec calibrated on ``samples``, an array of shape (n, *shape).
+
+        ``effect`` tells what a change of them does to the answers.
+        """
         return self
 
-    def parameters(self) -> dict[str, float]:
-        """Return what `fit` found, to be stored in a bundle's manifest; empty if nothing."""
+    def parameters(self) -> Parameters:
+        """Return what `fit` found, to be stored in a bundle; empty if nothing."""
         return {}
 
-    def with_parameters(self, parameters: Mapping[str, float]) -> Self:
+    def with_parameters(self, parameters: Mapping[str, float | Array]) -> Self:
         """Return this codec with stored parameters; raise `ConfigError` for unknown ones."""
         if parameters:
             raise ConfigError(
                 f"codec {self.name!r} takes no parameters; remove {', '.join(sorted(parameters))}"
             )
         return self
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """A checksum, 32 bits, of the id and all parameters."""
+        found = zlib.crc32(self.name.encode())
+        for name, value in sorted(self.parameters().items()):
+            array = np.asarray(value)
+            stated = f"{name} {array.dtype.str} {array.shape}".encode()
+            found = zlib.crc32(np.ascontiguousarray(array).tobytes(), zlib.crc32(stated, found))
+        return found

@@ -17,6 +17,7 @@ from device.deployment import Deployment
 from device.head import Head
 from device.settings import AgentSettings
 from device.sources import Sample
+from offramp.boundary_codec import BundleCodecs
 from offramp.catalogue import Offer
 from offramp.codecs import encode, get
 from offramp.errors import InputError
@@ -37,6 +38,7 @@ class Model:
 
     def __init__(self, bundle):
         self.bundle = bundle
+        self.codecs = BundleCodecs.of(bundle)
 
     def step(self, start, stop, tensors):
         if start == 0:

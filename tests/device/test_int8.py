@@ -8,7 +8,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from offramp.boundary_codec import BoundaryCodec, decode_boundary
 from offramp.bundle import open_bundle
 from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.network import Network
@@ -51,8 +50,8 @@ def _answer(painter, bundle, head, result):
         return network.run(0, network.depth, values)[0][0]
     cut, boundary = result["cut"], bundle.manifest.boundaries[result["cut"]]
     sample = [array[0] for array in network.run(0, cut, values)]
-    frames = BoundaryCodec(boundary, result["level"]).encode(sample)
-    received = decode_boundary(frames, boundary.tensors, limit_bytes=boundary.nbytes)
+    frames = network.codecs.at(cut, result["level"]).encode(sample)
+    received = tail.codecs.decode(cut, frames, limit_bytes=boundary.nbytes)
     return tail.run(cut, tail.depth, [array[None] for array in received])[0][0]
 
 

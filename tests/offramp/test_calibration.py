@@ -10,7 +10,6 @@ import pytest
 from safetensors.numpy import save
 
 from offramp import codecs
-from offramp.boundary_codec import BoundaryCodec, decode_boundary
 from offramp.bundle import Bundle, Ensemble, Manifest
 from offramp.calibration import FILE, Calibration, load_calibration
 from offramp.errors import BundleError
@@ -67,12 +66,12 @@ def test_answers_and_sizes_are_those_of_frames_sent_through_the_tail(
     few = tiny_samples[:ROWS]
     for cut, level in tiny_calibration.levels:
         boundary = network.bundle.manifest.boundaries[cut]
-        codec = BoundaryCodec(boundary, level)
+        codec = network.codecs.at(cut, level)
         answers, sizes = [], []
         for sample in zip(*_boundary(network, few, cut), strict=True):
             frames = codec.encode(sample)
             sizes.append(sum(map(len, frames)))
-            received = decode_boundary(frames, boundary.tensors, limit_bytes=boundary.nbytes)
+            received = network.codecs.decode(cut, frames, limit_bytes=boundary.nbytes)
             (logits,) = network.run(cut, network.depth, [part[None] for part in received])
             answers.append(int(logits.argmax()))
         assert tiny_calibration.answers[cut, level][:ROWS].tolist() == answers, (cut, level)
@@ -169,7 +168,7 @@ def test_answers_of_an_ensemble_that_do_not_fit_are_refused(
     bundle = Bundle(manifest, tiny.digest, tmp_path)
     together = load_calibration(bundle).together
     assert {cut for cut, _ in together} == set(range(spec.boundary, max(tiny.cuts)))
-    key = f"together/{spec.boundary}/raw"
+    key = f"together/{spec.boundary}/lossless"
     wrong = {
         "beyond the classes": arrays[key] + 3,
         "short": arrays[key][1:].copy(),

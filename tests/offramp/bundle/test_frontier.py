@@ -20,9 +20,9 @@ from offramp.errors import BundleError, ConfigError
 PLANS = (
     {"cut": 3, "thresholds": [2.0], "accuracy": 0.95, "device": 4e6, "bytes_mean": 0,
      "sent_share": 0},
-    {"cut": 2, "level": "raw", "thresholds": [0.75], "accuracy": 0.9, "device": 2.5e6,
+    {"cut": 2, "level": "lossless", "thresholds": [0.75], "accuracy": 0.9, "device": 2.5e6,
      "bytes_mean": 1500.4, "sent_share": 0.25},
-    {"cut": 0, "level": "raw", "thresholds": [], "accuracy": 0.9, "device": 0,
+    {"cut": 0, "level": "lossless", "thresholds": [], "accuracy": 0.9, "device": 0,
      "bytes_mean": 12000, "sent_share": 1},
 )  # fmt: skip
 STORED = {"unit": "macs", "samples": 60, "plans": PLANS}
@@ -95,8 +95,8 @@ def test_it_is_shown_and_drawn(tiny: Bundle, tmp_path: Path) -> None:
     rows = [line.split() for line in ended.output.splitlines() if "%" in line]
     assert rows == [
         ["95.00%", "4.00", "0", "0.0%", "3", "nothing", "closed"],
-        ["90.00%", "2.50", "1500", "25.0%", "2", "raw", "0.750"],
-        ["90.00%", "0.00", "12000", "100.0%", "0", "raw"],
+        ["90.00%", "2.50", "1500", "25.0%", "2", "lossless", "0.750"],
+        ["90.00%", "0.00", "12000", "100.0%", "0", "lossless"],
     ]
     assert max(len(line.rstrip()) for line in ended.output.splitlines()) <= 80
     root = ElementTree.fromstring(drawn.read_text())

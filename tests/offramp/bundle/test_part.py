@@ -25,7 +25,7 @@ from offramp.network import Network
 from offramp.tensors import TensorSpec
 
 ENTRY = FileEntry(bytes=1, sha256="0" * 64)
-SHARED = ["calibration.safetensors", "examples.safetensors", "graph.json"]
+SHARED = ["calibration.safetensors", "codecs.safetensors", "examples.safetensors", "graph.json"]
 
 
 def manifest(*files: str, quantised: Quantised | None = None) -> Manifest:
@@ -55,7 +55,7 @@ def test_a_device_needs_its_programs_their_weights_and_what_all_share(
         if other.files(folder)[0] not in own
     ]
     bundle = manifest(*own, *others, quantised=None if engine.exact else quantised)
-    assert sorted(device_part(bundle, [engine])) == sorted({*own, *SHARED[:2]})
+    assert sorted(device_part(bundle, [engine])) == sorted({*own, *SHARED[:3]})
     assert engine.name in engines_of(bundle)
 
 
@@ -73,7 +73,7 @@ def test_the_first_engine_that_can_is_taken() -> None:
     programs = [BACKENDS["torch"].files(folder)[0] for folder in ("s0", "s1", "e0")]
     bundle = manifest(*programs, "s0/model.onnx")
     both = [BACKENDS["onnxruntime"], BACKENDS["torch"]]
-    assert sorted(device_part(bundle, both)) == sorted([*programs, *SHARED[:2]])
+    assert sorted(device_part(bundle, both)) == sorted([*programs, *SHARED[:3]])
     with pytest.raises(BundleError, match="no head for any backend installed here"):
         device_part(bundle, [])
 
@@ -115,7 +115,7 @@ def test_a_quantised_head_takes_no_float_program_and_no_float_weights(
     manifest = tiny_int8.manifest
     part = device_part(manifest, backends.installed())
     programs = {f"{program.folder}/int8.onnx" for program in manifest.programs}
-    assert set(part) == {*programs, *SHARED[:2]}
+    assert set(part) == {*programs, *SHARED[:3]}
     fetched = _fetched(tiny_int8, BACKENDS["onnxruntime_int8"], tmp_path)
     assert Network(fetched).backend == "onnxruntime_int8"
     with pytest.raises(BundleError) as caught:

@@ -163,8 +163,8 @@ def test_inputs_by_name_and_several_outputs_are_kept_to_the_end(
     calibration = load_calibration(bundle)
     assert calibration.accuracy == 1.0
     assert (calibration.answers[0, "lossless"] == calibration.labels).all()
-    right = calibration.answers[1, "affine8"] == calibration.labels
-    assert right.all()
+    lossy = [level for cut, level in calibration.levels if cut == 1 and level != "lossless"]
+    assert max(np.mean(calibration.answers[1, level] == calibration.labels) for level in lossy) == 1
 
 
 def test_a_level_that_one_tensor_cannot_take_goes_with_the_others(
@@ -173,27 +173,26 @@ def test_a_level_that_one_tensor_cannot_take_goes_with_the_others(
     class Masked(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.words, self.inner = nn.Embedding(20, 16), nn.Linear(16, 16)
-            self.answer = nn.Linear(16, 3)
+            self.narrow, self.wide = nn.Linear(256, 16), nn.Linear(16, 512)
+            self.answer = nn.Linear(512, 3)
 
-        def forward(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            x = torch.relu(self.inner(self.words(tokens)))
+        def forward(self, frames: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            x = self.wide(torch.relu(self.narrow(frames)))
             return self.answer(torch.softmax(x, 1).mul(mask[:, :, None]).sum(1))
 
     dice = np.random.default_rng(0)
-    inputs = dice.integers(0, 20, (6, 5)), np.ones((6, 5), np.int64)
+    inputs = dice.normal(size=(6, 5, 256)).astype("float32"), np.ones((6, 5), np.int64)
     manifest = compile_model(
         Masked(), None, tmp_path / "m", CompileOptions("m"), examples=Samples(inputs)
     )
     inner = [b for b in manifest.boundaries[1:-1] if "mask" in b.names]
     assert inner
     for boundary in inner:
-        kinds = {
-            tensor.name: set(p)
-            for tensor, p in zip(boundary.tensors, boundary.levels["affine4"], strict=True)
-        }
-        assert kinds.pop("mask") == set()
-        assert all(kinds.values())
+        assert any(level != "lossless" for level in boundary.levels)
+        for level, given in boundary.levels.items():
+            kinds = {tensor.name: set(p) for tensor, p in zip(boundary.tensors, given, strict=True)}
+            assert kinds.pop("mask") == set()
+            assert level == "lossless" or all(kinds.values())
 
 
 def test_experts_are_captured_as_operations_of_torch() -> None:
@@ -402,7 +401,7 @@ def test_one_held_out_sample_is_enough(off: int, tmp_path: Path, one_registry: N
     given = LabelledSamples(one.inputs, np.array([(answer + off) % 3]))
     compile_model(MODEL, given, path, CompileOptions("m"))
     bundle = open_bundle(path)
-    assert {plan.accuracy for plan in frontier_of(bundle).plans} == {1.0 - off}
+    assert 1.0 - off in {plan.accuracy for plan in frontier_of(bundle).plans}
     network = Network(bundle)
     (found,) = network.run(0, network.depth, _samples(3).inputs)
     with torch.no_grad():

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from offramp import codecs
-from offramp.boundary_codec import BoundaryCodec, decode_boundary
 from offramp.bundle import Bundle, open_bundle
 from offramp.bundle.archive import list_files
 from offramp.calibration import load_calibration
@@ -131,10 +130,10 @@ def test_calibration_is_of_int8_heads_and_float_tails_on_samples_that_set_no_ran
     few = held_out[:10]
     for cut, level in calibration.levels:
         boundary = tiny_int8.manifest.boundaries[cut]
-        codec = BoundaryCodec(boundary, level)
+        codec = head.codecs.at(cut, level)
         for row, sample in enumerate(zip(*head.run(0, cut, few.inputs), strict=True)):
             frames = codec.encode(sample)
-            received = decode_boundary(frames, boundary.tensors, limit_bytes=boundary.nbytes)
+            received = tail.codecs.decode(cut, frames, limit_bytes=boundary.nbytes)
             answer = tail.run(cut, 3, [array[None] for array in received])[0].argmax()
             assert calibration.answers[cut, level][row] == answer, (cut, level)
 

@@ -5,14 +5,18 @@ one release of a library to the next.
 """
 
 import base64
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load as load_arrays
 
 from offramp import codecs
 from offramp.tensors import TensorSpec
 
 FEATURES = TensorSpec("x", "float32", (2, 3))
+VOLUME = TensorSpec("x", "float32", (2, 3, 4))
 COLOUR = TensorSpec("x", "uint8", (4, 6, 3))
 GREY = TensorSpec("x", "uint8", (5, 5))
 
@@ -77,6 +81,17 @@ nEYBJgICBQWtAf/Y/+AAEEpGSUYAAQEAAAEAAQAA/9sAQwAIBgYHBgUIBwcHCQkICgwUDQwLCwwZEhMP
 GhwcICQuJyAiLCMcHCg3KSwwMTQ0NB8nOT04MjwuMzQy/8AACwgABQAFAQERAP/EABQAAQAAAAAAAAAAAAAAAAAA
 AAb/xAAbEAAABwEAAAAAAAAAAAAAAAAAAQUGBxQyov/aAAgBAQAAPwBKmxI362eCH//ZOlb07A==
 """
+HALF_WEBP90_GREY = """
+nEYBKAICBQU4UklGRjAAAABXRUJQVlA4ICQAAACQAQCdASoDAAMAAMASJaQAAudPjMAA/vhGgn/hAf38TeZAAABC
+r75X
+"""
+HALF_WEBP75_GREY = """
+nEYBKQICBQU0UklGRiwAAABXRUJQVlA4ICAAAACQAQCdASoDAAMAAgA0JaQAAudFrAAA/uJy/E+ChAAAAFvuwiA=
+"""
+HALF_PNG_GREY = """
+nEYBKgICBQVNiVBORw0KGgoAAAANSUhEUgAAAAMAAAADCAAAAABzQ+pjAAAAFElEQVR4nGOUE+FnSRHhZzwrwg8A
+CPIBv1dGKuYAAAAASUVORK5CYIIjwZDK
+"""
 
 IMAGE_FRAMES = {
     "png": (PNG_COLOUR, COLOUR),
@@ -86,9 +101,59 @@ IMAGE_FRAMES = {
     "webp50": (WEBP50_GREY, GREY),
     "jpeg90": (JPEG90_GREY, GREY),
     "jpeg75": (JPEG75_GREY, GREY),
+    "half_webp90": (HALF_WEBP90_GREY, GREY),
+    "half_webp75": (HALF_WEBP75_GREY, GREY),
+    "half_png": (HALF_PNG_GREY, GREY),
 }
 # The libraries' own decoders may round otherwise from one release to the next.
-LARGEST_ERROR = {"png": 0, "webp_lossless": 0}
+LARGEST_ERROR = {
+    "png": 0,
+    "webp_lossless": 0,
+    "half_webp90": 23,
+    "half_webp75": 25,
+    "half_png": 20,
+}
+
+# Their parameters, signed and sparse, stand in golden_context.safetensors.
+CONTEXT_FRAMES = {
+    ("context2", "signed"): "9d404d9bdc3c87ab8324c1bc10e695f8",
+    ("context5", "signed"): "9d414d9bdc3c87ab8324c1bc2a9ad82d",
+    ("context10", "signed"): "9d424d9bdc3c87ab8324c1bc0908ea33",
+    ("context20", "signed"): "9d434d9bdc3c87ab8324c1bcb21b7359",
+    ("context50", "signed"): "9d444d9bdc3c87ab8324c1bc90d6342d",
+    ("context100", "signed"): "9d454d9bdc3c87ab8324c1bc40985d39",
+    ("context2", "sparse"): "9d40f65e7f953afe3eb20679e7",
+    ("context5", "sparse"): "9d41f65e7f953afe3e69f06bc1",
+    ("context10", "sparse"): "9d42f65e7f953afe3e9fab2bb2",
+    ("context20", "sparse"): "9d43f65e7f953afe3e497426b2",
+    ("context50", "sparse"): "9d44f65e7f953afe3eb970bfbe",
+    ("context100", "sparse"): "9d45f65e7f953afe3e905b351f",
+}
+CONTEXT_SAMPLES = {
+    "signed": (
+        "86340ebfd7878a3ffc3fc73f9431ba3ccfacb1bcf8b0063dd1eb953d209506bf"
+        "86340ebf6d48143f81a109bf63f10bbf83a518bf6c11903db2c9a63b247f0cbf"
+        "a5aa323bc25ca0bcde3d1bbf599684bf21f789bf3b518b3f8a1c86bf0869e3c0"
+    ),
+    "sparse": (
+        "495dae3fcf42193e495dae3fcf42193e6fc7d93d5886f53d5314c63fcf42193e"
+        "cf42193ecf42193e6fc7d93d5886f53d1c48dd3f6fc7d93d1fd200427ffb223d"
+        "ecc6d03dec6d3e40b37014415886f53d7ffb223decc6d03d76ab143ecf42193e"
+    ),
+}
+# Their parameters, and what the frames decode to, stand in golden_quantisers.safetensors.
+QUANTISER_FRAMES = {
+    "channel8": ("9d3ac10000040a0c060606060404080404030404030404030202060200ae7dae3d"),
+    "channel6": ("9d38c10000040a0c060606060404080404030404030404030202060200a2ca9324"),
+    "channel4": ("9d36610000a46c664684444334442362023b5f1d54"),
+    "channel3": ("9d3561000074676646744443344423620281d1982f"),
+    "channel2": ("9d34310000ffffffffbf2e5146d0b7"),
+    "coarse8": ("9d58fffca4cd6fc45f9aabe6aaf9aa7e6afeb8368e53b45f2a174fa77ae77ad1141cd422a0"),
+    "coarse6": ("9d56fffcd7780bbbffffffffffffffffee93b4b61dfffffe3f6fef651a2fc256c76b"),
+    "coarse4": ("9d54aeeb577aff5b85cf5fb40ca6ff82"),
+    "coarse3": ("9d53a9adfcbcda0c8b84a9"),
+    "coarse2": ("9d5282b94d1b1113ba13aa"),
+}
 
 
 def image(spec: TensorSpec):
@@ -116,12 +181,60 @@ def test_images_of_yesterday(name) -> None:
     assert error <= LARGEST_ERROR.get(name, 10)
 
 
+def golden_parameters(kind):
+    stored = load_arrays((Path(__file__).parent / "golden_context.safetensors").read_bytes())
+    return {
+        key.removeprefix(f"{kind}/"): array
+        for key, array in stored.items()
+        if key.startswith(f"{kind}/")
+    }
+
+
+@pytest.mark.parametrize(("name", "kind"), CONTEXT_FRAMES)
+def test_calibrated_features_of_yesterday(name, kind) -> None:
+    codec = codecs.get(name).with_parameters(golden_parameters(kind))
+    data = bytes.fromhex(CONTEXT_FRAMES[name, kind])
+    found = codecs.decode(data, VOLUME, limit_bytes=VOLUME.nbytes, calibrated={codec.id: codec})
+    expected = np.frombuffer(bytes.fromhex(CONTEXT_SAMPLES[kind]), "<f4")
+    assert found.tobytes() == expected.astype("float32").tobytes()
+
+
+@pytest.mark.parametrize(("name", "kind"), CONTEXT_FRAMES)
+def test_checksum_covers_what_is_not_sent(name, kind) -> None:
+    unsent = name.encode()
+    for parameter, array in sorted(golden_parameters(kind).items()):
+        unsent += f"{parameter} {array.dtype.str} {array.shape}".encode() + array.tobytes()
+    unsent += b"float32 (2, 3, 4)"
+    data = bytes.fromhex(CONTEXT_FRAMES[name, kind])
+    assert zlib.crc32(unsent + data[:-4]) == int.from_bytes(data[-4:], "little")
+
+
+@pytest.mark.parametrize("name", QUANTISER_FRAMES)
+def test_quantised_features_of_yesterday(name) -> None:
+    stored = load_arrays((Path(__file__).parent / "golden_quantisers.safetensors").read_bytes())
+    learnt = {
+        key.partition("/")[2]: array
+        for key, array in stored.items()
+        if key.partition("/")[0] in (name, name[:-1]) and not key.endswith("/decoded")
+    }
+    codec, data = codecs.get(name).with_parameters(learnt), bytes.fromhex(QUANTISER_FRAMES[name])
+    found = codecs.decode(data, VOLUME, limit_bytes=VOLUME.nbytes, calibrated={codec.id: codec})
+    assert found.tobytes() == stored[f"{name}/decoded"].tobytes()
+
+
 def test_each_golden_frame_names_its_codec() -> None:
     for name, (data, _) in FEATURE_FRAMES.items():
         assert bytes.fromhex(data)[3] == codecs.get(name).id
     for name, (data, _) in IMAGE_FRAMES.items():
         assert base64.b64decode(data)[3] == codecs.get(name).id
+    for (name, _), data in CONTEXT_FRAMES.items():
+        assert bytes.fromhex(data)[1] == codecs.get(name).id
+    for name, data in QUANTISER_FRAMES.items():
+        assert bytes.fromhex(data)[1] == codecs.get(name).id
 
 
 def test_every_codec_has_golden_bytes() -> None:
-    assert sorted({**FEATURE_FRAMES, **IMAGE_FRAMES}) == sorted(codecs.names())
+    calibrated = {name for name, _ in CONTEXT_FRAMES}
+    every = {*FEATURE_FRAMES, *IMAGE_FRAMES, *QUANTISER_FRAMES, *calibrated}
+    assert sorted(every) == sorted(codecs.names())
+    assert len(CONTEXT_FRAMES) == 2 * len(calibrated)

@@ -14,17 +14,29 @@ from PIL import Image
 
 from offramp import codecs
 from offramp.codecs import zstd
+from offramp.codecs.effect import square_error
 from offramp.errors import FrameError
-from offramp.frame import Frame, pack, unpack
+from offramp.frame import Frame, pack, pack_short, unpack
 from offramp.tensors import TensorSpec
 
-ALL = [codecs.get(name) for name in codecs.names()]
 GIB = 1 << 30
 LIMIT_BYTES = 1 << 20
 
 rng = np.random.default_rng(3)
-FEATURES = np.maximum(rng.normal(size=(3, 5, 7)), 0).astype("float32")
+SAMPLES = np.maximum(rng.normal(size=(16, 3, 5, 7)), 0).astype("float32")
+FEATURES = SAMPLES[0]
 PICTURE = (np.indices((12, 10)).sum(axis=0)[..., None] * [3, 5, 7]).astype("uint8")
+
+
+def ready(name):
+    """Return a codec that can code `FEATURES`: calibrated, if it has to be."""
+    codec = codecs.get(name)
+    return codec.fit(SAMPLES, square_error(SAMPLES)) if codec.calibrated else codec
+
+
+ALL = [ready(name) for name in codecs.names()]
+CALIBRATED = {codec.id: codec for codec in ALL if codec.calibrated}
+RANGE_CODED = [codec for codec in CALIBRATED.values() if not codec.quick]
 
 
 def sample_for(codec):
@@ -35,14 +47,27 @@ def spec_of(sample) -> TensorSpec:
     return TensorSpec("x", sample.dtype.name, sample.shape)
 
 
-def survive(data, spec) -> None:
-    """Decode ``data``; anything but a sample of the spec or a FrameError fails the test."""
+def framed(codec, payload, spec) -> bytes:
+    """Return a frame with a right checksum, whatever its payload."""
+    if codec.calibrated:
+        known = zlib.crc32(f"{spec.dtype} {spec.shape}".encode(), codec.fingerprint)
+        return pack_short(codec.id, payload, known)
+    return pack(Frame(codec.id, spec.dtype, spec.shape, payload))
+
+
+def decode(data, spec):
+    return codecs.decode(data, spec, limit_bytes=LIMIT_BYTES, calibrated=CALIBRATED)
+
+
+def survive(data, spec) -> bool:
+    """Tell whether ``data`` decodes; anything but a sample of the spec or a FrameError fails."""
     try:
-        sample = codecs.decode(data, spec, limit_bytes=LIMIT_BYTES)
+        sample = decode(data, spec)
     except FrameError:
-        return
+        return False
     assert sample.dtype == spec.dtype
     assert sample.shape == spec.shape
+    return True
 
 
 @st.composite
@@ -75,7 +100,9 @@ def test_random_bytes(data, sample) -> None:
 @given(data=st.data(), codec=st.sampled_from(ALL))
 def test_damaged_frames(codec, data) -> None:
     sample = sample_for(codec)
-    survive(data.draw(damage(codecs.encode(codec, sample))), spec_of(sample))
+    valid = codecs.encode(codec, sample)
+    damaged = data.draw(damage(valid))
+    assert survive(damaged, spec_of(sample)) == (damaged == valid)
 
 
 @pytest.mark.parametrize("kind", dict.fromkeys(type(codec) for codec in ALL))
@@ -86,32 +113,88 @@ def test_damaged_payloads_under_a_right_checksum(kind, data) -> None:
     codec = data.draw(st.sampled_from([codec for codec in ALL if type(codec) is kind]))
     sample = sample_for(codec)
     payload = data.draw(damage(codec.encode(sample)))
-    survive(pack(Frame(codec.id, sample.dtype.name, sample.shape, payload)), spec_of(sample))
+    survive(framed(codec, payload, spec_of(sample)), spec_of(sample))
 
 
 @pytest.mark.parametrize("codec", ALL, ids=codecs.names())
 class TestDamage:
+    def test_every_truncated_frame_is_refused(self, codec) -> None:
+        sample = sample_for(codec)
+        data = codecs.encode(codec, sample)
+        for length in range(len(data)):
+            with pytest.raises(FrameError):
+                decode(data[:length], spec_of(sample))
+
+    def test_every_flipped_bit_is_refused(self, codec) -> None:
+        sample = sample_for(codec)
+        data = codecs.encode(codec, sample)
+        for bit in range(8 * len(data)):
+            flipped = bytearray(data)
+            flipped[bit // 8] ^= 1 << bit % 8
+            with pytest.raises(FrameError):
+                decode(flipped, spec_of(sample))
+
+    def test_a_frame_with_trailing_bytes_is_refused(self, codec) -> None:
+        sample = sample_for(codec)
+        data = codecs.encode(codec, sample)
+        for tail in (b"\0", bytes(4), b"\xff\xd9", data):
+            with pytest.raises(FrameError):
+                decode(data + tail, spec_of(sample))
+
     def test_every_truncated_payload_is_refused(self, codec) -> None:
+        """Of calibrated codecs the shorter payload may be another sample's."""
         sample = sample_for(codec)
         payload = codec.encode(sample)
         for length in range(len(payload)):
-            with pytest.raises(FrameError):
-                codec.decode(payload[:length], spec_of(sample))
+            found = survive(framed(codec, payload[:length], spec_of(sample)), spec_of(sample))
+            assert codec.calibrated or not found
 
     def test_trailing_bytes_are_refused(self, codec) -> None:
         sample = sample_for(codec)
         payload = codec.encode(sample)
         for tail in (b"\0", b"\xff\xd9", payload):
-            with pytest.raises(FrameError):
-                codec.decode(payload + tail + b"\0", spec_of(sample))
+            longer = payload + tail + bytes(1 + 4 * codec.calibrated)
+            assert not survive(framed(codec, longer, spec_of(sample)), spec_of(sample))
 
     def test_payload_of_another_codec(self, codec) -> None:
         sample = sample_for(codec)
-        for other in codecs.supporting(spec_of(sample)):
-            payload = other.encode(sample)
-            survive(
-                pack(Frame(codec.id, sample.dtype.name, sample.shape, payload)), spec_of(sample)
-            )
+        for other in ALL:
+            if other.supports(spec_of(sample)):
+                survive(framed(codec, other.encode(sample), spec_of(sample)), spec_of(sample))
+
+
+@settings(max_examples=500, deadline=None)
+@given(payload=st.binary(max_size=400), codec=st.sampled_from(list(CALIBRATED.values())))
+def test_payloads_of_any_bytes(payload, codec) -> None:
+    """Range decoders read on when a payload has ended, and must not read what is not theirs."""
+    survive(framed(codec, payload, spec_of(FEATURES)), spec_of(FEATURES))
+
+
+@pytest.mark.parametrize("length", [4, 5, 40, 4_000])
+@pytest.mark.parametrize("codec", RANGE_CODED, ids=lambda codec: codec.name)
+def test_a_payload_beyond_the_last_interval_is_refused(codec, length) -> None:
+    with pytest.raises(FrameError, match=f"payload of {length} bytes"):
+        codec.decode(b"\xff" * length, spec_of(FEATURES))
+
+
+@pytest.mark.parametrize("codec", CALIBRATED.values(), ids=lambda codec: codec.name)
+def test_short_frames_that_do_not_fit(codec) -> None:
+    spec = spec_of(FEATURES)
+    data = codecs.encode(codec, FEATURES)
+    with pytest.raises(FrameError, match="over the limit"):
+        codecs.decode(data, spec, limit_bytes=spec.nbytes - 1, calibrated=CALIBRATED)
+    for other in (TensorSpec("x", "float32", (5, 3, 7)), TensorSpec("x", "float16", (3, 5, 7))):
+        with pytest.raises(FrameError, match="wrong checksum"):
+            decode(data, other)
+    for other in (TensorSpec("x", "float32", (5, 3, 7)), TensorSpec("x", "int32", (3, 5, 7))):
+        with pytest.raises(FrameError):
+            decode(framed(codec, codec.encode(FEATURES), other), other)
+    with pytest.raises(FrameError, match="not calibrated"):
+        codecs.decode(data, spec, limit_bytes=spec.nbytes)
+    with pytest.raises(FrameError, match="not calibrated"):
+        decode(pack_short(codecs.get("raw").id, FEATURES.tobytes(), 0), spec)
+    with pytest.raises(FrameError, match="not a short one"):
+        decode(pack(Frame(codec.id, "float32", FEATURES.shape, b"")), spec)
 
 
 def test_frame_of_a_codec_that_does_not_carry_the_tensor() -> None:

@@ -11,6 +11,12 @@ from offramp.codecs import Codec
 from offramp.errors import ConfigError, FrameError
 from offramp.tensors import TensorSpec
 
+CALIBRATED = (
+    "channel8 channel6 channel4 channel3 channel2 "
+    "context2 context5 context10 context20 context50 context100 "
+    "coarse8 coarse6 coarse4 coarse3 coarse2"
+)
+HALF = "half_webp90 half_webp75 half_png"
 ALL = [codecs.get(name) for name in codecs.names()]
 
 
@@ -44,6 +50,25 @@ def test_names_and_ids_are_those_that_went_out() -> None:
         "webp50": 36,
         "jpeg90": 37,
         "jpeg75": 38,
+        "half_webp90": 40,
+        "half_webp75": 41,
+        "half_png": 42,
+        "channel2": 52,
+        "channel3": 53,
+        "channel4": 54,
+        "channel6": 56,
+        "channel8": 58,
+        "context2": 64,
+        "context5": 65,
+        "context10": 66,
+        "context20": 67,
+        "context50": 68,
+        "context100": 69,
+        "coarse2": 82,
+        "coarse3": 83,
+        "coarse4": 84,
+        "coarse6": 86,
+        "coarse8": 88,
     }
     assert len({codec.id for codec in ALL}) == len(ALL)
 
@@ -84,15 +109,21 @@ def test_unknown_id_is_a_frame_error() -> None:
         ("int64", (4,), "raw lossless"),
         ("bool", (), "raw lossless"),
         ("uint8", (4, 4, 4), "raw lossless"),
-        ("float32", (2, 3), "raw lossless fp16 affine8 affine6 affine4 affine3 affine2"),
+        (
+            "float32",
+            (2, 3),
+            "raw lossless fp16 affine8 affine6 affine4 affine3 affine2 " + CALIBRATED,
+        ),
+        ("float32", (), "raw lossless fp16 affine8 affine6 affine4 affine3 affine2"),
         ("float16", (2, 3), "raw lossless affine8 affine6 affine4 affine3 affine2"),
-        ("uint8", (16_384, 2), "raw lossless png jpeg90 jpeg75"),
-        ("uint8", (70_000, 2, 3), "raw lossless png"),
-        ("uint8", (16_000, 16_000), "raw lossless"),
+        ("uint8", (16_384, 2), "raw lossless png jpeg90 jpeg75 " + HALF),
+        ("uint8", (70_000, 2, 3), "raw lossless png half_png"),
+        ("uint8", (16_000, 16_000), "raw lossless " + HALF),
+        ("uint8", (1, 4), "raw lossless png webp_lossless webp90 webp75 webp50 jpeg90 jpeg75"),
         (
             "uint8",
             (4, 4, 3),
-            "raw lossless png webp_lossless webp90 webp75 webp50 jpeg90 jpeg75",
+            "raw lossless png webp_lossless webp90 webp75 webp50 jpeg90 jpeg75 " + HALF,
         ),
     ],
 )

@@ -1,0 +1,200 @@
+"""Bytes against accuracy: every codec level at every cut, the input's codecs among them.
+
+Codecs are fitted to a network's held-out samples; every figure is of test samples, whose accuracy
+is compared with the whole model's. Networks are those of `examples` and the embedded one; one that
+has not been trained is left out, and said. Without exits: every sample is sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.codec_tasks import NAMES, Level, measure_task
+from benchmarks.harness import Options, build_parser, finish, tabulate
+from offramp import codecs
+from offramp.errors import ConfigError
+from offramp.report.figure import new_figure, plot_style, to_svg
+from partitioner.machine import this_machine
+
+DROPS = (0.0, 0.005, 0.01)
+LEAST_TAIL = 0.15  # of the multiply-adds: a cut behind which less is left has nothing to send for
+FULL, QUICK = (1000, 2000), (100, 100)  # samples that codecs are fitted to, and test samples
+_SVG = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_HEAD = """\
+# Codecs measured
+
+Made by `python -m benchmarks.codec --write docs/codecs.md` on {date}
+({machine.processor}, {machine.cores} cores): {count} test samples of each task, codecs fitted on
+held-out samples, no exits. Bytes are those of whole frames, means over the samples. *Lost* is how
+far the accuracy is below the whole model's, in points (pp); below zero it is above.
+
+- *order 0*: the entropy of a tensor's codes, each channel by itself: the least that a coder without
+  contexts can reach. *Over the model*: the frame against the cross-entropy of the codec's own
+  probabilities.
+- *bits*: of the frame, for each element of the boundary's floats. *Times*: how much smaller than
+  the boundary as it is, in float32.
+- The last cuts of a network are left out of the summary where less than {tail:.0%} of its
+  multiply-adds are left to the tail.
+- In the figures black marks are codecs of the input, and colours are cuts."""
+
+
+def main() -> None:
+    given = _parse()
+    found: dict[str, list[Level]] = {}
+    for name in given.tasks or NAMES:
+        try:
+            found[name] = list(measure_task(name, *(QUICK if given.quick else FULL)))
+        except ConfigError as error:
+            print(f"leaving out {name}: {error}")
+    for name, levels in found.items():
+        for title, columns, rows in _tables(levels):
+            tabulate(f"{name}: {title}", columns, rows)
+    if given.write:
+        _write(given.write, found, FULL[1])
+    figures = {name: [asdict(level) for level in levels] for name, levels in found.items()}
+    finish("codec", _line(found), {"levels": figures}, Options(given.quick, given.json))
+
+
+def _parse() -> argparse.Namespace:
+    parser = build_parser("codec", __doc__)
+    parser.add_argument("--task", dest="tasks", action="append", choices=NAMES)
+    parser.add_argument("--write", type=Path, help="write a page, and a figure for each task")
+    given = parser.parse_args()
+    if given.quick:
+        given.tasks = given.tasks or ["cluttered_digits"]
+    return given
+
+
+def _tables(levels: Sequence[Level]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    columns = ["at most lost", "input", "boundary", "deepest cut"]
+    rows = [
+        [f"{drop * 100:g} pp", *(_least(some, drop) for some in _kinds(levels).values())]
+        for drop in DROPS
+    ]
+    yield "least bytes", columns, rows
+    columns = ["cut", "level", "bytes", "p95", "lost", "bits", "times", "order 0", "over the model"]
+    yield "every level that no other of its cut beats", columns, list(map(_row, _best(levels)))
+
+
+def _kinds(levels: Sequence[Level]) -> dict[str, list[Level]]:
+    """Return the levels of the input, of all other cuts with a tail, and of the last of these."""
+    behind = [level for level in levels if level.cut and level.tail >= LEAST_TAIL]
+    deepest = max((level.cut for level in behind), default=0)
+    return {
+        "input": [level for level in levels if level.cut == 0],
+        "boundary": behind,
+        "deepest": [level for level in behind if level.cut == deepest],
+    }
+
+
+def _within(levels: Sequence[Level], drop: float) -> Level | None:
+    fit = [level for level in levels if level.lost <= drop + 1e-9]
+    return min(fit, key=lambda level: level.bytes, default=None)
+
+
+def _least(levels: Sequence[Level], drop: float) -> str:
+    best = _within(levels, drop)
+    return f"{best.bytes:.0f} ({best.level}, cut {best.cut})" if best else "-"
+
+
+def _best(levels: Sequence[Level]) -> list[Level]:
+    """Return the levels that no other of the same cut equals in both bytes and answers."""
+    return [
+        level
+        for level in levels
+        if not any(
+            other.cut == level.cut
+            and (other.bytes, other.lost) != (level.bytes, level.lost)
+            and other.bytes <= level.bytes
+            and other.lost <= level.lost
+            for other in levels
+        )
+    ]
+
+
+def _row(level: Level) -> list[str]:
+    modelled = not np.isnan(level.model_bytes)
+    return [
+        str(level.cut),
+        level.level,
+        f"{level.bytes:.0f}",
+        f"{level.p95_bytes:.0f}",
+        f"{level.lost * 100:+.2f} pp",
+        f"{level.bytes * 8 / level.elements:.2f}" if level.elements else "-",
+        f"{level.raw_bytes / level.bytes:.0f}",
+        f"{level.entropy_bytes:.0f}" if modelled else "-",
+        f"{level.bytes / level.model_bytes - 1:+.1%}" if modelled else "-",
+    ]
+
+
+def _line(found: Mapping[str, Sequence[Level]]) -> str:
+    drop = 0.005
+    return f"least bytes at {drop * 100:g} pp: " + "; ".join(
+        f"{name}: " + ", ".join(f"{kind} {_least(some, drop)}" for kind, some in _kinds(v).items())
+        for name, v in found.items()
+    )
+
+
+def _write(page: Path, found: Mapping[str, Sequence[Level]], count: int) -> None:
+    machine, date = this_machine(), datetime.date.today()
+    parts = [_HEAD.format(machine=machine, date=date, count=count, tail=LEAST_TAIL)]
+    for name, levels in found.items():
+        drawn = f"figures/codec-{name}.svg"
+        (page.parent / drawn).write_text(_SVG + _draw(name, levels) + "\n")
+        parts.append(f"## {name}\n\n![bytes against accuracy]({drawn})")
+        for title, columns, rows in _tables(levels):
+            parts.append(f"{title[0].upper()}{title[1:]}:\n\n{_markdown(columns, rows)}")
+    page.write_text("\n\n".join(parts) + "\n")
+
+
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _draw(name: str, levels: Sequence[Level]) -> str:
+    """Return a figure of the bytes and the accuracy lost: what nothing beats is joined, by cut."""
+    with plot_style():
+        from matplotlib import colormaps
+
+        figure = new_figure(5)
+        axes = figure.subplots()
+        cuts = sorted({level.cut for level in levels})
+        for cut in cuts:
+            colour = "#111111" if cut == 0 else colormaps["viridis"](cut / (len(cuts) + 1))
+            here = [level for level in levels if level.cut == cut]
+            label = "input" if cut == 0 else f"cut {cut}"
+            best = sorted(_best(here), key=lambda level: level.bytes)
+            points = [(level.bytes, -level.lost * 100) for level in best]
+            axes.plot(*zip(*points, strict=True), "-o", color=colour, markersize=4, label=label)
+            others = [level for level in here if level not in best]
+            if others:
+                axes.plot(
+                    [level.bytes for level in others],
+                    [-level.lost * 100 for level in others],
+                    "x",
+                    color=colour,
+                    markersize=4,
+                    alpha=0.5,
+                )
+            for level in best:
+                if not codecs.get(level.level).lossless and not np.isnan(level.entropy_bytes):
+                    axes.plot(level.entropy_bytes, -level.lost * 100, "|", color=colour)
+        axes.axhline(0, color="#999999", linewidth=0.8)
+        axes.set_xscale("log")
+        axes.set_ylim(-6, 1.5)
+        axes.set_xlabel("bytes sent for each sample")
+        axes.set_ylabel("accuracy above the whole model's (pp)")
+        axes.set_title(f"{name}: o best of its cut, x beaten, | order-0 entropy of the codes")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
+        return to_svg(figure, f"codec {name}")
+
+
+if __name__ == "__main__":
+    main()

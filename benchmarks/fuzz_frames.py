@@ -1,0 +1,222 @@
+"""Frames of every codec, altered and made up: all are refused, or decode to what was sent.
+
+A case is a frame whose bytes were altered, bytes that only begin like a frame, a frame that is
+whole but states another tensor, or a payload that was altered before the checksum was made, as an
+attacker would. Only the last may decode to another sample. Nothing but `FrameError` may come out,
+in little time and memory.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import resource
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from benchmarks.harness import finish, parse, tabulate
+from offramp import codecs
+from offramp.codecs import Codec
+from offramp.codecs.effect import square_error
+from offramp.errors import FrameError
+from offramp.frame import Frame, pack, pack_short
+from offramp.tensors import Array, TensorSpec
+
+CASES, QUICK_CASES = 210_000, 6_300  # of all codecs together
+LONGEST_S = 0.5  # of the processor, for one case
+MOST_GROWTH_BYTES = 64 << 20
+LIMIT_BYTES = 1 << 20
+HANG_S = 300.0
+SEED = 5
+
+LIES = (
+    TensorSpec("x", "float32", (7, 5, 3)),
+    TensorSpec("x", "float16", (3, 5, 7)),
+    TensorSpec("x", "float32", (1 << 28,)),
+    TensorSpec("x", "uint8", (12, 10)),
+    TensorSpec("x", "int64", ()),
+    TensorSpec("x", "float32", (3, 5, 7, 1)),
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A codec, calibrated where it has to be, and samples with the frames that hold them."""
+
+    codec: Codec
+    spec: TensorSpec
+    frames: tuple[bytes, ...]
+    payloads: tuple[bytes, ...]
+    decoded: tuple[Array, ...]
+
+
+@dataclass
+class Tally:
+    """What became of a codec's cases; ``wrong`` says what must not have happened."""
+
+    cases: int = 0
+    refused: int = 0
+    unchanged: int = 0
+    forged: int = 0
+    longest_s: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+
+def subject_of(codec: Codec, samples: Array) -> Subject:
+    """Return what is needed to attack a codec that carries ``samples``."""
+    if codec.calibrated:
+        codec = codec.fit(samples, square_error(samples))
+    spec = TensorSpec("x", samples.dtype.name, samples.shape[1:])
+    payloads = tuple(codec.encode(sample) for sample in samples[:8])
+    frames = tuple(codecs.encode(codec, sample) for sample in samples[:8])
+    return Subject(
+        codec, spec, frames, payloads, tuple(codec.decode(one, spec) for one in payloads)
+    )
+
+
+def every_subject() -> list[Subject]:
+    """Return a subject for each codec: features, or pictures where it carries no features."""
+    rng = np.random.default_rng(SEED)
+    features = np.maximum(rng.normal(size=(32, 3, 5, 7)), 0).astype("float32")
+    rows = np.indices((12, 10)).sum(axis=0)[..., None] * [3, 5, 7]
+    pictures = np.stack([rows + shade for shade in range(8)]).astype("uint8")
+    spec = TensorSpec("x", "float32", features.shape[1:])
+    each = [codecs.get(name) for name in codecs.names()]
+    return [subject_of(one, features if one.supports(spec) else pictures) for one in each]
+
+
+def framed(codec: Codec, payload: bytes, spec: TensorSpec) -> bytes:
+    """Return a whole frame with a right checksum, whatever its payload."""
+    if codec.calibrated:
+        stated = f"{spec.dtype} {spec.shape}".encode()
+        return pack_short(codec.id, payload, zlib.crc32(stated, codec.fingerprint))
+    return pack(Frame(codec.id, spec.dtype, spec.shape, payload))
+
+
+def altered(valid: bytes, rng: np.random.Generator) -> bytes:
+    """Return bytes with bits flipped, parts cut off, repeated, moved or overwritten."""
+    data = bytearray(valid)
+    for _ in range(rng.integers(1, 4)):
+        place, other = (int(at) for at in rng.integers(0, len(data) + 1, 2))
+        noise = rng.bytes(int(rng.integers(1, 9)))
+        match int(rng.integers(6)):
+            case 0 if data:
+                data[place % len(data)] ^= 1 << int(rng.integers(8))
+            case 1:
+                del data[place:]
+            case 2:
+                data[place:place] = data[other : other + 40]
+            case 3:
+                data[place:place] = noise
+            case 4:
+                data[place : place + len(noise)] = noise
+            case _:
+                del data[min(place, other) : max(place, other)]
+    return bytes(data)
+
+
+def draw(subject: Subject, rng: np.random.Generator) -> tuple[bytes, Array | None, bool]:
+    """Return a case: bytes, the only sample that they may decode to, and if any sample will do."""
+    at = int(rng.integers(len(subject.frames)))
+    valid, payload = subject.frames[at], subject.payloads[at]
+    match int(rng.integers(10)):
+        case 0 | 1:
+            noise = rng.bytes(int(rng.integers(0, 200)))
+            return valid[: int(rng.integers(0, 14))] + noise, subject.decoded[at], False
+        case 2:
+            lie = LIES[int(rng.integers(len(LIES)))]
+            return framed(subject.codec, payload, lie), None, False
+        case 3 | 4:
+            return framed(subject.codec, altered(payload, rng), subject.spec), None, True
+        case _:
+            return altered(valid, rng), subject.decoded[at], False
+
+
+def fuzz(
+    subject: Subject, known: Mapping[int, Codec], cases: int, rng: np.random.Generator
+) -> Tally:
+    """Try cases on a codec; ``known`` are all that are calibrated for the tensor."""
+    tally = Tally()
+    for _ in range(cases):
+        data, expected, forged = draw(subject, rng)
+        began, found = time.thread_time(), None
+        try:
+            found = codecs.decode(data, subject.spec, limit_bytes=LIMIT_BYTES, calibrated=known)
+        except FrameError:
+            tally.refused += 1
+        except Exception as error:  # whatever it is, it is what is looked for
+            tally.wrong.append(f"{type(error).__name__}: {error}, from {data.hex()}")
+        took_s = time.thread_time() - began
+        tally.cases += 1
+        tally.longest_s = max(tally.longest_s, took_s)
+        if took_s > LONGEST_S:
+            tally.wrong.append(f"took {took_s:.3g} s: {data.hex()}")
+        if found is None:
+            continue
+        if (found.dtype, found.shape) != (subject.spec.dtype, subject.spec.shape):
+            tally.wrong.append(f"{found.dtype} of shape {found.shape}, from {data.hex()}")
+        elif forged:
+            tally.forged += 1
+        elif expected is not None and found.tobytes() == expected.tobytes():
+            tally.unchanged += 1
+        else:
+            tally.wrong.append(f"silently another tensor, from {data.hex()}")
+    return tally
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> None:
+    options = parse("fuzz_frames", __doc__)
+    faulthandler.enable()
+    rng, subjects = np.random.default_rng(SEED), every_subject()
+    known = {one.codec.id: one.codec for one in subjects if one.codec.calibrated}
+    cases = (QUICK_CASES if options.quick else CASES) // len(subjects)
+    for subject in subjects:
+        fuzz(subject, known, 50, rng)  # until everything is loaded and compiled
+    before, found = peak_bytes(), {}
+    for subject in subjects:
+        faulthandler.dump_traceback_later(HANG_S, exit=True)
+        found[subject.codec.name] = fuzz(subject, known, cases, rng)
+    faulthandler.cancel_dump_traceback_later()
+    growth_bytes = peak_bytes() - before
+    tabulate(
+        "cases by codec",
+        ["codec", "cases", "refused", "unchanged", "forged, decoded", "longest ms", "wrong"],
+        [
+            (
+                *(name, one.cases, one.refused, one.unchanged, one.forged),
+                *(f"{one.longest_s * 1e3:.2f}", len(one.wrong)),
+            )
+            for name, one in found.items()
+        ],
+    )
+    wrong = [f"{name}: {line}" for name, one in found.items() for line in one.wrong]
+    if growth_bytes > MOST_GROWTH_BYTES:
+        wrong.append(f"memory grew by {growth_bytes} bytes")
+    print("\n".join(wrong[:20]))
+    longest_s = max(one.longest_s for one in found.values())
+    finish(
+        "fuzz_frames",
+        f"{sum(one.cases for one in found.values())} cases, {len(wrong)} wrong; longest "
+        f"{longest_s * 1e3:.2f} ms (required at most {LONGEST_S * 1e3:g}), memory grew by "
+        f"{growth_bytes / 2**20:.1f} MiB (at most {MOST_GROWTH_BYTES >> 20})",
+        {
+            "codecs": {name: asdict(one) for name, one in found.items()},
+            "growth_bytes": growth_bytes,
+            "wrong": len(wrong),
+        },
+        options,
+    )
+    if wrong:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Codec levels: fitted to what crosses a cut, and recorded by what the tail then answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from offramp import codecs
+from offramp.boundary_codec import BundleCodecs, codec_of, split_parameters
+from offramp.bundle import Boundary
+from offramp.capture.level_frontier import Recorded, frontier_levels
+from offramp.codecs.effect import Effect
+from offramp.exits.evidence import as_logits
+from offramp.exits.temperature import log_softmax
+from offramp.network import Network
+from offramp.tensors import Array
+
+__all__ = ["Crossing", "answer", "batches", "fit_levels", "screen", "with_levels"]
+
+BATCH = 50
+FIT_SAMPLES = 400
+SCREENED = 64
+LOOK_MACS = 4e9  # spent, about, on each look at what a codec does to the answers
+LOOK_SAMPLES = (16, 128)
+UNSEEN = 5e-4  # changes of answers that are smaller are as good as none
+
+Learnt = dict[str, dict[str, Array]]
+"""The arrays that codecs have learnt, by level and by their names in the bundle."""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """The tensors of one cut as a head made them, and the tail that answers them.
+
+    ``plain`` is its output for these very tensors.
+    """
+
+    tail: Network
+    cut: int
+    values: list[Array]
+    plain: Array
+
+    def record(self, known: BundleCodecs, level: str) -> tuple[Array, Array]:
+        """Return the tail's outputs and the bytes of all samples if they cross at a level."""
+        codec = known.at(self.cut, level)
+        lossless = codecs.get(level).lossless
+        limit_bytes = sum(array[0].nbytes for array in self.values)
+        received, sizes = [], []
+        for sample in zip(*self.values, strict=True):
+            frames = codec.encode(sample)
+            sizes.append(sum(len(frame) for frame in frames))
+            if not lossless:
+                received.append(known.decode(self.cut, frames, limit_bytes=limit_bytes))
+        outputs = self.plain
+        if not lossless:
+            tensors = [np.stack(part) for part in zip(*received, strict=True)]
+            outputs = answer(self.tail, self.cut, tensors)
+        return outputs, np.array(sizes, dtype=np.int32)
+
+    @property
+    def boundary(self) -> Boundary:
+        """The boundary at the cut."""
+        return self.tail.bundle.manifest.boundaries[self.cut]
+
+    def change(self, plain: Array, changed: Array) -> float:
+        """Return how far changed answers are from what they were; see `Effect`."""
+        classes = self.tail.bundle.manifest.answer == "class"
+        return (_divergence if classes else _distance)(plain, changed)
+
+    def effect(self, at: int) -> Effect:
+        """Return what a change of tensor ``at`` does to the tail's answers."""
+        macs = sum(spec.macs for spec in self.tail.bundle.manifest.segments[self.cut :])
+        least, most = LOOK_SAMPLES
+        count = min(max(int(LOOK_MACS / max(macs, 1)), least), most, len(self.plain))
+        lossy = [spec.elements for spec in self.boundary.tensors if spec.dtype == "float32"]
+
+        def change(changed: Array) -> float:
+            rows = [array[: len(changed)] for array in self.values]
+            rows[at] = changed
+            return self.change(self.plain[: len(changed)], answer(self.tail, self.cut, rows))
+
+        share = self.boundary.tensors[at].elements / max(sum(lossy), 1)
+        return Effect(self.values[at][:FIT_SAMPLES], change, count, share)
+
+
+def fit_levels(crossing: Crossing, names: Sequence[str]) -> tuple[Boundary, Learnt]:
+    """Return the boundary with those levels, calibrated, that can carry one of its tensors."""
+    boundary = crossing.boundary
+    levels: dict[str, list[dict[str, float]]] = {
+        name: []
+        for name in names
+        if any(codecs.get(name).supports(spec) for spec in boundary.tensors)
+    }
+    arrays: Learnt = {name: {} for name in levels}
+    for at, spec in enumerate(boundary.tensors):
+        effect = crossing.effect(at)
+        for name, fitted in levels.items():
+            codec = codec_of(name, spec).fit(effect.samples, effect)
+            numbers, learnt = split_parameters(
+                crossing.cut, codec.name, spec.name, codec.parameters()
+            )
+            fitted.append(numbers)
+            arrays[name] |= learnt
+    given = {name: tuple(fitted) for name, fitted in levels.items()}
+    return boundary.model_copy(update={"levels": given}), arrays
+
+
+def screen(crossing: Crossing, fitted: Boundary, learnt: Learnt) -> Boundary:
+    """Return the boundary with those levels that a few samples do not already speak against."""
+    few = replace(
+        crossing,
+        values=[array[:SCREENED] for array in crossing.values],
+        plain=crossing.plain[:SCREENED],
+    )
+    boundaries = list(crossing.tail.bundle.manifest.boundaries)
+    boundaries[crossing.cut] = fitted
+    arrays = {name: array for found in learnt.values() for name, array in found.items()}
+    known, recorded = BundleCodecs(boundaries, arrays), {}
+    for level in fitted.levels:
+        outputs, sizes = few.record(known, level)
+        recorded[level] = Recorded(sizes, max(crossing.change(few.plain, outputs), UNSEEN))
+    return with_levels(fitted, frontier_levels(recorded))
+
+
+def with_levels(boundary: Boundary, kept: Iterable[str]) -> Boundary:
+    """Return a boundary with some of its levels."""
+    return boundary.model_copy(update={"levels": {name: boundary.levels[name] for name in kept}})
+
+
+def answer(network: Network, cut: int, tensors: list[Array]) -> Array:
+    """Return the model's first output for all samples, from the tensors of a cut."""
+    return np.concatenate([network.run(cut, network.depth, rows)[0] for rows in batches(tensors)])
+
+
+def batches(tensors: list[Array]) -> Iterator[list[Array]]:
+    """Yield the tensors a few samples at a time."""
+    for start in range(0, len(tensors[0]), BATCH):
+        yield [array[start : start + BATCH] for array in tensors]
+
+
+def _divergence(plain: Array, changed: Array) -> float:
+    """Return the mean Kullback-Leibler divergence of answers from what they were, in nats."""
+    was, now = (log_softmax(as_logits(z)) for z in (plain, changed))
+    return float((np.exp(was) * (was - now)).sum(axis=-1).mean())
+
+
+def _distance(plain: Array, changed: Array) -> float:
+    """Return the mean square of how far answers are from what they were, relative to those."""
+    was, now = (z.reshape(len(z), -1).astype(np.float64) for z in (plain, changed))
+    power = np.maximum(np.square(was).sum(axis=1), 1e-30)
+    return float((np.square(now - was).sum(axis=1) / power).mean())

@@ -1,0 +1,153 @@
+"""Codecs of very few levels, after Cohen, Choi and Bajić (arXiv 2105.06002).
+
+A tensor is clipped and takes one of a few levels, chosen for square error and entropy together
+(`offramp.codecs.coarse_levels`). Where theirs binarises the indices for an adaptive coder, these
+code them in the context of their neighbours, like `offramp.codecs.context`. Levels and
+probabilities are in the bundle; a frame holds the coded indices only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar, Self
+
+import numpy as np
+
+from offramp.codecs.calibrated import CalibratedCodec, Learnt
+from offramp.codecs.coarse_levels import find_levels
+from offramp.codecs.coded import Coded, few
+from offramp.codecs.effect import Effect
+from offramp.codecs.planes import Planes, best_axis
+from offramp.errors import ConfigError
+from offramp.tensors import Array
+
+__all__ = ["Coarse"]
+
+_BIT_COST = 0.03  # of the order-0 entropy; in context bits are cheaper
+_DEARER = 1.5  # times the least change of answers, for which a wider range saves bytes
+_TAILS = (0.5, 0.3, 0.15, 0.06, 0.02, 0.005, 0.001, 0.0)  # of values beyond an end tried
+_SEEN_VALUES = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels(Learnt):
+    """Levels float32 (N,) and thresholds float32 (N - 1,), and how their indices are coded."""
+
+    indices: Coded
+    levels: Array
+    thresholds: Array
+
+    def __post_init__(self) -> None:
+        levels, thresholds = self.levels, self.thresholds
+        sound = (
+            levels.dtype == thresholds.dtype == np.float32
+            and levels.shape == (thresholds.size + 1,)
+            and np.isfinite(levels).all()
+            and np.isfinite(thresholds).all()
+            and (np.diff(thresholds) >= 0).all()
+        )
+        if not sound:
+            raise ConfigError(
+                f"levels {levels} and thresholds {thresholds} do not go with each other; compile "
+                "the bundle again"
+            )
+
+    @property
+    def planes(self) -> Planes:  # type: ignore[override]
+        """Those of the indices."""
+        return self.indices.planes
+
+    def arrays(self) -> dict[str, Array]:
+        """Return levels, thresholds and the model's arrays."""
+        return {"levels": self.levels, "thresholds": self.thresholds, **self.indices.arrays()}
+
+    def encode(self, values: Array) -> bytes | None:
+        """Return the coded indices."""
+        if not np.isfinite(values).all():
+            return None
+        return self.indices.encode(_indices(values, self.thresholds))
+
+    def decode(self, payload: bytes | memoryview) -> Array | None:
+        """Return the level of each index."""
+        found = self.indices.decode(payload)
+        if found is None or found.min() < 0 or found.max() > len(self.levels) - 1:
+            return None
+        return self.levels[found.astype(np.uint8)]
+
+    def prepare(self) -> None:
+        """Compile the loops, or load them compiled."""
+        self.indices.prepare()
+
+
+@dataclass(frozen=True)
+class Coarse(CalibratedCodec[_Levels]):
+    """One of ``count`` levels for each element, coded in context.
+
+    The first and the last level are the ends of a range for the whole tensor. Of those that change
+    the tail's answers little more than the best does, it is the widest, which takes fewest bytes.
+    Where no value is negative its low end is zero.
+    """
+
+    count: int = 2
+
+    offered: ClassVar[bool] = False
+    quick: ClassVar[bool] = False
+
+    def learnt_of(self, planes: Planes, arrays: Mapping[str, Array]) -> _Levels:
+        """Return stored levels."""
+        model = dict(arrays)
+        levels, thresholds = (model.pop(name, np.zeros(0)) for name in ("levels", "thresholds"))
+        indices = Coded.of(planes, model)
+        if levels.size != self.count:
+            raise ConfigError(f"codec {self.name!r} takes {self.count} levels, not {levels}")
+        return _Levels(indices, levels, thresholds)
+
+    def fit(self, samples: Array, effect: Effect) -> Self:
+        """Return this codec with the range and the levels that change answers least."""
+        self.check(samples)
+        from offramp.codecs.context_model import Quantiser, fit_model
+
+        planes = Planes(samples.shape[1:], best_axis(samples))
+        levels, thresholds = self._best_levels(samples, effect)
+        indices = _indices(planes.view(few(samples)), thresholds)
+        usual = 0.0 if samples.min() >= 0 else float(np.median(indices))
+        one = np.ones(planes.sides[0], np.float32)
+        model = fit_model(indices, Quantiser(usual * one, one, 0.5, usual == 0))
+        return replace(self, learnt=_Levels(Coded(planes, model), levels, thresholds))
+
+    def _best_levels(self, samples: Array, effect: Effect) -> tuple[Array, Array]:
+        seen = samples.ravel()[:: -(-samples.size // _SEEN_VALUES)]
+        tried = [_float32(find_levels(seen, ends, self.count, _BIT_COST)) for ends in _ranges(seen)]
+        changes = [effect.of(partial(_through, *one)) for one in tried]
+        good = _DEARER * min(changes)
+        return [one for one, change in zip(tried, changes, strict=True) if change <= good][-1]
+
+
+def _indices(values: Array, thresholds: Array) -> Array:
+    """Return the level's index for each value, as float32."""
+    found = np.zeros(values.shape, np.float32)
+    for threshold in thresholds:
+        found += values >= threshold
+    return found
+
+
+def _through(levels: Array, thresholds: Array, values: Array) -> Array:
+    """Return the level that each value takes."""
+    return levels[_indices(values, thresholds).astype(np.uint8)]
+
+
+def _float32(arrays: tuple[Array, Array]) -> tuple[Array, Array]:
+    return arrays[0].astype(np.float32), arrays[1].astype(np.float32)
+
+
+def _ranges(values: Array) -> list[tuple[float, float]]:
+    """Return the ranges to be tried, from narrow to wide."""
+    tails = np.array(_TAILS)
+    if values.min() >= 0:
+        positive = values[values > 0] if values.max() > 0 else np.ones(1)
+        return [(0.0, float(high)) for high in np.quantile(positive, 1 - tails)]
+    lows, highs = np.quantile(values, tails / 2), np.quantile(values, 1 - tails / 2)
+    highs = np.maximum(highs, lows + 1e-6 * np.abs(lows) + 1e-30)
+    return list(zip(lows.tolist(), highs.tolist(), strict=True))
