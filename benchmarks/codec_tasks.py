@@ -81,7 +81,7 @@ def measure_task(name: str, fitted_count: int, test_count: int) -> Iterator[Leve
     for cut in range(network.depth):
         print(f"{name}: cut {cut}", flush=True)
         boundary, known = fit_cut(network, cut, was, seen)
-        crossing = Crossing(network, cut, now, asked)
+        crossing = Crossing(network, network, cut, now, asked)
         floats = sum(t.elements for t in boundary.tensors if t.dtype == "float32")
         for level in boundary.levels:
             outputs, sizes = crossing.record(known, level)
@@ -107,7 +107,7 @@ def fit_cut(
     ``plain`` are the tail's answers to these samples.
     """
     plain = answer(network, cut, tensors) if plain is None else plain
-    boundary, learnt = fit_levels(Crossing(network, cut, tensors, plain), codecs.names())
+    boundary, learnt = fit_levels(Crossing(network, network, cut, tensors, plain), codecs.names())
     boundaries = list(network.bundle.manifest.boundaries)
     boundaries[cut] = boundary
     arrays = {key: array for found in learnt.values() for key, array in found.items()}

@@ -173,7 +173,7 @@ class Agent:
         """Open the stream and learn the link from a few probes, or begin without a server."""
         if self._remote is None:
             return
-        self._head.network.codecs.prepare()
+        self._head.prepare()
         self._remote.start()
         if self._renewal is not None:
             self._renewal.start(self)

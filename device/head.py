@@ -108,6 +108,11 @@ class Head:
         """Whether it moves the thresholds of plans."""
         return self._adaptation is not None
 
+    def prepare(self) -> None:
+        """Load what the first sample that is sent would otherwise wait for."""
+        for network in dict.fromkeys(self._networks):
+            network.prepare("encoder")
+
     def run(self, progress: Progress, plan: Plan, until_s: float, stretch: float) -> Reached:
         """Run up to the plan's cut and encode, or to the exit at which the sample leaves.
 
@@ -194,8 +199,8 @@ class Head:
         assert plan.level is not None
         started = time.perf_counter()
         self._pace.begin()
-        codec = self.network.codecs.at(progress.at, plan.level)
-        progress.frames = codec.encode([array[0] for array in progress.values])
+        network = self._networks[plan.cut]
+        progress.frames = network.encode(progress.at, plan.level, progress.values)
         self._pace.step(self._profile.encode[f"{progress.at}/{plan.level}"].median_s)
         progress.encode_s = time.perf_counter() - started
 

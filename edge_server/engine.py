@@ -122,8 +122,7 @@ class Engine:
         network = self.network(request.digest)
         marks = [self._clock()]
         frames, limit_bytes = request.frames, self._limit_bytes
-        sample = network.codecs.decode(request.cut, frames, limit_bytes=limit_bytes)
-        tensors = [array[None] for array in sample]
+        tensors = network.decode(request.cut, frames, limit_bytes=limit_bytes)
         marks.append(self._clock())
         self._fusing.observe(network, request.cut)
         at = request.cut
@@ -160,4 +159,4 @@ def try_out(network: Network) -> None:
         raise BundleError(
             f"bundle {name!r} gives {found} where its manifest says {stated}; compile it again"
         )
-    network.codecs.prepare()
+    network.prepare("decoder")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from offramp import codecs
+from offramp import codecs, frame
 from offramp.bundle import Boundary, Bundle
 from offramp.codecs.codec import Parameters
 from offramp.errors import BundleError, ConfigError, FrameError
@@ -17,6 +18,7 @@ __all__ = [
     "LOSSLESS",
     "BoundaryCodec",
     "BundleCodecs",
+    "Received",
     "codec_of",
     "decode_boundary",
     "split_parameters",
@@ -37,11 +39,30 @@ class BoundaryCodec:
         self.level = level
         self.codecs = tuple(each)
 
+    @property
+    def narrow(self) -> bool:
+        """Whether one of the tensors goes as a bottleneck's latent."""
+        return any(codec.of_latents for codec in self.codecs)
+
     def encode(self, sample: Sequence[Array]) -> tuple[bytes, ...]:
-        """Return one frame for each tensor; the arrays have no batch dimension."""
+        """Return one frame for each tensor; the arrays have no batch dimension.
+
+        Where this is `narrow` they are those of `Boundary.narrow`.
+        """
         return tuple(
             codecs.encode(codec, array) for codec, array in zip(self.codecs, sample, strict=True)
         )
+
+
+@dataclass(frozen=True)
+class Received:
+    """The tensors of one sample that came, without a batch dimension.
+
+    Where they are ``narrow`` the bottleneck's decoder has to run on its latent among them.
+    """
+
+    tensors: list[Array]
+    narrow: bool
 
 
 class BundleCodecs:
@@ -73,20 +94,26 @@ class BundleCodecs:
                 )
             pairs = zip(boundary.tensors, boundary.levels[level], strict=True)
             each = [
-                self._fitted(codec_of(level, tensor), cut, tensor, parameters)
+                self._fitted(codec_of(level, tensor, boundary), cut, tensor, parameters)
                 for tensor, parameters in pairs
             ]
             self._known[cut, level] = BoundaryCodec(level, each)
         return self._known[cut, level]
 
-    def decode(self, cut: int, frames: Sequence[bytes], *, limit_bytes: int) -> list[Array]:
+    def decode(self, cut: int, frames: Sequence[bytes], *, limit_bytes: int) -> Received:
         """Decode one sample of a cut's boundary; raise `FrameError` unless the frames are of it.
 
         A frame may be of any level that is calibrated for the cut, or of a codec that needs no
         calibration.
         """
-        tensors, known = self._boundaries[cut].tensors, self._calibrated(cut)
-        return decode_boundary(frames, tensors, limit_bytes=limit_bytes, calibrated=known)
+        boundary, known = self._boundaries[cut], self._calibrated(cut)
+        narrow = boundary.bottleneck is not None and any(
+            frame.is_short(one) and (codec := here.get(frame.short_id(one))) and codec.of_latents
+            for one, here in zip(frames, known, strict=False)
+        )
+        tensors = boundary.narrow if narrow else boundary.tensors
+        found = decode_boundary(frames, tensors, limit_bytes=limit_bytes, calibrated=known)
+        return Received(found, narrow)
 
     def prepare(self) -> None:
         """Let every codec load what the first sample would otherwise wait for."""
@@ -160,7 +187,10 @@ def _array_name(cut: int, codec: str, tensor: str, parameter: str) -> str:
     return f"{cut}/{codec}/{tensor}/{parameter}"
 
 
-def codec_of(level: str, tensor: TensorSpec) -> codecs.Codec:
-    """Return the codec that carries a tensor at a level."""
-    codec = codecs.get(level)
-    return codec if codec.supports(tensor) else codecs.get(LOSSLESS)
+def codec_of(level: str, tensor: TensorSpec, boundary: Boundary) -> codecs.Codec:
+    """Return the codec that carries a tensor of a boundary at a level."""
+    codec, pair = codecs.get(level), boundary.bottleneck
+    able = codec.supports(tensor)
+    if codec.of_latents:
+        able = pair is not None and pair.tensor == tensor.name
+    return codec if able else codecs.get(LOSSLESS)

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from offramp import backends
 from offramp.backends import Backend, Chain, Link, Run
 from offramp.boundary_codec import BundleCodecs
-from offramp.bundle import Bundle, ExitSpec, Manifest, SegmentSpec
+from offramp.bundle import BottleneckSpec, Bundle, Manifest, ProgramSpec
 from offramp.bundle.part import engines_of
 from offramp.errors import BundleError, EngineError
 from offramp.memory import return_unused_memory
@@ -66,6 +67,7 @@ class Network:
             if spec.boundary - 1 in held
         }
         self._fused: dict[int, _Part] = {}
+        self._narrowing: dict[str, Run] = {}
         self._loading = threading.Lock()
         return_unused_memory()
 
@@ -73,6 +75,35 @@ class Network:
     def codecs(self) -> BundleCodecs:
         """The codecs by which the bundle's boundaries are sent."""
         return BundleCodecs.of(self.bundle)
+
+    def encode(self, cut: int, level: str, tensors: Sequence[Array]) -> tuple[bytes, ...]:
+        """Return the frames of one sample's boundary at a level; its tensors have a batch of 1."""
+        codec = self.codecs.at(cut, level)
+        values = self.narrow(cut, tensors) if codec.narrow else tensors
+        return codec.encode([array[0] for array in values])
+
+    def decode(self, cut: int, frames: Sequence[bytes], *, limit_bytes: int) -> list[Array]:
+        """Return the tensors of a boundary that came, with a batch of 1.
+
+        Raises `FrameError` unless the frames are of it.
+        """
+        received = self.codecs.decode(cut, frames, limit_bytes=limit_bytes)
+        tensors = [array[None] for array in received.tensors]
+        return self.widen(cut, tensors) if received.narrow else tensors
+
+    def narrow(self, cut: int, tensors: Sequence[Array]) -> list[Array]:
+        """Return a boundary's tensors as `Boundary.narrow` has them: the encoder's latent in."""
+        return self._put_through(cut, "encoder", tensors)
+
+    def widen(self, cut: int, tensors: Sequence[Array]) -> list[Array]:
+        """Return a boundary's tensors from those that `narrow` gave: the decoder's tensor in."""
+        return self._put_through(cut, "decoder", tensors)
+
+    def prepare(self, part: Literal["encoder", "decoder"]) -> None:
+        """Load what the first sample that is sent or received would otherwise wait for."""
+        self.codecs.prepare()
+        for cut in self.bundle.manifest.bottlenecks:
+            self._bottleneck(cut, part)
 
     def run_segment(self, at: int, tensors: Sequence[Array]) -> list[Array]:
         """Run segment ``at`` on the tensors of boundary ``at``; return those of the next one."""
@@ -149,6 +180,33 @@ class Network:
         codes.update(zip(manifest.exit_makes(at)[1:], made, strict=True))
         return logits
 
+    def _put_through(
+        self, cut: int, part: Literal["encoder", "decoder"], tensors: Sequence[Array]
+    ) -> list[Array]:
+        """Run an encoder or decoder on its one of a boundary's tensors."""
+        run = self._bottleneck(cut, part)
+        place, values = self._names[cut].index(self._pair(cut).tensor), list(tensors)
+        try:
+            (values[place],) = run([values[place]])
+        except Exception as error:  # each engine raises its own kinds
+            raise EngineError(
+                f"{self.backend} cannot run the {part} at cut {cut} on this sample "
+                f"({' '.join(str(error).split())[:300]})"
+            ) from error
+        return values
+
+    def _bottleneck(self, cut: int, part: Literal["encoder", "decoder"]) -> Run:
+        """Return a loaded encoder or decoder; a device needs one of them, a server the other."""
+        program: ProgramSpec = getattr(self._pair(cut), part)
+        if program.folder not in self._narrowing:
+            link = Link(_folder(self.bundle, program, self._engine), ("given",), ("made",))
+            run = self._engine.load(Chain((link,), ("made",)), self._threads)
+            self._narrowing[program.folder] = run
+        return self._narrowing[program.folder]
+
+    def _pair(self, cut: int) -> BottleneckSpec:
+        return self.bundle.manifest.bottlenecks[cut]
+
     def _segment(self, at: int) -> _Part:
         """Return a segment, loaded again if it was let go."""
         part = self._segments.get(at)
@@ -198,7 +256,7 @@ def _first(bundle: Bundle) -> Backend:
     return able[0]
 
 
-def _folder(bundle: Bundle, program: SegmentSpec | ExitSpec, backend: Backend) -> Path:
+def _folder(bundle: Bundle, program: ProgramSpec, backend: Backend) -> Path:
     """Return a program's folder; raise `BundleError` unless the manifest vouches for its files."""
     if backend.name in program.skipped:
         raise BundleError(

@@ -115,12 +115,10 @@ def time_codecs(network: Network, values: Values, rounds: Rounds) -> Times:
 
 def _codec_calls(network: Network, values: Values) -> Iterator[tuple[Key, Callable[[], object]]]:
     for cut, boundary in enumerate(network.bundle.manifest.boundaries):
-        sample = [array[0] for array in values[cut]]
         for level in boundary.levels:
-            codec = network.codecs.at(cut, level)
-            frames = codec.encode(sample)
-            decode = partial(network.codecs.decode, cut, frames, limit_bytes=boundary.nbytes)
-            yield ("encode", f"{cut}/{level}"), partial(codec.encode, sample)
+            frames = network.encode(cut, level, values[cut])
+            decode = partial(network.decode, cut, frames, limit_bytes=boundary.nbytes)
+            yield ("encode", f"{cut}/{level}"), partial(network.encode, cut, level, values[cut])
             yield ("decode", f"{cut}/{level}"), decode
 
 

@@ -2,23 +2,27 @@
 
 from offramp.bundle.archive import MANIFEST, Bundle, open_bundle, write_bundle
 from offramp.bundle.manifest import (
+    BottleneckSpec,
     Boundary,
     Ensemble,
     ExitSpec,
     FileEntry,
     Manifest,
+    ProgramSpec,
     Proof,
     SegmentSpec,
 )
 
 __all__ = [
     "MANIFEST",
+    "BottleneckSpec",
     "Boundary",
     "Bundle",
     "Ensemble",
     "ExitSpec",
     "FileEntry",
     "Manifest",
+    "ProgramSpec",
     "Proof",
     "SegmentSpec",
     "open_bundle",

@@ -27,10 +27,12 @@ from offramp.tensors import TensorSpec
 __all__ = [
     "FORMAT",
     "Boundary",
+    "BottleneckSpec",
     "Ensemble",
     "ExitSpec",
     "FileEntry",
     "Manifest",
+    "ProgramSpec",
     "Proof",
     "SegmentSpec",
     "code_name",
@@ -64,14 +66,45 @@ class FileEntry(_Model):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class ProgramSpec(_Model):
+    """A program in a folder; ``macs`` counts multiply-adds per sample.
+
+    ``skipped`` maps each backend that cannot run it to the reason.
+    """
+
+    folder: Folder
+    macs: Count
+    skipped: dict[str, str] = {}
+
+
+class BottleneckSpec(_Model):
+    """A pair of programs by which one ``tensor`` of a boundary can cross as a ``latent``.
+
+    The device's encoder makes the latent of the tensor, the server's decoder one like the tensor.
+    """
+
+    tensor: str
+    latent: TensorSpec
+    encoder: ProgramSpec
+    decoder: ProgramSpec
+
+
 class Boundary(_Model):
     """The tensors that cross one cut, and the codec levels calibrated for them.
 
-    ``levels`` maps a level's name to the codec's parameters, one mapping for each tensor.
+    ``levels`` maps a level's name to the codec's parameters, one mapping for each tensor. Where
+    there is a ``bottleneck``, some of them are levels of its latent.
     """
 
     tensors: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     levels: dict[str, tuple[dict[str, float], ...]] = {}
+    bottleneck: BottleneckSpec | None = None
+
+    @property
+    def narrow(self) -> tuple[TensorSpec, ...]:
+        """The tensors with the bottleneck's latent in the place of the one that it stands for."""
+        pair = self.bottleneck
+        return tuple(pair.latent if pair and t.name == pair.tensor else t for t in self.tensors)
 
     @property
     def names(self) -> frozenset[str]:
@@ -84,17 +117,13 @@ class Boundary(_Model):
         return sum(tensor.nbytes for tensor in self.tensors)
 
 
-class SegmentSpec(_Model):
-    """The operations between two neighbouring cuts; ``macs`` counts multiply-adds per sample.
+class SegmentSpec(ProgramSpec):
+    """The operations between two neighbouring cuts.
 
-    ``skipped`` maps each backend that cannot run the segment to the reason.
     ``reads`` names the tensors of the boundary before that it takes, ``makes`` those that it
     returns; the other tensors of the boundary behind cross it untouched.
     """
 
-    folder: Folder
-    macs: Count
-    skipped: dict[str, str] = {}
     reads: Annotated[tuple[str, ...], Field(min_length=1)]
     makes: tuple[str, ...]
 
@@ -109,7 +138,7 @@ class Ensemble(_Model):
     end: Annotated[float, Field(ge=0, le=100)]
 
 
-class ExitSpec(_Model):
+class ExitSpec(ProgramSpec):
     """An exit head that reads one ``tensor`` of a boundary.
 
     ``temperature`` divides its logits before they are compared. ``follows`` is the number of an
@@ -121,9 +150,6 @@ class ExitSpec(_Model):
     boundary: Count
     tensor: str
     follows: Count | None = None
-    folder: Folder
-    macs: Count
-    skipped: dict[str, str] = {}
     temperature: Annotated[float, Field(gt=0, le=100)] = 1.0
     ensemble: Ensemble | None = None
 
@@ -185,6 +211,9 @@ class Manifest(_Model):
                 raise ValueError(f"two tensors of boundary {at} have one name")
             if any(len(given) != len(boundary.tensors) for given in boundary.levels.values()):
                 raise ValueError("a level has parameters for each tensor of its boundary")
+            pair = boundary.bottleneck
+            if pair and (pair.tensor not in boundary.names or not 0 < at < len(self.segments)):
+                raise ValueError(f"a bottleneck at boundary {at} has no tensor to stand for")
         for at, segment in enumerate(self.segments):
             before, behind = self.boundaries[at].names, self.boundaries[at + 1].names
             if not set(segment.reads) <= before or not behind <= before | set(segment.makes):
@@ -238,9 +267,20 @@ class Manifest(_Model):
         return len(self.segments) if reach is None else reach
 
     @property
-    def programs(self) -> tuple[SegmentSpec | ExitSpec, ...]:
-        """All that backends run: every segment and every exit head."""
-        return (*self.segments, *self.exits)
+    def bottlenecks(self) -> dict[int, BottleneckSpec]:
+        """The bottlenecks by their cut."""
+        return {at: b.bottleneck for at, b in enumerate(self.boundaries) if b.bottleneck}
+
+    @property
+    def programs(self) -> tuple[ProgramSpec, ...]:
+        """All that a device may run: every segment, exit head and bottleneck's encoder."""
+        encoders = (pair.encoder for pair in self.bottlenecks.values())
+        return (*self.segments, *self.exits, *encoders)
+
+    @property
+    def decoders(self) -> tuple[ProgramSpec, ...]:
+        """What a server runs besides segments: the bottlenecks' decoders."""
+        return tuple(pair.decoder for pair in self.bottlenecks.values())
 
     @property
     def head_backend(self) -> str | None:

@@ -52,7 +52,10 @@ def head_engines(manifest: Manifest) -> list[str]:
 
 
 def engines_of(manifest: Manifest) -> list[str]:
-    """Return the backends that the bundle has a program for in every segment and exit."""
+    """Return the backends that the bundle has every program for.
+
+    One that is not exact runs no tails, and needs no decoders.
+    """
     return [engine.name for engine in BACKENDS.values() if _can_run(engine, manifest)]
 
 
@@ -62,4 +65,5 @@ def engines_for(manifest: Manifest, folder: str) -> list[str]:
 
 
 def _can_run(engine: Backend, manifest: Manifest) -> bool:
-    return all(engine.name in engines_for(manifest, one.folder) for one in manifest.programs)
+    needed = (*manifest.programs, *(manifest.decoders if engine.exact else ()))
+    return all(engine.name in engines_for(manifest, one.folder) for one in needed)

@@ -40,12 +40,15 @@ def cut_table(manifest: Manifest, digest: str) -> Table:
 
 
 def segment_table(manifest: Manifest) -> Table:
-    """Return a table with a row for each segment and exit: its work, its weights, its backends."""
+    """Return a table with a row for each program: its work, its weights, its backends."""
     columns = ("part", "MMAC", "weights", "backends")
-    table = _table("segments and exits", columns, numbers=("MMAC", "weights"))
+    table = _table("segments, exits and bottlenecks", columns, numbers=("MMAC", "weights"))
     names = [f"segment {at}" for at in range(len(manifest.segments))]
     names += [f"exit {spec.name}" for spec in manifest.exits]
-    for name, program in zip(names, manifest.programs, strict=True):
+    names += [
+        f"{part} at cut {at}" for part in ("encoder", "decoder") for at in manifest.bottlenecks
+    ]
+    for name, program in zip(names, (*manifest.programs, *manifest.decoders), strict=True):
         weights = manifest.files.get(f"{program.folder}/weights.safetensors")
         table.add_row(
             Text(name),
@@ -82,7 +85,7 @@ def engine_lines(manifest: Manifest) -> list[str]:
         lines.append(line)
     reasons = {
         f"{program.folder} has no program for {name}: {reason}"
-        for program in manifest.programs
+        for program in (*manifest.programs, *manifest.decoders)
         for name, reason in program.skipped.items()
     }
     return lines + sorted(reasons)

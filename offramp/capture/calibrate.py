@@ -24,6 +24,8 @@ __all__ = ["batches", "calibrate", "record_again", "unfaithful"]
 
 Report = Callable[[str], None]
 
+OFFERED = [name for name in codecs.names() if codecs.get(name).offered]
+
 
 @dataclass(frozen=True)
 class _Passed:
@@ -63,7 +65,7 @@ class _Passed:
         """Return what crosses a cut, and its tail."""
         same, values = self.tail is self.head, self.values[cut]
         plain = self.whole if same else answer(self.tail, cut, values)
-        return Crossing(self.tail, cut, values, plain)
+        return Crossing(self.head, self.tail, cut, values, plain)
 
     def record(self, manifest: Manifest, known: BundleCodecs, report: Report) -> Calibration:
         """Return the calibration arrays for a manifest's levels and ensembles."""
@@ -104,11 +106,10 @@ def calibrate(
     passed = _pass(head, tail, held_out)
     arrays: dict[tuple[int, str], dict[str, Array]] = {}
     boundaries = list(manifest.boundaries)
-    offered = [name for name in codecs.names() if codecs.get(name).offered]
     for cut in range(head.depth):
         report(f"fitting codecs to cut {cut}")
         served = passed.served(cut)
-        fitted, learnt = fit_levels(served, offered)
+        fitted, learnt = fit_levels(served, OFFERED)
         boundaries[cut] = screen(served, fitted, learnt)
         arrays |= {(cut, level): found for level, found in learnt.items()}
     fields: dict[str, object] = {

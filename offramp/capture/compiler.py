@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from offramp.bottlenecks import Bottleneck
 from offramp.boundary_codec import FILE as CODECS_FILE
 from offramp.bundle import Bundle, Manifest, write_bundle
 from offramp.bundle.manifest import Proof
@@ -90,7 +91,7 @@ def compile_model(
         check_name(options.name)
     except ValueError as error:
         raise CaptureError(f"{error}; give one with --name") from None
-    backbone, heads = _take_apart(model)
+    backbone, heads, bottlenecks = _take_apart(model)
     if options.exits and training is None:
         raise CaptureError("to train exit heads, give training samples (--train)")
     for exit_path in options.exits:
@@ -119,7 +120,8 @@ def compile_model(
     expected = whole.answers(proving)
 
     one = [torch.tensor(array) for array in traced[:1].inputs]
-    cut = cut_graph(graph, one, (*heads, *options.exits), options.max_segments)
+    after = (*heads, *options.exits, *bottlenecks)
+    cut = cut_graph(graph, one, after, options.max_segments)
     report(_describe(cut))
     heads |= {path: _build_head(cut, path, whole.classes, options) for path in options.exits}
     draft = Draft(
@@ -132,6 +134,9 @@ def compile_model(
     )
     draft.add_segments(cut, held_out, report)
     _add_exits(draft, cut, heads, training, options, report)
+    for narrowed, pair in bottlenecks.items():
+        report(f"exporting the bottleneck behind {narrowed}")
+        draft.add_bottleneck(pair, narrowed, cut.places[narrowed])
     with scratch_folder() as folder:
         bundle = draft.lay_out(folder)
         report("proving that every cut equals the whole model")
@@ -166,13 +171,17 @@ def _add_exits(
         draft.add_exit(head, exit_path, cut.places[exit_path])
 
 
-def _take_apart(model: nn.Module) -> tuple[nn.Module, dict[str, nn.Module]]:
+def _take_apart(
+    model: nn.Module,
+) -> tuple[nn.Module, dict[str, nn.Module], dict[str, Bottleneck]]:
+    """Return the model itself, its exit heads and its bottlenecks by their sub-modules' paths."""
     if not isinstance(model, nn.Module):
         raise CaptureError(f"the model is a {type(model).__name__}, not a torch.nn.Module")
-    if isinstance(model, EarlyExitModel):
-        model.eval()
-        return model.model, dict(zip(model.paths, model.heads, strict=True))
-    return model.eval(), {}
+    model.eval()
+    if not isinstance(model, EarlyExitModel):
+        return model, {}, {}
+    heads = dict(zip(model.paths, model.heads, strict=True))
+    return model.model, heads, model.pairs
 
 
 def _capture(model: nn.Module, samples: Samples) -> CapturedGraph:

@@ -15,7 +15,15 @@ from safetensors.numpy import save as save_arrays
 from torch import Tensor, nn
 
 from offramp import __version__, exits
-from offramp.bundle import Boundary, Bundle, ExitSpec, SegmentSpec
+from offramp.bottlenecks import Bottleneck
+from offramp.bundle import (
+    BottleneckSpec,
+    Boundary,
+    Bundle,
+    ExitSpec,
+    ProgramSpec,
+    SegmentSpec,
+)
 from offramp.bundle.archive import make_manifest
 from offramp.bundle.frontier import FILE as FRONTIER_FILE
 from offramp.bundle.frontier import encode_frontier
@@ -26,6 +34,7 @@ from offramp.capture.export import export
 from offramp.capture.exporters import export_segment
 from offramp.capture.graph import read_program
 from offramp.capture.outline import write_outline
+from offramp.errors import CaptureError
 from offramp.exits import FittedPolicy
 from offramp.exits.heads import CarryingHead
 from offramp.guarantee.device_costs import count_macs
@@ -88,15 +97,43 @@ class Draft:
             if head.follows is not None:
                 follows = [spec.name for spec in known].index(head.follows)
                 example.append(_random(TensorSpec("code", "float32", head.code_shape)))
-        (segment,) = cut_graph(read_program(export(program, example)), example, (), 1).segments
-        folder = f"exits/{len(known):02d}"
+        exported = self._add_program(program, example, f"exits/{len(known):02d}")
+        spec = ExitSpec(
+            name=path, boundary=boundary, tensor=tensor, follows=follows, **dict(exported)
+        )
+        self.fields["exits"] = (*known, spec)
+
+    def add_bottleneck(self, pair: Bottleneck, path: str, place: tuple[int, str]) -> None:
+        """Export a bottleneck's encoder and decoder for one tensor of a boundary."""
+        boundary, spec = place[0], self.tensor(place)
+        if spec.shape != pair.shape or spec.dtype != "float32":
+            raise CaptureError(
+                f"the bottleneck behind {path!r} is for float32 of shape {pair.shape}, but there "
+                f"{spec.dtype} of shape {spec.shape} crosses; train it on this model"
+            )
+        boundaries: list[Boundary] = list(self.fields["boundaries"])
+        if boundaries[boundary].bottleneck:
+            raise CaptureError(
+                f"two bottlenecks, one behind {path!r}, are at one cut; leave one out"
+            )
+        latent = TensorSpec("latent", "float32", pair.latent_shape)
+        folder = f"bottlenecks/{boundary:02d}"
+        bottleneck = BottleneckSpec(
+            tensor=spec.name,
+            latent=latent,
+            encoder=self._add_program(pair.encoder, [_random(spec)], f"{folder}/encoder"),
+            decoder=self._add_program(pair.decoder, [_random(latent)], f"{folder}/decoder"),
+        )
+        found = boundaries[boundary].model_copy(update={"bottleneck": bottleneck})
+        boundaries[boundary] = found
+        self.fields["boundaries"] = tuple(boundaries)
+
+    def _add_program(self, module: nn.Module, example: list[Tensor], folder: str) -> ProgramSpec:
+        """Export a module that stands beside the segments."""
+        (segment,) = cut_graph(read_program(export(module, example)), example, (), 1).segments
         exported = export_segment(segment.module, example, folder)
         self.files.update(exported.files)
-        spec = ExitSpec(
-            name=path, boundary=boundary, tensor=tensor, folder=folder, macs=segment.macs,
-            skipped=exported.skipped, follows=follows,
-        )  # fmt: skip
-        self.fields["exits"] = (*known, spec)
+        return ProgramSpec(folder=folder, macs=segment.macs, skipped=exported.skipped)
 
     def add_calibration(self, fields: Mapping[str, Any], calibration: Calibration) -> None:
         """Add what calibrating found, and the plans that no other beats by it."""

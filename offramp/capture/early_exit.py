@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from offramp.bottlenecks import Bottleneck
 from offramp.errors import CaptureError
 from offramp.exits.heads import CarryingHead
 
@@ -21,12 +22,23 @@ class EarlyExitModel(nn.Module):
     which the model reaches them, and the model's own output last: train it with any loss over
     that list (BranchyNet, arXiv 1709.01686, sums the cross-entropies). A head that carries a code
     goes on from that of the one before in ``heads``, so give these as the model reaches them.
+    ``bottlenecks``, by the paths of sub-modules too, are pairs by which their outputs may be sent;
+    what the model returns does not pass through them.
     """
 
-    def __init__(self, model: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        heads: Mapping[str, nn.Module],
+        bottlenecks: Mapping[str, Bottleneck] | None = None,
+    ) -> None:
         super().__init__()
         for path in heads:
             check_submodule(model, path)
+        for path in bottlenecks or {}:
+            check_submodule(model, path, "to put a bottleneck behind")
+        self.narrowed = tuple(bottlenecks or {})
+        self.bottlenecks = nn.ModuleList((bottlenecks or {}).values())
         self.model = model
         self.paths = tuple(heads)
         self.heads = nn.ModuleList(heads.values())
@@ -35,6 +47,11 @@ class EarlyExitModel(nn.Module):
             if behind.follows is None:
                 behind.follow(path)
             before.followed = True
+
+    @property
+    def pairs(self) -> dict[str, Bottleneck]:
+        """The bottlenecks by the sub-modules behind which they are."""
+        return dict(zip(self.narrowed, self.bottlenecks, strict=True))  # type: ignore[arg-type]
 
     def forward(self, *inputs: Tensor, **named: Tensor) -> list[Tensor]:
         """Return every exit's logits and the model's own output."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -34,9 +35,10 @@ Learnt = dict[str, dict[str, Array]]
 class Crossing:
     """The tensors of one cut as a head made them, and the tail that answers them.
 
-    ``plain`` is its output for these very tensors.
+    ``plain`` is the tail's output for these very tensors.
     """
 
+    head: Network
     tail: Network
     cut: int
     values: list[Array]
@@ -48,16 +50,24 @@ class Crossing:
         lossless = codecs.get(level).lossless
         limit_bytes = sum(array[0].nbytes for array in self.values)
         received, sizes = [], []
-        for sample in zip(*self.values, strict=True):
+        for sample in zip(*(self.narrow if codec.narrow else self.values), strict=True):
             frames = codec.encode(sample)
             sizes.append(sum(len(frame) for frame in frames))
             if not lossless:
-                received.append(known.decode(self.cut, frames, limit_bytes=limit_bytes))
+                found = known.decode(self.cut, frames, limit_bytes=limit_bytes)
+                received.append(found.tensors)
         outputs = self.plain
         if not lossless:
             tensors = [np.stack(part) for part in zip(*received, strict=True)]
+            if codec.narrow:
+                tensors = _in_batches(self.tail.widen, self.cut, tensors)
             outputs = answer(self.tail, self.cut, tensors)
         return outputs, np.array(sizes, dtype=np.int32)
+
+    @cached_property
+    def narrow(self) -> list[Array]:
+        """The tensors as they cross by the bottleneck."""
+        return _in_batches(self.head.narrow, self.cut, self.values)
 
     @property
     def boundary(self) -> Boundary:
@@ -91,13 +101,15 @@ def fit_levels(crossing: Crossing, names: Sequence[str]) -> tuple[Boundary, Lear
     levels: dict[str, list[dict[str, float]]] = {
         name: []
         for name in names
-        if any(codecs.get(name).supports(spec) for spec in boundary.tensors)
+        if any(codec_of(name, spec, boundary).name == name for spec in boundary.tensors)
     }
     arrays: Learnt = {name: {} for name in levels}
     for at, spec in enumerate(boundary.tensors):
         effect = crossing.effect(at)
         for name, fitted in levels.items():
-            codec = codec_of(name, spec).fit(effect.samples, effect)
+            codec = codec_of(name, spec, boundary)
+            samples = crossing.narrow[at][:FIT_SAMPLES] if codec.of_latents else effect.samples
+            codec = codec.fit(samples, effect)
             numbers, learnt = split_parameters(
                 crossing.cut, codec.name, spec.name, codec.parameters()
             )
@@ -127,6 +139,14 @@ def screen(crossing: Crossing, fitted: Boundary, learnt: Learnt) -> Boundary:
 def with_levels(boundary: Boundary, kept: Iterable[str]) -> Boundary:
     """Return a boundary with some of its levels."""
     return boundary.model_copy(update={"levels": {name: boundary.levels[name] for name in kept}})
+
+
+def _in_batches(
+    run: Callable[[int, list[Array]], list[Array]], cut: int, tensors: list[Array]
+) -> list[Array]:
+    """Return what becomes of the tensors of a cut, a few samples at a time."""
+    parts = [run(cut, rows) for rows in batches(tensors)]
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def answer(network: Network, cut: int, tensors: list[Array]) -> Array:

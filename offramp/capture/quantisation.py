@@ -16,7 +16,7 @@ import onnx
 
 from offramp import backends
 from offramp.backends import Chain, Link
-from offramp.bundle import Bundle, ExitSpec, SegmentSpec
+from offramp.bundle import Bundle, ProgramSpec
 from offramp.capture.levels import batches
 from offramp.capture.quiet import quiet
 from offramp.errors import CaptureError
@@ -59,7 +59,7 @@ def quantise(bundle: Bundle, samples: Samples, threads: int) -> dict[str, bytes]
     values = dict(zip(_names(bundle, 0), samples.inputs, strict=True))
     codes: list[str] = []
 
-    def take(spec: SegmentSpec | ExitSpec, reads: Sequence[str], makes: Sequence[str]) -> None:
+    def take(spec: ProgramSpec, reads: Sequence[str], makes: Sequence[str]) -> None:
         (name,) = backends.get(QUANTISED).files(spec.folder)
         model = _load(bundle, spec)
         try:
@@ -79,6 +79,9 @@ def quantise(bundle: Bundle, samples: Samples, threads: int) -> dict[str, bytes]
         link = Link(bundle.folder / segment.folder, segment.reads, segment.makes)
         values.update(_run(link, values, threads))
         values = {name: values[name] for name in (*_names(bundle, at + 1), *codes)}
+        if at + 1 in manifest.bottlenecks:
+            pair = manifest.bottlenecks[at + 1]
+            take(pair.encoder, (pair.tensor,), ("latent",))
         for number, spec in enumerate(manifest.exits):
             if spec.boundary == at + 1:
                 reads, makes = manifest.exit_reads(number), manifest.exit_makes(number)
@@ -117,7 +120,7 @@ class _Scales:
                 self._known[name] = {"scale": scale, "zero_point": zero}
 
 
-def _load(bundle: Bundle, spec: SegmentSpec | ExitSpec) -> onnx.ModelProto:
+def _load(bundle: Bundle, spec: ProgramSpec) -> onnx.ModelProto:
     if EXACT in spec.skipped:
         raise CaptureError(
             f"{spec.folder} has no {EXACT} program to quantise ({spec.skipped[EXACT]}); "

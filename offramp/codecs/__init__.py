@@ -21,6 +21,7 @@ from offramp.codecs.context import Context
 from offramp.codecs.fp16 import Fp16
 from offramp.codecs.half import Half
 from offramp.codecs.jpeg import Jpeg
+from offramp.codecs.latent import Latent
 from offramp.codecs.lossless import Lossless
 from offramp.codecs.png import Png
 from offramp.codecs.raw import Raw
@@ -66,6 +67,11 @@ _CODECS: tuple[Codec, ...] = (
     Coarse("coarse4", 84, lossless=False, count=4),
     Coarse("coarse3", 83, lossless=False, count=3),
     Coarse("coarse2", 82, lossless=False, count=2),
+    Latent("learned1", 96, lossless=False, step=1.0),
+    Latent("learned2", 97, lossless=False, step=2**0.5),
+    Latent("learned3", 98, lossless=False, step=2.0),
+    Latent("learned4", 99, lossless=False, step=2**1.5),
+    Latent("learned5", 100, lossless=False, step=4.0),
 )
 _DTYPE_NAMES = {np.dtype(dtype): dtype for dtype in DTYPES}  # `dtype.name` takes 3 microseconds
 _NONE: Mapping[int, Codec] = MappingProxyType({})

@@ -54,6 +54,9 @@ class Codec(ABC):
     offered: ClassVar[bool] = True
     """Whether a compile fits it; the others are there to be compared with, and for frames."""
 
+    of_latents: ClassVar[bool] = False
+    """Whether it carries what a bottleneck's encoder makes of a tensor."""
+
     @abstractmethod
     def supports(self, spec: TensorSpec) -> bool:
         """Say whether this codec can carry such a tensor."""

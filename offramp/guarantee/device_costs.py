@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from offramp.bundle import ExitSpec, Manifest, SegmentSpec
+from offramp import codecs
+from offramp.bundle import Manifest, ProgramSpec
 
 __all__ = ["DeviceCosts", "Place", "count_macs", "held_bytes"]
 
@@ -51,11 +52,18 @@ def count_macs(manifest: Manifest) -> DeviceCosts:
     """Return a bundle's multiply-adds as costs."""
     segments = [segment.macs for segment in manifest.segments]
     heads = np.cumsum([0, *segments]).astype(np.float64)
-    return DeviceCosts("macs", heads, np.array([e.macs for e in manifest.exits], np.float64))
+    exits = np.array([e.macs for e in manifest.exits], np.float64)
+    encode: dict[Place, float] = {
+        (cut, level): float(pair.encoder.macs)
+        for cut, pair in manifest.bottlenecks.items()
+        for level in manifest.boundaries[cut].levels
+        if codecs.get(level).of_latents
+    }
+    return DeviceCosts("macs", heads, exits, encode)
 
 
 def held_bytes(manifest: Manifest, cut: int) -> int:
-    """Return how much memory a device takes for the segments and exits up to a cut.
+    """Return how much memory a device takes for what runs up to a cut, its bottleneck included.
 
     Those are the weights, twice where a device loads several segments as one besides, and the
     largest tensors that are there at once at a cut. What the engine itself needs, and tensors
@@ -69,11 +77,13 @@ def held_bytes(manifest: Manifest, cut: int) -> int:
         if stop - start > 1
     )
     held += sum(_weights(manifest, e) for e in manifest.exits[: manifest.exits_before(cut)])
+    if cut in manifest.bottlenecks:
+        held += _weights(manifest, manifest.bottlenecks[cut].encoder)
     sizes = [boundary.nbytes for boundary in manifest.boundaries[: cut + 1]]
     return held + max((a + b for a, b in pairwise(sizes)), default=sizes[0])
 
 
-def _weights(manifest: Manifest, program: SegmentSpec | ExitSpec) -> int:
+def _weights(manifest: Manifest, program: ProgramSpec) -> int:
     name = "int8.onnx" if manifest.quantised else "weights.safetensors"
     entry = manifest.files.get(f"{program.folder}/{name}")
     return entry.bytes if entry else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,6 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     "--exit",
     "exits",
     multiple=True,
-    required=True,
     metavar="SUBMODULE|auto[:N]",
     help="Put an exit after this sub-module, such as layer2; may be repeated. auto finds the 2 "
     "places, or N, at which accuracy rises most for its cost; it needs --held-out.",
@@ -87,6 +88,19 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     metavar="SUBMODULE",
     help="The device part ends with this sub-module.  [default: the one of the deepest exit]",
 )
+@click.option(
+    "--bottleneck",
+    "bottlenecks",
+    multiple=True,
+    metavar="SUBMODULE",
+    help="Instead of exits, train an encoder and a decoder by which the output of this sub-module "
+    "is sent in few bytes; the model and its exits stay as they are. May be repeated.",
+)
+@click.option(
+    "--trained",
+    type=click.Path(path_type=Path),
+    help="With --bottleneck: exits and weights that offramp train wrote before for this model.",
+)
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(["cpu", "cuda"]))
 @click.option(
@@ -97,7 +111,7 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     help="The file to write, such as my.trained.",
 )
 def train(model: str, out: Path, **options: Any) -> None:
-    """Train early exits on a PyTorch model.
+    """Train early exits on a PyTorch model, or a bottleneck at a cut.
 
     MODULE:FACTORY names a function without arguments that returns a torch.nn.Module. After each
     epoch a checkpoint is written beside the output; the same command goes on from it. What comes
@@ -105,7 +119,9 @@ def train(model: str, out: Path, **options: Any) -> None:
 
     \b
     offramp train mynet:build --data mynet:training --held-out mynet:held_out \\
-        --exit layer1 --exit layer2 --head local -o my.trained
+        --exit layer1 --exit layer2 --head local -o exits.trained
+    offramp train mynet:build --data mynet:training --held-out mynet:held_out \\
+        --trained exits.trained --bottleneck layer2 -o my.trained
     """
     from offramp.errors import ConfigError
     from offramp.extras import require_extra
@@ -113,6 +129,10 @@ def train(model: str, out: Path, **options: Any) -> None:
     from offramp.training.choice import read_choice
 
     check_writable(out)
+    _check(options)
+    if options["bottlenecks"]:
+        _train_bottlenecks(model, out, options)
+        return
     choice = read_choice(options["exits"], options["heads"])
     if choice.count and not options["held_out"]:
         raise ConfigError("to find places for exits, give held-out samples (--held-out)")
@@ -131,18 +151,60 @@ def train(model: str, out: Path, **options: Any) -> None:
     setup, kinds = assemble(model, choice, options, partial(print_places, console))
     slimming = plan(setup, options["slim"], options["slim_until"])
     checkpoints = Checkpoints(out)
-    if checkpoints.latest:
-        click.echo(f"going on from {checkpoints.latest}", err=True)
-    try:
-        with ProgressDisplay(console, setup.model.paths) as display:
-            setup, accuracies = train_and_slim(setup, slimming, checkpoints, display.show)
-    except KeyboardInterrupt:
-        if checkpoints.latest:
-            click.echo(f"stopped; the same command goes on from {checkpoints.latest}", err=True)
-        raise
+    with _going_on(checkpoints), ProgressDisplay(console, [*setup.model.paths, "model"]) as display:
+        setup, accuracies = train_and_slim(setup, slimming, checkpoints, display.show)
     trained = describe(model, setup, kinds, accuracies)
     write_trained(out, trained, setup.model)
     checkpoints.remove()
     print_trained(console, trained)
     print_slimmed(console, setup, trained)
     click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)", err=True)
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Raise `ConfigError` if exits and bottlenecks do not come one after the other."""
+    from offramp.errors import ConfigError
+
+    if options["exits"] and options["bottlenecks"]:
+        raise ConfigError(
+            "train the exits first, and then a bottleneck with what came of it: leave out "
+            "--bottleneck now and --exit then, and give --trained"
+        )
+    if not (options["exits"] or options["bottlenecks"]):
+        raise ConfigError("say where to put exits (--exit) or a bottleneck (--bottleneck)")
+    if options["trained"] and not options["bottlenecks"]:
+        raise ConfigError("--trained is for --bottleneck; exits are trained from the model alone")
+
+
+def _train_bottlenecks(model: str, out: Path, options: dict[str, Any]) -> None:
+    from offramp.extras import require_extra
+
+    require_extra("compile", "torch", "onnx", "onnxscript", "scipy")
+    from rich.console import Console
+
+    from offramp.training.bottleneck.session import Checkpoints, assemble, train_bottlenecks
+    from offramp.training.display import ProgressDisplay, print_bottlenecks
+    from offramp.training.trained import write_trained
+
+    console = Console(stderr=True)
+    known, whole, setups = assemble(model, options, partial(click.echo, err=True))
+    checkpoints = Checkpoints(out, [setup.path for setup in setups])
+    with _going_on(checkpoints), ProgressDisplay(console, ["answers as the model"]) as display:
+        trained, whole = train_bottlenecks(known, whole, setups, checkpoints, display.show)
+    write_trained(out, trained, whole)
+    checkpoints.remove()
+    print_bottlenecks(console, trained)
+    click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)", err=True)
+
+
+@contextmanager
+def _going_on(checkpoints: Any) -> Iterator[None]:
+    """Say what a training goes on from, and if it is interrupted, how it does."""
+    if checkpoints.latest:
+        click.echo(f"going on from {checkpoints.latest}", err=True)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoints.latest:
+            click.echo(f"stopped; the same command goes on from {checkpoints.latest}", err=True)
+        raise

@@ -24,7 +24,7 @@ class ProgressDisplay:
     """Shows the steps of an epoch as a bar and every epoch that is done as a line."""
 
     def __init__(self, console: Console, names: Sequence[str]) -> None:
-        self._names = (*names, "model")
+        self._names = names
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
         self._bar = Bar(*columns, TimeElapsedColumn(), console=console, transient=True)
         self._task = self._bar.add_task("", total=None)
@@ -66,6 +66,22 @@ def print_trained(console: Console, trained: Trained) -> None:
     console.print(table)
     if trained.accuracy is None:
         console.print(Text("no sample was held out to tell accuracies; give some with --held-out"))
+
+
+def print_bottlenecks(console: Console, trained: Trained) -> None:
+    """Print a table of every bottleneck's codec levels."""
+    table = Table(title="bottlenecks", box=SIMPLE_HEAD, title_justify="left")
+    table.add_column("behind")
+    table.add_column("level")
+    table.add_column("bytes a sample, about", justify="right")
+    table.add_column("answers as the model", justify="right")
+    for spec in trained.bottlenecks:
+        for level in spec.levels:
+            same = _share(level.same_share)
+            table.add_row(Text(spec.path), level.level, f"{level.bytes:.0f}", same)
+    console.print(table)
+    if not all(spec.levels for spec in trained.bottlenecks):
+        console.print(Text("no sample was held out to tell levels; give some with --held-out"))
 
 
 def print_places(

@@ -10,6 +10,7 @@ import torch
 from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 
+from offramp.bottlenecks import build_bottleneck
 from offramp.capture.early_exit import EarlyExitModel, check_submodule
 from offramp.errors import ConfigError
 from offramp.exits.heads import build_head
@@ -20,7 +21,15 @@ from offramp.training.attach import check_model
 from offramp.training.slimming.layers import LayerWidth, apply_widths
 from offramp.training.weights import Description, part_of, read_weights, write_weights
 
-__all__ = ["SlimmedPart", "Trained", "TrainedExit", "load_trained", "write_trained"]
+__all__ = [
+    "SlimmedPart",
+    "Trained",
+    "TrainedBottleneck",
+    "TrainedExit",
+    "TrainedLevel",
+    "load_trained",
+    "write_trained",
+]
 
 Name = Annotated[str, AfterValidator(check_name)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -55,24 +64,54 @@ class SlimmedPart(Description):
     accuracies: tuple[Share, ...]
 
 
+class TrainedLevel(Description):
+    """A codec level of a bottleneck on held-out samples, by the density that it learnt.
+
+    A sample takes so many ``bytes`` without its frame, and ``same_share`` of them are answered as
+    the model answers.
+    """
+
+    level: Name
+    bytes: Annotated[float, Field(ge=0)]
+    same_share: Share
+
+
+class TrainedBottleneck(Description):
+    """A bottleneck behind a sub-module that returns features of a shape, and how it was trained.
+
+    ``rectified`` features are never negative. There are no ``levels`` without held-out samples.
+    """
+
+    path: Name
+    shape: tuple[Side, ...]
+    rectified: bool
+    levels: tuple[TrainedLevel, ...]
+    settings: dict[str, str]
+
+
 class Trained(Description):
-    """What was trained, and how; ``accuracy`` is the model's own."""
+    """What was trained, and how; ``accuracy`` is the model's own.
+
+    ``classes`` are those of the exits, 0 where there are none.
+    """
 
     format: Literal[1] = 1
     model: str
-    classes: Annotated[int, Field(ge=1, le=1_000_000)]
+    classes: Annotated[int, Field(ge=0, le=1_000_000)]
     exits: tuple[TrainedExit, ...]
     accuracy: Share | None
     recipe: str
     settings: dict[str, str]
     versions: str
     slimmed: SlimmedPart | None = None
+    bottlenecks: tuple[TrainedBottleneck, ...] = ()
 
     @property
     def summary(self) -> str:
         """One line of how it was trained, for a bundle's card."""
-        chosen = ", ".join(f"{name} {value}" for name, value in self.settings.items())
-        return f"recipe {self.recipe}; {chosen}; {self.versions}"
+        parts = [f"recipe {self.recipe}; {_join(self.settings)}"] if self.exits else []
+        parts += [f"bottleneck behind {b.path}; {_join(b.settings)}" for b in self.bottlenecks]
+        return "; ".join((*parts, self.versions))
 
 
 def write_trained(path: Path, trained: Trained, model: EarlyExitModel) -> None:
@@ -109,13 +148,21 @@ def load_trained(
     return trained, found.eval()
 
 
+def _join(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
 def _attach(model: nn.Module, trained: Trained) -> EarlyExitModel:
     heads = {}
     for spec in trained.exits:
         check_submodule(model, spec.path)
         tensor = TensorSpec(spec.path, "float32", spec.shape)
         heads[spec.path] = build_head(spec.head, tensor, trained.classes)
-    return EarlyExitModel(model, heads)
+    pairs = {
+        spec.path: build_bottleneck(TensorSpec(spec.path, "float32", spec.shape), spec.rectified)
+        for spec in trained.bottlenecks
+    }
+    return EarlyExitModel(model, heads, pairs)
 
 
 def _describe_changes(
@@ -136,8 +183,9 @@ def _describe_changes(
 
 
 def _check_shapes(model: EarlyExitModel, tensors: Mapping[str, Tensor]) -> None:
-    """Raise `RuntimeError` unless each weight of the heads is there in its shape."""
-    for name, wanted in model.heads.state_dict(prefix="heads.").items():
+    """Raise `RuntimeError` unless each weight of heads and pairs is there in its shape."""
+    pairs = model.bottlenecks.state_dict(prefix="bottlenecks.")
+    for name, wanted in {**model.heads.state_dict(prefix="heads."), **pairs}.items():
         found = tuple(tensors[name].shape) if name in tensors else None
         if found != tuple(wanted.shape):
             raise RuntimeError(f"{name} has shape {found}, not {tuple(wanted.shape)}")

@@ -1,0 +1,1 @@
+"""Training of bottlenecks (`offramp.bottlenecks`): by distillation from a model left as it is."""

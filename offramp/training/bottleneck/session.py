@@ -1,0 +1,93 @@
+"""What ``offramp train --bottleneck`` does: every pair that is asked for, and the file of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from offramp.capture.draft import origin
+from offramp.capture.early_exit import EarlyExitModel
+from offramp.training.assemble import call_functions
+from offramp.training.bottleneck.training import BottleneckSetup, train_bottleneck
+from offramp.training.options import Progress
+from offramp.training.trained import Trained, TrainedBottleneck, load_trained
+
+__all__ = ["Checkpoints", "assemble", "train_bottlenecks"]
+
+
+class Checkpoints:
+    """The checkpoints beside the file that a training ends with, one for each pair."""
+
+    def __init__(self, out: Path, paths: Sequence[str]) -> None:
+        names = (f"{out.name}.bottleneck{at}.checkpoint" for at in range(len(paths)))
+        self.of = dict(zip(paths, map(out.with_name, names), strict=True))
+
+    @property
+    def latest(self) -> Path | None:
+        """The one from which the training would go on."""
+        return next((path for path in reversed(self.of.values()) if path.exists()), None)
+
+    def remove(self) -> None:
+        """Remove all, where they are."""
+        for path in self.of.values():
+            path.unlink(missing_ok=True)
+
+
+def assemble(
+    model: str, options: Mapping[str, Any], report: Callable[[str], None]
+) -> tuple[Trained, EarlyExitModel, list[BottleneckSetup]]:
+    """Call the user's functions; return what is known of the model, it, and what is to be trained.
+
+    Raises what `call_functions` and `load_trained` raise.
+    """
+    given = call_functions(model, options, labelled=False)
+    known, whole = _untrained(model), EarlyExitModel(given.module, {})
+    if options["trained"]:
+        known, whole = load_trained(options["trained"], given.module, report)
+    setups = [
+        BottleneckSetup(
+            whole.model, path, given.training, given.held_out, given.options, given.references
+        )
+        for path in dict.fromkeys(options["bottlenecks"])
+    ]
+    return known, whole, setups
+
+
+def train_bottlenecks(
+    known: Trained,
+    whole: EarlyExitModel,
+    setups: Sequence[BottleneckSetup],
+    checkpoints: Checkpoints,
+    report: Callable[[Progress], None],
+) -> tuple[Trained, EarlyExitModel]:
+    """Return what is said of a model and it with the pairs; new ones take the place of old."""
+    specs = {spec.path: spec for spec in known.bottlenecks}
+    pairs = whole.pairs
+    for setup in setups:
+        setup.lesson()  # raises now, not after hours of training others, if there can be none
+    for setup in setups:
+        pair, levels = train_bottleneck(setup, checkpoints.of[setup.path], report)
+        pairs[setup.path] = pair
+        specs[setup.path] = TrainedBottleneck(
+            path=setup.path,
+            shape=pair.shape,
+            rectified=pair.rectified,
+            levels=levels,
+            settings=setup.options.describe(),
+        )
+    heads = dict(zip(whole.paths, whole.heads, strict=True))
+    described = known.model_copy(update={"bottlenecks": tuple(specs.values())})
+    return described, EarlyExitModel(whole.model, heads, pairs)
+
+
+def _untrained(model: str) -> Trained:
+    return Trained(
+        model=model,
+        classes=0,
+        exits=(),
+        accuracy=None,
+        recipe="frozen",
+        settings={},
+        versions=origin()["versions"],
+    )
