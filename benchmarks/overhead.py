@@ -144,7 +144,6 @@ class _Case:
         self.planner, self.cut, self.images = planner, cut, images
         self.boundary = bundle.manifest.boundaries[cut]
         self.network = Network(bundle)
-        self.codec = self.network.codecs.at(cut, level)
         closed = (CLOSED,) * bundle.manifest.exits_before(cut)
         self.plan = Plan(cut, level, "confidence", closed)
         self.results = _Results()
@@ -182,13 +181,12 @@ class _Case:
             return result
 
         values = part("head", self.network.run, 0, self.cut, [image])
-        frames = part("encode", self.codec.encode, [array[0] for array in values])
+        frames = part("encode", self.network.encode, self.cut, self.plan.level, values)
         request = Request(1, self.planner.bundle.digest, self.cut, frames, timeout_s=5.0)
         part("echo", self._echo.call, request.to_proto().SerializeToString())
-        decode = partial(self.network.codecs.decode, limit_bytes=self.boundary.nbytes)
+        decode = partial(self.network.decode, limit_bytes=self.boundary.nbytes)
         received = part("decode", decode, self.cut, frames)
-        tensors = [array[None] for array in received]
-        part("tail", self.network.run, self.cut, self.network.depth, tensors)
+        part("tail", self.network.run, self.cut, self.network.depth, received)
 
 
 class _Echo:

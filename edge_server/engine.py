@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -146,17 +147,29 @@ def _boundary(network: Network, at: int) -> tuple[TensorSpec, ...]:
 
 def try_out(network: Network) -> None:
     """Run a network once on zeros; raise `BundleError` unless it does what its manifest says."""
+    boundaries = network.bundle.manifest.boundaries
+    _try(network, partial(network.run, 0, network.depth), boundaries[0].tensors, network.depth)
+    network.prepare("decoder")
+    for cut in network.bundle.manifest.bottlenecks:
+        _try(network, partial(network.widen, cut), boundaries[cut].narrow, cut)
+
+
+def _try(
+    network: Network,
+    run: Callable[[list[Array]], list[Array]],
+    given: Sequence[TensorSpec],
+    boundary: int,
+) -> None:
+    """Run a part on zeros; raise `BundleError` unless it gives the tensors of a boundary."""
     name = network.bundle.manifest.name
-    zeros: list[Array] = [np.zeros((1, *spec.shape), spec.dtype) for spec in _boundary(network, 0)]
     try:
-        outputs = network.run(0, network.depth, zeros)
+        outputs = run([np.zeros((1, *spec.shape), spec.dtype) for spec in given])
     except Exception as error:  # each backend raises its own kinds
         reason = " ".join(str(error).split())
         raise BundleError(f"bundle {name!r} does not run ({reason}); compile it again") from None
     found = [(output.dtype.name, output.shape) for output in outputs]
-    stated = [(spec.dtype, (1, *spec.shape)) for spec in _boundary(network, network.depth)]
+    stated = [(spec.dtype, (1, *spec.shape)) for spec in _boundary(network, boundary)]
     if found != stated:
         raise BundleError(
             f"bundle {name!r} gives {found} where its manifest says {stated}; compile it again"
         )
-    network.prepare("decoder")

@@ -17,11 +17,15 @@ def build_sequence(shape: tuple[int, ...]) -> Parts:
     steps, features = shape
     latents = -(-features // _NARROWER)
     encoder = nn.Sequential(
-        _Across(features, features), nn.ReLU(), nn.Linear(features, latents), _Turn()
+        _Turn(),
+        nn.Conv1d(features, features, 3, 1, 1, bias=False),
+        nn.BatchNorm1d(features),
+        nn.ReLU(),
+        nn.Conv1d(features, latents, 1),
     )
     decoder = nn.Sequential(
-        _Turn(), _Across(latents, features), nn.ReLU(), _Block(features), _Block(features),
-        nn.Linear(features, features),
+        nn.Conv1d(latents, features, 3, 1, 1), nn.ReLU(), _Turn(),
+        _Block(features), _Block(features), nn.Linear(features, features),
     )  # fmt: skip
     return Parts(encoder, decoder, (latents, steps), 1)
 
@@ -30,7 +34,12 @@ def build_vector(shape: tuple[int, ...]) -> Parts:
     """Return the parts for features (features,)."""
     (features,) = shape
     latents = -(-features // _NARROWER)
-    encoder = nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, latents))
+    encoder = nn.Sequential(
+        nn.Linear(features, features, bias=False),
+        nn.BatchNorm1d(features),
+        nn.ReLU(),
+        nn.Linear(features, latents),
+    )
     decoder = nn.Sequential(
         nn.Linear(latents, features), nn.ReLU(), _Block(features), nn.Linear(features, features)
     )
@@ -42,18 +51,6 @@ class _Turn(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.transpose(1, 2)
-
-
-class _Across(nn.Module):
-    """A convolution over three steps of a sequence."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.convolve = nn.Conv1d(inputs, outputs, 3, 1, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.convolve(x.transpose(1, 2)).transpose(1, 2)
-        return found
 
 
 class _Block(nn.Module):

@@ -49,10 +49,9 @@ def _answer(painter, bundle, head, result):
     if result["by"] == "device":
         return network.run(0, network.depth, values)[0][0]
     cut, boundary = result["cut"], bundle.manifest.boundaries[result["cut"]]
-    sample = [array[0] for array in network.run(0, cut, values)]
-    frames = network.codecs.at(cut, result["level"]).encode(sample)
-    received = tail.codecs.decode(cut, frames, limit_bytes=boundary.nbytes)
-    return tail.run(cut, tail.depth, [array[None] for array in received])[0][0]
+    frames = network.encode(cut, result["level"], network.run(0, cut, values))
+    received = tail.decode(cut, frames, limit_bytes=boundary.nbytes)
+    return tail.run(cut, tail.depth, received)[0][0]
 
 
 @pytest.mark.parametrize(

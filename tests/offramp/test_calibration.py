@@ -66,13 +66,12 @@ def test_answers_and_sizes_are_those_of_frames_sent_through_the_tail(
     few = tiny_samples[:ROWS]
     for cut, level in tiny_calibration.levels:
         boundary = network.bundle.manifest.boundaries[cut]
-        codec = network.codecs.at(cut, level)
         answers, sizes = [], []
         for sample in zip(*_boundary(network, few, cut), strict=True):
-            frames = codec.encode(sample)
+            frames = network.encode(cut, level, [part[None] for part in sample])
             sizes.append(sum(map(len, frames)))
-            received = network.codecs.decode(cut, frames, limit_bytes=boundary.nbytes)
-            (logits,) = network.run(cut, network.depth, [part[None] for part in received])
+            received = network.decode(cut, frames, limit_bytes=boundary.nbytes)
+            (logits,) = network.run(cut, network.depth, received)
             answers.append(int(logits.argmax()))
         assert tiny_calibration.answers[cut, level][:ROWS].tolist() == answers, (cut, level)
         np.testing.assert_allclose(tiny_calibration.sizes[cut, level][:ROWS], sizes, atol=4)

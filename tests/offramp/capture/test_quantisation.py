@@ -130,11 +130,10 @@ def test_calibration_is_of_int8_heads_and_float_tails_on_samples_that_set_no_ran
     few = held_out[:10]
     for cut, level in calibration.levels:
         boundary = tiny_int8.manifest.boundaries[cut]
-        codec = head.codecs.at(cut, level)
         for row, sample in enumerate(zip(*head.run(0, cut, few.inputs), strict=True)):
-            frames = codec.encode(sample)
-            received = tail.codecs.decode(cut, frames, limit_bytes=boundary.nbytes)
-            answer = tail.run(cut, 3, [array[None] for array in received])[0].argmax()
+            frames = head.encode(cut, level, [array[None] for array in sample])
+            received = tail.decode(cut, frames, limit_bytes=boundary.nbytes)
+            answer = tail.run(cut, 3, received)[0].argmax()
             assert calibration.answers[cut, level][row] == answer, (cut, level)
 
 

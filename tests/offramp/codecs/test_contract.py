@@ -12,7 +12,7 @@ from safetensors.numpy import save as save_arrays
 
 from offramp import codecs
 from offramp.boundary_codec import BundleCodecs, split_parameters
-from offramp.bundle import Boundary
+from offramp.bundle import BottleneckSpec, Boundary, ProgramSpec
 from offramp.codecs import Codec
 from offramp.codecs.effect import square_error
 from offramp.errors import BundleError, ConfigError, FrameError, InputError
@@ -66,6 +66,14 @@ SAMPLES = list(make_samples())
 
 def carried_by(codec: Codec):
     return [sample for sample in SAMPLES if codec.supports(spec_of(sample))]
+
+
+def boundary_of(codec: Codec, spec: TensorSpec, numbers) -> Boundary:
+    """Return a boundary with the codec's level, and the bottleneck that such a level needs."""
+    program = ProgramSpec(folder="x", macs=0)
+    pair = BottleneckSpec(tensor=spec.name, latent=spec, encoder=program, decoder=program)
+    bottleneck = pair if codec.of_latents else None
+    return Boundary(tensors=(spec,), levels={codec.name: (numbers,)}, bottleneck=bottleneck)
 
 
 def fitted(codec: Codec, *samples) -> Codec:
@@ -150,7 +158,7 @@ class TestEveryCodec:
         assert len(numbers) + len(arrays) == len(learnt)
         assert all(isinstance(value, float) for value in numbers.values())
         stored = load_arrays(save_arrays(arrays))
-        boundary = Boundary(tensors=(spec_of(sample),), levels={codec.name: (numbers,)})
+        boundary = boundary_of(codec, spec_of(sample), numbers)
         (restored,) = BundleCodecs([boundary], stored).at(0, codec.name).codecs
         assert restored.fingerprint == one.fingerprint
         assert restored.encode(sample) == one.encode(sample)
@@ -160,7 +168,7 @@ class TestEveryCodec:
         spec = spec_of(carried_by(codec)[-1])
         wrong = [({"zoom": 1.0}, {}), ({}, {f"0/{codec.name}/x/zoom": np.zeros(2)})]
         for numbers, arrays in wrong + [({}, {})] * codec.calibrated:
-            boundary = Boundary(tensors=(spec,), levels={codec.name: (numbers,)})
+            boundary = boundary_of(codec, spec, numbers)
             with pytest.raises(BundleError, match=f"level '{codec.name}' of cut 0"):
                 BundleCodecs([boundary], arrays).at(0, codec.name)
 
@@ -258,7 +266,7 @@ import sys
 import numpy as np
 from offramp import codecs
 from offramp.boundary_codec import BundleCodecs
-from offramp.bundle import Boundary
+from offramp.bundle import BottleneckSpec, Boundary, ProgramSpec
 from offramp.tensors import TensorSpec
 
 samples = {"image": np.zeros((8, 8, 3), np.uint8), "feature": np.zeros((8, 8), np.float32)}

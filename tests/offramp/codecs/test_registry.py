@@ -14,7 +14,8 @@ from offramp.tensors import TensorSpec
 CALIBRATED = (
     "channel8 channel6 channel4 channel3 channel2 "
     "context2 context5 context10 context20 context50 context100 "
-    "coarse8 coarse6 coarse4 coarse3 coarse2"
+    "coarse8 coarse6 coarse4 coarse3 coarse2 "
+    "learned1 learned2 learned3 learned4 learned5"
 )
 HALF = "half_webp90 half_webp75 half_png"
 ALL = [codecs.get(name) for name in codecs.names()]
@@ -69,6 +70,11 @@ def test_names_and_ids_are_those_that_went_out() -> None:
         "coarse4": 84,
         "coarse6": 86,
         "coarse8": 88,
+        "learned1": 96,
+        "learned2": 97,
+        "learned3": 98,
+        "learned4": 99,
+        "learned5": 100,
     }
     assert len({codec.id for codec in ALL}) == len(ALL)
 
