@@ -146,7 +146,9 @@ def compile_model(
             device = _quantise(draft, bundle, ranges, held_out, report)
         fields, learnt, calibration = calibrate(device, server, held_out, report)
     draft.add_arrays(CODECS_FILE, learnt)
-    draft.add_calibration(fields, calibration)
+    draft.fields |= fields
+    draft.drop_beaten_bottlenecks(report)
+    draft.add_calibration(calibration)
     draft.fields["card"] = {**draft.fields["card"], "accuracy": _accuracies(draft, calibration)}
     manifest, digest = write_bundle(path, draft.fields, draft.files)
     report(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB, digest {digest[:12]})")

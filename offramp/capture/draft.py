@@ -14,7 +14,7 @@ import torch
 from safetensors.numpy import save as save_arrays
 from torch import Tensor, nn
 
-from offramp import __version__, exits
+from offramp import __version__, codecs, exits
 from offramp.bottlenecks import Bottleneck
 from offramp.bundle import (
     BottleneckSpec,
@@ -135,15 +135,29 @@ class Draft:
         self.files.update(exported.files)
         return ProgramSpec(folder=folder, macs=segment.macs, skipped=exported.skipped)
 
-    def add_calibration(self, fields: Mapping[str, Any], calibration: Calibration) -> None:
-        """Add what calibrating found, and the plans that no other beats by it."""
-        self.fields |= fields
+    def add_calibration(self, calibration: Calibration) -> None:
+        """Add what calibrating recorded, and the plans that no other beats by it."""
         self.add_arrays(CALIBRATION_FILE, calibration.to_arrays())
         manifest = make_manifest(self.fields, self.files)
         policy = FittedPolicy(exits.get(manifest.policy))
         scores = score_exits(manifest, calibration, policy)
         frontier = trace_plans(manifest, calibration, scores, count_macs(manifest))
         self.files[FRONTIER_FILE] = encode_frontier(frontier)
+
+    def drop_beaten_bottlenecks(self, report: Report) -> None:
+        """Leave out the bottlenecks whose levels were all beaten by other codecs."""
+        boundaries: list[Boundary] = list(self.fields["boundaries"])
+        for at, boundary in enumerate(boundaries):
+            pair = boundary.bottleneck
+            if pair and not any(codecs.get(level).of_latents for level in boundary.levels):
+                report(f"leaving out the bottleneck at cut {at}: other codecs beat all its levels")
+                boundaries[at] = boundary.model_copy(update={"bottleneck": None})
+                for program in (pair.encoder, pair.decoder):
+                    self._remove(program.folder)
+        self.fields["boundaries"] = tuple(boundaries)
+
+    def _remove(self, folder: str) -> None:
+        self.files = {n: d for n, d in self.files.items() if not n.startswith(f"{folder}/")}
 
     def tensor(self, place: tuple[int, str]) -> TensorSpec:
         """Return the tensor of a boundary by name."""
