@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.codec_tasks import NAMES, Level, measure_task
+from benchmarks.codec_bundles import NAMES, bundle_of, samples_of
+from benchmarks.codec_tasks import Level, WithExits, measure_exits, measure_task
 from benchmarks.harness import Options, build_parser, finish, tabulate
 from offramp import codecs
 from offramp.errors import ConfigError
@@ -23,6 +24,7 @@ from offramp.report.figure import new_figure, plot_style, to_svg
 from partitioner.machine import this_machine
 
 DROPS = (0.0, 0.005, 0.01)
+EXIT_DROPS = (0.005, 0.01)
 LEAST_TAIL = 0.15  # of the multiply-adds: a cut behind which less is left has nothing to send for
 FULL, QUICK = (1000, 2000), (100, 100)  # samples that codecs are fitted to, and test samples
 _SVG = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -31,8 +33,9 @@ _HEAD = """\
 
 Made by `python -m benchmarks.codec --write docs/codecs.md` on {date}
 ({machine.processor}, {machine.cores} cores): {count} test samples of each task, codecs fitted on
-held-out samples, no exits. Bytes are those of whole frames, means over the samples. *Lost* is how
-far the accuracy is below the whole model's, in points (pp); below zero it is above.
+held-out samples, no exits but where they are named. Bytes are those of whole frames, means over
+the samples. *Lost* is how far the accuracy is below the whole model's, in points (pp); below zero
+it is above.
 
 - *order 0*: the entropy of a tensor's codes, each channel by itself: the least that a coder without
   contexts can reach. *Over the model*: the frame against the cross-entropy of the codec's own
@@ -41,24 +44,46 @@ far the accuracy is below the whole model's, in points (pp); below zero it is ab
   the boundary as it is, in float32.
 - The last cuts of a network are left out of the summary where less than {tail:.0%} of its
   multiply-adds are left to the tail.
+- *Learned* are the levels of a bottleneck (training.md).
+- *With exits*: cut, level and one threshold for all exits on the way, chosen on the bundle's own
+  calibration samples so that the least is sent at the accuracy wanted; then what the test samples
+  lose and send, on average over all of them.
 - In the figures black marks are codecs of the input, and colours are cuts."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was measured of a task: every level, and the best with exits at each accuracy lost."""
+
+    levels: list[Level]
+    with_exits: dict[float, WithExits | None]
+    tested: int
 
 
 def main() -> None:
     given = _parse()
-    found: dict[str, list[Level]] = {}
+    found: dict[str, Found] = {}
     for name in given.tasks or NAMES:
         try:
-            found[name] = list(measure_task(name, *(QUICK if given.quick else FULL)))
+            found[name] = _measure(name, *(QUICK if given.quick else FULL))
         except ConfigError as error:
             print(f"leaving out {name}: {error}")
-    for name, levels in found.items():
-        for title, columns, rows in _tables(levels):
+    for name, one in found.items():
+        for title, columns, rows in _tables(one):
             tabulate(f"{name}: {title}", columns, rows)
     if given.write:
         _write(given.write, found, FULL[1])
-    figures = {name: [asdict(level) for level in levels] for name, levels in found.items()}
-    finish("codec", _line(found), {"levels": figures}, Options(given.quick, given.json))
+    figures = {name: asdict(one) for name, one in found.items()}
+    finish("codec", _line(found), figures, Options(given.quick, given.json))
+
+
+def _measure(name: str, fitted: int, tested: int) -> Found:
+    bundle = bundle_of(name)
+    levels = list(measure_task(name, bundle, fitted, tested))
+    print(f"{name}: with exits", flush=True)
+    test = samples_of(name, "test")
+    chosen = [measure_exits(bundle, test, drop) for drop in EXIT_DROPS]
+    return Found(levels, dict(zip(EXIT_DROPS, chosen, strict=True)), len(test))
 
 
 def _parse() -> argparse.Namespace:
@@ -71,26 +96,40 @@ def _parse() -> argparse.Namespace:
     return given
 
 
-def _tables(levels: Sequence[Level]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    columns = ["at most lost", "input", "boundary", "deepest cut"]
+def _tables(found: Found) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    levels = found.levels
+    columns = ["at most lost", *_kinds(levels)]
     rows = [
         [f"{drop * 100:g} pp", *(_least(some, drop) for some in _kinds(levels).values())]
         for drop in DROPS
     ]
     yield "least bytes", columns, rows
+    columns = ["wanted", "cut", "level", "sent", "bytes", "lost"]
+    rows = [[f"{drop * 100:g} pp", *_exit_row(one)] for drop, one in found.with_exits.items()]
+    yield f"with exits, on {found.tested} test samples", columns, rows
     columns = ["cut", "level", "bytes", "p95", "lost", "bits", "times", "order 0", "over the model"]
     yield "every level that no other of its cut beats", columns, list(map(_row, _best(levels)))
 
 
 def _kinds(levels: Sequence[Level]) -> dict[str, list[Level]]:
-    """Return the levels of the input, of all other cuts with a tail, and of the last of these."""
+    """Return the levels of the input, of other cuts with a tail, of the last of these, learned."""
     behind = [level for level in levels if level.cut and level.tail >= LEAST_TAIL]
-    deepest = max((level.cut for level in behind), default=0)
+    learned = [level for level in behind if codecs.get(level.level).of_latents]
+    plain = [level for level in behind if level not in learned]
+    deepest = max((level.cut for level in plain), default=0)
     return {
         "input": [level for level in levels if level.cut == 0],
-        "boundary": behind,
-        "deepest": [level for level in behind if level.cut == deepest],
+        "not learned": plain,
+        "at the deepest cut": [level for level in plain if level.cut == deepest],
+        "learned": learned,
     }
+
+
+def _exit_row(one: WithExits | None) -> list[str]:
+    if one is None:
+        return ["-"] * 5
+    figures = f"{one.sent:.1%}", f"{one.bytes:.1f}", f"{one.lost * 100:+.2f} pp"
+    return [str(one.cut), one.level, *figures]
 
 
 def _within(levels: Sequence[Level], drop: float) -> Level | None:
@@ -133,22 +172,23 @@ def _row(level: Level) -> list[str]:
     ]
 
 
-def _line(found: Mapping[str, Sequence[Level]]) -> str:
+def _line(found: Mapping[str, Found]) -> str:
     drop = 0.005
     return f"least bytes at {drop * 100:g} pp: " + "; ".join(
-        f"{name}: " + ", ".join(f"{kind} {_least(some, drop)}" for kind, some in _kinds(v).items())
-        for name, v in found.items()
+        f"{name}: "
+        + ", ".join(f"{kind} {_least(some, drop)}" for kind, some in _kinds(one.levels).items())
+        for name, one in found.items()
     )
 
 
-def _write(page: Path, found: Mapping[str, Sequence[Level]], count: int) -> None:
+def _write(page: Path, found: Mapping[str, Found], count: int) -> None:
     machine, date = this_machine(), datetime.date.today()
     parts = [_HEAD.format(machine=machine, date=date, count=count, tail=LEAST_TAIL)]
-    for name, levels in found.items():
+    for name, one in found.items():
         drawn = f"figures/codec-{name}.svg"
-        (page.parent / drawn).write_text(_SVG + _draw(name, levels) + "\n")
+        (page.parent / drawn).write_text(_SVG + _draw(name, one.levels) + "\n")
         parts.append(f"## {name}\n\n![bytes against accuracy]({drawn})")
-        for title, columns, rows in _tables(levels):
+        for title, columns, rows in _tables(one):
             parts.append(f"{title[0].upper()}{title[1:]}:\n\n{_markdown(columns, rows)}")
     page.write_text("\n\n".join(parts) + "\n")
 
@@ -166,13 +206,23 @@ def _draw(name: str, levels: Sequence[Level]) -> str:
         figure = new_figure(5)
         axes = figure.subplots()
         cuts = sorted({level.cut for level in levels})
-        for cut in cuts:
+        for cut, learned in sorted({(e.cut, codecs.get(e.level).of_latents) for e in levels}):
             colour = "#111111" if cut == 0 else colormaps["viridis"](cut / (len(cuts) + 1))
-            here = [level for level in levels if level.cut == cut]
-            label = "input" if cut == 0 else f"cut {cut}"
+            here = [
+                level
+                for level in levels
+                if level.cut == cut and codecs.get(level.level).of_latents == learned
+            ]
+            label = ("input" if cut == 0 else f"cut {cut}") + (", learned" if learned else "")
             best = sorted(_best(here), key=lambda level: level.bytes)
             points = [(level.bytes, -level.lost * 100) for level in best]
-            axes.plot(*zip(*points, strict=True), "-o", color=colour, markersize=4, label=label)
+            axes.plot(
+                *zip(*points, strict=True),
+                "--s" if learned else "-o",
+                color=colour,
+                markersize=4,
+                label=label,
+            )
             others = [level for level in here if level not in best]
             if others:
                 axes.plot(

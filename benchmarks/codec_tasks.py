@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.exit_tasks import TASKS, Task
-from benchmarks.harness import BUNDLE
+from benchmarks.codec_bundles import samples_of
 from offramp import codecs
 from offramp.boundary_codec import BundleCodecs
-from offramp.bundle import Boundary, Bundle, open_bundle
-from offramp.bundle.cache import cache_folder
-from offramp.capture.compiler import CompileOptions, compile_model
+from offramp.bundle import Boundary, Bundle
+from offramp.calibration import load_calibration
 from offramp.capture.levels import Crossing, answer, batches, fit_levels
 from offramp.codecs import context_coder as coder
-from offramp.codecs.context import Context
-from offramp.embedded.cluttered_digits import load
+from offramp.codecs.coded import Coded
+from offramp.exits import softmax
 from offramp.network import Network
 from offramp.samples import LabelledSamples
 from offramp.tensors import Array
@@ -29,11 +24,8 @@ from offramp.tensors import Array
 if TYPE_CHECKING:
     from offramp.codecs.context_model import ContextModel
 
-__all__ = ["NAMES", "Level", "bundle_of", "fit_cut", "measure_task", "samples_of"]
+__all__ = ["Level", "WithExits", "fit_cut", "measure_exits", "measure_task"]
 
-EMBEDDED = "cluttered_digits"
-NAMES = ("fashion_mnist", "cifar10", EMBEDDED, "banking77")
-COMPILED = 300
 ENTROPIES = 300  # samples, enough for a mean
 
 
@@ -58,20 +50,24 @@ class Level:
     model_bytes: float = np.nan
 
 
-def samples_of(name: str, part: str, count: int) -> LabelledSamples:
-    """Return the first samples of a part of a task: ``held_out`` or ``test``.
+@dataclass(frozen=True)
+class WithExits:
+    """A cut, a level and a threshold for all exits on the way, on the test samples.
 
-    Raises `ConfigError` where its data or its network are not here.
+    ``sent`` of them crossed the cut; ``bytes`` is the mean over all.
     """
-    if name == EMBEDDED:
-        images, labels = load("calibration" if part == "held_out" else "test", count)
-        return LabelledSamples((images,), labels)
-    return _task(name).samples(part)[:count]
+
+    cut: int
+    level: str
+    threshold: float
+    sent: float
+    bytes: float
+    lost: float
 
 
-def measure_task(name: str, fitted_count: int, test_count: int) -> Iterator[Level]:
+def measure_task(name: str, bundle: Bundle, fitted_count: int, test_count: int) -> Iterator[Level]:
     """Fit codecs to every cut on held-out samples, and yield what each does to test samples."""
-    network = Network(bundle_of(name), threads=2)
+    network = Network(bundle, threads=2)
     fitted, test = samples_of(name, "held_out", fitted_count), samples_of(name, "test", test_count)
     macs = np.cumsum([0, *(segment.macs for segment in network.bundle.manifest.segments)])
     was, now = list(fitted.inputs), list(test.inputs)
@@ -84,6 +80,7 @@ def measure_task(name: str, fitted_count: int, test_count: int) -> Iterator[Leve
         crossing = Crossing(network, network, cut, now, asked)
         floats = sum(t.elements for t in boundary.tensors if t.dtype == "float32")
         for level in boundary.levels:
+            codec = known.at(cut, level)
             outputs, sizes = crossing.record(known, level)
             yield Level(
                 cut,
@@ -94,7 +91,7 @@ def measure_task(name: str, fitted_count: int, test_count: int) -> Iterator[Leve
                 boundary.nbytes,
                 floats,
                 float(1 - macs[cut] / macs[-1]),
-                *_entropies(known.at(cut, level).codecs, now),
+                *_entropies(codec.codecs, crossing.narrow if codec.narrow else now),
             )
         was, now = _next(network, cut, was), _next(network, cut, now)
 
@@ -114,22 +111,60 @@ def fit_cut(
     return boundary, BundleCodecs(boundaries, arrays)
 
 
-def _task(name: str) -> Task:
-    return next(task for task in TASKS if task.name == name)
+def measure_exits(bundle: Bundle, test: LabelledSamples, drop: float) -> WithExits | None:
+    """Return what sends least at an accuracy lost of at most ``drop``; None if nothing does.
+
+    Cut, level and threshold are chosen by the bundle's own calibration samples.
+    """
+    manifest, calibration = bundle.manifest, load_calibration(bundle)
+    found = []
+    for cut, level in calibration.levels:
+        scores = _scores(calibration.exit_logits[: manifest.exits_before(cut)], bundle)
+        for threshold in np.unique(scores.max(axis=0)) if len(scores) else ():
+            leaves = scores >= threshold
+            answers = np.where(
+                leaves.any(axis=0),
+                _first_answers(calibration.exit_logits, leaves),
+                calibration.answers[cut, level],
+            )
+            if np.mean(answers == calibration.labels) >= calibration.accuracy - drop:
+                sizes = np.where(leaves.any(axis=0), 0, calibration.sizes[cut, level])
+                found.append((float(sizes.mean()), cut, level, float(threshold)))
+    return _tested(bundle, test, *min(found)[1:]) if found else None
 
 
-def bundle_of(name: str) -> Bundle:
-    """Return the task's network, compiled without exits; from the cache if it is there."""
-    if name == EMBEDDED:
-        return open_bundle(BUNDLE)
-    module = importlib.import_module(f"examples.{name}.model")
-    key = hashlib.sha256(Path(module.WEIGHTS).read_bytes()).hexdigest()[:12]
-    path = cache_folder() / "benchmarks" / f"codec-{name}-{key}.offramp"
-    if not path.exists():
-        print(f"compiling {name}", flush=True)
-        options, held_out = CompileOptions(name), samples_of(name, "held_out", COMPILED)
-        compile_model(_task(name).model, held_out, path, options)
-    return open_bundle(path)
+def _scores(exit_logits: Array, bundle: Bundle) -> Array:
+    """Return the confidence of the first exits, (E, N)."""
+    pairs = zip(exit_logits, bundle.manifest.exits, strict=False)
+    return np.array([softmax(logits, spec.temperature).max(axis=-1) for logits, spec in pairs])
+
+
+def _first_answers(exit_logits: Array, leaves: Array) -> Array:
+    """Return the class that the first exit answers at which each sample leaves, (N,)."""
+    answers = exit_logits[: len(leaves)].argmax(axis=-1)
+    return np.asarray(np.take_along_axis(answers, leaves.argmax(axis=0)[None], 0)[0])
+
+
+def _tested(
+    bundle: Bundle, test: LabelledSamples, cut: int, level: str, threshold: float
+) -> WithExits:
+    """Return what such a plan does to test samples."""
+    network, exits = Network(bundle, threads=2), bundle.manifest.exits
+    whole = _accuracy(answer(network, 0, list(test.inputs)), test.labels)
+    values, codes, logits = list(test.inputs), dict[str, Array](), []
+    for at in range(cut):
+        values = _next(network, at, values)
+        here = (number for number, spec in enumerate(exits) if spec.boundary == at + 1)
+        logits += [network.exit_logits(number, values, codes) for number in here]
+    leaves = _scores(np.stack(logits), bundle) >= threshold
+    rows = np.flatnonzero(~leaves.any(axis=0))
+    answers = _first_answers(np.stack(logits), leaves)
+    sent = [array[rows] for array in values]
+    crossing = Crossing(network, network, cut, sent, answer(network, cut, sent))
+    outputs, sizes = crossing.record(network.codecs, level)
+    answers[rows] = outputs.argmax(axis=-1)
+    lost, count = whole - float(np.mean(answers == test.labels)), len(test)
+    return WithExits(cut, level, threshold, len(rows) / count, float(sizes.sum()) / count, lost)
 
 
 def _next(network: Network, cut: int, tensors: list[Array]) -> list[Array]:
@@ -144,9 +179,9 @@ def _accuracy(outputs: Array, labels: Array) -> float:
 def _entropies(each: Sequence[codecs.Codec], tensors: Sequence[Array]) -> tuple[float, float]:
     """Return the bytes that order 0 and the codecs' own models allow, over all tensors."""
     found = [
-        _entropy(codec.learnt.model, codec.learnt.planes.view(array[:ENTROPIES]))
+        _entropy(learnt.model, learnt.planes.view(array[:ENTROPIES]))
         for codec, array in zip(each, tensors, strict=True)
-        if isinstance(codec, Context) and codec.learnt
+        if isinstance(learnt := getattr(codec, "learnt", None), Coded)
     ]
     return (sum(a for a, _ in found), sum(b for _, b in found)) if found else (np.nan, np.nan)
 

@@ -12,7 +12,7 @@ import faulthandler
 import resource
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -83,9 +83,15 @@ def every_subject() -> list[Subject]:
     features = np.maximum(rng.normal(size=(32, 3, 5, 7)), 0).astype("float32")
     rows = np.indices((12, 10)).sum(axis=0)[..., None] * [3, 5, 7]
     pictures = np.stack([rows + shade for shade in range(8)]).astype("uint8")
-    spec = TensorSpec("x", "float32", features.shape[1:])
+    every = (features, features[:, 0], pictures)
     each = [codecs.get(name) for name in codecs.names()]
-    return [subject_of(one, features if one.supports(spec) else pictures) for one in each]
+    return [subject_of(one, _carried(one, every)) for one in each]
+
+
+def _carried(codec: Codec, every: Sequence[Array]) -> Array:
+    """Return the first samples that a codec carries."""
+    specs = (TensorSpec("x", one.dtype.name, one.shape[1:]) for one in every)
+    return next(one for one, spec in zip(every, specs, strict=True) if codec.supports(spec))
 
 
 def framed(codec: Codec, payload: bytes, spec: TensorSpec) -> bytes:

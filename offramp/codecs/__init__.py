@@ -25,6 +25,7 @@ from offramp.codecs.latent import Latent
 from offramp.codecs.lossless import Lossless
 from offramp.codecs.png import Png
 from offramp.codecs.raw import Raw
+from offramp.codecs.tokens import Tokens
 from offramp.codecs.webp import WebP
 from offramp.errors import ConfigError, FrameError, InputError
 from offramp.tensors import DTYPES, Array, TensorSpec
@@ -72,6 +73,9 @@ _CODECS: tuple[Codec, ...] = (
     Latent("learned3", 98, lossless=False, step=2.0),
     Latent("learned4", 99, lossless=False, step=2**1.5),
     Latent("learned5", 100, lossless=False, step=4.0),
+    Tokens("tokens10", 112, lossless=False, change=0.01),
+    Tokens("tokens20", 113, lossless=False, change=0.02),
+    Tokens("tokens50", 114, lossless=False, change=0.05),
 )
 _DTYPE_NAMES = {np.dtype(dtype): dtype for dtype in DTYPES}  # `dtype.name` takes 3 microseconds
 _NONE: Mapping[int, Codec] = MappingProxyType({})

@@ -13,7 +13,7 @@ from offramp.training.bottleneck.training import BottleneckSetup, train_bottlene
 from offramp.training.options import Progress
 from offramp.training.trained import Trained, TrainedBottleneck, load_trained
 
-__all__ = ["Checkpoints", "assemble", "train_bottlenecks"]
+__all__ = ["Checkpoints", "assemble", "train_bottlenecks", "untrained"]
 
 
 class Checkpoints:
@@ -42,7 +42,7 @@ def assemble(
     Raises what `call_functions` and `load_trained` raise.
     """
     given = call_functions(model, options, labelled=False)
-    known, whole = _untrained(model), EarlyExitModel(given.module, {})
+    known, whole = untrained(model), EarlyExitModel(given.module, {})
     if options["trained"]:
         known, whole = load_trained(options["trained"], given.module, report)
     setups = [
@@ -81,7 +81,8 @@ def train_bottlenecks(
     return described, EarlyExitModel(whole.model, heads, pairs)
 
 
-def _untrained(model: str) -> Trained:
+def untrained(model: str) -> Trained:
+    """Return what is said of a model, by the name of its factory, that has no exits of ours."""
     return Trained(
         model=model,
         classes=0,

@@ -20,7 +20,7 @@ __all__ = ["FINEST_STEP", "COARSEST_STEP", "Lesson", "Outcome"]
 FINEST_STEP, COARSEST_STEP = 1.0, 4.0
 """The steps between which a bottleneck learns to be quantised."""
 
-_BIT_COST = 2e-5  # of the finest step, in nats of the answers
+_BIT_COST = 1e-5  # of the finest step, in nats of the answers
 _ROWS_OF_SCORES = 2  # dimensions
 _MAP_COST = 0.2  # of the tensors at the cut and behind, where these are changed altogether
 

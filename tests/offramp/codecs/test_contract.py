@@ -21,7 +21,7 @@ from offramp.tensors import DTYPES, TensorSpec
 ALL = [codecs.get(name) for name in codecs.names()]
 LIMIT_BYTES = 1 << 24
 
-FEATURE_SHAPES = [(), (1,), (7,), (3, 5), (64, 12, 12), (2, 1, 3, 1, 5)]
+FEATURE_SHAPES = [(), (1,), (7,), (3, 5), (7, 12), (64, 12, 12), (2, 1, 3, 1, 5)]
 IMAGE_SHAPES = [(1, 1, 3), (4, 6, 1), (17, 13, 3), (31, 9), (96, 96, 3)]
 
 # The root mean square error that each lossy image codec stays below on smooth pictures.

@@ -160,6 +160,13 @@ QUANTISER_FRAMES = {
     "coarse2": ("9d5282b94d1b1113ba13aa"),
 }
 
+# Their parameters, and what the frames decode to, stand in golden_tokens.safetensors.
+TOKEN_FRAMES = {
+    "tokens10": "9d705489aded7f82",
+    "tokens20": "9d7154893c5669f5",
+    "tokens50": "9d7254897406e581",
+}
+
 
 def image(spec: TensorSpec):
     if spec is GREY:
@@ -227,6 +234,16 @@ def test_quantised_features_of_yesterday(name) -> None:
     assert found.tobytes() == stored[f"{name}/decoded"].tobytes()
 
 
+@pytest.mark.parametrize("name", TOKEN_FRAMES)
+def test_sequences_of_yesterday(name) -> None:
+    stored = load_arrays((Path(__file__).parent / "golden_tokens.safetensors").read_bytes())
+    decoded, spec = stored.pop("decoded"), TensorSpec("x", "float32", (6, 4))
+    learnt = {key.removeprefix("parameters/"): array for key, array in stored.items()}
+    codec, data = codecs.get(name).with_parameters(learnt), bytes.fromhex(TOKEN_FRAMES[name])
+    found = codecs.decode(data, spec, limit_bytes=spec.nbytes, calibrated={codec.id: codec})
+    assert found.tobytes() == decoded.tobytes()
+
+
 def test_each_golden_frame_names_its_codec() -> None:
     for name, (data, _) in FEATURE_FRAMES.items():
         assert bytes.fromhex(data)[3] == codecs.get(name).id
@@ -240,6 +257,7 @@ def test_each_golden_frame_names_its_codec() -> None:
 
 def test_every_codec_has_golden_bytes() -> None:
     calibrated = {name for name, _ in CONTEXT_FRAMES}
-    every = {*FEATURE_FRAMES, *IMAGE_FRAMES, *QUANTISER_FRAMES, *calibrated}
+    every = {*FEATURE_FRAMES, *IMAGE_FRAMES, *QUANTISER_FRAMES, *TOKEN_FRAMES, *calibrated}
     assert sorted(every) == sorted(codecs.names())
-    assert len(CONTEXT_FRAMES) == 2 * len(calibrated)
+    learned = [name for name in calibrated if codecs.get(name).of_latents]
+    assert len(CONTEXT_FRAMES) == 2 * len(calibrated) - len(learned)  # no latent is sparse

@@ -17,6 +17,7 @@ CALIBRATED = (
     "coarse8 coarse6 coarse4 coarse3 coarse2 "
     "learned1 learned2 learned3 learned4 learned5"
 )
+TOKENS = " tokens10 tokens20 tokens50"
 HALF = "half_webp90 half_webp75 half_png"
 ALL = [codecs.get(name) for name in codecs.names()]
 
@@ -75,6 +76,9 @@ def test_names_and_ids_are_those_that_went_out() -> None:
         "learned3": 98,
         "learned4": 99,
         "learned5": 100,
+        "tokens10": 112,
+        "tokens20": 113,
+        "tokens50": 114,
     }
     assert len({codec.id for codec in ALL}) == len(ALL)
 
@@ -118,7 +122,7 @@ def test_unknown_id_is_a_frame_error() -> None:
         (
             "float32",
             (2, 3),
-            "raw lossless fp16 affine8 affine6 affine4 affine3 affine2 " + CALIBRATED,
+            "raw lossless fp16 affine8 affine6 affine4 affine3 affine2 " + CALIBRATED + TOKENS,
         ),
         ("float32", (), "raw lossless fp16 affine8 affine6 affine4 affine3 affine2"),
         ("float16", (2, 3), "raw lossless affine8 affine6 affine4 affine3 affine2"),
