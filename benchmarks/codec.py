@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.codec_bundles import NAMES, bundle_of, samples_of
+from benchmarks.codec_figures import LEAST_TAIL, best, by_kind, draw_cuts, draw_overview
 from benchmarks.codec_tasks import Level, WithExits, measure_exits, measure_task
 from benchmarks.harness import Options, build_parser, finish, tabulate
-from offramp import codecs
 from offramp.errors import ConfigError
-from offramp.report.figure import new_figure, plot_style, to_svg
 from partitioner.machine import this_machine
 
 DROPS = (0.0, 0.005, 0.01)
-EXIT_DROPS = (0.005, 0.01)
-LEAST_TAIL = 0.15  # of the multiply-adds: a cut behind which less is left has nothing to send for
+EXIT_DROPS = (0.0, 0.005, 0.01, 0.02)
+SHOWN = "cifar10"  # in the README
 FULL, QUICK = (1000, 2000), (100, 100)  # samples that codecs are fitted to, and test samples
 _SVG = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _HEAD = """\
@@ -82,7 +81,7 @@ def _measure(name: str, fitted: int, tested: int) -> Found:
     levels = list(measure_task(name, bundle, fitted, tested))
     print(f"{name}: with exits", flush=True)
     test = samples_of(name, "test")
-    chosen = [measure_exits(bundle, test, drop) for drop in EXIT_DROPS]
+    chosen = [measure_exits(bundle, test, drop, LEAST_TAIL) for drop in EXIT_DROPS]
     return Found(levels, dict(zip(EXIT_DROPS, chosen, strict=True)), len(test))
 
 
@@ -98,9 +97,9 @@ def _parse() -> argparse.Namespace:
 
 def _tables(found: Found) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     levels = found.levels
-    columns = ["at most lost", *_kinds(levels)]
+    columns = ["at most lost", *by_kind(levels)]
     rows = [
-        [f"{drop * 100:g} pp", *(_least(some, drop) for some in _kinds(levels).values())]
+        [f"{drop * 100:g} pp", *(_least(some, drop) for some in by_kind(levels).values())]
         for drop in DROPS
     ]
     yield "least bytes", columns, rows
@@ -108,21 +107,7 @@ def _tables(found: Found) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     rows = [[f"{drop * 100:g} pp", *_exit_row(one)] for drop, one in found.with_exits.items()]
     yield f"with exits, on {found.tested} test samples", columns, rows
     columns = ["cut", "level", "bytes", "p95", "lost", "bits", "times", "order 0", "over the model"]
-    yield "every level that no other of its cut beats", columns, list(map(_row, _best(levels)))
-
-
-def _kinds(levels: Sequence[Level]) -> dict[str, list[Level]]:
-    """Return the levels of the input, of other cuts with a tail, of the last of these, learned."""
-    behind = [level for level in levels if level.cut and level.tail >= LEAST_TAIL]
-    learned = [level for level in behind if codecs.get(level.level).of_latents]
-    plain = [level for level in behind if level not in learned]
-    deepest = max((level.cut for level in plain), default=0)
-    return {
-        "input": [level for level in levels if level.cut == 0],
-        "not learned": plain,
-        "at the deepest cut": [level for level in plain if level.cut == deepest],
-        "learned": learned,
-    }
+    yield "every level that no other of its cut beats", columns, list(map(_row, best(levels)))
 
 
 def _exit_row(one: WithExits | None) -> list[str]:
@@ -140,21 +125,6 @@ def _within(levels: Sequence[Level], drop: float) -> Level | None:
 def _least(levels: Sequence[Level], drop: float) -> str:
     best = _within(levels, drop)
     return f"{best.bytes:.0f} ({best.level}, cut {best.cut})" if best else "-"
-
-
-def _best(levels: Sequence[Level]) -> list[Level]:
-    """Return the levels that no other of the same cut equals in both bytes and answers."""
-    return [
-        level
-        for level in levels
-        if not any(
-            other.cut == level.cut
-            and (other.bytes, other.lost) != (level.bytes, level.lost)
-            and other.bytes <= level.bytes
-            and other.lost <= level.lost
-            for other in levels
-        )
-    ]
 
 
 def _row(level: Level) -> list[str]:
@@ -176,7 +146,7 @@ def _line(found: Mapping[str, Found]) -> str:
     drop = 0.005
     return f"least bytes at {drop * 100:g} pp: " + "; ".join(
         f"{name}: "
-        + ", ".join(f"{kind} {_least(some, drop)}" for kind, some in _kinds(one.levels).items())
+        + ", ".join(f"{kind} {_least(some, drop)}" for kind, some in by_kind(one.levels).items())
         for name, one in found.items()
     )
 
@@ -186,64 +156,20 @@ def _write(page: Path, found: Mapping[str, Found], count: int) -> None:
     parts = [_HEAD.format(machine=machine, date=date, count=count, tail=LEAST_TAIL)]
     for name, one in found.items():
         drawn = f"figures/codec-{name}.svg"
-        (page.parent / drawn).write_text(_SVG + _draw(name, one.levels) + "\n")
+        (page.parent / drawn).write_text(_SVG + draw_cuts(name, one.levels) + "\n")
         parts.append(f"## {name}\n\n![bytes against accuracy]({drawn})")
         for title, columns, rows in _tables(one):
             parts.append(f"{title[0].upper()}{title[1:]}:\n\n{_markdown(columns, rows)}")
+    if SHOWN in found:
+        one = found[SHOWN]
+        drawn = draw_overview("CIFAR-10", one.levels, one.with_exits.values())
+        (page.parent / "figures/codec-overview.svg").write_text(_SVG + drawn + "\n")
     page.write_text("\n\n".join(parts) + "\n")
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
-def _draw(name: str, levels: Sequence[Level]) -> str:
-    """Return a figure of the bytes and the accuracy lost: what nothing beats is joined, by cut."""
-    with plot_style():
-        from matplotlib import colormaps
-
-        figure = new_figure(5)
-        axes = figure.subplots()
-        cuts = sorted({level.cut for level in levels})
-        for cut, learned in sorted({(e.cut, codecs.get(e.level).of_latents) for e in levels}):
-            colour = "#111111" if cut == 0 else colormaps["viridis"](cut / (len(cuts) + 1))
-            here = [
-                level
-                for level in levels
-                if level.cut == cut and codecs.get(level.level).of_latents == learned
-            ]
-            label = ("input" if cut == 0 else f"cut {cut}") + (", learned" if learned else "")
-            best = sorted(_best(here), key=lambda level: level.bytes)
-            points = [(level.bytes, -level.lost * 100) for level in best]
-            axes.plot(
-                *zip(*points, strict=True),
-                "--s" if learned else "-o",
-                color=colour,
-                markersize=4,
-                label=label,
-            )
-            others = [level for level in here if level not in best]
-            if others:
-                axes.plot(
-                    [level.bytes for level in others],
-                    [-level.lost * 100 for level in others],
-                    "x",
-                    color=colour,
-                    markersize=4,
-                    alpha=0.5,
-                )
-            for level in best:
-                if not codecs.get(level.level).lossless and not np.isnan(level.entropy_bytes):
-                    axes.plot(level.entropy_bytes, -level.lost * 100, "|", color=colour)
-        axes.axhline(0, color="#999999", linewidth=0.8)
-        axes.set_xscale("log")
-        axes.set_ylim(-6, 1.5)
-        axes.set_xlabel("bytes sent for each sample")
-        axes.set_ylabel("accuracy above the whole model's (pp)")
-        axes.set_title(f"{name}: o best of its cut, x beaten, | order-0 entropy of the codes")
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
-        return to_svg(figure, f"codec {name}")
 
 
 if __name__ == "__main__":

@@ -111,14 +111,20 @@ def fit_cut(
     return boundary, BundleCodecs(boundaries, arrays)
 
 
-def measure_exits(bundle: Bundle, test: LabelledSamples, drop: float) -> WithExits | None:
+def measure_exits(
+    bundle: Bundle, test: LabelledSamples, drop: float, least_tail: float
+) -> WithExits | None:
     """Return what sends least at an accuracy lost of at most ``drop``; None if nothing does.
 
-    Cut, level and threshold are chosen by the bundle's own calibration samples.
+    Cut, level and threshold are chosen by the bundle's own calibration samples; ``least_tail`` of
+    the multiply-adds at least are behind the cut.
     """
     manifest, calibration = bundle.manifest, load_calibration(bundle)
+    macs = np.cumsum([0, *(segment.macs for segment in manifest.segments)])
     found = []
     for cut, level in calibration.levels:
+        if 1 - macs[cut] / macs[-1] < least_tail:
+            continue
         scores = _scores(calibration.exit_logits[: manifest.exits_before(cut)], bundle)
         for threshold in np.unique(scores.max(axis=0)) if len(scores) else ():
             leaves = scores >= threshold
