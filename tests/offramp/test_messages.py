@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from offramp import errors
 from offramp.errors import FrameError, InputError
+from offramp.frame import pack_short
 from offramp.messages import (
     MAX_TENSORS,
     STATUS_CODES,
@@ -127,6 +128,15 @@ def test_times_and_shares_beyond_the_fields_are_held_at_their_ends() -> None:
     assert Timeline(total_s=1e9).to_proto().total_us == 2**32 - 1
     assert Load(cpu_share=7.0).to_proto().cpu_permille == 1000
     assert Load(cpu_share=-7.0).to_proto().cpu_permille == 0
+
+
+@pytest.mark.parametrize("number", [0, 300, 1_000_000, 200_000_000])
+def test_a_request_takes_64_bytes_at_most_beyond_the_payload(number: int) -> None:
+    """With what a frame of a calibrated codec adds; TCP, HTTP/2 and gRPC come on top."""
+    payload = bytes(400)
+    frame = pack_short(66, payload, 0)
+    given = Request(number, "ab" * 32, 12, (frame,), timeout_s=0.4, plan_id="3c86dcce")
+    assert len(given.to_proto().SerializeToString()) - len(payload) <= 64
 
 
 def test_an_unknown_status_counts_as_internal() -> None:
