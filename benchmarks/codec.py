@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +27,16 @@ from partitioner.machine import this_machine
 DROPS = (0.0, 0.005, 0.01)
 EXIT_DROPS = (0.0, 0.005, 0.01, 0.02)
 SHOWN = "cifar10"  # in the README
-FULL, QUICK = (1000, 2000), (100, 100)  # samples that codecs are fitted to, and test samples
+FULL, QUICK = (1000, 10_000), (100, 100)  # samples that codecs are fitted to, and test samples
 _SVG = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _HEAD = """\
 # Codecs measured
 
 Made by `python -m benchmarks.codec --write docs/codecs.md` on {date}
-({machine.processor}, {machine.cores} cores): {count} test samples of each task, codecs fitted on
-held-out samples, no exits but where they are named. Bytes are those of whole frames, means over
-the samples. *Lost* is how far the accuracy is below the whole model's, in points (pp); below zero
-it is above.
+({machine.processor}, {machine.cores} cores): the first {count:,} test samples of each task, codecs
+fitted on held-out samples, no exits but where they are named. Bytes are those of whole frames,
+means over the samples. *Lost* is how far the accuracy is below the whole model's, in points (pp);
+below zero it is above.
 
 - *order 0*: the entropy of a tensor's codes, each channel by itself: the least that a coder without
   contexts can reach. *Over the model*: the frame against the cross-entropy of the codec's own
@@ -62,11 +64,14 @@ class Found:
 def main() -> None:
     given = _parse()
     found: dict[str, Found] = {}
-    for name in given.tasks or NAMES:
-        try:
-            found[name] = _measure(name, *(QUICK if given.quick else FULL))
-        except ConfigError as error:
-            print(f"leaving out {name}: {error}")
+    counts = QUICK if given.quick else FULL
+    with ProcessPoolExecutor(given.jobs, get_context("spawn")) as pool:
+        tasks = {name: pool.submit(_measure, name, *counts) for name in given.tasks or NAMES}
+        for name, task in tasks.items():
+            try:
+                found[name] = task.result()
+            except ConfigError as error:
+                print(f"leaving out {name}: {error}")
     for name, one in found.items():
         for title, columns, rows in _tables(one):
             tabulate(f"{name}: {title}", columns, rows)
@@ -80,7 +85,7 @@ def _measure(name: str, fitted: int, tested: int) -> Found:
     bundle = bundle_of(name)
     levels = list(measure_task(name, bundle, fitted, tested))
     print(f"{name}: with exits", flush=True)
-    test = samples_of(name, "test")
+    test = samples_of(name, "test", FULL[1])
     chosen = [measure_exits(bundle, test, drop, LEAST_TAIL) for drop in EXIT_DROPS]
     return Found(levels, dict(zip(EXIT_DROPS, chosen, strict=True)), len(test))
 
@@ -88,6 +93,7 @@ def _measure(name: str, fitted: int, tested: int) -> Found:
 def _parse() -> argparse.Namespace:
     parser = build_parser("codec", __doc__)
     parser.add_argument("--task", dest="tasks", action="append", choices=NAMES)
+    parser.add_argument("--jobs", type=int, default=1, help="how many tasks to measure at a time")
     parser.add_argument("--write", type=Path, help="write a page, and a figure for each task")
     given = parser.parse_args()
     if given.quick:

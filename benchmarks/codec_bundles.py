@@ -22,8 +22,9 @@ from offramp.training.trained import load_trained, write_trained
 __all__ = ["EMBEDDED", "NAMES", "bundle_of", "samples_of"]
 
 EMBEDDED = "cluttered_digits"
+EMBEDDED_MOST = 2000  # they are drawn one by one
 NAMES = ("fashion_mnist", "cifar10", EMBEDDED, "banking77")
-COMPILED = 1000
+COMPILED = 3000
 _BOTTLENECKS = {
     "fashion_mnist": ("stage2", 10),
     "cifar10": ("stage2", 20),
@@ -32,13 +33,15 @@ _BOTTLENECKS = {
 """The sub-module behind which there is one, and for how many epochs it is trained."""
 
 
-def samples_of(name: str, part: str, count: int | None = None) -> LabelledSamples:
+def samples_of(name: str, part: str, count: int) -> LabelledSamples:
     """Return the first samples of a part of a task: ``held_out`` or ``test``.
 
     Raises `ConfigError` where its data or its network are not here.
     """
     if name == EMBEDDED:
-        images, labels = load("calibration" if part == "held_out" else "test", count or 2000)
+        images, labels = load(
+            "calibration" if part == "held_out" else "test", min(count, EMBEDDED_MOST)
+        )
         return LabelledSamples((images,), labels)
     return _task(name).samples(part)[:count]
 

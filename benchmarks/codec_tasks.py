@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Level", "WithExits", "fit_cut", "measure_exits", "measure_task"]
 
+_TRIED = np.linspace(0, 1, 101)  # of the exits' confidences
 ENTROPIES = 300  # samples, enough for a mean
 
 
@@ -126,7 +127,7 @@ def measure_exits(
         if 1 - macs[cut] / macs[-1] < least_tail:
             continue
         scores = _scores(calibration.exit_logits[: manifest.exits_before(cut)], bundle)
-        for threshold in np.unique(scores.max(axis=0)) if len(scores) else ():
+        for threshold in np.quantile(scores, _TRIED) if len(scores) else ():
             leaves = scores >= threshold
             answers = np.where(
                 leaves.any(axis=0),

@@ -14,6 +14,7 @@ from device.board import Board
 from device.fallback import Option, choose_option
 from device.fusing import Fusing
 from device.pace import Pace
+from device.readiness import Readiness
 from device.vigil import DriftSeen, Vigil
 from device.work import Reached
 from offramp.exits import Evidence
@@ -102,16 +103,18 @@ class Head:
         self._adaptation = adaptation
         self._board = Board(profile, self._manifest)
         self._fusing = Fusing(self.network)
+        self._readiness = Readiness(self.network)
 
     @property
     def adapts(self) -> bool:
         """Whether it moves the thresholds of plans."""
         return self._adaptation is not None
 
-    def prepare(self) -> None:
-        """Load what the first sample that is sent would otherwise wait for."""
-        for network in dict.fromkeys(self._networks):
-            network.prepare("encoder")
+    def prepare(self, plan: Plan) -> None:
+        """Load what the first sample that is sent under a plan would otherwise wait for."""
+        self._readiness.prepare_quick()
+        if plan.level is not None:
+            self._readiness.prepare(plan.cut, plan.level)
 
     def run(self, progress: Progress, plan: Plan, until_s: float, stretch: float) -> Reached:
         """Run up to the plan's cut and encode, or to the exit at which the sample leaves.
@@ -195,13 +198,16 @@ class Head:
             self._step(progress, self.network, stop)
 
     def _encode(self, progress: Progress, plan: Plan) -> None:
-        """Encode the boundary that was reached, one frame for each tensor."""
+        """Encode the boundary that was reached, one frame for each tensor.
+
+        At the plan's level, or losslessly as long as what that one needs is being loaded.
+        """
         assert plan.level is not None
         started = time.perf_counter()
         self._pace.begin()
-        network = self._networks[plan.cut]
-        progress.frames = network.encode(progress.at, plan.level, progress.values)
-        self._pace.step(self._profile.encode[f"{progress.at}/{plan.level}"].median_s)
+        level = self._readiness.level(progress.at, plan.level)
+        progress.frames = self.network.encode(progress.at, level, progress.values)
+        self._pace.step(self._profile.encode[f"{progress.at}/{level}"].median_s)
         progress.encode_s = time.perf_counter() - started
 
     def _step(self, progress: Progress, network: Network, stop: int) -> None:

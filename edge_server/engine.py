@@ -149,7 +149,9 @@ def try_out(network: Network) -> None:
     """Run a network once on zeros; raise `BundleError` unless it does what its manifest says."""
     boundaries = network.bundle.manifest.boundaries
     _try(network, partial(network.run, 0, network.depth), boundaries[0].tensors, network.depth)
-    network.prepare("decoder")
+    for cut, boundary in enumerate(boundaries):
+        for level in boundary.levels:
+            network.prepare(cut, level, "decoder")
     for cut in network.bundle.manifest.bottlenecks:
         _try(network, partial(network.widen, cut), boundaries[cut].narrow, cut)
 

@@ -44,6 +44,11 @@ class BoundaryCodec:
         """Whether one of the tensors goes as a bottleneck's latent."""
         return any(codec.of_latents for codec in self.codecs)
 
+    def prepare(self) -> None:
+        """Let every codec load what the first sample would otherwise wait for."""
+        for codec in self.codecs:
+            codec.prepare()
+
     def encode(self, sample: Sequence[Array]) -> tuple[bytes, ...]:
         """Return one frame for each tensor; the arrays have no batch dimension.
 
@@ -114,13 +119,6 @@ class BundleCodecs:
         tensors = boundary.narrow if narrow else boundary.tensors
         found = decode_boundary(frames, tensors, limit_bytes=limit_bytes, calibrated=known)
         return Received(found, narrow)
-
-    def prepare(self) -> None:
-        """Let every codec load what the first sample would otherwise wait for."""
-        for cut, boundary in enumerate(self._boundaries):
-            for level in boundary.levels:
-                for codec in self.at(cut, level).codecs:
-                    codec.prepare()
 
     def _calibrated(self, cut: int) -> list[dict[int, codecs.Codec]]:
         """Return for each tensor the codecs of all levels by their id."""

@@ -99,10 +99,11 @@ class Network:
         """Return a boundary's tensors from those that `narrow` gave: the decoder's tensor in."""
         return self._put_through(cut, "decoder", tensors)
 
-    def prepare(self, part: Literal["encoder", "decoder"]) -> None:
-        """Load what the first sample that is sent or received would otherwise wait for."""
-        self.codecs.prepare()
-        for cut in self.bundle.manifest.bottlenecks:
+    def prepare(self, cut: int, level: str, part: Literal["encoder", "decoder"]) -> None:
+        """Load what the first sample sent or received at a level would otherwise wait for."""
+        codec = self.codecs.at(cut, level)
+        codec.prepare()
+        if codec.narrow:
             self._bottleneck(cut, part)
 
     def run_segment(self, at: int, tensors: Sequence[Array]) -> list[Array]:
@@ -198,11 +199,12 @@ class Network:
     def _bottleneck(self, cut: int, part: Literal["encoder", "decoder"]) -> Run:
         """Return a loaded encoder or decoder; a device needs one of them, a server the other."""
         program: ProgramSpec = getattr(self._pair(cut), part)
-        if program.folder not in self._narrowing:
-            link = Link(_folder(self.bundle, program, self._engine), ("given",), ("made",))
-            run = self._engine.load(Chain((link,), ("made",)), self._threads)
-            self._narrowing[program.folder] = run
-        return self._narrowing[program.folder]
+        with self._loading:
+            if program.folder not in self._narrowing:
+                link = Link(_folder(self.bundle, program, self._engine), ("given",), ("made",))
+                run = self._engine.load(Chain((link,), ("made",)), self._threads)
+                self._narrowing[program.folder] = run
+            return self._narrowing[program.folder]
 
     def _pair(self, cut: int) -> BottleneckSpec:
         return self.bundle.manifest.bottlenecks[cut]

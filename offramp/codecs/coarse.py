@@ -25,6 +25,7 @@ from offramp.tensors import Array
 
 __all__ = ["Coarse"]
 
+_MOST_OFFERED = 4
 _BIT_COST = 0.03  # of the order-0 entropy; in context bits are cheaper
 _DEARER = 1.5  # times the least change of answers, for which a wider range saves bytes
 _TAILS = (0.5, 0.3, 0.15, 0.06, 0.02, 0.005, 0.001, 0.0)  # of values beyond an end tried
@@ -92,8 +93,12 @@ class Coarse(CalibratedCodec[_Levels]):
 
     count: int = 2
 
-    offered: ClassVar[bool] = False
     quick: ClassVar[bool] = False
+
+    @property
+    def offered(self) -> bool:  # type: ignore[override]
+        """Those of few levels: the others take more bytes than `Context` for the same answers."""
+        return self.count <= _MOST_OFFERED
 
     def learnt_of(self, planes: Planes, arrays: Mapping[str, Array]) -> _Levels:
         """Return stored levels."""

@@ -273,7 +273,9 @@ samples = {"image": np.zeros((8, 8, 3), np.uint8), "feature": np.zeros((8, 8), n
 specs = {name: TensorSpec(name, array.dtype.name, array.shape) for name, array in samples.items()}
 for name, spec in specs.items():
     levels = {codec.name: ({},) for codec in codecs.supporting(spec) if not codec.calibrated}
-    BundleCodecs([Boundary(tensors=(spec,), levels=levels)], {}).prepare()
+    known = BundleCodecs([Boundary(tensors=(spec,), levels=levels)], {})
+    for level in levels:
+        known.at(0, level).prepare()
 before = set(sys.modules)
 for array in samples.values():
     spec = TensorSpec("x", array.dtype.name, array.shape)
