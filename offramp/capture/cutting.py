@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from offramp.capture.chain import Chain, build_chain
-from offramp.capture.costs import measure_s
+from offramp.capture.costs import measure_s, reckon_s
 from offramp.capture.dag import Cut, Dag
 from offramp.capture.extraction import Segment, extract
 from offramp.capture.graph import CapturedGraph
@@ -53,15 +53,17 @@ class CutModel:
 
 
 def cut_graph(
-    graph: CapturedGraph, examples: Sequence[Tensor], after: Sequence[str], most: int
+    graph: CapturedGraph, examples: Sequence[Tensor] | None, after: Sequence[str], most: int
 ) -> CutModel:
     """Cut into at most ``most`` segments, where cuts pay, and after each sub-module in ``after``.
 
-    ``examples`` are the inputs on which operations are timed. Raises `CaptureError` if no cut
+    ``examples`` are the inputs on which operations are timed; without any, times are reckoned, so
+    that the same graph is always cut alike. Raises `CaptureError` if no cut
     after one of the sub-modules can have its output cross.
     """
     operations = Operations(graph)
-    dag = operations.dag(measure_s(graph.module, examples), SLOWDOWN)
+    times = measure_s(graph.module, examples) if examples else reckon_s(graph.module)
+    dag = operations.dag(times, SLOWDOWN)
     ends = {name: operations.end_of(name) for name in after}
     ordered = sorted(set(ends.values()))
     fixed: list[Cut] = []

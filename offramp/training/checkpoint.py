@@ -26,7 +26,8 @@ class Position(Description):
     """How far a training is: epochs done in the stage, and how its exits have done.
 
     ``best`` is the best mean held-out accuracy in the stage, reached ``waited`` epochs ago;
-    ``accuracies`` are those of each exit and the model at the best.
+    ``accuracies`` are those of each exit and the model at the best. A bottleneck has the loss below
+    zero in their place.
     """
 
     stage: Count = 0

@@ -12,6 +12,7 @@ from offramp.capture.cutting import CutModel, cut_graph
 from offramp.capture.early_exit import check_submodule
 from offramp.capture.export import export
 from offramp.capture.graph import read_program
+from offramp.errors import TrainingError
 from offramp.tensors import TensorSpec
 from offramp.training.samples import Batch
 
@@ -24,7 +25,10 @@ Values = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class CutAfter:
-    """A frozen model whose output of a sub-module, ``tensor``, crosses boundary ``at``."""
+    """A frozen model whose output of a sub-module, ``tensor``, crosses boundary ``at``.
+
+    Where it is cut further on hangs on no clock: what crosses there is part of what is learnt.
+    """
 
     cut: CutModel
     at: int
@@ -34,6 +38,10 @@ class CutAfter:
         """Move the model's weights to a device."""
         for segment in self.cut.segments:
             segment.module.to(device)
+            for node in segment.module.graph.nodes:  # such as those that make zeros
+                if "device" in node.kwargs:
+                    node.kwargs = {**node.kwargs, "device": torch.device(device)}
+            segment.module.recompile()
 
     def reach(self, batch: Batch) -> Values:
         """Return what crosses the cut for a batch, by name."""
@@ -54,7 +62,14 @@ class CutAfter:
 
     def _step(self, values: Values, at: int) -> list[Tensor]:
         segment = self.cut.segments[at]
-        made: tuple[Tensor, ...] = segment.module(*(values[n] for n in _names(segment.reads)))
+        given = [values[name] for name in _names(segment.reads)]
+        try:
+            made: tuple[Tensor, ...] = segment.module(*given)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # whatever the user's model raises
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise TrainingError(f"the model fails on a batch of samples: {reason}") from error
         values.update(zip(_names(segment.makes), made, strict=True))
         return list(made)
 
@@ -66,7 +81,7 @@ def cut_after(model: nn.Module, batch: Batch, path: str) -> CutAfter:
     """
     check_submodule(model, path, "to put a bottleneck behind")
     graph = read_program(export(model.eval(), batch.positional, batch.keyword))
-    cut = cut_graph(graph, [*batch.positional, *batch.keyword.values()], (path,), _SEGMENTS)
+    cut = cut_graph(graph, None, (path,), _SEGMENTS)
     at, name = cut.places[path]
     tensor = next(spec for spec in cut.boundaries[at] if spec.name == name)
     return CutAfter(cut, at, tensor)

@@ -33,7 +33,7 @@ class Density(nn.Module):
         off = rows[..., None] - self.mean[:, None]
         inverse = torch.exp(-self.scale)[:, None]
         # Both ends are mirrored to the lower tail, where floats tell small shares apart.
-        sign = -torch.sign(off).detach()
+        sign = torch.where(off > 0, -1.0, 1.0)
         upper, lower = (off + half) * inverse, (off - half) * inverse
         share = (torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower)).abs()
         mixed = (share * self.weight.softmax(1)[:, None]).sum(3)

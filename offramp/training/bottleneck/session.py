@@ -65,7 +65,7 @@ def train_bottlenecks(
     specs = {spec.path: spec for spec in known.bottlenecks}
     pairs = whole.pairs
     for setup in setups:
-        setup.lesson()  # raises now, not after hours of training others, if there can be none
+        setup.check()  # now, not after hours of training others
     for setup in setups:
         pair, levels = train_bottleneck(setup, checkpoints.of[setup.path], report)
         pairs[setup.path] = pair
@@ -74,7 +74,7 @@ def train_bottlenecks(
             shape=pair.shape,
             rectified=pair.rectified,
             levels=levels,
-            settings=setup.options.describe(),
+            settings=setup.chosen,
         )
     heads = dict(zip(whole.paths, whole.heads, strict=True))
     described = known.model_copy(update={"bottlenecks": tuple(specs.values())})

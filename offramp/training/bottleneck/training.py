@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -79,13 +80,25 @@ class BottleneckSetup:
             "bottleneck": self.path,
             "samples": str(len(self.training)),
             "held-out samples": str(len(self.held_out or ())),
-            **self.options.describe(),
+            **self.chosen,
             "initial weights": digest_weights(self.model.state_dict()),
         }
 
+    @property
+    def chosen(self) -> dict[str, str]:
+        """What was chosen of the options that count here, by name."""
+        every = self.options.describe()
+        return {name: value for name, value in every.items() if name != "backbone_rate"}
+
+    def check(self) -> None:
+        """Raise what `train_bottleneck` raises of the model and the number of samples."""
+        if len(self.training) < 2:
+            raise InputError("one sample is too few to train on; give two at least")
+        build_bottleneck(self.cut.tensor)
+
     def lesson(self) -> Lesson:
         """Return an untrained pair with its density, where it is to be."""
-        rows = range(min(_SEEN, len(self.training)))
+        rows = _spread(len(self.training), _SEEN)
         features = self.cut.reach(self.training.batch(rows))[self.cut.tensor.name]
         pair = build_bottleneck(self.cut.tensor, rectified=bool(features.min() >= 0))
         pair.decoder.fit(features)
@@ -93,11 +106,11 @@ class BottleneckSetup:
 
     def tested(self) -> Iterator[Batch]:
         """Yield held-out samples, some at a time."""
-        count = min(len(self.held_out or ()), _TESTED)
-        for start in range(0, count, _EVALUATED):
-            assert self.held_out is not None
-            rows = range(start, min(start + _EVALUATED, count))
-            yield self.held_out.batch(rows).to(self.options.device)
+        if self.held_out is not None:
+            rows = _spread(len(self.held_out), _TESTED)
+            for start in range(0, len(rows), _EVALUATED):
+                batch = self.held_out.batch(rows[start : start + _EVALUATED])
+                yield batch.to(self.options.device)
 
 
 def train_bottleneck(
@@ -113,8 +126,7 @@ def train_bottleneck(
     crosses, `TrainingError` if losses are no numbers, and `ConfigError` if the checkpoint cannot be
     written or is of another training.
     """
-    if len(setup.training) < 2:
-        raise InputError("one sample is too few to train on; give two at least")
+    setup.check()
     file = Checkpoint(checkpoint, setup.describe()) if checkpoint else None
     with own_randomness():
         seed_all(setup.options.seed)
@@ -131,6 +143,12 @@ def train_bottleneck(
         finally:
             lesson.to("cpu")
     return lesson.pair.eval(), levels
+
+
+def _spread(count: int, most: int) -> Sequence[int]:
+    """Return at most so many rows, evenly spread: samples may come sorted."""
+    rows: list[int] = np.linspace(0, count - 1, min(count, most)).astype(int).tolist()
+    return rows
 
 
 class _Run:

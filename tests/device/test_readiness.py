@@ -1,0 +1,86 @@
+"""A level that has to be loaded is not waited for: samples go losslessly until it is there."""
+
+import subprocess
+import sys
+
+import pytest
+
+from device.readiness import Readiness
+from offramp import codecs
+from offramp.bundle import Bundle
+from offramp.network import Network
+
+
+def places(bundle, quick):
+    """Return the cuts and levels that are quick, or those that are not."""
+    return [
+        (cut, level)
+        for cut, boundary in enumerate(bundle.manifest.boundaries)
+        for level in boundary.levels
+        if all(
+            codec.quick for codec in Network(bundle, segments=range(0)).codecs.at(cut, level).codecs
+        )
+        == quick
+    ]
+
+
+@pytest.fixture
+def network(tiny) -> Network:
+    return Network(tiny)
+
+
+def test_quick_levels_are_there_at_once(network, tiny) -> None:
+    readiness = Readiness(network)
+    assert places(tiny, quick=True)
+    for cut, level in places(tiny, quick=True):
+        assert readiness.level(cut, level) == level
+
+
+def test_others_are_replaced_until_they_are_loaded(network, tiny) -> None:
+    readiness = Readiness(network)
+    (cut, level), *_ = places(tiny, quick=False)
+    assert readiness.level(cut, level) == "lossless"
+    assert readiness._loading is not None
+    readiness._loading.join(60)
+    assert readiness.level(cut, level) == level
+
+
+def test_one_is_loaded_at_a_time_and_what_was_prepared_is_there(network, tiny) -> None:
+    readiness = Readiness(network)
+    first, second = places(tiny, quick=False)[:2]
+    assert readiness.level(*first) == "lossless"
+    thread = readiness._loading
+    if thread.is_alive():
+        assert readiness.level(*second) == "lossless"
+        assert readiness._loading is thread
+    thread.join(60)
+    readiness.prepare(*second)
+    assert readiness.level(*second) == second[1]
+
+
+def test_where_nothing_can_stand_in_it_is_waited_for(tiny) -> None:
+    cut, level = places(tiny, quick=False)[0]
+    boundaries = list(tiny.manifest.boundaries)
+    levels = {level: boundaries[cut].levels[level]}
+    boundaries[cut] = boundaries[cut].model_copy(update={"levels": levels})
+    manifest = tiny.manifest.model_copy(update={"boundaries": tuple(boundaries)})
+    alone = Network(Bundle(manifest, tiny.digest, tiny.folder))
+    assert Readiness(alone).level(cut, level) == level
+
+
+LOADED = """
+import sys
+from pathlib import Path
+from device.readiness import Readiness
+from offramp.bundle import open_bundle
+from offramp.network import Network
+Readiness(Network(open_bundle(Path(sys.argv[1])))).prepare_quick()
+print("numba" in sys.modules)
+"""
+
+
+def test_a_device_that_sends_by_quick_levels_alone_holds_no_compiled_loops(tiny_file, tiny) -> None:
+    assert any(codecs.get(level).calibrated for _, level in places(tiny, quick=False))
+    command = [sys.executable, "-c", LOADED, str(tiny_file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
