@@ -7,14 +7,16 @@ from pathlib import Path
 
 from benchmarks.exit_tasks import TASKS, Task, train_task
 from benchmarks.harness import BUNDLE
+from offramp import __version__, codecs
 from offramp.bundle import Bundle, open_bundle
 from offramp.bundle.cache import cache_folder
 from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.capture.early_exit import EarlyExitModel
 from offramp.embedded.cluttered_digits import load
 from offramp.samples import LabelledSamples
-from offramp.training.bottleneck.session import Checkpoints, train_bottlenecks, untrained
+from offramp.training.bottleneck.session import parts_of, train_bottlenecks, untrained
 from offramp.training.bottleneck.training import BottleneckSetup
+from offramp.training.checkpoint import Checkpoints
 from offramp.training.options import Progress, TrainingOptions
 from offramp.training.samples import ArraySamples
 from offramp.training.trained import load_trained, write_trained
@@ -55,7 +57,9 @@ def bundle_of(name: str) -> Bundle:
         return open_bundle(BUNDLE)
     exits = train_task(_task(name), "frozen", "local")
     bottleneck = _train(name, exits.exits)
-    key = hashlib.sha256(exits.kept.read_bytes() + bottleneck.read_bytes()).hexdigest()[:12]
+    compiled = f"{COMPILED} {__version__} {codecs.names()}".encode()
+    parts = (exits.kept.read_bytes(), bottleneck.read_bytes(), compiled)
+    key = hashlib.sha256(b"".join(parts)).hexdigest()[:12]
     path = _home() / f"codec-{name}-{key}.offramp"
     if not path.exists():
         print(f"compiling {name}", flush=True)
@@ -77,7 +81,7 @@ def _train(name: str, exits: EarlyExitModel) -> Path:
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         known, whole = untrained(name), EarlyExitModel(exits.model, {})
-        checkpoints = Checkpoints(kept, [path])
+        checkpoints = Checkpoints(kept, parts_of([setup]))
         write_trained(kept, *train_bottlenecks(known, whole, [setup], checkpoints, _show))
         checkpoints.remove()
     return kept

@@ -81,8 +81,8 @@ def draw_cuts(name: str, levels: Sequence[Level]) -> str:
                     alpha=0.5,
                 )
             for level in good:
-                if not codecs.get(level.level).lossless and not np.isnan(level.entropy_bytes):
-                    axes.plot(level.entropy_bytes, -level.lost * 100, "|", color=colour)
+                if level.limits:
+                    axes.plot(level.limits.order_0, -level.lost * 100, "|", color=colour)
         axes.axhline(0, color="#999999", linewidth=0.8)
         axes.set_xscale("log")
         axes.set_ylim(-6, 1.5)

@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.codec_bundles import samples_of
+from benchmarks.codec_limits import Limits, limits_of
 from offramp import codecs
 from offramp.boundary_codec import BundleCodecs
 from offramp.bundle import Boundary, Bundle
 from offramp.calibration import load_calibration
 from offramp.capture.levels import Crossing, answer, batches, fit_levels
-from offramp.codecs import context_coder as coder
-from offramp.codecs.coded import Coded
 from offramp.exits import softmax
 from offramp.network import Network
 from offramp.samples import LabelledSamples
 from offramp.tensors import Array
 
-if TYPE_CHECKING:
-    from offramp.codecs.context_model import ContextModel
-
-__all__ = ["Level", "WithExits", "fit_cut", "measure_exits", "measure_task"]
+__all__ = ["Half", "Level", "WithExits", "fit_cut", "measure_exits", "measure_task"]
 
 _TRIED = np.linspace(0, 1, 101)  # of the exits' confidences
-ENTROPIES = 300  # samples, enough for a mean
+
+
+@dataclass(frozen=True)
+class Half:
+    """What a level did to one half of the samples; by the first one is chosen, not told."""
+
+    bytes: float
+    lost: float
 
 
 @dataclass(frozen=True)
 class Level:
-    """One cut and codec level on the test samples.
+    """One cut and codec level on the test samples, and on each half of them.
 
-    ``tail`` is the share of the multiply-adds behind the cut, ``elements`` those of the boundary's
-    floats. ``entropy_bytes`` is the order-0 entropy of the codes of each channel and
-    ``model_bytes`` what the codec's own probabilities allow at best; NaN where there are none.
+    ``error`` is the standard error of ``lost``, in which a sample counts that one answers rightly
+    and the other not. ``macs`` are the device's multiply-adds, a bottleneck's encoder among them,
+    ``tail`` is the share of the model's behind the cut, ``elements`` are those of the boundary's
+    floats.
     """
 
     cut: int
@@ -44,11 +47,14 @@ class Level:
     bytes: float
     p95_bytes: float
     lost: float
+    error: float
+    first: Half
+    second: Half
     raw_bytes: int
     elements: int
+    macs: int
     tail: float
-    entropy_bytes: float = np.nan
-    model_bytes: float = np.nan
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True)
@@ -70,31 +76,40 @@ def measure_task(name: str, bundle: Bundle, fitted_count: int, test_count: int) 
     """Fit codecs to every cut on held-out samples, and yield what each does to test samples."""
     network = Network(bundle, threads=2)
     fitted, test = samples_of(name, "held_out", fitted_count), samples_of(name, "test", test_count)
-    macs = np.cumsum([0, *(segment.macs for segment in network.bundle.manifest.segments)])
     was, now = list(fitted.inputs), list(test.inputs)
-    plain = {id(was): answer(network, 0, was), id(now): answer(network, 0, now)}
-    whole = _accuracy(plain[id(now)], test.labels)
-    seen, asked = plain[id(was)], plain[id(now)]
+    seen, asked = answer(network, 0, was), answer(network, 0, now)
     for cut in range(network.depth):
         print(f"{name}: cut {cut}", flush=True)
-        boundary, known = fit_cut(network, cut, was, seen)
+        _, known = fit_cut(network, cut, was, seen)
         crossing = Crossing(network, network, cut, now, asked)
-        floats = sum(t.elements for t in boundary.tensors if t.dtype == "float32")
-        for level in boundary.levels:
-            codec = known.at(cut, level)
-            outputs, sizes = crossing.record(known, level)
-            yield Level(
-                cut,
-                level,
-                float(sizes.mean()),
-                float(np.quantile(sizes, 0.95)),
-                whole - _accuracy(outputs, test.labels),
-                boundary.nbytes,
-                floats,
-                float(1 - macs[cut] / macs[-1]),
-                *_entropies(codec.codecs, crossing.narrow if codec.narrow else now),
-            )
+        for level in known.levels(cut):
+            yield _measure(crossing, known, level, test.labels)
         was, now = _next(network, cut, was), _next(network, cut, now)
+
+
+def _measure(crossing: Crossing, known: BundleCodecs, level: str, labels: Array) -> Level:
+    manifest, codec = crossing.tail.bundle.manifest, known.at(crossing.cut, level)
+    macs = np.cumsum([0, *(segment.macs for segment in manifest.segments)])
+    outputs, sizes = crossing.record(known, level)
+    lost = _right(crossing.plain, labels) * 1.0 - _right(outputs, labels)
+    halves = zip(np.array_split(sizes, 2), np.array_split(lost, 2), strict=True)
+    first, second = (Half(float(size.mean()), float(loss.mean())) for size, loss in halves)
+    encoder = manifest.bottlenecks[crossing.cut].encoder.macs if codec.narrow else 0
+    return Level(
+        crossing.cut,
+        level,
+        float(sizes.mean()),
+        float(np.quantile(sizes, 0.95)),
+        float(lost.mean()),
+        float(lost.std() / np.sqrt(len(lost))),
+        first,
+        second,
+        crossing.boundary.nbytes,
+        sum(t.elements for t in crossing.boundary.tensors if t.dtype == "float32"),
+        int(macs[crossing.cut]) + encoder,
+        float(1 - macs[crossing.cut] / macs[-1]),
+        limits_of(codec.codecs, crossing.narrow if codec.narrow else crossing.values),
+    )
 
 
 def fit_cut(
@@ -157,7 +172,7 @@ def _tested(
 ) -> WithExits:
     """Return what such a plan does to test samples."""
     network, exits = Network(bundle, threads=2), bundle.manifest.exits
-    whole = _accuracy(answer(network, 0, list(test.inputs)), test.labels)
+    whole = _right(answer(network, 0, list(test.inputs)), test.labels).mean()
     values, codes, logits = list(test.inputs), dict[str, Array](), []
     for at in range(cut):
         values = _next(network, at, values)
@@ -179,42 +194,5 @@ def _next(network: Network, cut: int, tensors: list[Array]) -> list[Array]:
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
-def _accuracy(outputs: Array, labels: Array) -> float:
-    return float(np.mean(outputs.argmax(axis=-1) == labels))
-
-
-def _entropies(each: Sequence[codecs.Codec], tensors: Sequence[Array]) -> tuple[float, float]:
-    """Return the bytes that order 0 and the codecs' own models allow, over all tensors."""
-    found = [
-        _entropy(learnt.model, learnt.planes.view(array[:ENTROPIES]))
-        for codec, array in zip(each, tensors, strict=True)
-        if isinstance(learnt := getattr(codec, "learnt", None), Coded)
-    ]
-    return (sum(a for a, _ in found), sum(b for _, b in found)) if found else (np.nan, np.nan)
-
-
-def _entropy(model: ContextModel, values: Array) -> tuple[float, float]:
-    """Return the bytes a sample (N, C, H, W) of order 0, channel by channel, and of the model."""
-    codes, contexts = (np.stack(part) for part in zip(*_looked(model, values), strict=True))
-    frequencies = np.diff(model.cumulative, axis=1)
-    last, lowest = frequencies.shape[1] - 1, int(model.lowest)
-    symbols = np.clip(codes - lowest, 0, last)
-    bits = -np.log2(frequencies[contexts, symbols] / frequencies.sum(1)[contexts]).sum()
-    at_end = (symbols == last) | ((symbols == 0) & (lowest < 0))
-    excess = np.where(symbols == last, codes - lowest - last, lowest - codes) + 1
-    bits += (2 * np.floor(np.log2(np.maximum(excess, 1))) + 1)[at_end].sum()
-    plain = 0.0
-    for channel in codes.transpose(1, 0, 2, 3):
-        _, counts = np.unique(channel, return_counts=True)
-        plain -= float((counts * np.log2(counts / counts.sum())).sum())
-    return plain / 8 / len(values), float(bits) / 8 / len(values)
-
-
-def _looked(model: ContextModel, values: Array) -> Iterator[tuple[Array, Array]]:
-    """Yield the codes and contexts of samples."""
-    shape, inverse = values.shape[1:], (1 / model.steps).astype(np.float32)
-    for one in values:
-        one.flags.writeable = False
-        rounding = np.float32(model.rounding)
-        flat, _ = coder.quantise(one, model.offsets, inverse, rounding, model.sparse)
-        yield coder.plain(flat, shape), coder.contexts_of(flat, shape, model.sight)
+def _right(outputs: Array, labels: Array) -> Array:
+    return np.asarray(outputs.argmax(axis=-1) == labels)

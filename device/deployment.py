@@ -150,6 +150,10 @@ def same_shape(one: Manifest, other: Manifest) -> bool:
 def _shape(manifest: Manifest) -> object:
     return (
         [([(t.dtype, t.shape) for t in b.tensors], sorted(b.levels)) for b in manifest.boundaries],
+        [
+            (cut, pair.latent.shape, *((p.macs, p.skipped) for p in (pair.encoder, pair.decoder)))
+            for cut, pair in manifest.bottlenecks.items()
+        ],
         [(segment.macs, segment.skipped) for segment in manifest.segments],
         [(spec.boundary, spec.macs, spec.skipped) for spec in manifest.exits],
         manifest.head_backend,

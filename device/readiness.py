@@ -52,4 +52,4 @@ class Readiness:
         return LOSSLESS
 
     def _is_quick(self, cut: int, level: str) -> bool:
-        return all(codec.quick for codec in self._network.codecs.at(cut, level).codecs)
+        return all(codec.quick for codec in self._network.codecs.kinds(cut, level))

@@ -99,11 +99,25 @@ class BundleCodecs:
                 )
             pairs = zip(boundary.tensors, boundary.levels[level], strict=True)
             each = [
-                self._fitted(codec_of(level, tensor, boundary), cut, tensor, parameters)
-                for tensor, parameters in pairs
+                self._fitted(codec, cut, tensor, parameters)
+                for codec, (tensor, parameters) in zip(self.kinds(cut, level), pairs, strict=True)
             ]
             self._known[cut, level] = BoundaryCodec(level, each)
         return self._known[cut, level]
+
+    def levels(self, cut: int) -> list[str]:
+        """Return the levels that are calibrated for a cut."""
+        return list(self._boundaries[cut].levels)
+
+    def kinds(self, cut: int, level: str) -> list[codecs.Codec]:
+        """Return the codecs of a cut and level as they are without parameters, by tensor."""
+        boundary = self._boundaries[cut]
+        try:
+            return [codec_of(level, tensor, boundary) for tensor in boundary.tensors]
+        except ConfigError as error:
+            raise BundleError(
+                f"cut {cut} has a level of another release: {error}; install a newer Offramp"
+            ) from None
 
     def decode(self, cut: int, frames: Sequence[bytes], *, limit_bytes: int) -> Received:
         """Decode one sample of a cut's boundary; raise `FrameError` unless the frames are of it.
@@ -117,6 +131,12 @@ class BundleCodecs:
             for one, here in zip(frames, known, strict=False)
         )
         tensors = boundary.narrow if narrow else boundary.tensors
+        largest = max(boundary.tensors, key=lambda tensor: tensor.nbytes)
+        if narrow and largest.nbytes > limit_bytes:
+            raise FrameError(
+                f"frame is over the limit: tensor {largest.name!r} takes {largest.nbytes} bytes, "
+                f"more than {limit_bytes}"
+            )
         found = decode_boundary(frames, tensors, limit_bytes=limit_bytes, calibrated=known)
         return Received(found, narrow)
 

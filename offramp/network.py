@@ -99,6 +99,12 @@ class Network:
         """Return a boundary's tensors from those that `narrow` gave: the decoder's tensor in."""
         return self._put_through(cut, "decoder", tensors)
 
+    def can_widen(self, cut: int) -> bool:
+        """Whether the decoder of a cut is here: a device does without, and so does an int8 head."""
+        folder = self._pair(cut).decoder.folder
+        name = self._engine.files(folder)[0]
+        return name in self.bundle.manifest.files and (self.bundle.folder / name).is_file()
+
     def prepare(self, cut: int, level: str, part: Literal["encoder", "decoder"]) -> None:
         """Load what the first sample sent or received at a level would otherwise wait for."""
         codec = self.codecs.at(cut, level)
@@ -249,7 +255,8 @@ def _exit_chain(manifest: Manifest, at: int, folder: Path) -> Chain:
 
 def _first(bundle: Bundle) -> Backend:
     made_for = engines_of(bundle.manifest)
-    able = bundle.backends or [one for one in backends.installed() if one.name in made_for]
+    here = bundle.backends
+    able = [one for one in here or backends.installed() if one.name in made_for] or here
     if not able:
         raise BundleError(
             f"no backend that is installed here can run bundle {bundle.digest[:12]}, which is "

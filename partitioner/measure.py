@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from offramp import backends
+from offramp import backends, codecs
 from offramp.bundle import Bundle
 from offramp.errors import PlanError
 from offramp.network import Network
@@ -126,15 +126,33 @@ def measure_profile(
                 f"times vary by a factor of {left:.1f}: end other work on this machine and "
                 "measure again, or expect predictions to be off"
             )
-    codecs = times[chosen[0]]
+    coding = _with_decoders(bundle, times[chosen[0]], Network(bundle, *chosen[0], range(0)))
     return Profile(
         digest=bundle.digest,
         machine=this_machine(),
         measured=datetime.datetime.now(datetime.UTC).date().isoformat(),
         runners=tuple(_runner(bundle, runner, times[runner]) for runner in chosen),
-        encode={str(part): _timing(t) for (kind, part), t in codecs.items() if kind == "encode"},
-        decode={str(part): _timing(t) for (kind, part), t in codecs.items() if kind == "decode"},
+        encode={str(part): _timing(t) for (kind, part), t in coding.items() if kind == "encode"},
+        decode={str(part): _timing(t) for (kind, part), t in coding.items() if kind == "decode"},
     )
+
+
+def _with_decoders(bundle: Bundle, times: Times, network: Network) -> Times:
+    """Add to decode times what bottlenecks' decoders take that are not here, as on a device.
+
+    They are reckoned by their multiply-adds from the tail, which is measured.
+    """
+    manifest, found = bundle.manifest, dict(times)
+    for cut, pair in manifest.bottlenecks.items():
+        if network.can_widen(cut):
+            continue
+        behind = sum(segment.macs for segment in manifest.segments[cut:])
+        decoder_s = float(np.median(times["tail", cut])) * pair.decoder.macs / max(behind, 1)
+        for level in manifest.boundaries[cut].levels:
+            if codecs.get(level).of_latents:
+                key = "decode", f"{cut}/{level}"
+                found[key] = [time_s + decoder_s for time_s in times[key]]
+    return found
 
 
 def noise(measured: Iterable[Times]) -> float:

@@ -117,7 +117,9 @@ def _codec_calls(network: Network, values: Values) -> Iterator[tuple[Key, Callab
     for cut, boundary in enumerate(network.bundle.manifest.boundaries):
         for level in boundary.levels:
             frames = network.encode(cut, level, values[cut])
-            decode = partial(network.decode, cut, frames, limit_bytes=boundary.nbytes)
+            whole = not boundary.bottleneck or network.can_widen(cut)
+            how = network.decode if whole else network.codecs.decode
+            decode = partial(how, cut, frames, limit_bytes=boundary.nbytes)
             yield ("encode", f"{cut}/{level}"), partial(network.encode, cut, level, values[cut])
             yield ("decode", f"{cut}/{level}"), decode
 

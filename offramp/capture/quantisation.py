@@ -29,6 +29,7 @@ __all__ = ["EXACT", "QUANTISED", "quantise", "quantise_program", "split_samples"
 EXACT, QUANTISED = "onnxruntime", "onnxruntime_int8"
 """The backend whose programs are quantised, and the one that runs what comes of it."""
 
+_LATENT = "latent: no boundary has it"
 _ONE_IN = 4
 _MOST = 200
 _LEAST = 8
@@ -81,7 +82,7 @@ def quantise(bundle: Bundle, samples: Samples, threads: int) -> dict[str, bytes]
         values = {name: values[name] for name in (*_names(bundle, at + 1), *codes)}
         if at + 1 in manifest.bottlenecks:
             pair = manifest.bottlenecks[at + 1]
-            take(pair.encoder, (pair.tensor,), ("latent",))
+            take(pair.encoder, (pair.tensor,), (_LATENT,))
         for number, spec in enumerate(manifest.exits):
             if spec.boundary == at + 1:
                 reads, makes = manifest.exit_reads(number), manifest.exit_makes(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,11 +15,33 @@ from torch.optim import Optimizer
 from offramp.errors import ConfigError
 from offramp.training.weights import Description, part_of, read_weights, write_weights
 
-__all__ = ["Checkpoint", "Position", "optimiser_tensors", "restore_optimiser"]
+__all__ = ["Checkpoint", "Checkpoints", "Position", "optimiser_tensors", "restore_optimiser"]
 
 Count = Annotated[int, Field(ge=0)]
 
 _REMEDY = "remove it to start anew"
+
+
+class Checkpoints:
+    """The checkpoints beside the file that a training of several parts ends with, by part.
+
+    Each stays until the end, for the part after it begins from there. The first part's name may be
+    empty.
+    """
+
+    def __init__(self, out: Path, parts: Sequence[str]) -> None:
+        names = (".".join(filter(None, (out.name, part, "checkpoint"))) for part in parts)
+        self.of = dict(zip(parts, map(out.with_name, names), strict=True))
+
+    @property
+    def latest(self) -> Path | None:
+        """The one from which the training would go on."""
+        return next((path for path in reversed(self.of.values()) if path.exists()), None)
+
+    def remove(self) -> None:
+        """Remove all, where they are."""
+        for path in self.of.values():
+            path.unlink(missing_ok=True)
 
 
 class Position(Description):

@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from offramp.training.checkpoint import Checkpoints
+
 __all__ = ["train"]
+
+_OF_EXITS = ("heads", "slim", "slim_until", "recipe", "backbone_rate")
 
 _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
 
@@ -142,15 +147,16 @@ def train(model: str, out: Path, **options: Any) -> None:
     from rich.console import Console
 
     from offramp.training.assemble import assemble, describe
+    from offramp.training.checkpoint import Checkpoints
     from offramp.training.display import ProgressDisplay, print_places, print_trained
-    from offramp.training.session import Checkpoints, plan, train_and_slim
+    from offramp.training.session import RECIPE, SLIMMING, plan, train_and_slim
     from offramp.training.slimming.display import print_slimmed
     from offramp.training.trained import write_trained
 
     console = Console(stderr=True)
     setup, kinds = assemble(model, choice, options, partial(print_places, console))
     slimming = plan(setup, options["slim"], options["slim_until"])
-    checkpoints = Checkpoints(out)
+    checkpoints = Checkpoints(out, (RECIPE, SLIMMING))
     with _going_on(checkpoints), ProgressDisplay(console, [*setup.model.paths, "model"]) as display:
         setup, accuracies = train_and_slim(setup, slimming, checkpoints, display.show)
     trained = describe(model, setup, kinds, accuracies)
@@ -172,6 +178,12 @@ def _check(options: dict[str, Any]) -> None:
         )
     if not (options["exits"] or options["bottlenecks"]):
         raise ConfigError("say where to put exits (--exit) or a bottleneck (--bottleneck)")
+    if options["bottlenecks"]:
+        source = click.get_current_context().get_parameter_source
+        for name in _OF_EXITS:
+            if source(name) is click.core.ParameterSource.COMMANDLINE:
+                option = "head" if name == "heads" else name.replace("_", "-")
+                raise ConfigError(f"--{option} is for exits; leave it out with --bottleneck")
     if options["trained"] and not options["bottlenecks"]:
         raise ConfigError("--trained is for --bottleneck; exits are trained from the model alone")
 
@@ -182,13 +194,14 @@ def _train_bottlenecks(model: str, out: Path, options: dict[str, Any]) -> None:
     require_extra("compile", "torch", "onnx", "onnxscript", "scipy")
     from rich.console import Console
 
-    from offramp.training.bottleneck.session import Checkpoints, assemble, train_bottlenecks
+    from offramp.training.bottleneck.session import assemble, parts_of, train_bottlenecks
+    from offramp.training.checkpoint import Checkpoints
     from offramp.training.display import ProgressDisplay, print_bottlenecks
     from offramp.training.trained import write_trained
 
     console = Console(stderr=True)
     known, whole, setups = assemble(model, options, partial(click.echo, err=True))
-    checkpoints = Checkpoints(out, [setup.path for setup in setups])
+    checkpoints = Checkpoints(out, parts_of(setups))
     with _going_on(checkpoints), ProgressDisplay(console, ["answers as the model"]) as display:
         trained, whole = train_bottlenecks(known, whole, setups, checkpoints, display.show)
     write_trained(out, trained, whole)
@@ -198,7 +211,7 @@ def _train_bottlenecks(model: str, out: Path, options: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _going_on(checkpoints: Any) -> Iterator[None]:
+def _going_on(checkpoints: Checkpoints) -> Iterator[None]:
     """Say what a training goes on from, and if it is interrupted, how it does."""
     if checkpoints.latest:
         click.echo(f"going on from {checkpoints.latest}", err=True)

@@ -17,7 +17,7 @@ from offramp.training.options import Progress
 from offramp.training.placement import Candidate
 from offramp.training.trained import Trained
 
-__all__ = ["ProgressDisplay", "print_places", "print_trained"]
+__all__ = ["ProgressDisplay", "print_bottlenecks", "print_places", "print_trained"]
 
 
 class ProgressDisplay:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from benchmarks.codec import Found, _tables
 from benchmarks.codec_figures import best, by_kind, draw_cuts, draw_overview
-from benchmarks.codec_tasks import Level, WithExits
+from benchmarks.codec_limits import Limits
+from benchmarks.codec_tasks import Half, Level, WithExits
 
 
 def level(cut: int, name: str, size: float, lost: float, tail: float = 0.5) -> Level:
-    return Level(cut, name, size, 1.2 * size, lost, 4000, 1000, tail, 0.9 * size, 0.8 * size)
+    first, second = Half(size, lost), Half(size + 1, lost + 0.001)
+    limits = Limits(0.9 * size, 0.8 * size, size)
+    return Level(
+        cut, name, size, 1.2 * size, lost, 0.002, first, second, 4000, 1000, 10, tail, limits
+    )
 
 
 LEVELS = [
@@ -46,10 +51,10 @@ def test_tables_say_the_least_bytes_for_each_loss() -> None:
     }
     rows = {row[0]: row[1:] for row in tables["least bytes"]}
     assert rows["0.5 pp"] == [
-        "900 (webp_lossless, cut 0)", "100 (context20, cut 2)", "100 (context20, cut 2)",
-        "60 (learned1, cut 2)",
+        "901 at +0.10 pp (webp_lossless, cut 0)", "101 at +0.50 pp (context20, cut 2)",
+        "101 at +0.50 pp (context20, cut 2)", "61 at +0.40 pp (learned1, cut 2)",
     ]  # fmt: skip
-    assert rows["0 pp"] == ["900 (webp_lossless, cut 0)", "-", "-", "-"]
+    assert rows["0 pp"] == ["901 at +0.10 pp (webp_lossless, cut 0)", "-", "-", "-"]
     (sent,) = [rows for title, rows in tables.items() if title.startswith("with exits, on 50")]
     assert sent == [["0.5 pp", "2", "learned1", "20.0%", "12.0", "+0.40 pp"], ["1 pp", *["-"] * 5]]
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from device.deployment import same_shape
 from device.head import Head, Progress
 from edge_server.engine import Engine, try_out
 from offramp import backends, codecs
@@ -30,6 +31,7 @@ from offramp.training.bottleneck.training import BottleneckSetup, train_bottlene
 from offramp.training.options import TrainingOptions
 from offramp.training.samples import ArraySamples
 from partitioner.machine import this_machine
+from partitioner.measure import measure_profile
 from partitioner.plan import Plan
 from tests.device.test_agent import lines_of, start
 
@@ -161,17 +163,85 @@ def test_a_device_fetches_the_encoder_and_a_server_needs_the_decoder(
         pair = whole.manifest.bottlenecks[place[0]]
         assert set(BACKENDS[engine].files(pair.encoder.folder)) & set(part)
         assert not any(name.startswith(pair.decoder.folder) for name in part)
-        folder = tmp_path / engine
-        for name in part:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(whole.path(name).read_bytes())
-        alone = Network(Bundle(whole.manifest, whole.digest, folder))
+        alone = Network(_part(whole, tmp_path / engine))
         assert alone.backend == engine
         cut, level = _narrow(whole.manifest)[0]
         values = alone.run(0, cut, tiny_samples[:1].inputs)
         frames = alone.encode(cut, level, values)
         with pytest.raises(BundleError, match=f"{pair.decoder.folder}"):
             alone.decode(cut, frames, limit_bytes=1 << 16)
+
+
+@pytest.mark.parametrize("kind", ["whole", "part", "int8", "int8 part"])
+def test_it_can_be_profiled_wherever_it_runs(kind, bundle, int8, tmp_path) -> None:
+    """A device has no decoder; what that takes on a server is reckoned then."""
+    chosen = int8 if "int8" in kind else bundle
+    if "part" in kind:
+        chosen = _part(chosen, tmp_path)
+    profile = measure_profile(chosen, rounds=3)
+    profile.check(chosen)
+    for cut, level in _narrow(chosen.manifest):
+        key = f"{cut}/{level}"
+        assert profile.encode[key].median_s > 0
+        assert profile.decode[key].median_s > 0
+    if kind == "part":
+        pair = chosen.manifest.bottlenecks[cut]
+        behind = sum(segment.macs for segment in chosen.manifest.segments[cut:])
+        least_s = profile.tail[cut].p10_s * pair.decoder.macs / behind
+        assert profile.decode[key].median_s > least_s
+
+
+def _part(whole, folder):
+    """Return what a device fetches of a bundle."""
+    head = INT8 if whole.manifest.quantised else "onnxruntime"
+    for name in device_part(whole.manifest, [BACKENDS[head]]):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(whole.path(name).read_bytes())
+    return Bundle(whole.manifest, whole.digest, folder)
+
+
+def test_a_server_takes_a_backend_that_has_the_decoders(bundle, place) -> None:
+    boundaries = list(bundle.manifest.boundaries)
+    pair = boundaries[place[0]].bottleneck
+    files = {
+        name: entry
+        for name, entry in bundle.manifest.files.items()
+        if name != BACKENDS["onnxruntime"].files(pair.decoder.folder)[0]
+    }
+    manifest = bundle.manifest.model_copy(update={"files": files})
+    network = Network(replace(bundle, manifest=manifest))
+    assert network.backend != "onnxruntime"
+    try_out(network)
+
+
+def test_the_limit_is_that_of_the_tensor_too(bundle, place, tiny_samples) -> None:
+    network, (cut, level) = Network(bundle), place
+    frames = network.encode(cut, level, network.run(0, cut, tiny_samples[:1].inputs))
+    nbytes = bundle.manifest.boundaries[cut].nbytes
+    network.decode(cut, frames, limit_bytes=nbytes)
+    with pytest.raises(FrameError, match="over the limit"):
+        network.decode(cut, frames, limit_bytes=nbytes - 1)
+
+
+def test_a_level_of_another_release_is_a_bundle_error(bundle, place) -> None:
+    boundaries = list(bundle.manifest.boundaries)
+    levels = {**boundaries[place[0]].levels, "learned9": ({},)}
+    boundaries[place[0]] = boundaries[place[0]].model_copy(update={"levels": levels})
+    manifest = bundle.manifest.model_copy(update={"boundaries": tuple(boundaries)})
+    network = Network(replace(bundle, manifest=manifest))
+    with pytest.raises(BundleError, match=r"learned9.*install a newer Offramp"):
+        network.decode(place[0], [b"x"], limit_bytes=1 << 16)
+
+
+def test_another_pair_is_another_shape(bundle, place) -> None:
+    boundaries = list(bundle.manifest.boundaries)
+    pair = boundaries[place[0]].bottleneck
+    heavier = pair.encoder.model_copy(update={"macs": 2 * pair.encoder.macs})
+    other = pair.model_copy(update={"encoder": heavier})
+    boundaries[place[0]] = boundaries[place[0]].model_copy(update={"bottleneck": other})
+    manifest = bundle.manifest.model_copy(update={"boundaries": tuple(boundaries)})
+    assert same_shape(bundle.manifest, bundle.manifest)
+    assert not same_shape(bundle.manifest, manifest)
 
 
 def test_what_the_encoder_takes_counts(bundle, place, tiny_samples) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from device.readiness import Readiness
 from offramp import codecs
+from offramp.boundary_codec import BundleCodecs
 from offramp.bundle import Bundle
 from offramp.network import Network
 
@@ -17,10 +18,7 @@ def places(bundle, quick):
         (cut, level)
         for cut, boundary in enumerate(bundle.manifest.boundaries)
         for level in boundary.levels
-        if all(
-            codec.quick for codec in Network(bundle, segments=range(0)).codecs.at(cut, level).codecs
-        )
-        == quick
+        if all(codec.quick for codec in BundleCodecs.of(bundle).kinds(cut, level)) == quick
     ]
 
 

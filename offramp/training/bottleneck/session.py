@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from offramp.capture.draft import origin
 from offramp.capture.early_exit import EarlyExitModel
 from offramp.training.assemble import call_functions
 from offramp.training.bottleneck.training import BottleneckSetup, train_bottleneck
+from offramp.training.checkpoint import Checkpoints
 from offramp.training.options import Progress
 from offramp.training.trained import Trained, TrainedBottleneck, load_trained
 
-__all__ = ["Checkpoints", "assemble", "train_bottlenecks", "untrained"]
-
-
-class Checkpoints:
-    """The checkpoints beside the file that a training ends with, one for each pair."""
-
-    def __init__(self, out: Path, paths: Sequence[str]) -> None:
-        names = (f"{out.name}.bottleneck{at}.checkpoint" for at in range(len(paths)))
-        self.of = dict(zip(paths, map(out.with_name, names), strict=True))
-
-    @property
-    def latest(self) -> Path | None:
-        """The one from which the training would go on."""
-        return next((path for path in reversed(self.of.values()) if path.exists()), None)
-
-    def remove(self) -> None:
-        """Remove all, where they are."""
-        for path in self.of.values():
-            path.unlink(missing_ok=True)
+__all__ = ["assemble", "parts_of", "train_bottlenecks", "untrained"]
 
 
 def assemble(
@@ -54,6 +36,11 @@ def assemble(
     return known, whole, setups
 
 
+def parts_of(setups: Sequence[BottleneckSetup]) -> list[str]:
+    """Return the parts of such a training, by which checkpoints are named."""
+    return [f"bottleneck{at}" for at in range(len(setups))]
+
+
 def train_bottlenecks(
     known: Trained,
     whole: EarlyExitModel,
@@ -66,8 +53,8 @@ def train_bottlenecks(
     pairs = whole.pairs
     for setup in setups:
         setup.check()  # now, not after hours of training others
-    for setup in setups:
-        pair, levels = train_bottleneck(setup, checkpoints.of[setup.path], report)
+    for setup, part in zip(setups, parts_of(setups), strict=True):
+        pair, levels = train_bottleneck(setup, checkpoints.of[part], report)
         pairs[setup.path] = pair
         specs[setup.path] = TrainedBottleneck(
             path=setup.path,

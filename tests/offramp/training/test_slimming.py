@@ -15,12 +15,13 @@ from offramp.errors import CaptureError, ConfigError
 from offramp.samples import LabelledSamples, Samples
 from offramp.training import recipes
 from offramp.training.attach import attach_exits
+from offramp.training.checkpoint import Checkpoints
 from offramp.training.options import Progress, TrainingOptions
 from offramp.training.recipes import Answers
 from offramp.training.recipes.joint import joint_loss
 from offramp.training.recipes.losses import distillation
 from offramp.training.samples import ArraySamples
-from offramp.training.session import Checkpoints, train_and_slim
+from offramp.training.session import RECIPE, SLIMMING, train_and_slim
 from offramp.training.setup import TrainingSetup
 from offramp.training.slimming.groups import Group, Member, find_groups
 from offramp.training.slimming.importance import choose_drops, importances
@@ -382,16 +383,21 @@ def _stop(stage: str) -> Callable[[Progress], None]:
     return report
 
 
+PARTS = (RECIPE, SLIMMING)
+
+
 def test_interrupted_and_gone_on_equals_uninterrupted(tmp_path: Path) -> None:
     def run(
         out: str, report: Callable[[Progress], None]
     ) -> tuple[TrainingSetup, tuple[float, ...]]:
         setup = make(recipe="joint")
-        return train_and_slim(setup, plan_slimming(setup, 0.5), Checkpoints(tmp_path / out), report)
+        return train_and_slim(
+            setup, plan_slimming(setup, 0.5), Checkpoints(tmp_path / out, PARTS), report
+        )
 
     whole, accuracies = run("whole", lambda progress: None)
-    ours = Checkpoints(tmp_path / "ours")
-    for stage, latest in (("joint", ours.recipe), ("slimmed", ours.slimming)):
+    ours = Checkpoints(tmp_path / "ours", PARTS)
+    for stage, latest in zip(("joint", "slimmed"), ours.of.values(), strict=True):
         with pytest.raises(_Interrupted):
             run("ours", _stop(stage))
         assert ours.latest == latest
