@@ -28,6 +28,7 @@ from partitioner.profile import Profile
 
 __all__ = ["Head", "Progress"]
 
+_PATIENCE_S = 2.0
 _NOTHING = np.zeros((1, 0), np.float32)
 
 
@@ -111,10 +112,14 @@ class Head:
         return self._adaptation is not None
 
     def prepare(self, plan: Plan) -> None:
-        """Load what the first sample that is sent under a plan would otherwise wait for."""
+        """Load what the first sample that is sent under a plan would otherwise wait for.
+
+        What takes long is not waited for: samples go losslessly until it is there.
+        """
         self._readiness.prepare_quick()
         if plan.level is not None:
-            self._readiness.prepare(plan.cut, plan.level)
+            self._readiness.level(plan.cut, plan.level)
+            self._readiness.wait(_PATIENCE_S)
 
     def run(self, progress: Progress, plan: Plan, until_s: float, stretch: float) -> Reached:
         """Run up to the plan's cut and encode, or to the exit at which the sample leaves.
