@@ -48,6 +48,12 @@ class Model:
     def released(self, start):
         return set()
 
+    def prepare(self, cut, level, part):
+        assert (level, part) == ("raw", "encoder")
+
+    def encode(self, cut, level, tensors):
+        return self.codecs.at(cut, level).encode([array[0] for array in tensors])
+
     def exit_logits(self, at, tensors, codes):
         level = tensors[0][0, 0]
         with np.errstate(over="ignore"):
