@@ -37,7 +37,6 @@ class Readiness:
         """Load what sending at a level needs."""
         self._network.prepare(cut, level, "encoder")
         self._ready.add((cut, level))
-        return_unused_memory()
 
     def wait(self, limit_s: float) -> None:
         """Wait for what is being loaded: not long, if it was compiled before."""
@@ -53,8 +52,12 @@ class Readiness:
             self.prepare(cut, wanted)
             return wanted
         if self._loading is None or not self._loading.is_alive():
-            self._loading = begin_quietly(partial(self.prepare, cut, wanted))
+            self._loading = begin_quietly(partial(self._load, cut, wanted))
         return LOSSLESS
+
+    def _load(self, cut: int, level: str) -> None:
+        self.prepare(cut, level)
+        return_unused_memory()
 
     def _is_quick(self, cut: int, level: str) -> bool:
         return all(codec.quick for codec in self._network.codecs.kinds(cut, level))
