@@ -173,6 +173,7 @@ class Agent:
         """Open the stream and learn the link from a few probes, or begin without a server."""
         if self._remote is None:
             return
+        self._head.prepare()
         self._remote.start()
         if self._renewal is not None:
             self._renewal.start(self)
@@ -181,9 +182,6 @@ class Agent:
             self._wait(_WARM_S, lambda: self._dispatch.warm or not self._dispatch.up)
         elif self._require_server and not self._over:
             raise LinkError(self._dispatch.link_reason)
-        with self._changed:
-            plan = self._dispatch.plan(time.perf_counter())
-        self._head.prepare(plan)
 
     def _feed(self, source: Source) -> None:
         samples = iter(source)

@@ -140,10 +140,6 @@ class Dispatch:
         self._actions.append(Finish(work, "degraded", "device"))
         return self._settle(now_s)
 
-    def plan(self, now_s: float) -> Plan:
-        """Return the plan in force."""
-        return self._controller.plan(now_s)
-
     def failed(self, now_s: float, reason: str) -> list[Action]:
         """The processor found that the model does not take the sample that it was given."""
         work = self._free_processor()

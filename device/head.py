@@ -28,7 +28,6 @@ from partitioner.profile import Profile
 
 __all__ = ["Head", "Progress"]
 
-_PATIENCE_S = 2.0
 _NOTHING = np.zeros((1, 0), np.float32)
 
 
@@ -111,15 +110,9 @@ class Head:
         """Whether it moves the thresholds of plans."""
         return self._adaptation is not None
 
-    def prepare(self, plan: Plan) -> None:
-        """Load what the first sample that is sent under a plan would otherwise wait for.
-
-        What takes long is not waited for: samples go losslessly until it is there.
-        """
+    def prepare(self) -> None:
+        """Load what the first sample that is sent would otherwise wait for, if it is quick."""
         self._readiness.prepare_quick()
-        if plan.level is not None:
-            self._readiness.level(plan.cut, plan.level)
-            self._readiness.wait(_PATIENCE_S)
 
     def run(self, progress: Progress, plan: Plan, until_s: float, stretch: float) -> Reached:
         """Run up to the plan's cut and encode, or to the exit at which the sample leaves.

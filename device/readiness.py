@@ -38,11 +38,6 @@ class Readiness:
         self._network.prepare(cut, level, "encoder")
         self._ready.add((cut, level))
 
-    def wait(self, limit_s: float) -> None:
-        """Wait for what is being loaded: not long, if it was compiled before."""
-        if self._loading is not None:
-            self._loading.join(limit_s)
-
     def level(self, cut: int, wanted: str) -> str:
         """Return the level to send at now: the one wanted if it is there, or quickly will be."""
         if (cut, wanted) in self._ready:

@@ -123,7 +123,8 @@ def test_a_head_sends_it_and_an_engine_answers_as_recorded(
     network, engine = Network(bundle), Engine([Network(bundle)], 1 << 20)
     cut, level = place
     head = Head([network] * len(bundle.cuts), profile)
-    head.prepare(Plan(cut, level, bundle.manifest.policy, (CLOSED,)))
+    head.prepare()
+    head._readiness.prepare(cut, level)
     calibration = load_calibration(bundle)
     for row in range(6):
         progress = Progress(list(tiny_samples[row : row + 1].inputs))
