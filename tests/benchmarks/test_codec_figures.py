@@ -66,3 +66,4 @@ def test_figures_name_what_they_show() -> None:
     assert "the image, compressed" in overview
     assert "learned bottleneck" in overview
     assert "early exits" not in draw_overview("A task", LEVELS[:3], [None])
+    assert "mathdefault" not in drawn + overview
