@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import zstandard
 
-from benchmarks.codec_tasks import NAMES, bundle_of, fit_cut, samples_of
+from benchmarks.codec_bundles import NAMES, bundle_of, samples_of
+from benchmarks.codec_tasks import fit_cut
 from benchmarks.harness import Options, build_parser, finish, spread, tabulate
 from offramp.errors import ConfigError
 from offramp.network import Network
