@@ -88,7 +88,7 @@ def _measure(name: str, count: int) -> dict[str, Any]:
         for level in LEVELS:
             codec, decode = known.at(cut, level), partial(known.decode, cut, limit_bytes=1 << 28)
             contestants[level] = Contestant(
-                lambda sample, codec=codec: codec.encode([sample])[0],
+                lambda sample, codec=codec: codec.encode([sample]).frames[0],
                 lambda frame, decode=decode: decode([frame]),
             )
         for _ in range(ROUNDS):

@@ -3,7 +3,7 @@
 A case is a frame whose bytes were altered, bytes that only begin like a frame, a frame that is
 whole but states another tensor, or a payload that was altered before the checksum was made, as an
 attacker would. Only the last may decode to another sample. Nothing but `FrameError` may come out,
-in little time and memory.
+in little time and memory. Frames of changes are attacked with the reference that they need.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import resource
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import finish, parse, tabulate
 from offramp import codecs
-from offramp.codecs import Codec
+from offramp.codecs import Codec, Reference
+from offramp.codecs.coded import CodedCodec
 from offramp.codecs.effect import square_error
 from offramp.errors import FrameError
 from offramp.frame import Frame, pack, pack_short
@@ -44,13 +46,32 @@ LIES = (
 
 @dataclass(frozen=True)
 class Subject:
-    """A codec, calibrated where it has to be, and samples with the frames that hold them."""
+    """A codec, calibrated where it has to be, and samples with the frames that hold them.
+
+    With a ``reference`` the frames hold changes from it.
+    """
 
     codec: Codec
     spec: TensorSpec
     frames: tuple[bytes, ...]
     payloads: tuple[bytes, ...]
     decoded: tuple[Array, ...]
+    reference: Reference | None = None
+
+    @property
+    def name(self) -> str:
+        """The codec's, and whether its changes are attacked."""
+        return self.codec.name + (" changes" if self.reference else "")
+
+    def framed(self, payload: bytes, spec: TensorSpec) -> bytes:
+        """Return a whole frame with a right checksum, whatever its payload."""
+        codec = self.codec
+        if not codec.calibrated:
+            return pack(Frame(codec.id, spec.dtype, spec.shape, payload))
+        seed = zlib.crc32(f"{spec.dtype} {spec.shape}".encode(), codec.fingerprint)
+        if self.reference:
+            seed = zlib.crc32(self.reference.codes.tobytes(), seed)
+        return pack_short(codec.id, payload, seed, is_change=self.reference is not None)
 
 
 @dataclass
@@ -77,29 +98,45 @@ def subject_of(codec: Codec, samples: Array) -> Subject:
     )
 
 
+def changes_of(codec: CodedCodec[Any]) -> Subject:
+    """Return what is needed to attack a codec's changes, of samples of which many places change."""
+    rng = np.random.default_rng(SEED)
+    samples = [rng.normal(size=(3, 5, 7))]
+    for _ in range(40):
+        samples.append(
+            np.where(rng.random((3, 5, 7)) < 0.3, rng.normal(size=(3, 5, 7)), samples[-1])
+        )
+    features = np.array(samples, "float32")
+    codec = codec.fit(features, square_error(features))
+    spec = TensorSpec("x", "float32", (3, 5, 7))
+    _, reference = codecs.encode_next(codec, features[0], None)
+    assert reference is not None
+    written = [codec.encode_next(sample, reference.codes) for sample in features[1:9]]
+    changes = [codec.learnt.write_change(one.codes, reference.codes) for one in written]
+    decoded = tuple(codec.decode_next(one, spec, reference.codes)[0] for one in changes)
+    empty = Subject(codec, spec, (), tuple(changes), decoded, reference)
+    return replace(empty, frames=tuple(empty.framed(one, spec) for one in changes))
+
+
 def every_subject() -> list[Subject]:
-    """Return a subject for each codec: features, or pictures where it carries no features."""
+    """Return a subject for each codec, and one for the changes of each that has some.
+
+    These are of features, or of pictures where a codec carries no features.
+    """
     rng = np.random.default_rng(SEED)
     features = np.maximum(rng.normal(size=(32, 3, 5, 7)), 0).astype("float32")
     rows = np.indices((12, 10)).sum(axis=0)[..., None] * [3, 5, 7]
     pictures = np.stack([rows + shade for shade in range(8)]).astype("uint8")
     every = (features, features[:, 0], pictures)
     each = [codecs.get(name) for name in codecs.names()]
-    return [subject_of(one, _carried(one, every)) for one in each]
+    changes = [changes_of(one) for one in each if isinstance(one, CodedCodec)]
+    return [subject_of(one, _carried(one, every)) for one in each] + changes
 
 
 def _carried(codec: Codec, every: Sequence[Array]) -> Array:
     """Return the first samples that a codec carries."""
     specs = (TensorSpec("x", one.dtype.name, one.shape[1:]) for one in every)
     return next(one for one, spec in zip(every, specs, strict=True) if codec.supports(spec))
-
-
-def framed(codec: Codec, payload: bytes, spec: TensorSpec) -> bytes:
-    """Return a whole frame with a right checksum, whatever its payload."""
-    if codec.calibrated:
-        stated = f"{spec.dtype} {spec.shape}".encode()
-        return pack_short(codec.id, payload, zlib.crc32(stated, codec.fingerprint))
-    return pack(Frame(codec.id, spec.dtype, spec.shape, payload))
 
 
 def altered(valid: bytes, rng: np.random.Generator) -> bytes:
@@ -134,23 +171,34 @@ def draw(subject: Subject, rng: np.random.Generator) -> tuple[bytes, Array | Non
             return valid[: int(rng.integers(0, 14))] + noise, subject.decoded[at], False
         case 2:
             lie = LIES[int(rng.integers(len(LIES)))]
-            return framed(subject.codec, payload, lie), None, False
+            return subject.framed(payload, lie), None, False
         case 3 | 4:
-            return framed(subject.codec, altered(payload, rng), subject.spec), None, True
+            return subject.framed(altered(payload, rng), subject.spec), None, True
         case _:
             return altered(valid, rng), subject.decoded[at], False
+
+
+def of_subject(subject: Subject) -> dict[int, Codec]:
+    """Return the subject's codec by its id, if it is calibrated."""
+    return {subject.codec.id: subject.codec} if subject.codec.calibrated else {}
 
 
 def fuzz(
     subject: Subject, known: Mapping[int, Codec], cases: int, rng: np.random.Generator
 ) -> Tally:
-    """Try cases on a codec; ``known`` are all that are calibrated for the tensor."""
-    tally = Tally()
+    """Try cases on a codec; ``known`` are all others that are calibrated for the tensor."""
+    tally, known = Tally(), {**known, **of_subject(subject)}
     for _ in range(cases):
         data, expected, forged = draw(subject, rng)
         began, found = time.thread_time(), None
         try:
-            found = codecs.decode(data, subject.spec, limit_bytes=LIMIT_BYTES, calibrated=known)
+            found, _ = codecs.decode_next(
+                data,
+                subject.spec,
+                limit_bytes=LIMIT_BYTES,
+                calibrated=known,
+                reference=subject.reference,
+            )
         except FrameError:
             tally.refused += 1
         except Exception as error:  # whatever it is, it is what is looked for
@@ -182,14 +230,14 @@ def main() -> None:
     options = parse("fuzz_frames", __doc__)
     faulthandler.enable()
     rng, subjects = np.random.default_rng(SEED), every_subject()
-    known = {one.codec.id: one.codec for one in subjects if one.codec.calibrated}
+    known = {i: one for subject in subjects for i, one in of_subject(subject).items()}
     cases = (QUICK_CASES if options.quick else CASES) // len(subjects)
     for subject in subjects:
         fuzz(subject, known, 50, rng)  # until everything is loaded and compiled
     before, found = peak_bytes(), {}
     for subject in subjects:
         faulthandler.dump_traceback_later(HANG_S, exit=True)
-        found[subject.codec.name] = fuzz(subject, known, cases, rng)
+        found[subject.name] = fuzz(subject, known, cases, rng)
     faulthandler.cancel_dump_traceback_later()
     growth_bytes = peak_bytes() - before
     tabulate(

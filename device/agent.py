@@ -124,6 +124,7 @@ class Agent:
         if up:
             self._tell(self._dispatch.connected)
         else:
+            self._head.latest.forget()
             self._tell(self._dispatch.disconnected, reason)
 
     def on_catalogue(self, catalogue: Catalogue) -> None:
@@ -154,8 +155,11 @@ class Agent:
     def _unpack(self, answer: Answer) -> Failure | None:
         """Keep an answer's outputs with its sample, if it still matters; return what is wrong."""
         cargo = self._cargo.get(answer.id)
-        if answer.failure or cargo is None:
+        if answer.failure:
+            self._head.latest.forget()  # whatever it was, what the next one needs is in it
             return answer.failure
+        if cargo is None:
+            return None
         try:
             cargo.unpack(answer)
         except FrameError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from device.head import Head, Progress
+from device.latest import Kept
 from device.sources import Sample
 from device.work import Finish, Work
 from offramp.boundary_codec import decode_boundary
@@ -60,13 +61,15 @@ class Cargo:
     def pack(self, work: Work, now_s: float) -> Request:
         """Return the request that carries the encoded boundary."""
         assert work.plan is not None
+        assert self.progress.sent is not None
         return Request(
             id=work.id,
             digest=self.bundle.digest,
             cut=work.plan.cut,
-            frames=self.progress.frames,
+            frames=self.progress.sent.frames,
             timeout_s=max(work.deadline_s - now_s, 1e-3),
             plan_id=work.plan.id,
+            reference=self.progress.reference,
         )
 
     def unpack(self, answer: Answer) -> None:
@@ -75,6 +78,9 @@ class Cargo:
         limit_bytes = boundary.nbytes
         outputs = decode_boundary(answer.outputs, boundary.tensors, limit_bytes=limit_bytes)
         self.served, self.timeline = outputs[0], answer.timeline
+        if answer.kept and self.head and self.progress.sent:
+            references = self.progress.sent.references
+            self.head.latest.keep(Kept(answer.id, self.progress.sent_at, references))
 
     def output(self, finish: Finish) -> Output:
         """Return what answers the sample; the end together with an exit where they are better."""

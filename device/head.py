@@ -13,10 +13,12 @@ from device.adaptation import Adaptation, ThresholdsMoved
 from device.board import Board
 from device.fallback import Option, choose_option
 from device.fusing import Fusing
+from device.latest import Latest
 from device.pace import Pace
 from device.readiness import Readiness
 from device.vigil import DriftSeen, Vigil
 from device.work import Reached
+from offramp.boundary_codec import Sent
 from offramp.exits import Evidence
 from offramp.exits.evidence import as_logits, as_state, summarise
 from offramp.exits.fitted import load_policy
@@ -36,7 +38,8 @@ class Progress:
     """How far a sample has come: the tensors of boundary ``at``, and every exit's logits so far.
 
     ``left`` is the exit at which the sample left, ``final`` the model's own logits once they are
-    known here; otherwise ``frames`` hold the encoded boundary. Tensors and logits have a batch
+    known here; otherwise ``sent`` is the encoded boundary ``sent_at``, with changes from the sample
+    ``reference`` if that is not None. Tensors and logits have a batch
     dimension of 1. ``codes`` are what exits hand on to later ones, ``states`` and ``summary`` what
     the exit policy reads besides the logits,
     ``scores`` how sure it was at each exit. ``drift`` is there if this sample was one too many,
@@ -56,7 +59,9 @@ class Progress:
     sentinel: int | None = None
     left: int | None = None
     final: Array | None = None
-    frames: tuple[bytes, ...] = ()
+    sent: Sent | None = None
+    sent_at: int = 0
+    reference: int | None = None
     head_s: float = 0.0
     encode_s: float = 0.0
 
@@ -73,7 +78,7 @@ class Progress:
             self.head_s,
             self.answered,
             hurried,
-            size_bytes=sum(map(len, self.frames)),
+            size_bytes=self.sent.size_bytes if self.sent else 0,
             encode_s=self.encode_s,
         )
 
@@ -83,7 +88,7 @@ class Head:
 
     ``networks`` holds one for each cut: that on which its head runs. The last one, ``network``,
     runs what is left when the device answers by itself. ``vigil`` sees every sample that had time,
-    ``adaptation`` moves the plans' thresholds.
+    ``adaptation`` moves the plans' thresholds. ``latest`` is the last sample that the server keeps.
     """
 
     def __init__(
@@ -104,6 +109,7 @@ class Head:
         self._board = Board(profile, self._manifest)
         self._fusing = Fusing(self.network)
         self._readiness = Readiness(self.network)
+        self.latest = Latest()
 
     @property
     def adapts(self) -> bool:
@@ -204,7 +210,12 @@ class Head:
         started = time.perf_counter()
         self._pace.begin()
         level = self._readiness.level(progress.at, plan.level)
-        progress.frames = self.network.encode(progress.at, level, progress.values)
+        before = self.latest.at(progress.at)
+        references = before.references if before else ()
+        progress.sent = self.network.encode(progress.at, level, progress.values, references)
+        progress.sent_at = progress.at
+        if before and progress.sent.holds_changes:
+            progress.reference = before.id
         self._pace.step(self._profile.encode[f"{progress.at}/{level}"].median_s)
         progress.encode_s = time.perf_counter() - started
 

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from edge_server.fusing import TailFusing
+from edge_server.history import History
 from offramp import codecs
 from offramp.catalogue import Catalogue, Offer
 from offramp.errors import BundleError, DeadlineError, InputError, UnknownBundleError
@@ -26,13 +27,14 @@ _RAW = codecs.get("raw")  # outputs are a few scores: compressing them would not
 class Outcome:
     """The outputs of a request as frames, and how long each step took.
 
-    Segments that are fused are one step.
+    Segments that are fused are one step. With ``kept`` a later sample may refer to this one.
     """
 
     outputs: tuple[bytes, ...]
     decode_s: float
     segment_s: tuple[float, ...]
     encode_s: float
+    kept: bool = False
 
 
 class Engine:
@@ -114,16 +116,22 @@ class Engine:
                 f"{len(tensors)} tensors, send one frame for each"
             )
 
-    def run(self, request: Request, deadline_s: float) -> Outcome:
+    def run(self, request: Request, deadline_s: float, history: History | None = None) -> Outcome:
         """Return the answer to a request that `check` let pass.
 
+        ``history`` is that of its stream; without one, nothing is kept and no frame may hold a
+        change.
         ``deadline_s`` is on the engine's clock. It is looked at before each segment: an answer
         that can only be late is not worth another one. Raises `DeadlineError` then.
         """
         network = self.network(request.digest)
         marks = [self._clock()]
         frames, limit_bytes = request.frames, self._limit_bytes
-        tensors = network.decode(request.cut, frames, limit_bytes=limit_bytes)
+        references = history.find(request) if history else ()
+        tensors, found = network.decode(
+            request.cut, frames, limit_bytes=limit_bytes, references=references
+        )
+        kept = history is not None and history.keep(request, found)
         marks.append(self._clock())
         self._fusing.observe(network, request.cut)
         at = request.cut
@@ -138,7 +146,7 @@ class Engine:
         encoded = tuple(codecs.encode(_RAW, array.reshape(spec.shape)) for array, spec in outputs)
         marks.append(self._clock())
         decode_s, *segment_s, encode_s = np.diff(marks).tolist()
-        return Outcome(encoded, decode_s, tuple(segment_s), encode_s)
+        return Outcome(encoded, decode_s, tuple(segment_s), encode_s, kept)
 
 
 def _boundary(network: Network, at: int) -> tuple[TensorSpec, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from edge_server.history import History
 from edge_server.ticket import DEADLINE_PASSED, Ticket
 from edge_server.workers import WorkerPool
 from offramp.catalogue import Catalogue
@@ -41,6 +42,7 @@ class Session:
         self._max_in_flight = max_in_flight
         self._places = asyncio.Semaphore(max_in_flight)
         self._replies: asyncio.Queue[Reply | Catalogue] = asyncio.Queue()
+        self._history = History()
         self._loop = asyncio.get_running_loop()
 
     async def run(self, drained: asyncio.Event) -> bool:
@@ -92,7 +94,7 @@ class Session:
 
     def _accept(self, content: Request | Probe | Answer, timeline: Timeline) -> None:
         if isinstance(content, Request):
-            ticket = Ticket(content, timeline, self, self._deliver)
+            ticket = Ticket(content, timeline, self, self._deliver, self._history)
             failure = self._pool.submit(ticket)
             if failure:
                 self._replies.put_nowait(ticket.failed(failure))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from edge_server.history import History
 from offramp.messages import Answer, Failure, Request, Timeline
 
 __all__ = ["DEADLINE_PASSED", "STOPPING", "Ticket", "expired_in_queue", "queue_full"]
@@ -23,13 +24,14 @@ class Ticket:
 
     ``timeline`` holds when it was received and its size. ``owner`` is who may withdraw it.
     ``deliver`` is called once, from any thread, unless the ticket is refused or withdrawn; it
-    must neither wait nor raise.
+    must neither wait nor raise. ``history`` is that of its stream, None for a call by itself.
     """
 
     request: Request
     timeline: Timeline
     owner: object
     deliver: Callable[[Answer], None]
+    history: History | None = None
 
     def deadline_s(self, longest_s: float) -> float:
         """Return when the answer is of no use any more, at most ``longest_s`` from reception."""

@@ -131,7 +131,8 @@ class WorkerPool:
     def _answer(self, ticket: Ticket, queue_s: float) -> Answer:
         request = ticket.request
         try:
-            outcome = self.engine.run(request, ticket.deadline_s(self.max_wait_s))
+            deadline_s = ticket.deadline_s(self.max_wait_s)
+            outcome = self.engine.run(request, deadline_s, ticket.history)
         except Exception as error:  # whatever one sample does, the next ones are served
             if not isinstance(error, OfframpError) or isinstance(error, EngineError):
                 _log.error("sample failed at cut %d of %s: %r", request.cut, request.digest, error)
@@ -143,7 +144,13 @@ class WorkerPool:
             segment_s=outcome.segment_s,
             encode_s=outcome.encode_s,
         )
-        return Answer(request.id, outcome.outputs, timeline=timeline, plan_id=request.plan_id)
+        return Answer(
+            request.id,
+            outcome.outputs,
+            timeline=timeline,
+            plan_id=request.plan_id,
+            kept=outcome.kept,
+        )
 
     def _report_expired(self, tickets: list[Ticket], now_s: float) -> None:
         for ticket in tickets:

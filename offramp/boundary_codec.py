@@ -19,6 +19,8 @@ __all__ = [
     "BoundaryCodec",
     "BundleCodecs",
     "Received",
+    "References",
+    "Sent",
     "codec_of",
     "decode_boundary",
     "split_parameters",
@@ -27,6 +29,28 @@ __all__ = [
 LOSSLESS = "lossless"
 FILE = "codecs.safetensors"
 """What codecs have learnt and is no single number; by `split_parameters`."""
+
+
+References = tuple[codecs.Reference | None, ...]
+"""What is kept of an earlier sample, by tensor; empty if nothing is."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A sample's frames, one for each tensor, and what a later sample can refer to."""
+
+    frames: tuple[bytes, ...]
+    references: References
+
+    @property
+    def size_bytes(self) -> int:
+        """How long the frames are together."""
+        return sum(map(len, self.frames))
+
+    @property
+    def holds_changes(self) -> bool:
+        """Whether a frame can be read only by who has kept what it was encoded after."""
+        return any(frame.is_short(one) and frame.is_change(one) for one in self.frames)
 
 
 class BoundaryCodec:
@@ -49,24 +73,27 @@ class BoundaryCodec:
         for codec in self.codecs:
             codec.prepare()
 
-    def encode(self, sample: Sequence[Array]) -> tuple[bytes, ...]:
-        """Return one frame for each tensor; the arrays have no batch dimension.
+    def encode(self, sample: Sequence[Array], references: References = ()) -> Sent:
+        """Return a sample as it is sent; the arrays have no batch dimension.
 
-        Where this is `narrow` they are those of `Boundary.narrow`.
+        Where this is `narrow` they are those of `Boundary.narrow`. Tensors go as their change from
+        the ``references`` where that is shorter.
         """
-        return tuple(
-            codecs.encode(codec, array) for codec, array in zip(self.codecs, sample, strict=True)
-        )
+        known = references or (None,) * len(self.codecs)
+        each = zip(self.codecs, sample, known, strict=True)
+        frames, kept = zip(*(codecs.encode_next(*one) for one in each), strict=True)
+        return Sent(frames, kept)
 
 
 @dataclass(frozen=True)
 class Received:
-    """The tensors of one sample that came, without a batch dimension.
+    """The tensors of one sample that came, and what a later one can refer to.
 
     Where they are ``narrow`` the bottleneck's decoder has to run on its latent among them.
     """
 
     tensors: list[Array]
+    references: References
     narrow: bool
 
 
@@ -119,11 +146,18 @@ class BundleCodecs:
                 f"cut {cut} has a level of another release: {error}; install a newer Offramp"
             ) from None
 
-    def decode(self, cut: int, frames: Sequence[bytes], *, limit_bytes: int) -> Received:
+    def decode(
+        self,
+        cut: int,
+        frames: Sequence[bytes],
+        *,
+        limit_bytes: int,
+        references: References = (),
+    ) -> Received:
         """Decode one sample of a cut's boundary; raise `FrameError` unless the frames are of it.
 
         A frame may be of any level that is calibrated for the cut, or of a codec that needs no
-        calibration.
+        calibration. The tensors have no batch dimension.
         """
         boundary, known = self._boundaries[cut], self._calibrated(cut)
         narrow = boundary.bottleneck is not None and any(
@@ -137,8 +171,16 @@ class BundleCodecs:
                 f"frame is over the limit: tensor {largest.name!r} takes {largest.nbytes} bytes, "
                 f"more than {limit_bytes}"
             )
-        found = decode_boundary(frames, tensors, limit_bytes=limit_bytes, calibrated=known)
-        return Received(found, narrow)
+        _check_count(frames, tensors)
+        before = references if len(references) == len(tensors) else (None,) * len(tensors)
+        found = [
+            codecs.decode_next(
+                one, spec, limit_bytes=limit_bytes, calibrated=here, reference=reference
+            )
+            for one, spec, here, reference in zip(frames, tensors, known, before, strict=True)
+        ]
+        samples, kept = zip(*found, strict=True)
+        return Received(list(samples), kept, narrow)
 
     def _calibrated(self, cut: int) -> list[dict[int, codecs.Codec]]:
         """Return for each tensor the codecs of all levels by their id."""
@@ -181,23 +223,20 @@ def split_parameters(
 
 
 def decode_boundary(
-    frames: Sequence[bytes],
-    tensors: Sequence[TensorSpec],
-    *,
-    limit_bytes: int,
-    calibrated: Sequence[Mapping[int, codecs.Codec]] = (),
+    frames: Sequence[bytes], tensors: Sequence[TensorSpec], *, limit_bytes: int
 ) -> list[Array]:
-    """Decode one sample of a boundary; raise `FrameError` unless the frames are of ``tensors``.
+    """Decode one sample of a boundary, from frames of codecs that need no calibration.
 
-    ``calibrated`` are for each tensor the codecs with parameters, by id; none at all if empty.
+    Raises `FrameError` unless the frames are of ``tensors``.
     """
+    _check_count(frames, tensors)
+    pairs = zip(frames, tensors, strict=True)
+    return [codecs.decode(frame, tensor, limit_bytes=limit_bytes) for frame, tensor in pairs]
+
+
+def _check_count(frames: Sequence[bytes], tensors: Sequence[TensorSpec]) -> None:
     if len(frames) != len(tensors):
         raise FrameError(f"there are {len(frames)} frames for {len(tensors)} boundary tensors")
-    known = calibrated or [{}] * len(tensors)
-    return [
-        codecs.decode(frame, tensor, limit_bytes=limit_bytes, calibrated=here)
-        for frame, tensor, here in zip(frames, tensors, known, strict=True)
-    ]
 
 
 def _array_name(cut: int, codec: str, tensor: str, parameter: str) -> str:

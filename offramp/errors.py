@@ -8,6 +8,7 @@
     ├── InputError                5       INVALID_ARGUMENT      a sample of the wrong shape or type
     │   ├── EngineError           5       INVALID_ARGUMENT      a sample no engine can compute with
     │   └── FrameError            5       INVALID_ARGUMENT      bytes that are no frame
+    │       └── MissingReferenceError 5   FAILED_PRECONDITION   a change from a sample not kept
     ├── LinkError                 6       UNAVAILABLE           a peer that cannot be reached
     ├── AddressError              7       FAILED_PRECONDITION   an address that is taken or bad
     ├── PlanError                 8       FAILED_PRECONDITION   no plan meets the objective
@@ -31,6 +32,7 @@ __all__ = [
     "FrameError",
     "InputError",
     "LinkError",
+    "MissingReferenceError",
     "OfframpError",
     "OverloadError",
     "PlanError",
@@ -86,6 +88,12 @@ class EngineError(InputError):
 
 class FrameError(InputError):
     """Bytes that came over the wire are not a frame of the expected tensor."""
+
+
+class MissingReferenceError(FrameError):
+    """A frame holds the change from a sample that is not kept, or not any more."""
+
+    status = "FAILED_PRECONDITION"
 
 
 class LinkError(OfframpError):

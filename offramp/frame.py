@@ -20,6 +20,7 @@ __all__ = [
     "SHORT_MAGIC",
     "VERSION",
     "Frame",
+    "is_change",
     "is_short",
     "pack",
     "pack_short",
@@ -31,6 +32,7 @@ __all__ = [
 MAGIC = b"\x9cF"
 VERSION = 1
 SHORT_MAGIC = 0x9D
+_CHANGE = 0x80  # of a short frame's codec id: the payload holds a change
 
 _FIXED = struct.Struct("<2sBBBB")  # magic, version, codec id, dtype code, number of sides
 _CHECKSUM = struct.Struct("<I")
@@ -99,13 +101,13 @@ def unpack(data: bytes | memoryview, *, limit_bytes: int) -> Frame:
     return Frame(codec_id, DTYPES[dtype_code], shape, view[start:end])
 
 
-def pack_short(codec_id: int, payload: bytes, seed: int) -> bytes:
+def pack_short(codec_id: int, payload: bytes, seed: int, *, is_change: bool = False) -> bytes:
     """Return a frame without dtype, shape and length, which both ends know.
 
     Its checksum starts from ``seed``, the checksum of what it does not hold: a reader that knows
-    otherwise refuses it.
+    otherwise refuses it. The payload holds a sample, or its change from one that both ends have.
     """
-    header = bytes((SHORT_MAGIC, codec_id))
+    header = bytes((SHORT_MAGIC, codec_id | _CHANGE if is_change else codec_id))
     checksum = zlib.crc32(payload, zlib.crc32(header, seed))
     return b"".join((header, payload, _CHECKSUM.pack(checksum)))
 
@@ -119,7 +121,12 @@ def short_id(data: bytes | memoryview) -> int:
     """Return the codec's id of a short frame; raise `FrameError` if it ends before."""
     if len(data) < _SHORT_BYTES:
         raise FrameError(f"frame is too short: {len(data)} bytes of at least {_SHORT_BYTES}")
-    return data[1]
+    return data[1] & ~_CHANGE
+
+
+def is_change(data: bytes | memoryview) -> bool:
+    """Tell whether a short frame, of which `short_id` read the id, says that it holds a change."""
+    return bool(data[1] & _CHANGE)
 
 
 def unpack_short(data: bytes | memoryview, seed: int) -> memoryview:

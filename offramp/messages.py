@@ -46,7 +46,10 @@ _U32 = (1 << 32) - 1
 
 @dataclass(frozen=True)
 class Request:
-    """One sample's encoded boundary; ``timeout_s`` is the time left at sending, 0 for no limit."""
+    """One sample's encoded boundary; ``timeout_s`` is the time left at sending, 0 for no limit.
+
+    ``reference`` is the id of the sample from which frames hold changes, None if none does.
+    """
 
     id: int
     digest: str
@@ -54,6 +57,7 @@ class Request:
     frames: tuple[bytes, ...]
     timeout_s: float = 0.0
     plan_id: str = ""
+    reference: int | None = None
 
     def to_proto(self) -> pb.InferRequest:
         """Return the message to send."""
@@ -64,6 +68,7 @@ class Request:
             frames=self.frames,
             timeout_us=max(_microseconds(self.timeout_s), 1) if self.timeout_s else 0,
             plan_id=self.plan_id,
+            reference=0 if self.reference is None else self.id - self.reference,
         )
 
     @classmethod
@@ -78,6 +83,10 @@ class Request:
             raise InputError(f"there are {len(message.frames)} frames; send 1 to {MAX_TENSORS}")
         if len(message.plan_id) > 64:
             raise InputError(f"plan_id has {len(message.plan_id)} characters; send at most 64")
+        if message.reference > message.id:
+            raise InputError(
+                f"reference {message.reference} of sample {message.id} is before the first one"
+            )
         return cls(
             id=message.id,
             digest=message.bundle_digest.hex(),
@@ -85,6 +94,7 @@ class Request:
             frames=tuple(message.frames),
             timeout_s=message.timeout_us / 1e6,
             plan_id=message.plan_id,
+            reference=message.id - message.reference if message.reference else None,
         )
 
 
@@ -169,7 +179,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one request: the outputs' frames, or a failure."""
+    """The answer to one request: the outputs' frames, or a failure.
+
+    With ``kept`` later samples may go as their changes from this one.
+    """
 
     id: int
     outputs: tuple[bytes, ...] = ()
@@ -177,6 +190,7 @@ class Answer:
     timeline: Timeline = Timeline()
     load: Load = Load()
     plan_id: str = ""
+    kept: bool = False
 
     def to_proto(self) -> pb.InferResponse:
         """Return the message to send."""
@@ -186,6 +200,7 @@ class Answer:
             timeline=self.timeline.to_proto(),
             load=self.load.to_proto(),
             plan_id=self.plan_id,
+            kept=self.kept,
         )
         if self.failure:
             message.status.code = STATUS_CODES[self.failure.status]
@@ -210,6 +225,7 @@ class Answer:
             timeline=Timeline.from_proto(message.timeline),
             load=Load.from_proto(message.load),
             plan_id=message.plan_id,
+            kept=message.kept,
         )
 
 

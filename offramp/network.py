@@ -12,7 +12,7 @@ from typing import Literal
 
 from offramp import backends
 from offramp.backends import Backend, Chain, Link, Run
-from offramp.boundary_codec import BundleCodecs
+from offramp.boundary_codec import BundleCodecs, References, Sent
 from offramp.bundle import BottleneckSpec, Bundle, Manifest, ProgramSpec
 from offramp.bundle.part import engines_of
 from offramp.errors import BundleError, EngineError
@@ -76,20 +76,33 @@ class Network:
         """The codecs by which the bundle's boundaries are sent."""
         return BundleCodecs.of(self.bundle)
 
-    def encode(self, cut: int, level: str, tensors: Sequence[Array]) -> tuple[bytes, ...]:
-        """Return the frames of one sample's boundary at a level; its tensors have a batch of 1."""
+    def encode(
+        self, cut: int, level: str, tensors: Sequence[Array], references: References = ()
+    ) -> Sent:
+        """Return one sample's boundary as it is sent at a level; its tensors have a batch of 1.
+
+        ``references`` are those of an earlier sample of the stream that the receiver has kept.
+        """
         codec = self.codecs.at(cut, level)
         values = self.narrow(cut, tensors) if codec.narrow else tensors
-        return codec.encode([array[0] for array in values])
+        return codec.encode([array[0] for array in values], references)
 
-    def decode(self, cut: int, frames: Sequence[bytes], *, limit_bytes: int) -> list[Array]:
-        """Return the tensors of a boundary that came, with a batch of 1.
+    def decode(
+        self,
+        cut: int,
+        frames: Sequence[bytes],
+        *,
+        limit_bytes: int,
+        references: References = (),
+    ) -> tuple[list[Array], References]:
+        """Return the tensors of a boundary that came, with a batch of 1, and what is to be kept.
 
-        Raises `FrameError` unless the frames are of it.
+        Raises `FrameError` unless the frames are of it, and, where they hold changes, from the
+        ``references``.
         """
-        received = self.codecs.decode(cut, frames, limit_bytes=limit_bytes)
-        tensors = [array[None] for array in received.tensors]
-        return self.widen(cut, tensors) if received.narrow else tensors
+        found = self.codecs.decode(cut, frames, limit_bytes=limit_bytes, references=references)
+        tensors = [array[None] for array in found.tensors]
+        return (self.widen(cut, tensors) if found.narrow else tensors), found.references
 
     def narrow(self, cut: int, tensors: Sequence[Array]) -> list[Array]:
         """Return a boundary's tensors as `Boundary.narrow` has them: the encoder's latent in."""

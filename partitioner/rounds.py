@@ -116,11 +116,14 @@ def time_codecs(network: Network, values: Values, rounds: Rounds) -> Times:
 def _codec_calls(network: Network, values: Values) -> Iterator[tuple[Key, Callable[[], object]]]:
     for cut, boundary in enumerate(network.bundle.manifest.boundaries):
         for level in boundary.levels:
-            frames = network.encode(cut, level, values[cut])
+            before = network.encode(cut, level, values[cut]).references
+            encode = partial(network.encode, cut, level, values[cut], before)
             whole = not boundary.bottleneck or network.can_widen(cut)
             how = network.decode if whole else network.codecs.decode
-            decode = partial(how, cut, frames, limit_bytes=boundary.nbytes)
-            yield ("encode", f"{cut}/{level}"), partial(network.encode, cut, level, values[cut])
+            decode = partial(
+                how, cut, encode().frames, limit_bytes=boundary.nbytes, references=before
+            )
+            yield ("encode", f"{cut}/{level}"), encode
             yield ("decode", f"{cut}/{level}"), decode
 
 

@@ -294,6 +294,35 @@ def tiny(tiny_file: Path) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def camera_samples(tiny_samples: LabelledSamples) -> LabelledSamples:
+    """Sixty images as of a camera: three scenes, in which a few pixels change from one to the next.
+
+    Every twentieth is a new scene.
+    """
+    random = np.random.default_rng(11)
+    scenes = np.repeat(tiny_samples.inputs[0][:3], 20, axis=0).astype(int)
+    changes = random.integers(-40, 41, scenes.shape) * (random.random(scenes.shape) < 0.02)
+    images = (scenes + changes).clip(0, 255).astype(np.uint8)
+    return type(tiny_samples)((images,), np.repeat(tiny_samples.labels[:3], 20))
+
+
+@pytest.fixture(scope="session")
+def camera(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_model: EarlyExitModel,
+    camera_samples: LabelledSamples,
+    one_registry: None,
+) -> Bundle:
+    """The network, calibrated on images of which each is like the one before."""
+    from offramp.bundle import open_bundle
+    from offramp.capture.compiler import CompileOptions, compile_model
+
+    path = tmp_path_factory.mktemp("compiled") / "camera.offramp"
+    compile_model(tiny_model, camera_samples, path, CompileOptions("camera", max_segments=3))
+    return open_bundle(path)
+
+
+@pytest.fixture(scope="session")
 def with_policy() -> Callable[..., Bundle]:
     """Writes a bundle once more, with an exit policy fitted to the first calibration samples."""
     from offramp.bundle import Manifest, open_bundle, write_bundle

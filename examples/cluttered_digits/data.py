@@ -6,7 +6,12 @@ import numpy as np
 
 from offramp.embedded.cluttered_digits import load
 
-__all__ = ["held_out", "test"]
+__all__ = ["held_out", "test", "train"]
+
+
+def train() -> tuple[np.ndarray, np.ndarray]:
+    """Return the 24,000 samples that the model was trained on; drawing them takes minutes."""
+    return load("train", 24_000)
 
 
 def held_out() -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from offramp.codecs.affine import Affine
 from offramp.codecs.channel import Channel
 from offramp.codecs.coarse import Coarse
 from offramp.codecs.codec import Codec
+from offramp.codecs.coded import CodedCodec
 from offramp.codecs.context import Context
 from offramp.codecs.fp16 import Fp16
 from offramp.codecs.half import Half
@@ -25,14 +26,27 @@ from offramp.codecs.latent import Latent
 from offramp.codecs.lossless import Lossless
 from offramp.codecs.png import Png
 from offramp.codecs.raw import Raw
+from offramp.codecs.reference import Reference
 from offramp.codecs.tokens import Tokens
 from offramp.codecs.webp import WebP
-from offramp.errors import ConfigError, FrameError, InputError
+from offramp.errors import ConfigError, FrameError, InputError, MissingReferenceError
 from offramp.tensors import DTYPES, Array, TensorSpec
 
-__all__ = ["Codec", "by_id", "decode", "encode", "get", "names", "supporting"]
+__all__ = [
+    "Codec",
+    "Reference",
+    "by_id",
+    "decode",
+    "decode_next",
+    "encode",
+    "encode_next",
+    "get",
+    "names",
+    "supporting",
+]
 
 # An id that went out is never given to another codec; a codec that is withdrawn leaves a gap.
+# Ids are below 128, since frames use the highest bit.
 _CODECS: tuple[Codec, ...] = (
     Raw("raw", 1, lossless=True),
     Lossless("lossless", 2, lossless=True),
@@ -107,17 +121,31 @@ def supporting(spec: TensorSpec) -> list[Codec]:
 
 def encode(codec: Codec, sample: Array) -> bytes:
     """Return one sample as a frame; raise `InputError` if the codec cannot carry it."""
-    dtype = _DTYPE_NAMES.get(sample.dtype, str(sample.dtype))
-    try:
-        spec = TensorSpec("sample", dtype, sample.shape)
-    except ConfigError as error:
-        raise InputError(str(error)) from error
-    if not codec.supports(spec):
-        raise InputError(f"codec {codec.name!r} does not carry {dtype} of shape {sample.shape}")
+    spec = _spec_of(codec, sample)
     payload = codec.encode(sample)
     if codec.calibrated:
         return frame.pack_short(codec.id, payload, _seed(codec, spec))
-    return frame.pack(frame.Frame(codec.id, dtype, sample.shape, payload))
+    return frame.pack(frame.Frame(codec.id, spec.dtype, sample.shape, payload))
+
+
+def encode_next(
+    codec: Codec, sample: Array, reference: Reference | None
+) -> tuple[bytes, Reference | None]:
+    """Return a sample of a stream as a frame, and what a later one can refer to, if anything.
+
+    It goes as the change from the ``reference`` if that is shorter and of the same codec.
+    """
+    if not (isinstance(codec, CodedCodec) and codec.writes_changes):
+        return encode(codec, sample), None
+    spec = _spec_of(codec, sample)
+    before = reference.codes if reference and reference.codec_id == codec.id else None
+    written = codec.encode_next(sample, before)
+    seed = _seed(codec, spec)
+    if written.is_change:
+        assert before is not None
+        seed = zlib.crc32(before.tobytes(), seed)
+    data = frame.pack_short(codec.id, written.payload, seed, is_change=written.is_change)
+    return data, Reference(codec.id, written.codes)
 
 
 def decode(
@@ -127,37 +155,101 @@ def decode(
     limit_bytes: int,
     calibrated: Mapping[int, Codec] = _NONE,
 ) -> Array:
-    """Return the sample that a frame holds; raise `FrameError` if it is not one of ``spec``.
+    """Return the sample that a frame holds by itself; see `decode_next`."""
+    return decode_next(data, spec, limit_bytes=limit_bytes, calibrated=calibrated)[0]
+
+
+def decode_next(
+    data: bytes | memoryview,
+    spec: TensorSpec,
+    *,
+    limit_bytes: int,
+    calibrated: Mapping[int, Codec] = _NONE,
+    reference: Reference | None = None,
+) -> tuple[Array, Reference | None]:
+    """Return the sample that a frame holds, and what a later one can refer to, if anything.
 
     ``limit_bytes`` is the most that the sample may take, whatever ``spec`` says. ``calibrated`` are
-    codecs with parameters, by id: those whose frames need these.
+    codecs with parameters, by id: those whose frames need these. Raises `FrameError` for a frame
+    that holds no sample of ``spec``, and `MissingReferenceError` if it needs another ``reference``.
     """
     if frame.is_short(data):
-        codec = calibrated.get(frame.short_id(data))
-        if codec is None or not codec.calibrated:
-            raise FrameError(
-                f"frame has codec {frame.short_id(data)}, which is not calibrated for tensor "
-                f"{spec.name!r} here; both ends need the same bundle"
-            )
-        if spec.nbytes > limit_bytes:
-            raise FrameError(
-                f"frame is over the limit: tensor {spec.name!r} takes {spec.nbytes} bytes, more "
-                f"than {limit_bytes}"
-            )
-        payload = frame.unpack_short(data, _seed(codec, spec))
-    else:
-        found = frame.unpack(data, limit_bytes=limit_bytes)
-        if (found.dtype, found.shape) != (spec.dtype, spec.shape):
-            raise FrameError(
-                f"frame holds {found.dtype} of shape {found.shape}, but tensor {spec.name!r} "
-                f"is {spec.dtype} of shape {spec.shape}"
-            )
-        codec, payload = by_id(found.codec_id), memoryview(found.payload)
-        if codec.calibrated:
-            raise FrameError(f"frame of codec {codec.name!r} is not a short one")
+        return _decode_short(data, spec, limit_bytes, calibrated, reference)
+    found = frame.unpack(data, limit_bytes=limit_bytes)
+    if (found.dtype, found.shape) != (spec.dtype, spec.shape):
+        raise FrameError(
+            f"frame holds {found.dtype} of shape {found.shape}, but tensor {spec.name!r} "
+            f"is {spec.dtype} of shape {spec.shape}"
+        )
+    codec = by_id(found.codec_id)
+    if codec.calibrated:
+        raise FrameError(f"frame of codec {codec.name!r} is not a short one")
+    _check_support(codec, spec)
+    return _checked(codec, codec.decode(memoryview(found.payload), spec), spec), None
+
+
+def _decode_short(
+    data: bytes | memoryview,
+    spec: TensorSpec,
+    limit_bytes: int,
+    calibrated: Mapping[int, Codec],
+    reference: Reference | None,
+) -> tuple[Array, Reference | None]:
+    stated = frame.short_id(data)
+    codec = calibrated.get(stated)
+    if codec is None or not codec.calibrated:
+        raise FrameError(
+            f"frame has codec {stated}, which is not calibrated for tensor {spec.name!r} here; "
+            "both ends need the same bundle"
+        )
+    if spec.nbytes > limit_bytes:
+        raise FrameError(
+            f"frame is over the limit: tensor {spec.name!r} takes {spec.nbytes} bytes, more than "
+            f"{limit_bytes}"
+        )
+    seed, before = _seed(codec, spec), None
+    if frame.is_change(data):
+        before = _before(codec, reference)
+        seed = zlib.crc32(before.tobytes(), seed)
+    payload = frame.unpack_short(data, seed)
+    _check_support(codec, spec)
+    if isinstance(codec, CodedCodec) and codec.writes_changes:
+        sample, codes = codec.decode_next(payload, spec, before)
+        return _checked(codec, sample, spec), Reference(codec.id, codes)
+    return _checked(codec, codec.decode(payload, spec), spec), None
+
+
+def _before(codec: Codec, reference: Reference | None) -> Array:
+    """Return the codes that a frame of changes starts from."""
+    if not (isinstance(codec, CodedCodec) and codec.writes_changes):
+        raise FrameError(f"frame holds a change, which codec {codec.name!r} has not learnt to read")
+    if reference is None or reference.codec_id != codec.id:
+        raise MissingReferenceError(
+            f"frame of codec {codec.name!r} holds the change from a sample that is not kept here; "
+            "send this one whole"
+        )
+    return reference.codes
+
+
+def _spec_of(codec: Codec, sample: Array) -> TensorSpec:
+    """Return a sample's spec; raise `InputError` if the codec does not support it."""
+    dtype = _DTYPE_NAMES.get(sample.dtype, str(sample.dtype))
+    try:
+        spec = TensorSpec("sample", dtype, sample.shape)
+    except ConfigError as error:
+        raise InputError(str(error)) from error
+    if not codec.supports(spec):
+        raise InputError(f"codec {codec.name!r} does not carry {dtype} of shape {sample.shape}")
+    return spec
+
+
+def _check_support(codec: Codec, spec: TensorSpec) -> None:
     if not codec.supports(spec):
         raise FrameError(f"frame's codec {codec.name!r} does not carry tensor {spec.name!r}")
-    sample = codec.decode(payload, spec)
+
+
+def _checked(codec: Codec, sample: Array, spec: TensorSpec) -> Array:
+    """Return a sample that a codec decoded, if it is one of ``spec``."""
     if sample.dtype != spec.dtype or sample.shape != spec.shape:
         raise FrameError(f"frame's codec {codec.name!r} gave another tensor than {spec.name!r}")
     return sample

@@ -65,15 +65,9 @@ class CalibratedCodec(Codec, Generic[L]):
 
     def encode(self, sample: Array) -> bytes:
         """Return the payload of a sample of the shape that was learnt."""
-        learnt = self._ready()
-        fits = sample.shape == learnt.planes.shape
-        payload = learnt.encode(learnt.planes.view(sample)) if fits else None
+        payload = self._ready().encode(self._planes_of(sample))
         if payload is None:
-            raise InputError(
-                f"codec {self.name!r} carries finite numbers of shape {learnt.planes.shape}, for "
-                f"which it was calibrated, not this sample of shape {sample.shape}; send it as "
-                "'lossless'"
-            )
+            raise self._unfit(sample)
         return payload
 
     def decode(self, payload: bytes | memoryview, spec: TensorSpec) -> Array:
@@ -81,10 +75,7 @@ class CalibratedCodec(Codec, Generic[L]):
         learnt = self._ready()
         found = learnt.decode(payload) if spec.shape == learnt.planes.shape else None
         if found is None:
-            raise FrameError(
-                f"payload of {len(payload)} bytes is none of codec {self.name!r} for a tensor of "
-                f"shape {spec.shape}"
-            )
+            raise self._foreign(payload, spec)
         return learnt.planes.restore(found)
 
     def check(self, samples: Array) -> None:
@@ -113,3 +104,23 @@ class CalibratedCodec(Codec, Generic[L]):
         if self.learnt is None:
             raise ConfigError(f"codec {self.name!r} is not calibrated for this tensor")
         return self.learnt
+
+    def _planes_of(self, sample: Array) -> Array:
+        """Return a sample as planes; raise `InputError` if it has not the shape that was learnt."""
+        planes = self._ready().planes
+        if sample.shape != planes.shape:
+            raise self._unfit(sample)
+        return planes.view(sample)
+
+    def _unfit(self, sample: Array) -> InputError:
+        return InputError(
+            f"codec {self.name!r} carries finite numbers of shape {self._ready().planes.shape}, "
+            f"for which it was calibrated, not this sample of shape {sample.shape}; send it as "
+            "'lossless'"
+        )
+
+    def _foreign(self, payload: bytes | memoryview, spec: TensorSpec) -> FrameError:
+        return FrameError(
+            f"payload of {len(payload)} bytes is none of codec {self.name!r} for a tensor of "
+            f"shape {spec.shape}"
+        )

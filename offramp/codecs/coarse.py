@@ -15,9 +15,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from offramp.codecs.calibrated import CalibratedCodec, Learnt
 from offramp.codecs.coarse_levels import find_levels
-from offramp.codecs.coded import Coded, few
+from offramp.codecs.coded import Coded, CodedCodec, few, learn_changes, models_of
 from offramp.codecs.effect import Effect
 from offramp.codecs.planes import Planes, best_axis
 from offramp.errors import ConfigError
@@ -33,14 +32,14 @@ _SEEN_VALUES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
-class _Levels(Learnt):
-    """Levels float32 (N,) and thresholds float32 (N - 1,), and how their indices are coded."""
+class _Levels(Coded):
+    """Levels float32 (N,) and thresholds float32 (N - 1,), whose indices are coded."""
 
-    indices: Coded
     levels: Array
     thresholds: Array
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         levels, thresholds = self.levels, self.thresholds
         sound = (
             levels.dtype == thresholds.dtype == np.float32
@@ -55,35 +54,23 @@ class _Levels(Learnt):
                 "the bundle again"
             )
 
-    @property
-    def planes(self) -> Planes:  # type: ignore[override]
-        """Those of the indices."""
-        return self.indices.planes
-
     def arrays(self) -> dict[str, Array]:
-        """Return levels, thresholds and the model's arrays."""
-        return {"levels": self.levels, "thresholds": self.thresholds, **self.indices.arrays()}
+        """Return levels, thresholds and the models' arrays."""
+        return {"levels": self.levels, "thresholds": self.thresholds, **super().arrays()}
 
-    def encode(self, values: Array) -> bytes | None:
-        """Return the coded indices."""
-        if not np.isfinite(values).all():
-            return None
-        return self.indices.encode(_indices(values, self.thresholds))
+    def given(self, values: Array) -> Array | None:
+        """Return the indices."""
+        return _indices(values, self.thresholds) if np.isfinite(values).all() else None
 
-    def decode(self, payload: bytes | memoryview) -> Array | None:
+    def made(self, found: Array) -> Array | None:
         """Return the level of each index."""
-        found = self.indices.decode(payload)
-        if found is None or found.min() < 0 or found.max() > len(self.levels) - 1:
+        if found.min() < 0 or found.max() > len(self.levels) - 1:
             return None
         return self.levels[found.astype(np.uint8)]
 
-    def prepare(self) -> None:
-        """Compile the loops, or load them compiled."""
-        self.indices.prepare()
-
 
 @dataclass(frozen=True)
-class Coarse(CalibratedCodec[_Levels]):
+class Coarse(CodedCodec[_Levels]):
     """One of ``count`` levels for each element, coded in context.
 
     The first and the last level are the ends of a range for the whole tensor. Of those that change
@@ -104,10 +91,9 @@ class Coarse(CalibratedCodec[_Levels]):
         """Return stored levels."""
         model = dict(arrays)
         levels, thresholds = (model.pop(name, np.zeros(0)) for name in ("levels", "thresholds"))
-        indices = Coded.of(planes, model)
         if levels.size != self.count:
             raise ConfigError(f"codec {self.name!r} takes {self.count} levels, not {levels}")
-        return _Levels(indices, levels, thresholds)
+        return _Levels(planes, *models_of(model), levels, thresholds)
 
     def fit(self, samples: Array, effect: Effect) -> Self:
         """Return this codec with the range and the levels that change answers least."""
@@ -116,11 +102,13 @@ class Coarse(CalibratedCodec[_Levels]):
 
         planes = Planes(samples.shape[1:], best_axis(samples))
         levels, thresholds = self._best_levels(samples, effect)
-        indices = _indices(planes.view(few(samples)), thresholds)
+        values = planes.view(few(samples))
+        indices = _indices(values, thresholds)
         usual = 0.0 if samples.min() >= 0 else float(np.median(indices))
         one = np.ones(planes.sides[0], np.float32)
         model = fit_model(indices, Quantiser(usual * one, one, 0.5, usual == 0))
-        return replace(self, learnt=_Levels(Coded(planes, model), levels, thresholds))
+        learnt = _Levels(planes, model, None, levels, thresholds)
+        return replace(self, learnt=learn_changes(learnt, values))
 
     def _best_levels(self, samples: Array, effect: Effect) -> tuple[Array, Array]:
         seen = samples.ravel()[:: -(-samples.size // _SEEN_VALUES)]

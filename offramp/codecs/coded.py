@@ -1,61 +1,213 @@
-"""Tensors whose planes go through a context model: what codecs that do so have learnt."""
+"""Codecs of whole numbers that go through a context model, whole or as the change from a reference.
+
+The codes of a sample are taken from those of an earlier one of its stream, and what is left is
+coded in the context of both. Codes are not lossy, so a sample comes out the same either way. That
+pays where samples that follow each other are alike, such as the frames of a camera; where those
+that a codec is calibrated on are not, it does not learn to.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
-from offramp.codecs.calibrated import Learnt
+import numpy as np
+
+from offramp.codecs.calibrated import CalibratedCodec, Learnt
 from offramp.codecs.planes import Planes
 from offramp.errors import ConfigError
-from offramp.tensors import Array
+from offramp.tensors import Array, TensorSpec
 
 if TYPE_CHECKING:
     from offramp.codecs.context_model import ContextModel
 
-__all__ = ["Coded", "few"]
+__all__ = ["Coded", "CodedCodec", "Written", "few", "learn_changes", "models_of"]
 
 _MOST_ELEMENTS = 1 << 22
+_TRIED = 64  # pairs that changes are learnt from, and as many that they are tried on
+_FEWEST = 8
+_WORTH_IT = 0.9  # of the bytes of whole samples
+_CHANGES = "changes_"
 
 
 @dataclass(frozen=True, eq=False)
 class Coded(Learnt):
-    """A context model (`offramp.codecs.context_model`) for the planes of a tensor."""
+    """A context model (`offramp.codecs.context_model`) for the planes of a tensor.
+
+    ``changes`` is one for what changes between samples that follow each other, which knows the
+    earlier one's codes; None where that would save little.
+    """
 
     planes: Planes
     model: ContextModel
+    changes: ContextModel | None
 
     def __post_init__(self) -> None:
-        if self.planes.sides[0] != self.model.channels:
+        channels = self.planes.sides[0]
+        if self.model.channels != channels or self.model.known:
             raise ConfigError(
                 f"a model of {self.model.channels} channels is none for {self.planes}"
             )
+        if self.changes and not self.changes.channels == self.changes.known == channels:
+            raise ConfigError(f"a model of {self.changes.channels} changes is none of {channels}")
 
-    @classmethod
-    def of(cls, planes: Planes, arrays: Mapping[str, Array]) -> Self:
-        """Return what was stored; raise `ConfigError` if that is no model of these planes."""
-        from offramp.codecs.context_model import ContextModel
+    def given(self, values: Array) -> Array | None:
+        """Return what is coded of float32 (C, H, W); None if it cannot be."""
+        return values
 
-        return cls(planes, ContextModel.of(arrays))
+    def made(self, found: Array) -> Array | None:
+        """Return what becomes of that, float32 (C, H, W); None if it is nothing `given` gives."""
+        return found
 
     def arrays(self) -> dict[str, Array]:
-        """Return the model's arrays."""
-        return self.model.arrays()
+        """Return the models' arrays."""
+        found = self.model.arrays()
+        if self.changes:
+            found |= {_CHANGES + name: one for name, one in self.changes.arrays().items()}
+        return found
 
     def encode(self, values: Array) -> bytes | None:
         """Return the coded codes."""
-        return self.model.encode(values)
+        codes = self.codes(values)
+        return None if codes is None else self.write(codes)
 
     def decode(self, payload: bytes | memoryview) -> Array | None:
         """Return what the codes stand for in their contexts."""
-        return self.model.decode(payload, self.planes.sides)
+        found = self.read(payload)
+        return None if found is None else found[0]
+
+    def codes(self, values: Array) -> Array | None:
+        """Return the codes, as `ContextModel.codes` does; None if values cannot be carried."""
+        given = self.given(values)
+        return None if given is None else self.model.codes(given)
+
+    def write(self, codes: Array) -> bytes:
+        """Return the payload of codes."""
+        return self.model.write(codes, self.planes.sides)
+
+    def read(self, payload: bytes | memoryview) -> tuple[Array, Array] | None:
+        """Return float32 (C, H, W) and the codes; None for what `write` did not write."""
+        from offramp.codecs.context_coder import blank
+
+        codes = blank(self.planes.sides)
+        found = self.model.read(payload, codes, self.planes.sides)
+        made = None if found is None else self.made(found)
+        return None if made is None else (made, codes)
+
+    def write_change(self, codes: Array, before: Array) -> bytes | None:
+        """Return the payload of how codes differ from those ``before``; None if by too much."""
+        from offramp.codecs.context_coder import LARGEST
+
+        assert self.changes is not None
+        change = np.subtract(codes, before, dtype=np.int32)
+        if np.abs(change).max() > LARGEST:
+            return None
+        return self.changes.write(self._behind(before, change), self.planes.sides)
+
+    def read_change(self, payload: bytes | memoryview, before: Array) -> tuple[Array, Array] | None:
+        """Return what `read` returns, from a payload of `write_change`; None for any other."""
+        from offramp.codecs.context_coder import LARGEST
+
+        assert self.changes is not None
+        sides = self.planes.sides
+        planes = self._behind(before, np.zeros_like(before))
+        if self.changes.read(payload, planes, sides) is None:
+            return None
+        codes = np.add(planes[-len(before) :], before, dtype=np.int32)
+        if np.abs(codes).max() > LARGEST or (self.model.sparse and codes.min() < 0):
+            return None
+        codes = codes.astype(np.int16)
+        made = self.made(self.model.values(codes, sides))
+        return None if made is None else (made, codes)
 
     def prepare(self) -> None:
         """Compile the loops, or load them compiled."""
         from offramp.codecs.context_model import warm_up
 
         warm_up()
+
+    def _behind(self, before: Array, change: Array) -> Array:
+        """Return planes that are known, and those behind them."""
+        plane = len(before) // (self.model.channels + 1)
+        return np.concatenate((before[:-plane], change), dtype=np.int16, casting="same_kind")
+
+
+C = TypeVar("C", bound=Coded)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A sample's payload, its codes, and whether the payload holds a change from other ones."""
+
+    payload: bytes
+    codes: Array
+    is_change: bool
+
+
+@dataclass(frozen=True)
+class CodedCodec(CalibratedCodec[C]):
+    """A codec whose samples are whole numbers when they are written, and so can be compared."""
+
+    @property
+    def writes_changes(self) -> bool:
+        """Whether it has learnt to write a sample as its change from an earlier one."""
+        return self.learnt is not None and self.learnt.changes is not None
+
+    def encode_next(self, sample: Array, before: Array | None) -> Written:
+        """Return a sample whole, or as its change from codes of this codec if that is shorter."""
+        learnt = self._ready()
+        codes = learnt.codes(self._planes_of(sample))
+        if codes is None:
+            raise self._unfit(sample)
+        whole = Written(learnt.write(codes), codes, False)
+        change = None if before is None else learnt.write_change(codes, before)
+        if change is None or len(change) >= len(whole.payload):
+            return whole
+        return Written(change, codes, True)
+
+    def decode_next(
+        self, payload: bytes | memoryview, spec: TensorSpec, before: Array | None
+    ) -> tuple[Array, Array]:
+        """Return the sample and the codes of a payload: a change from ``before``, whole if None."""
+        learnt, found = self._ready(), None
+        if spec.shape == learnt.planes.shape:
+            read = learnt.read
+            found = read(payload) if before is None else learnt.read_change(payload, before)
+        if found is None:
+            raise self._foreign(payload, spec)
+        return learnt.planes.restore(found[0]), found[1]
+
+
+def models_of(arrays: Mapping[str, Array]) -> tuple[ContextModel, ContextModel | None]:
+    """Return the stored models of codes and of changes; raise `ConfigError` if they are none."""
+    from offramp.codecs.context_model import ContextModel
+
+    of_changes = {n.removeprefix(_CHANGES): a for n, a in arrays.items() if n.startswith(_CHANGES)}
+    model = ContextModel.of({n: a for n, a in arrays.items() if not n.startswith(_CHANGES)})
+    return model, ContextModel.of(of_changes, model.channels) if of_changes else None
+
+
+def learn_changes(coded: C, samples: Array) -> C:
+    """Return what codes samples, (N, C, H, W) in their order, with their changes if these pay."""
+    from offramp.codecs import context_coder as coder
+    from offramp.codecs.context_model import fit_changes
+
+    tried = min(len(samples) // 2 - 1, _TRIED)
+    if tried < _FEWEST:
+        return coded
+    flat = [codes for sample in samples if (codes := coded.codes(sample)) is not None]
+    codes = np.stack([coder.plain(one, coded.planes.sides) for one in flat])
+
+    def learnt(pairs: int) -> C:
+        return replace(coded, changes=fit_changes(codes[:pairs], codes[1 : pairs + 1]))
+
+    one, rest = learnt(tried), flat[tried + 1 : 2 * tried + 2]
+    pairs = itertools.pairwise(rest)
+    changed = sum(len(one.write_change(now, was) or one.write(now)) for was, now in pairs)
+    whole = sum(len(coded.write(now)) for now in rest[1:])
+    return learnt(len(codes) - 1) if changed <= _WORTH_IT * whole else coded
 
 
 def few(samples: Array) -> Array:

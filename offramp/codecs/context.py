@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from offramp.codecs.calibrated import CalibratedCodec
-from offramp.codecs.coded import Coded, few
+from offramp.codecs.coded import Coded, CodedCodec, few, learn_changes, models_of
 from offramp.codecs.effect import Effect
 from offramp.codecs.planes import Planes, best_axis
 from offramp.codecs.steps import find_scale, relative_steps
@@ -31,7 +30,7 @@ _FEWER = 8  # times fewer while steps are searched
 
 
 @dataclass(frozen=True)
-class Context(CalibratedCodec[Coded]):
+class Context(CodedCodec[Coded]):
     """Codes whose steps change the tail's answers by a set amount on average.
 
     ``change`` is that amount, in nats (`offramp.codecs.effect.Effect`). Channels on which the
@@ -45,7 +44,7 @@ class Context(CalibratedCodec[Coded]):
 
     def learnt_of(self, planes: Planes, arrays: Mapping[str, Array]) -> Coded:
         """Return a stored model."""
-        return Coded.of(planes, arrays)
+        return Coded(planes, *models_of(arrays))
 
     def fit(self, samples: Array, effect: Effect) -> Self:
         """Return this codec with steps that change the answers as much as they may."""
@@ -71,4 +70,5 @@ class Context(CalibratedCodec[Coded]):
         largest = 4 * float(np.abs(values - offsets[:, None, None]).max() / relative.min())
         start = math.sqrt(12 * allowed / planes.sides[0])
         scale = find_scale(change_at, allowed, start, max(largest, start))
-        return replace(self, learnt=Coded(planes, fitted(scale, values)))
+        learnt = Coded(planes, fitted(scale, values), None)
+        return replace(self, learnt=learn_changes(learnt, values))

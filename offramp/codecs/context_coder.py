@@ -5,6 +5,9 @@ Elements are visited channel by channel, row by row. The codes of four neighbour
 predict each code's magnitude and mean; the two predictions, binned, are its context. What both
 ends must agree on is computed in whole numbers, so every machine finds the same contexts.
 
+Planes that both ends know already may lie before the channels that are coded; they predict like
+earlier channels.
+
 The range coder is that of LZMA (after Martin, 1979) with 15 bits of probability. Its first byte is
 always zero and left out; its last ones are chosen to be zeros where they can, and left out too. A
 reader takes zeros for what is missing.
@@ -27,13 +30,15 @@ __all__ = [
     "PRECISION",
     "SCALE",
     "TAPS",
+    "LARGEST",
     "Sight",
+    "blank",
+    "contexts_of",
     "decode",
     "encode",
-    "room_bytes",
-    "contexts_of",
     "plain",
     "quantise",
+    "room_bytes",
 ]
 
 PRECISION = 15
@@ -46,7 +51,8 @@ TAPS = 6
 """Neighbours that predict: left, above, above left, above right, and the same place twice."""
 
 _COARSER = SCALE - 4
-_LARGEST = np.float32(32_000)
+LARGEST = np.float32(32_000)
+"""No code is larger."""
 _FULL = 0xFFFFFFFF
 _TOP = 1 << 24
 _ESCAPE_BITS = 14  # follow the first one of the largest excess
@@ -55,7 +61,8 @@ _ESCAPE_BITS = 14  # follow the first one of the largest excess
 class Sight(NamedTuple):
     """What finds the context of a code: its arrays are those of a `ContextModel`.
 
-    ``means`` is the number of bins of predicted means.
+    ``means`` is the number of bins of predicted means, ``known`` that of planes before the coded
+    ones.
     """
 
     sources: Array
@@ -63,6 +70,7 @@ class Sight(NamedTuple):
     bias: Array
     lookups: Array
     means: int
+    known: int
 
 
 def _compiled(function):
@@ -74,16 +82,14 @@ def _compiled(function):
 
 
 @_compiled
-def _planes(shape):
-    """Return how long a row and a plane of codes are, and zeros for them all.
+def blank(shape):
+    """Return zeros, int16, for the flat codes of (C, H, W).
 
-    Codes lie flat: a channel is a plane of rows, with a zero before and behind each row, a row of
-    zeros above the first and a plane of zeros behind the last channel.
+    A channel is a plane of rows, with a zero before and behind each row, a row of zeros above the
+    first and a plane of zeros behind the last channel.
     """
     channels, height, width = shape
-    stride = width + 2
-    plane = (height + 1) * stride
-    return stride, plane, np.zeros((channels + 1) * plane, np.int16)
+    return np.zeros((channels + 1) * (height + 1) * (width + 2), np.int16)
 
 
 @_compiled
@@ -99,6 +105,13 @@ def _taps(sight, c, what):
         int64(one[5]),
         int64(sight.bias[c, what]),
     )
+
+
+@_compiled
+def _distances(sight, c, plane):
+    """Return how far away the two planes lie that predict a channel."""
+    here = sight.known + c
+    return (sight.sources[c, 0] - here) * plane, (sight.sources[c, 1] - here) * plane
 
 
 @_compiled
@@ -128,7 +141,9 @@ def _mean(codes, place, stride, first, second, taps, lookups):
 def quantise(values, offsets, inverse_steps, rounding, sparse):
     """Return the flat codes of float32 (C, H, W), and whether all values are finite."""
     channels, height, width = values.shape
-    stride, plane, codes = _planes(values.shape)
+    stride = width + 2
+    plane = (height + 1) * stride
+    codes = blank(values.shape)
     infinite = 0
     for c in range(channels):
         offset, inverse_step = offsets[c], inverse_steps[c]
@@ -138,7 +153,7 @@ def quantise(values, offsets, inverse_steps, rounding, sparse):
                 scaled = (values[c, y, x] - offset) * inverse_step
                 if not np.isfinite(scaled):
                     infinite += 1
-                size = int64(min(abs(scaled), _LARGEST) + rounding)
+                size = int64(min(abs(scaled), LARGEST) + rounding)
                 code = -size if scaled < 0 else size
                 if sparse and code < 0:
                     code = 0
@@ -148,17 +163,20 @@ def quantise(values, offsets, inverse_steps, rounding, sparse):
 
 @_compiled
 def contexts_of(codes, shape, sight):
-    """Return the context of every code, int32 (C, H, W)."""
+    """Return the context of every code, int32 ``shape`` (C, H, W); ``codes`` lie flat.
+
+    Planes that are known lie before them.
+    """
     channels, height, width = shape
     stride = width + 2
     plane = (height + 1) * stride
     contexts = np.empty(shape, np.int32)
-    sources, lookups, means = sight.sources, sight.lookups, sight.means
+    lookups, means = sight.lookups, sight.means
     for c in range(channels):
-        first, second = (sources[c, 0] - c) * plane, (sources[c, 1] - c) * plane
+        first, second = _distances(sight, c, plane)
         sizes, signs = _taps(sight, c, 0), _taps(sight, c, 1)
         for y in range(height):
-            place = c * plane + (y + 1) * stride + 1
+            place = (sight.known + c) * plane + (y + 1) * stride + 1
             for x in range(width):
                 found = means * _magnitude(codes, place + x, stride, first, second, sizes, lookups)
                 if means > 1:
@@ -296,25 +314,27 @@ def encode(codes, contexts, lowest, cumulative, out):
 
 
 @_compiled
-def decode(payload, scale, tables, sight, out):
-    """Write to ``out``, float32 (C, H, W), what each code stands for in its context.
+def decode(payload, scale, tables, sight, codes, out):
+    """Read flat codes, and write to ``out``, float32 (C, H, W), what each stands for.
 
     ``scale`` holds offsets and steps, ``tables`` the lowest code, cumulative frequencies and
-    shifts, all as in a `ContextModel`. Returns whether these were bytes of `encode`.
+    shifts, all as in a `ContextModel`. ``codes`` are zeros behind the planes that are known.
+    Returns whether these were bytes of `encode`.
     """
     (offsets, steps), (lowest, cumulative, shifts) = scale, tables
     channels, height, width = out.shape
-    stride, plane, codes = _planes(out.shape)
-    sources, lookups, means = sight.sources, sight.lookups, sight.means
+    stride = width + 2
+    plane = (height + 1) * stride
+    lookups, means = sight.lookups, sight.means
     last = cumulative.shape[1] - 2
     span, word, at = _FULL, 0, 4
     for early in range(4):
         word = word << 8 | _byte(payload, early)
     for c in range(channels):
-        first, second = (sources[c, 0] - c) * plane, (sources[c, 1] - c) * plane
+        first, second = _distances(sight, c, plane)
         sizes, signs = _taps(sight, c, 0), _taps(sight, c, 1)
         for y in range(height):
-            place = c * plane + (y + 1) * stride
+            place = (sight.known + c) * plane + (y + 1) * stride
             for x in range(width):
                 if word >= span:  # no sum of intervals; what follows would run out of bounds
                     return False
@@ -339,7 +359,7 @@ def decode(payload, scale, tables, sight, out):
                 if symbol == last or (symbol == 0 and lowest < 0):
                     excess, span, word, at = _read_excess(payload, span, word, at)
                     code += excess - 1 if symbol == last else 1 - excess
-                    if excess == 0 or abs(code) > _LARGEST:
+                    if excess == 0 or abs(code) > LARGEST:
                         return False
                 codes[place] = code
                 out[c, y, x] = (code + shifts[context, symbol]) * steps[c] + offsets[c]

@@ -12,8 +12,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from offramp.codecs.calibrated import CalibratedCodec
-from offramp.codecs.coded import Coded, few
+from offramp.codecs.coded import Coded, CodedCodec, few, learn_changes, models_of
 from offramp.codecs.effect import Effect
 from offramp.codecs.planes import Planes
 from offramp.tensors import Array
@@ -22,7 +21,7 @@ __all__ = ["Latent"]
 
 
 @dataclass(frozen=True)
-class Latent(CalibratedCodec[Coded]):
+class Latent(CodedCodec[Coded]):
     """Multiples of ``step``, coded in context; the first dimension is that of the channels.
 
     Unlike `offramp.codecs.context.Context`, a code stands for its multiple and no centroid: that is
@@ -36,7 +35,7 @@ class Latent(CalibratedCodec[Coded]):
 
     def learnt_of(self, planes: Planes, arrays: Mapping[str, Array]) -> Coded:
         """Return a stored model."""
-        return Coded.of(planes, arrays)
+        return Coded(planes, *models_of(arrays))
 
     def fit(self, samples: Array, effect: Effect) -> Self:
         """Return this codec with the probabilities of latents, (n, *shape)."""
@@ -46,6 +45,7 @@ class Latent(CalibratedCodec[Coded]):
         planes = Planes(samples.shape[1:], 0)
         none = np.zeros(planes.sides[0], np.float32)
         steps = np.full_like(none, self.step)
-        model = fit_model(planes.view(few(samples)), Quantiser(none, steps, 0.5, sparse=False))
+        values = planes.view(few(samples))
+        model = fit_model(values, Quantiser(none, steps, 0.5, sparse=False))
         plain = replace(model, shifts=np.zeros_like(model.shifts))
-        return replace(self, learnt=Coded(planes, plain))
+        return replace(self, learnt=learn_changes(Coded(planes, plain, None), values))

@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from offramp.codecs.calibrated import CalibratedCodec, Learnt
-from offramp.codecs.coded import Coded, few
+from offramp.codecs.coded import Coded, few, models_of
 from offramp.codecs.effect import Effect
 from offramp.codecs.planes import Planes
 from offramp.codecs.steps import find_scale, relative_steps
@@ -120,7 +120,7 @@ class Tokens(CalibratedCodec[_Pruned]):
         """Return a stored model."""
         model, names = dict(arrays), ("weights_of_tokens", "threshold", "filler")
         own = [model.pop(name, np.zeros(0)) for name in names]
-        return _Pruned(Coded.of(planes, model), *own)
+        return _Pruned(Coded(planes, models_of(model)[0], None), *own)
 
     def fit(self, samples: Array, effect: Effect) -> Self:
         """Return this codec with as few tokens and as coarse steps as the answers allow."""
@@ -160,7 +160,7 @@ class Tokens(CalibratedCodec[_Pruned]):
         start = math.sqrt(12 * allowed / planes.sides[0])
         scale = find_scale(change_at, allowed, start, max(largest, start))
         learnt = _Pruned(
-            Coded(planes, fitted(scale)), weights, np.array(threshold, np.float32), filler
+            Coded(planes, fitted(scale), None), weights, np.array(threshold, np.float32), filler
         )
         return replace(self, learnt=learnt)
 

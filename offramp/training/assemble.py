@@ -47,11 +47,10 @@ class Given:
 def call_functions(model: str, options: Mapping[str, Any], labelled: bool) -> Given:
     """Call the user's functions, each with randomness of its own that the seed decides.
 
-    ``labelled`` samples have labels. Raises what `call_reference`, `check_model` and `read_samples`
-    raise.
+    ``labelled`` samples have labels. Raises what `call_reference` and `read_samples` raise.
     """
     chosen = TrainingOptions(**{name: options[name] for name in _CHOSEN})
-    module = check_model(_call(model, chosen.seed))
+    module = _call(model, chosen.seed)
     references = {"model": model, "data": options["data"]}
     with naming("--data"):
         training = read_samples(_call(options["data"], chosen.seed, 1), labelled)
@@ -80,7 +79,7 @@ def assemble(
     """
     recipe = recipes.get(options["recipe"])
     given = call_functions(model, options, recipe.needs_labels)
-    chosen, module, training = given.options, given.module, given.training
+    chosen, module, training = given.options, check_model(given.module), given.training
     found = survey(module, training.batch(range(min(2, len(training)))), tuple(choice.kinds))
     asked = choice.kinds
     if choice.count and given.held_out:

@@ -15,7 +15,7 @@ from offramp.tensors import TensorSpec
 from offramp.training.samples import Batch
 from offramp.training.survey import Survey, survey
 
-__all__ = ["attach_exits", "check_model", "head_macs"]
+__all__ = ["attach_exits", "check_model", "head_macs", "own_exits"]
 
 
 def attach_exits(
@@ -46,8 +46,13 @@ def head_macs(kind: str, tensor: TensorSpec, classes: int) -> int:
 
 def check_model(model: Any) -> nn.Module:
     """Return a model that can be given exits; raise `CaptureError` if it is none or has its own."""
+    if own_exits(model).paths:
+        raise CaptureError("the model brings its own exits; name a factory of the model without")
+    return own_exits(model).model
+
+
+def own_exits(model: Any) -> EarlyExitModel:
+    """Return a model with the exits that it brings, if any; raise `CaptureError` if it is none."""
     if not isinstance(model, nn.Module):
         raise CaptureError(f"the model is a {type(model).__name__}, not a torch.nn.Module")
-    if isinstance(model, EarlyExitModel):
-        raise CaptureError("the model brings its own exits; name a factory of the model without")
-    return model
+    return model if isinstance(model, EarlyExitModel) else EarlyExitModel(model, {})

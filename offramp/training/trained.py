@@ -17,7 +17,7 @@ from offramp.exits.heads import build_head
 from offramp.names import check_name
 from offramp.tensors import TensorSpec
 from offramp.training import recipes
-from offramp.training.attach import check_model
+from offramp.training.attach import check_model, own_exits
 from offramp.training.slimming.layers import LayerWidth, apply_widths
 from offramp.training.weights import Description, part_of, read_weights, write_weights
 
@@ -124,19 +124,19 @@ def load_trained(
 ) -> tuple[Trained, EarlyExitModel]:
     """Return what a file says and ``model`` with its widths, exits and weights, in eval mode.
 
-    ``report`` is told if the model's own weights were others, as a warning if the training cannot
-    have changed them. Raises `ConfigError` if the file is damaged or of another model, and
-    `CaptureError` if the model lacks a sub-module.
+    A model may bring its own exits where the file has none. ``report`` is told if the model's own
+    weights were others, as a warning if the training cannot have changed them. Raises `ConfigError`
+    if the file is damaged or of another model, and `CaptureError` if the model lacks a sub-module.
     """
     trained, tensors = read_weights(path, Trained, "name another file, or train again")
-    check_model(model)
+    own = EarlyExitModel(check_model(model), {}) if trained.exits else own_exits(model)
     if trained.slimmed:
-        apply_widths(model, trained.slimmed.widths)
+        apply_widths(own.model, trained.slimmed.widths)
     try:
         with torch.device("meta"):  # which takes no memory, however large a head is said to be
-            _check_shapes(_attach(model, trained), tensors)
-        found = _attach(model, trained)
-        changes = _describe_changes(path, trained, model, tensors)
+            _check_shapes(_attach(own, trained), tensors)
+        found = _attach(own, trained)
+        changes = _describe_changes(path, trained, own.model, tensors)
         found.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
@@ -152,17 +152,17 @@ def _join(settings: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
-def _attach(model: nn.Module, trained: Trained) -> EarlyExitModel:
-    heads = {}
+def _attach(own: EarlyExitModel, trained: Trained) -> EarlyExitModel:
+    heads = dict(zip(own.paths, own.heads, strict=True))
     for spec in trained.exits:
-        check_submodule(model, spec.path)
+        check_submodule(own.model, spec.path)
         tensor = TensorSpec(spec.path, "float32", spec.shape)
         heads[spec.path] = build_head(spec.head, tensor, trained.classes)
-    pairs = {
+    pairs = own.pairs | {
         spec.path: build_bottleneck(TensorSpec(spec.path, "float32", spec.shape), spec.rectified)
         for spec in trained.bottlenecks
     }
-    return EarlyExitModel(model, heads, pairs)
+    return EarlyExitModel(own.model, heads, pairs)
 
 
 def _describe_changes(

@@ -8,14 +8,13 @@ import pytest
 
 from benchmarks import fuzz_frames
 from benchmarks.fuzz_frames import Subject, altered, every_subject, fuzz
-from offramp import codecs
 from offramp.codecs.context import Context
 
 SUBJECTS = every_subject()
 KNOWN = {one.codec.id: one.codec for one in SUBJECTS if one.codec.calibrated}
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, ids=codecs.names())
+@pytest.mark.parametrize("subject", SUBJECTS, ids=[one.name for one in SUBJECTS])
 def test_no_frame_does_harm(subject) -> None:
     tally = fuzz(subject, KNOWN, 250, np.random.default_rng(11))
     assert tally.wrong == []
@@ -48,7 +47,7 @@ def test_another_exception_is_found() -> None:
     assert any("IndexError: out of bounds" in line for line in tally.wrong)
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, ids=codecs.names())
+@pytest.mark.parametrize("subject", SUBJECTS, ids=[one.name for one in SUBJECTS])
 def test_another_tensor_is_found(subject, monkeypatch) -> None:
     monkeypatch.setattr(fuzz_frames, "altered", lambda valid, rng: valid)
     assert fuzz(subject, KNOWN, 40, np.random.default_rng(0)).wrong == []

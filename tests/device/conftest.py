@@ -8,11 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
+from offramp import backends
+from offramp.bundle import (
+    Boundary,
+    Bundle,
+    ExitSpec,
+    Manifest,
+    SegmentSpec,
+    open_bundle,
+    write_bundle,
+)
+from offramp.bundle.allowed import Allowed, AllowedPlan
 from offramp.calibration import Calibration
 from offramp.exits import FittedPolicy, get
+from offramp.exits.policy import CLOSED
 from offramp.tensors import TensorSpec
 from partitioner.candidates import build_candidates
+from partitioner.machine import this_machine
 from partitioner.planner import Planner
 
 N = 100
@@ -73,6 +85,44 @@ def successor(planner):
         for profile, factor in ((planner.device, 0.5), (planner.server, 1.0))
     )
     return Planner(bundle, planner.candidates, device, server)
+
+
+@pytest.fixture(scope="session")
+def quick_to_send(make_profile):
+    """Makes a profile by which sending to the server is the faster way."""
+
+    def make(bundle):
+        manifest = bundle.manifest
+        keys = [f"{at}/{level}" for at, b in enumerate(manifest.boundaries) for level in b.levels]
+        heads_s = np.linspace(0, 0.05, len(manifest.boundaries))
+        heads_s[:-1] /= 10
+        codecs_s = dict.fromkeys(keys, 1e-4)
+        made = make_profile(bundle.digest, heads_s, [1e-4], codecs_s, codecs_s)
+        version = backends.get(made.main.backend).version()
+        runner = made.main.model_copy(update={"version": version})
+        return made.model_copy(update={"machine": this_machine(), "runners": (runner,)})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def with_one_plan():
+    """Writes a bundle of one exit that allows no plan but to send from a place, or to stay."""
+
+    def write(bundle, place, folder):
+        cut, level = place
+        every = {"thresholds": (CLOSED,), "accuracy_drop": 0.0, "left_share": 0.0}
+        plans = (
+            AllowedPlan(cut=cut, level=level, **every),
+            AllowedPlan(cut=max(bundle.cuts), **every),
+        )
+        fields = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields}
+        fields["allowed"] = Allowed(samples=1, plans=plans)
+        files = {name: bundle.path(name).read_bytes() for name in fields.pop("files")}
+        write_bundle(folder / "limited.offramp", fields, files)
+        return open_bundle(folder / "limited.offramp")
+
+    return write
 
 
 class Server:

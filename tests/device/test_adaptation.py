@@ -68,7 +68,7 @@ def test_a_sentinel_goes_on_although_its_exit_is_sure(planner):
     head = head_of(planner, Always())
     sent, reached = run(head, SENDS)
     assert (sent.sentinel, sent.left, reached.answered) == (0, None, False)
-    assert sent.frames
+    assert sent.sent
     stayed, reached = run(head, STAYS)
     assert (stayed.sentinel, stayed.left, reached.answered) == (0, None, True)
     assert stayed.final is not None

@@ -51,7 +51,7 @@ class Model:
     def prepare(self, cut, level, part):
         assert (level, part) == ("raw", "encoder")
 
-    def encode(self, cut, level, tensors):
+    def encode(self, cut, level, tensors, references=()):
         return self.codecs.at(cut, level).encode([array[0] for array in tensors])
 
     def exit_logits(self, at, tensors, codes):

@@ -11,10 +11,9 @@ from click.testing import CliRunner
 from device.deployment import same_shape
 from device.head import Head, Progress
 from edge_server.engine import Engine, try_out
-from offramp import backends, codecs
+from offramp import codecs
 from offramp.backends import BACKENDS
-from offramp.bundle import Bundle, Manifest, open_bundle, write_bundle
-from offramp.bundle.allowed import Allowed, AllowedPlan
+from offramp.bundle import Bundle, Manifest, open_bundle
 from offramp.bundle.command import inspect
 from offramp.bundle.part import device_part
 from offramp.calibration import load_calibration
@@ -30,7 +29,6 @@ from offramp.samples import Samples
 from offramp.training.bottleneck.training import BottleneckSetup, train_bottleneck
 from offramp.training.options import TrainingOptions
 from offramp.training.samples import ArraySamples
-from partitioner.machine import this_machine
 from partitioner.measure import measure_profile
 from partitioner.plan import Plan
 from tests.device.test_agent import lines_of, start
@@ -104,8 +102,8 @@ def test_what_is_recorded_is_what_crosses(kind, bundle, int8, tiny_samples) -> N
         limit_bytes = chosen.manifest.boundaries[cut].nbytes
         for row in rows:
             values = head.run(0, cut, given[row : row + 1].inputs)
-            frames = head.encode(cut, level, values)
-            received = tail.decode(cut, frames, limit_bytes=limit_bytes)
+            frames = head.encode(cut, level, values).frames
+            received, _ = tail.decode(cut, frames, limit_bytes=limit_bytes)
             answer = tail.run(cut, tail.depth, received)[0].argmax()
             assert calibration.answers[cut, level][row] == answer
             assert abs(calibration.sizes[cut, level][row] - sum(map(len, frames))) <= 2
@@ -130,7 +128,7 @@ def test_a_head_sends_it_and_an_engine_answers_as_recorded(
         progress = Progress(list(tiny_samples[row : row + 1].inputs))
         plan = Plan(cut, level, bundle.manifest.policy, (CLOSED,))
         head.run(progress, plan, math.inf, 1.0)
-        request = Request(1, bundle.digest, cut, progress.frames, timeout_s=1.0)
+        request = Request(1, bundle.digest, cut, progress.sent.frames, timeout_s=1.0)
         engine.check(request)
         outcome = engine.run(request, math.inf)
         spec = bundle.manifest.boundaries[-1].tensors[0]
@@ -140,7 +138,7 @@ def test_a_head_sends_it_and_an_engine_answers_as_recorded(
 
 def test_every_change_of_a_narrow_frame_is_refused(bundle, place, tiny_samples) -> None:
     network, (cut, level) = Network(bundle), place
-    (frame,) = network.encode(cut, level, network.run(0, cut, tiny_samples[:1].inputs))
+    (frame,) = network.encode(cut, level, network.run(0, cut, tiny_samples[:1].inputs)).frames
     for at in range(8 * len(frame)):
         changed = bytearray(frame)
         changed[at // 8] ^= 1 << at % 8
@@ -168,7 +166,7 @@ def test_a_device_fetches_the_encoder_and_a_server_needs_the_decoder(
         assert alone.backend == engine
         cut, level = _narrow(whole.manifest)[0]
         values = alone.run(0, cut, tiny_samples[:1].inputs)
-        frames = alone.encode(cut, level, values)
+        frames = alone.encode(cut, level, values).frames
         with pytest.raises(BundleError, match=f"{pair.decoder.folder}"):
             alone.decode(cut, frames, limit_bytes=1 << 16)
 
@@ -217,7 +215,7 @@ def test_a_server_takes_a_backend_that_has_the_decoders(bundle, place) -> None:
 
 def test_the_limit_is_that_of_the_tensor_too(bundle, place, tiny_samples) -> None:
     network, (cut, level) = Network(bundle), place
-    frames = network.encode(cut, level, network.run(0, cut, tiny_samples[:1].inputs))
+    frames = network.encode(cut, level, network.run(0, cut, tiny_samples[:1].inputs)).frames
     nbytes = bundle.manifest.boundaries[cut].nbytes
     network.decode(cut, frames, limit_bytes=nbytes)
     with pytest.raises(FrameError, match="over the limit"):
@@ -291,39 +289,16 @@ def test_inspect_shows_both_parts(bundle, place) -> None:
 
 
 @pytest.fixture(scope="module")
-def profile(bundle, make_profile):
-    return _profile(bundle, make_profile)
-
-
-def _profile(bundle, make_profile):
-    manifest = bundle.manifest
-    keys = [f"{at}/{level}" for at, b in enumerate(manifest.boundaries) for level in b.levels]
-    heads_s = np.linspace(0, 0.05, len(manifest.boundaries))
-    heads_s[:-1] /= 10  # so that sending is the faster way
-    codecs_s = dict.fromkeys(keys, 1e-4)
-    made = make_profile(bundle.digest, heads_s, [1e-4], codecs_s, codecs_s)
-    version = backends.get(made.main.backend).version()
-    runner = made.main.model_copy(update={"version": version})
-    return made.model_copy(update={"machine": this_machine(), "runners": (runner,)})
+def profile(bundle, quick_to_send):
+    return quick_to_send(bundle)
 
 
 @pytest.mark.e2e
 def test_a_device_sends_by_it_and_the_server_answers(
-    bundle, place, make_profile, serve, tiny_samples, tmp_path
+    bundle, place, quick_to_send, with_one_plan, serve, tiny_samples, tmp_path
 ) -> None:
-    cut, level = place
-    alone = AllowedPlan(
-        cut=max(bundle.cuts), thresholds=(CLOSED,), accuracy_drop=0.0, left_share=0.0
-    )
-    sent = AllowedPlan(
-        cut=cut, level=level, thresholds=(CLOSED,), accuracy_drop=0.0, left_share=0.0
-    )
-    fields = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields}
-    fields["allowed"] = Allowed(samples=1, plans=(sent, alone))
-    files = {name: bundle.path(name).read_bytes() for name in fields.pop("files")}
-    write_bundle(tmp_path / "n.offramp", fields, files)
-    limited = open_bundle(tmp_path / "n.offramp")
-    count, profile = 24, _profile(limited, make_profile)
+    limited = with_one_plan(bundle, place, tmp_path)
+    count, profile = 24, quick_to_send(limited)
     np.savez(
         tmp_path / "s.npz",
         inputs=tiny_samples.inputs[0][:count],

@@ -49,8 +49,8 @@ def _answer(painter, bundle, head, result):
     if result["by"] == "device":
         return network.run(0, network.depth, values)[0][0]
     cut, boundary = result["cut"], bundle.manifest.boundaries[result["cut"]]
-    frames = network.encode(cut, result["level"], network.run(0, cut, values))
-    received = tail.decode(cut, frames, limit_bytes=boundary.nbytes)
+    frames = network.encode(cut, result["level"], network.run(0, cut, values)).frames
+    received, _ = tail.decode(cut, frames, limit_bytes=boundary.nbytes)
     return tail.run(cut, tail.depth, received)[0][0]
 
 

@@ -19,8 +19,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from edge_server.engine import Engine
 from edge_server.server import SERVICE
 from offramp import __version__, codecs
+from offramp.bundle import Bundle
 from offramp.messages import Request
 from offramp.network import Network
+from offramp.samples import LabelledSamples
 from protos.offramp.v1 import edge_pb2_grpc
 from protos.offramp.v1 import inference_pb2 as pb
 
@@ -133,6 +135,45 @@ def test_bad_sample_gets_its_own_status_and_the_stream_goes_on(
         assert (await stream.probe(1)).id == 1
 
     play(engine, story)
+
+
+def test_changes_are_for_streams_that_keep_their_samples(
+    play: Play, camera: Bundle, camera_samples: LabelledSamples
+) -> None:
+    network = Network(camera)
+    cut, level = next(
+        (cut, level)
+        for cut in camera.cuts[1:-1]
+        for level in network.codecs.levels(cut)
+        if any(getattr(c, "writes_changes", False) for c in network.codecs.at(cut, level).codecs)
+    )
+    rows = [camera_samples[at : at + 1].inputs for at in range(2)]
+    features = [network.run(0, cut, row) for row in rows]
+    first = network.encode(cut, level, features[0])
+    second = network.encode(cut, level, features[1], first.references)
+    assert second.holds_changes
+    whole = Request(1, camera.digest, cut, first.frames)
+    change = Request(4, camera.digest, cut, second.frames, reference=1)
+
+    async def story(served: Any) -> None:
+        stream, other = served.stream(), served.stream()
+        for asked in (stream, other):
+            await asked.send(change)
+            refused = (await asked.receive()).failure
+            assert refused.status == "FAILED_PRECONDITION"
+            assert "send this one whole" in refused.message
+        await stream.send(whole)
+        assert (await stream.receive()).kept
+        await stream.send(change, replace(change, id=5))
+        answers = [await stream.receive() for _ in range(2)]
+        assert [(one.failure, one.kept) for one in answers] == [(None, True)] * 2
+        assert answers[0].outputs == answers[1].outputs
+        await other.send(change)
+        assert (await other.receive()).failure
+        assert not (await served.infer(whole)).kept
+        assert (await served.refusal(change)).code().name == "FAILED_PRECONDITION"
+
+    play(Engine([network], 1 << 20), story)
 
 
 def test_failures_of_single_calls_are_their_status(play: Play, engine: Engine, sample: Any) -> None:

@@ -68,9 +68,9 @@ def test_answers_and_sizes_are_those_of_frames_sent_through_the_tail(
         boundary = network.bundle.manifest.boundaries[cut]
         answers, sizes = [], []
         for sample in zip(*_boundary(network, few, cut), strict=True):
-            frames = network.encode(cut, level, [part[None] for part in sample])
-            sizes.append(sum(map(len, frames)))
-            received = network.decode(cut, frames, limit_bytes=boundary.nbytes)
+            sent = network.encode(cut, level, [part[None] for part in sample])
+            sizes.append(sent.size_bytes)
+            received, _ = network.decode(cut, sent.frames, limit_bytes=boundary.nbytes)
             (logits,) = network.run(cut, network.depth, received)
             answers.append(int(logits.argmax()))
         assert tiny_calibration.answers[cut, level][:ROWS].tolist() == answers, (cut, level)

@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ REQUESTS = st.builds(
     frames=FRAMES,
     timeout_s=SPANS,
     plan_id=TEXT,
+    reference=st.none(),
+) | st.builds(
+    lambda request, back: replace(request, id=request.id + back, reference=request.id),
+    st.builds(
+        Request,
+        id=st.integers(0, 2**63),
+        digest=st.just("ab" * 32),
+        cut=st.just(1),
+        frames=FRAMES,
+    ),
+    st.integers(1, 2**32 - 1),
 )
 TIMELINES = st.builds(
     Timeline,

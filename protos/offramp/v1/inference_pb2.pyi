@@ -7,36 +7,40 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class InferRequest(_message.Message):
-    __slots__ = ("id", "bundle_digest", "cut", "frames", "timeout_us", "plan_id")
+    __slots__ = ("id", "bundle_digest", "cut", "frames", "timeout_us", "plan_id", "reference")
     ID_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     CUT_FIELD_NUMBER: _ClassVar[int]
     FRAMES_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_US_FIELD_NUMBER: _ClassVar[int]
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
     id: int
     bundle_digest: bytes
     cut: int
     frames: _containers.RepeatedScalarFieldContainer[bytes]
     timeout_us: int
     plan_id: str
-    def __init__(self, id: _Optional[int] = ..., bundle_digest: _Optional[bytes] = ..., cut: _Optional[int] = ..., frames: _Optional[_Iterable[bytes]] = ..., timeout_us: _Optional[int] = ..., plan_id: _Optional[str] = ...) -> None: ...
+    reference: int
+    def __init__(self, id: _Optional[int] = ..., bundle_digest: _Optional[bytes] = ..., cut: _Optional[int] = ..., frames: _Optional[_Iterable[bytes]] = ..., timeout_us: _Optional[int] = ..., plan_id: _Optional[str] = ..., reference: _Optional[int] = ...) -> None: ...
 
 class InferResponse(_message.Message):
-    __slots__ = ("id", "status", "outputs", "timeline", "load", "plan_id")
+    __slots__ = ("id", "status", "outputs", "timeline", "load", "plan_id", "kept")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
     id: int
     status: Status
     outputs: _containers.RepeatedScalarFieldContainer[bytes]
     timeline: Timeline
     load: ServerLoad
     plan_id: str
-    def __init__(self, id: _Optional[int] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., outputs: _Optional[_Iterable[bytes]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., load: _Optional[_Union[ServerLoad, _Mapping]] = ..., plan_id: _Optional[str] = ...) -> None: ...
+    kept: bool
+    def __init__(self, id: _Optional[int] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., outputs: _Optional[_Iterable[bytes]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., load: _Optional[_Union[ServerLoad, _Mapping]] = ..., plan_id: _Optional[str] = ..., kept: _Optional[bool] = ...) -> None: ...
 
 class Status(_message.Message):
     __slots__ = ("code", "message", "retry_after_us")

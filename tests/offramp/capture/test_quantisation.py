@@ -131,8 +131,8 @@ def test_calibration_is_of_int8_heads_and_float_tails_on_samples_that_set_no_ran
     for cut, level in calibration.levels:
         boundary = tiny_int8.manifest.boundaries[cut]
         for row, sample in enumerate(zip(*head.run(0, cut, few.inputs), strict=True)):
-            frames = head.encode(cut, level, [array[None] for array in sample])
-            received = tail.decode(cut, frames, limit_bytes=boundary.nbytes)
+            frames = head.encode(cut, level, [array[None] for array in sample]).frames
+            received, _ = tail.decode(cut, frames, limit_bytes=boundary.nbytes)
             answer = tail.run(cut, 3, received)[0].argmax()
             assert calibration.answers[cut, level][row] == answer, (cut, level)
 

@@ -167,6 +167,14 @@ TOKEN_FRAMES = {
     "tokens50": "9d7254897406e581",
 }
 
+# A whole frame, and one with the change from it. Parameters, and what the second one decodes to,
+# stand in golden_changes.safetensors.
+CHANGE_FRAMES = {
+    "context10": ("9d4207261b93f7eb69aaf60405", "9dc2921a3cf82c72"),
+    "coarse4": ("9d546d61022e0a7a7ed65f", "9dd4a7687098348d"),
+    "learned2": ("9d61e297c148266362f67076a57b9cf5", "9de1c4f62ca2dfa913"),
+}
+
 
 def image(spec: TensorSpec):
     if spec is GREY:
@@ -242,6 +250,28 @@ def test_sequences_of_yesterday(name) -> None:
     codec, data = codecs.get(name).with_parameters(learnt), bytes.fromhex(TOKEN_FRAMES[name])
     found = codecs.decode(data, spec, limit_bytes=spec.nbytes, calibrated={codec.id: codec})
     assert found.tobytes() == decoded.tobytes()
+
+
+@pytest.mark.parametrize("name", CHANGE_FRAMES)
+def test_changes_of_yesterday(name) -> None:
+    stored = load_arrays((Path(__file__).parent / "golden_changes.safetensors").read_bytes())
+    learnt = {
+        key.removeprefix(f"{name}/"): array
+        for key, array in stored.items()
+        if key.startswith(f"{name}/") and not key.endswith("/decoded")
+    }
+    codec, reference = codecs.get(name).with_parameters(learnt), None
+    for data in map(bytes.fromhex, CHANGE_FRAMES[name]):
+        assert data[1] & 0x7F == codec.id
+        assert bool(data[1] & 0x80) == (reference is not None)
+        found, reference = codecs.decode_next(
+            data,
+            VOLUME,
+            limit_bytes=VOLUME.nbytes,
+            calibrated={codec.id: codec},
+            reference=reference,
+        )
+    assert found.tobytes() == stored[f"{name}/decoded"].tobytes()
 
 
 def test_each_golden_frame_names_its_codec() -> None:

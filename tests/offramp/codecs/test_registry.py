@@ -25,9 +25,12 @@ ALL = [codecs.get(name) for name in codecs.names()]
 def test_public_names() -> None:
     assert codecs.__all__ == [
         "Codec",
+        "Reference",
         "by_id",
         "decode",
+        "decode_next",
         "encode",
+        "encode_next",
         "get",
         "names",
         "supporting",

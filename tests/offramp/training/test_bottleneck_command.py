@@ -79,6 +79,20 @@ def test_exits_trained_before_stay_as_they_are(run: Callable[..., Result]) -> No
     assert all(torch.equal(tensor, state[name]) for name, tensor in wanted.items())
 
 
+def test_exits_that_a_model_brings_stay_as_they_are(run: Callable[..., Result]) -> None:
+    import trained_by_test as users
+
+    result = run(f"--bottleneck 1 {HELD_OUT} --epochs 2 --batch 50", model="with_exits")
+    assert result.exit_code == 0, result.output
+    found, whole = load_trained(Path("my.trained"), users.with_exits())
+    assert (whole.paths, whole.narrowed, found.exits) == (("0",), ("1",), ())
+    state, wanted = whole.state_dict(), users.with_exits().state_dict()
+    assert {n.partition(".")[0] for n in state} == {"model", "heads", "bottlenecks"}
+    assert state.keys() > wanted.keys()
+    with pytest.raises(ConfigError, match="do not fit this model"):
+        load_trained(Path("my.trained"), users.build())
+
+
 def test_interrupted_the_same_command_goes_on(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
