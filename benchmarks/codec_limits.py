@@ -44,13 +44,15 @@ def limits_of(each: Sequence[codecs.Codec], tensors: Sequence[Array]) -> Limits 
     ]
     if not found:
         return None
-    order_0, model = np.sum([_entropy(one.model, one.planes.view(a)) for _, one, a in found], 0)
+    order_0, model = np.sum([_entropy(one, a) for _, one, a in found], 0)
     coded = sum(len(codecs.encode(codec, one)) / len(a) for codec, _, a in found for one in a)
     return Limits(float(order_0), float(model), coded)
 
 
-def _entropy(model: ContextModel, values: Array) -> tuple[float, float]:
-    """Return the bytes a sample (N, C, H, W) of order 0, channel by channel, and of the model."""
+def _entropy(learnt: Coded, samples: Array) -> tuple[float, float]:
+    """Return the bytes of a sample of order 0, channel by channel, and of the model."""
+    model, values = learnt.model, learnt.given(learnt.planes.view(samples))
+    assert values is not None
     codes, contexts = (np.stack(part) for part in zip(*_looked(model, values), strict=True))
     frequencies = np.diff(model.cumulative, axis=1)
     last, lowest = frequencies.shape[1] - 1, int(model.lowest)
