@@ -1,4 +1,8 @@
-"""The engine: checks a request, decodes its frames, runs the tail and encodes the outputs."""
+"""The engine: checks a request, decodes its frames, runs the tail and encodes the outputs.
+
+Samples go from step to step and may take each one together with others: those that wait at the same
+place, wherever they began and whichever device sent them. A bottleneck's decoder is a step too.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,13 @@ from functools import partial
 
 import numpy as np
 
+from edge_server.batching import BatchSizes
 from edge_server.fusing import TailFusing
 from edge_server.history import History
+from edge_server.passage import Passage, Place, advance
 from offramp import codecs
 from offramp.catalogue import Catalogue, Offer
-from offramp.errors import BundleError, DeadlineError, InputError, UnknownBundleError
+from offramp.errors import BundleError, InputError, UnknownBundleError
 from offramp.messages import Request
 from offramp.network import Network
 from offramp.tensors import Array, TensorSpec
@@ -27,7 +33,8 @@ _RAW = codecs.get("raw")  # outputs are a few scores: compressing them would not
 class Outcome:
     """The outputs of a request as frames, and how long each step took.
 
-    Segments that are fused are one step. With ``kept`` a later sample may refer to this one.
+    Segments that are fused are one step; one that several samples took together counts whole.
+    With ``kept`` a later sample may refer to this one.
     """
 
     outputs: tuple[bytes, ...]
@@ -56,6 +63,7 @@ class Engine:
         self._limit_bytes = limit_bytes
         self._clock = clock
         self._fusing = TailFusing()
+        self.sizes = BatchSizes()
         for network in networks:
             try_out(network)
         self.replace(networks)
@@ -74,6 +82,7 @@ class Engine:
         }
         self.superseded = frozenset(before)
         self.networks = {**before, **current}  # in one step: workers read it all the time
+        self.sizes = BatchSizes()
 
     def catalogue(self) -> Catalogue:
         """Return what is held, in the form that devices read."""
@@ -116,37 +125,52 @@ class Engine:
                 f"{len(tensors)} tensors, send one frame for each"
             )
 
-    def run(self, request: Request, deadline_s: float, history: History | None = None) -> Outcome:
-        """Return the answer to a request that `check` let pass.
+    def place_of(self, request: Request) -> Place:
+        """Return what comes first for a request that `check` let pass, once it is decoded."""
+        narrow = self.network(request.digest).codecs.is_narrow(request.cut, request.frames)
+        return Place(request.digest, request.cut, narrow)
+
+    def begin(self, request: Request, history: History | None = None) -> Passage:
+        """Return the decoded tensors of a request that `check` let pass.
 
         ``history`` is that of its stream; without one, nothing is kept and no frame may hold a
-        change.
-        ``deadline_s`` is on the engine's clock. It is looked at before each segment: an answer
-        that can only be late is not worth another one. Raises `DeadlineError` then.
+        change. Raises `FrameError`.
         """
-        network = self.network(request.digest)
-        marks = [self._clock()]
-        frames, limit_bytes = request.frames, self._limit_bytes
-        references = history.find(request) if history else ()
-        tensors, found = network.decode(
-            request.cut, frames, limit_bytes=limit_bytes, references=references
+        began_s = self._clock()
+        network, cut = self.network(request.digest), request.cut
+        found = network.codecs.decode(
+            cut,
+            request.frames,
+            limit_bytes=self._limit_bytes,
+            references=history.find(request) if history else (),
         )
-        kept = history is not None and history.keep(request, found)
-        marks.append(self._clock())
-        self._fusing.observe(network, request.cut)
-        at = request.cut
-        while at < network.depth:
-            if marks[-1] >= deadline_s:
-                raise DeadlineError(
-                    f"the deadline passed before segment {at}; allow more time or send a later cut"
-                )
-            at, tensors = network.step(at, network.depth, tensors)
-            marks.append(self._clock())
-        outputs = zip(tensors, _boundary(network, network.depth), strict=True)
+        kept = history is not None and history.keep(request, found.references)
+        self._fusing.observe(network, cut)
+        tensors = [array[None] for array in found.tensors]
+        return Passage(network, cut, tensors, found.narrow, self._clock() - began_s, kept)
+
+    def step(self, passages: Sequence[Passage]) -> None:
+        """Take samples that are at one place one step on, as one batch.
+
+        Raises `EngineError` for what the engine cannot compute; then none of them has moved.
+        """
+        place, began_s = passages[0].place, self._clock()
+        advance(passages)
+        took_s = self._clock() - began_s
+        self.sizes.observe(place, len(passages), took_s)
+        for passage in passages:
+            if place.narrow:
+                passage.decode_s += took_s
+            else:
+                passage.segment_s.append(took_s)
+
+    def finish(self, passage: Passage) -> Outcome:
+        """Return the answer of a sample that has come to the end."""
+        began_s, network = self._clock(), passage.network
+        outputs = zip(passage.tensors, _boundary(network, network.depth), strict=True)
         encoded = tuple(codecs.encode(_RAW, array.reshape(spec.shape)) for array, spec in outputs)
-        marks.append(self._clock())
-        decode_s, *segment_s, encode_s = np.diff(marks).tolist()
-        return Outcome(encoded, decode_s, tuple(segment_s), encode_s, kept)
+        spent_s = passage.decode_s, tuple(passage.segment_s), self._clock() - began_s
+        return Outcome(encoded, *spent_s, passage.kept)
 
 
 def _boundary(network: Network, at: int) -> tuple[TensorSpec, ...]:

@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from edge_server.history import History
 from offramp.messages import Answer, Failure, Request, Timeline
 
-__all__ = ["DEADLINE_PASSED", "STOPPING", "Ticket", "expired_in_queue", "queue_full"]
+__all__ = [
+    "DEADLINE_PASSED",
+    "STOPPING",
+    "Ticket",
+    "expired_in_queue",
+    "expired_on_the_way",
+    "queue_full",
+]
 
 STOPPING = Failure(
     "UNAVAILABLE", "the server is stopping; send to another one or run the sample on the device"
@@ -61,4 +68,12 @@ def expired_in_queue(queue_s: float) -> Failure:
         "DEADLINE_EXCEEDED",
         f"the deadline passed after {queue_s * 1e3:.0f} ms in the queue; allow more time or "
         "send less while the server is busy",
+    )
+
+
+def expired_on_the_way(at: int) -> Failure:
+    """Return why a ticket that has come to segment ``at`` is dropped there."""
+    return Failure(
+        "DEADLINE_EXCEEDED",
+        f"the deadline passed before segment {at}; allow more time or send a later cut",
     )

@@ -160,10 +160,7 @@ class BundleCodecs:
         calibration. The tensors have no batch dimension.
         """
         boundary, known = self._boundaries[cut], self._calibrated(cut)
-        narrow = boundary.bottleneck is not None and any(
-            frame.is_short(one) and (codec := here.get(frame.short_id(one))) and codec.of_latents
-            for one, here in zip(frames, known, strict=False)
-        )
+        narrow = self.is_narrow(cut, frames)
         tensors = boundary.narrow if narrow else boundary.tensors
         largest = max(boundary.tensors, key=lambda tensor: tensor.nbytes)
         if narrow and largest.nbytes > limit_bytes:
@@ -181,6 +178,15 @@ class BundleCodecs:
         ]
         samples, kept = zip(*found, strict=True)
         return Received(list(samples), kept, narrow)
+
+    def is_narrow(self, cut: int, frames: Sequence[bytes]) -> bool:
+        """Tell whether frames of a cut's boundary state that one holds a bottleneck's latent."""
+        if self._boundaries[cut].bottleneck is None:
+            return False
+        return any(
+            frame.is_short(one) and (codec := here.get(frame.short_id(one))) and codec.of_latents
+            for one, here in zip(frames, self._calibrated(cut), strict=False)
+        )
 
     def _calibrated(self, cut: int) -> list[dict[int, codecs.Codec]]:
         """Return for each tensor the codecs of all levels by their id."""

@@ -32,6 +32,7 @@ from offramp.training.samples import ArraySamples
 from partitioner.measure import measure_profile
 from partitioner.plan import Plan
 from tests.device.test_agent import lines_of, start
+from tests.edge_server.alone import run_alone
 
 INT8 = "onnxruntime_int8"
 
@@ -130,10 +131,35 @@ def test_a_head_sends_it_and_an_engine_answers_as_recorded(
         head.run(progress, plan, math.inf, 1.0)
         request = Request(1, bundle.digest, cut, progress.sent.frames, timeout_s=1.0)
         engine.check(request)
-        outcome = engine.run(request, math.inf)
+        outcome = run_alone(engine, request)
         spec = bundle.manifest.boundaries[-1].tensors[0]
         logits = codecs.decode(outcome.outputs[0], spec, limit_bytes=spec.nbytes)
         assert logits.argmax() == calibration.answers[place][row]
+
+
+def test_decoders_run_in_the_batches_of_the_tail(bundle, place, tiny_samples) -> None:
+    cut, level = place
+    engine, calibration = Engine([Network(bundle)], 1 << 20), load_calibration(bundle)
+    rows = range(7)
+    passages = []
+    for row in rows:
+        values = Network(bundle).run(0, cut, tiny_samples[row : row + 1].inputs)
+        known = level if row % 3 else "lossless"
+        frames = engine.network(bundle.digest).encode(cut, known, values).frames
+        passages.append(engine.begin(Request(row, bundle.digest, cut, frames)))
+    narrow = [passages[row] for row in rows if row % 3]
+    assert {one.place for one in narrow} == {(bundle.digest, cut, True)}
+    engine.step(narrow)
+    assert all(one.decode_s > 0 and not one.segment_s for one in narrow)
+    assert {one.place for one in passages} == {(bundle.digest, cut, False)}
+    while not passages[0].ended:
+        engine.step(passages)
+    spec = bundle.manifest.boundaries[-1].tensors[0]
+    for row, passage in enumerate(passages):
+        outcome = engine.finish(passage)
+        logits = codecs.decode(outcome.outputs[0], spec, limit_bytes=spec.nbytes)
+        level_of = level if row % 3 else "lossless"
+        assert logits.argmax() == calibration.answers[cut, level_of][row]
 
 
 def test_every_change_of_a_narrow_frame_is_refused(bundle, place, tiny_samples) -> None:

@@ -18,6 +18,7 @@ from offramp.messages import Request
 from offramp.network import Network
 from partitioner.plan import Plan
 from tests.device.test_agent import check_all_answered, lines_of, start
+from tests.edge_server.alone import run_alone
 
 LIMIT_BYTES = 1 << 20
 
@@ -64,14 +65,14 @@ def test_what_crosses_is_what_was_recorded_and_whole_frames_answer_the_same(
     for row in range(len(camera_samples)):
         request, kept = sent_by(head, place, camera_samples, row)
         changes += request.reference is not None
-        outcome = engine.run(request, math.inf, history)
+        outcome = run_alone(engine, request, history)
         assert outcome.kept
         head.latest.keep(kept)
         assert sum(map(len, request.frames)) == calibration.sizes[place][row]
         logits = answer_of(outcome, camera)
         assert logits.argmax() == calibration.answers[place][row]
         head.latest, latest = Latest(), head.latest
-        whole = engine.run(sent_by(head, place, camera_samples, row)[0], math.inf)
+        whole = run_alone(engine, sent_by(head, place, camera_samples, row)[0])
         assert not whole.kept
         np.testing.assert_array_equal(answer_of(whole, camera), logits)
         head.latest = latest
@@ -83,18 +84,18 @@ def test_without_a_history_and_without_the_sample_a_change_is_refused(
 ) -> None:
     engine, history = Engine([Network(camera)], LIMIT_BYTES), History()
     first, kept = sent_by(head, place, camera_samples, 0)
-    engine.run(first, math.inf, history)
+    run_alone(engine, first, history)
     head.latest.keep(kept)
     second, _ = sent_by(head, place, camera_samples, 1)
     assert second.reference == 0
     for given in (None, History()):
         with pytest.raises(MissingReferenceError, match="whole"):
-            engine.run(second, math.inf, given)
+            run_alone(engine, second, given)
     with pytest.raises(MissingReferenceError, match="is not kept here; send this one whole"):
-        engine.run(replace(second, reference=None), math.inf, history)
+        run_alone(engine, replace(second, reference=None), history)
     with pytest.raises(FrameError):
-        engine.run(replace(second, frames=(second.frames[0][:-1],)), math.inf, history)
-    assert engine.run(second, math.inf, history).outputs
+        run_alone(engine, replace(second, frames=(second.frames[0][:-1],)), history)
+    assert run_alone(engine, second, history).outputs
 
 
 def test_the_head_refers_to_samples_of_the_same_cut_alone(camera_samples, head, place) -> None:

@@ -122,7 +122,8 @@ class Sample:
         assert answer.failure is None
         (spec,) = BOUNDARIES[-1]
         (logits,) = (codecs.decode(o, spec, limit_bytes=LIMIT_BYTES) for o in answer.outputs)
-        np.testing.assert_array_equal(logits, self.tensors[-1][0])
+        # in a batch, sums are made in another order
+        np.testing.assert_allclose(logits, self.tensors[-1][0], rtol=1e-5, atol=1e-3)
 
 
 class DeviceStream:

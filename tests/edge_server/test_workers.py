@@ -53,10 +53,10 @@ def test_earlier_deadlines_overtake_what_waits(device: Device, gated: Any, sampl
     time.sleep(0.05)
     gated.gate.set()
     answers = device.receive(4)
-    assert [answer.id for answer in answers] == [1, 3, 2, 4]
+    assert [answer.id for answer in answers] == [3, 2, 1, 4]  # the first one between two segments
     for answer in answers:
         sample.check(answer)
-    assert min(answer.timeline.queue_s for answer in answers[1:]) > 0.05
+    assert min(one.timeline.queue_s for one in answers if one.id != 1) > 0.05
     assert {answer.timeline.received_bytes for answer in answers} == {7}
 
 
@@ -84,6 +84,19 @@ def test_expired_work_never_runs(device: Device, gated: Any, sample: Any) -> Non
     assert late.failure.status == "DEADLINE_EXCEEDED"
     assert late.timeline.queue_s >= 0.01
     assert gated.ran == [2, 2]
+
+
+def test_deadlines_are_looked_at_before_each_segment(
+    device: Device, gated: Any, sample: Any
+) -> None:
+    device.submit(sample.request(0, timeout_s=0.05))
+    assert gated.entered.acquire(timeout=10)
+    time.sleep(0.06)
+    gated.gate.set()
+    (late,) = device.receive()
+    assert late.failure.status == "DEADLINE_EXCEEDED"
+    assert "before segment 1; allow more time" in late.failure.message
+    assert gated.ran == [0]
 
 
 def test_expired_work_gives_its_place_to_the_next(device: Device, gated: Any, sample: Any) -> None:

@@ -1,0 +1,171 @@
+"""How many samples run as one, and that it changes no answer."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_server.batching import MOST, BatchSizes, CostCurve
+from edge_server.engine import Engine
+from edge_server.ticket import Ticket
+from edge_server.workers import WorkerPool
+from offramp.errors import EngineError
+from offramp.messages import Answer, Request, Timeline
+
+LIMIT_BYTES = 1 << 16
+
+
+def curve_of(fixed_s: float, each_s: float, sizes: tuple[int, ...] = (1, 2, 4, 8)) -> CostCurve:
+    curve = CostCurve()
+    for size in sizes:
+        curve.observe(size, fixed_s + size * each_s)
+    return curve
+
+
+def test_the_parts_of_a_step_are_found() -> None:
+    assert CostCurve().parts_s() is None
+    assert curve_of(0.3, 0.1, (1, 1, 1)).parts_s() is None
+    assert curve_of(0.3, 0.1, (1, 2)).parts_s() == pytest.approx((0.3, 0.1))
+    assert curve_of(0.0, 0.1).parts_s() == pytest.approx((0.0, 0.1))
+    fixed_s, each_s = curve_of(0.1, 0.0).parts_s() or (0, 0)
+    assert (fixed_s, each_s) == pytest.approx((0.1, 0.0))
+
+
+def test_batches_are_as_large_as_they_save_something() -> None:
+    assert curve_of(0.0, 0.1).best_size(1e9) == 1
+    assert curve_of(0.01, 0.1).best_size(1e9) == 3
+    assert curve_of(0.025, 0.1).best_size(1e9) == 6
+    assert curve_of(0.1, 0.1).best_size(1e9) == 16  # twice as many as ever were
+    assert curve_of(0.1, 0.1, (1, 32)).best_size(1e9) == 21
+    assert curve_of(9.0, 0.1, (1, 32)).best_size(1e9) == MOST
+
+
+def test_a_batch_that_would_end_too_late_is_smaller() -> None:
+    curve = curve_of(0.1, 0.1)
+    assert [curve.best_size(room_s) for room_s in (0.0, 0.25, 0.75, 9.0)] == [1, 1, 6, 16]
+
+
+def test_larger_batches_are_tried_step_by_step_and_again_from_time_to_time() -> None:
+    sizes, tried = BatchSizes(), []
+    assert sizes.best_size("p", 9.0) == 1
+    for _ in range(6):
+        size = sizes.best_size("p", 1e9)
+        tried.append(size)
+        sizes.observe("p", size, 0.5 + 0.001 * size)
+    assert tried == [1, 2, 4, 8, 16, 32]
+    for _ in range(2):
+        sizes.observe("q", 1, 0.1)
+    sizes.observe("q", 2, 0.2)
+    later = [sizes.best_size("q", 1e9)]
+    for _ in range(1000):
+        sizes.observe("q", 1, 0.1)
+        later.append(sizes.best_size("q", 1e9))
+    assert later[0] == 1
+    assert later[-1] > 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 32), st.floats(0, 10)), min_size=1, max_size=40),
+    st.floats(-1, 100),
+)
+def test_whatever_was_seen_a_batch_is_one_sample_to_the_most(
+    seen: list[tuple[int, float]], room_s: float
+) -> None:
+    curve = CostCurve()
+    for size, time_s in seen:
+        curve.observe(size, time_s)
+    assert 1 <= curve.best_size(room_s) <= MOST
+    if parts_s := curve.parts_s():
+        assert min(parts_s) >= -1e-9
+
+
+def test_samples_of_different_cuts_merge_and_answer_as_alone(
+    engine: Engine, network: Any, sample_of: Callable[..., Any]
+) -> None:
+    each = [sample_of(network, seed) for seed in range(5)]
+    cuts = (0, 1, 1, 2, 2)
+    passages = [engine.begin(s.request(c)) for s, c in zip(each, cuts, strict=True)]
+    for at in range(network.depth):
+        here = [one for one in passages if one.at == at]
+        engine.step(here)
+        assert {one.at for one in here} == {at + 1}
+    for one, sample, cut in zip(passages, each, cuts, strict=True):
+        outcome = engine.finish(one)
+        assert len(outcome.segment_s) == 3 - cut
+        (logits,) = one.tensors
+        np.testing.assert_allclose(logits[0], sample.tensors[-1][0], rtol=1e-5, atol=1e-3)
+
+
+class Counting:
+    """Notes the sizes of batches, and fails on what holds a number that is not finite."""
+
+    def __init__(self, network: Any) -> None:
+        self.run, self.sizes = network.run_segment, list[int]()
+
+    def __call__(self, at: int, tensors: Any) -> Any:
+        self.sizes.append(len(tensors[0]))
+        if tensors[0].dtype == np.float32 and not np.isfinite(tensors[0]).all():
+            raise EngineError("onnxruntime cannot run segment 1 on this sample")
+        return self.run(at, tensors)
+
+
+def submit_all(pool: WorkerPool, requests: list[Request]) -> dict[int, Answer]:
+    answers: queue.Queue[Answer] = queue.Queue()
+    for request in requests:
+        timeline = Timeline(received_s=time.monotonic())
+        assert pool.submit(Ticket(request, timeline, answers, answers.put)) is None
+    found = [answers.get(timeout=10) for _ in requests]
+    return {answer.id: answer for answer in found}
+
+
+@pytest.fixture
+def held(gated_engine: Engine, gated: Any) -> Any:
+    """An engine that has learnt that batches pay, and its network behind a closed gate."""
+    for place in [(gated.bundle.digest, at, False) for at in range(gated.depth)]:
+        for size in (1, 32):
+            gated_engine.sizes.observe(place, size, 1.0)
+    return gated_engine
+
+
+def test_what_waits_while_the_engine_is_busy_runs_together(
+    held: Engine, gated: Any, sample_of: Callable[..., Any]
+) -> None:
+    gated.run_segment = counting = Counting(gated)
+    each = [sample_of(gated.__class__.__base__(gated.bundle), seed) for seed in range(9)]
+    pool = WorkerPool(held, workers=1, queue_length=20, max_wait_s=20.0)
+    threading.Timer(0.2, gated.gate.set).start()
+    requests = [one.request(1 + at % 2, number=at) for at, one in enumerate(each)]
+    answers = submit_all(pool, requests)
+    for number, sample in enumerate(each):
+        answer = answers[number]
+        assert answer.failure is None
+        assert len(answer.timeline.segment_s) == 2 - number % 2
+        sample.check(answer)
+    assert sum(counting.sizes) == 5 * 2 + 4
+    assert len(counting.sizes) <= 5
+    assert pool.load().running == 0
+    pool.close(10)
+
+
+def test_a_sample_that_fails_takes_no_other_with_it(
+    held: Engine, gated: Any, sample_of: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    gated.run_segment = Counting(gated)
+    network = gated.__class__.__base__(gated.bundle)
+    each = [sample_of(network, seed) for seed in range(5)]
+    broken = each[3].tensors[1]
+    each[3] = type(each[3])(each[3].digest, (each[3].tensors[0], (broken[0] * np.nan,)))
+    pool = WorkerPool(held, workers=1, queue_length=20, max_wait_s=20.0)
+    threading.Timer(0.2, gated.gate.set).start()
+    answers = submit_all(pool, [one.request(1, number=at) for at, one in enumerate(each)])
+    assert [at for at, answer in sorted(answers.items()) if answer.failure] == [3]
+    assert caplog.text.count("sample failed at cut 1") == 1
+    pool.close(10)
