@@ -111,8 +111,9 @@ def changes_of(codec: CodedCodec[Any]) -> Subject:
     spec = TensorSpec("x", "float32", (3, 5, 7))
     _, reference = codecs.encode_next(codec, features[0], None)
     assert reference is not None
-    written = [codec.encode_next(sample, reference.codes) for sample in features[1:9]]
-    changes = [codec.learnt.write_change(one.codes, reference.codes) for one in written]
+    learnt = codec.learnt
+    codes = [learnt.codes(learnt.planes.view(sample)) for sample in features[1:9]]
+    changes = [learnt.write_change(one, reference.codes) for one in codes]
     decoded = tuple(codec.decode_next(one, spec, reference.codes)[0] for one in changes)
     empty = Subject(codec, spec, (), tuple(changes), decoded, reference)
     return replace(empty, frames=tuple(empty.framed(one, spec) for one in changes))

@@ -25,7 +25,7 @@ from device.sources import Sample, Source
 from device.work import Action, BundleChange, FallBack, Finish, LoadDue, RunHead, Send
 from offramp.address import Address
 from offramp.catalogue import Catalogue, Offer
-from offramp.errors import FrameError, InputError, LinkError
+from offramp.errors import FrameError, InputError, LinkError, MissingReferenceError
 from offramp.memory import return_unused_memory
 from offramp.messages import Answer, Failure, Probe, ProbeReply
 
@@ -155,11 +155,12 @@ class Agent:
     def _unpack(self, answer: Answer) -> Failure | None:
         """Keep an answer's outputs with its sample, if it still matters; return what is wrong."""
         cargo = self._cargo.get(answer.id)
-        if answer.failure:
-            self._head.latest.forget()  # whatever it was, what the next one needs is in it
+        if answer.failure and answer.failure.status == MissingReferenceError.status:
+            for head in (cargo.head if cargo else None, self._head):
+                if head:
+                    head.latest.forget()
+        if answer.failure or cargo is None:
             return answer.failure
-        if cargo is None:
-            return None
         try:
             cargo.unpack(answer)
         except FrameError as error:

@@ -79,8 +79,9 @@ class Cargo:
         outputs = decode_boundary(answer.outputs, boundary.tensors, limit_bytes=limit_bytes)
         self.served, self.timeline = outputs[0], answer.timeline
         if answer.kept and self.head and self.progress.sent:
-            references = self.progress.sent.references
-            self.head.latest.keep(Kept(answer.id, self.progress.sent_at, references))
+            progress, references = self.progress, self.progress.sent.references
+            kept = Kept(answer.id, progress.number, progress.sent_at, references)
+            self.head.latest.keep(kept)
 
     def output(self, finish: Finish) -> Output:
         """Return what answers the sample; the end together with an exit where they are better."""

@@ -212,7 +212,7 @@ class Controller:
         self.breaker.fail(now_s)
 
     def deferred(self, message: int) -> None:
-        """Take in that the server, which is well, asks to be tried again later."""
+        """Take in that the server, which is well, did not take this sample."""
         self._sent.pop(message, None)
         self._overdue = False
         self.breaker.succeed()

@@ -38,13 +38,13 @@ class Progress:
     """How far a sample has come: the tensors of boundary ``at``, and every exit's logits so far.
 
     ``left`` is the exit at which the sample left, ``final`` the model's own logits once they are
-    known here; otherwise ``sent`` is the encoded boundary ``sent_at``, with changes from the sample
-    ``reference`` if that is not None. Tensors and logits have a batch
-    dimension of 1. ``codes`` are what exits hand on to later ones, ``states`` and ``summary`` what
-    the exit policy reads besides the logits,
-    ``scores`` how sure it was at each exit. ``drift`` is there if this sample was one too many,
-    ``moved`` if thresholds were others than was last told. ``sentinel`` is the exit at which the
-    sample could have left, if it was drawn to go on.
+    known here; otherwise ``sent`` is the encoded boundary ``sent_at``, the ``number``-th that was
+    encoded, with changes from the sample ``reference`` if that is not None. Tensors and logits have
+    a batch dimension of 1. ``codes`` are what exits hand on to later ones, ``states`` and
+    ``summary`` what the exit policy reads besides the logits, ``scores`` how sure it was at each
+    exit. ``drift`` is there if this sample was one too many, ``moved`` if thresholds were others
+    than was last told. ``sentinel`` is the exit at which the sample could have left, if it was
+    drawn to go on.
     """
 
     values: list[Array]
@@ -61,6 +61,7 @@ class Progress:
     final: Array | None = None
     sent: Sent | None = None
     sent_at: int = 0
+    number: int = 0
     reference: int | None = None
     head_s: float = 0.0
     encode_s: float = 0.0
@@ -109,6 +110,7 @@ class Head:
         self._board = Board(profile, self._manifest)
         self._fusing = Fusing(self.network)
         self._readiness = Readiness(self.network)
+        self._encoded = 0
         self.latest = Latest()
 
     @property
@@ -210,7 +212,9 @@ class Head:
         started = time.perf_counter()
         self._pace.begin()
         level = self._readiness.level(progress.at, plan.level)
-        before = self.latest.at(progress.at)
+        progress.number = self._encoded
+        self._encoded += 1
+        before = self.latest.at(progress.at, progress.number)
         references = before.references if before else ()
         progress.sent = self.network.encode(progress.at, level, progress.values, references)
         progress.sent_at = progress.at

@@ -9,7 +9,7 @@ from device.controller import Controller
 from device.probing import Probing
 from device.work import LinkChange, Send, Work
 from offramp.address import Address
-from offramp.errors import UnknownBundleError
+from offramp.errors import MissingReferenceError, UnknownBundleError
 from offramp.messages import Failure, Probe
 
 __all__ = ["Stream"]
@@ -73,6 +73,8 @@ class Stream:
             wait_s = min(failure.retry_after_s, _LONGEST_RETRY_S)
             self._retry_s = max(self._retry_s, now_s + wait_s)
             self._controller.deferred(message)
+        elif failure.status == MissingReferenceError.status:
+            self._controller.deferred(message)  # the server is well; the next sample goes whole
         else:
             for_good = failure.status == UnknownBundleError.status
             self._controller.refused(now_s, message, for_good=for_good)

@@ -6,18 +6,17 @@ import threading
 from dataclasses import dataclass
 
 from offramp.boundary_codec import References
+from offramp.codecs.reference import MOST_BYTES, WINDOW
 from offramp.errors import MissingReferenceError
 from offramp.messages import Request
 
 __all__ = ["History"]
 
-_LIMIT_BYTES = 1 << 20
 _MOST = 32
-_SHARE = 8  # so many samples fit at least, or none is kept
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _Sample:
     digest: str
     cut: int
     references: References
@@ -25,15 +24,15 @@ class _Kept:
 
 
 class History:
-    """The last samples of one stream that a later one may refer to; safe to use from any thread.
+    """The last samples of one stream that a later one may refer to.
 
-    At most 32 of them and ``limit_bytes`` together; the oldest leave first. A device refers to the
-    latest one that it knows to be kept, so few are needed: as many as are under way at once.
+    At most 32 of them and ``limit_bytes`` together; the oldest leave first, but none before
+    `WINDOW` later ones have been kept. It has a lock, since workers begin samples at once.
     """
 
-    def __init__(self, limit_bytes: int = _LIMIT_BYTES) -> None:
+    def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._kept: dict[int, _Kept] = {}
+        self._kept: dict[int, _Sample] = {}
         self._size_bytes = 0
         self._lock = threading.Lock()
 
@@ -59,9 +58,9 @@ class History:
         with self._lock:
             if request.id in self._kept:
                 self._drop(request.id)
-            if not 0 < size_bytes <= self._limit_bytes // _SHARE:
+            if not 0 < size_bytes <= min(MOST_BYTES, self._limit_bytes // (WINDOW + 1)):
                 return False
-            self._kept[request.id] = _Kept(request.digest, request.cut, references, size_bytes)
+            self._kept[request.id] = _Sample(request.digest, request.cut, references, size_bytes)
             self._size_bytes += size_bytes
             while len(self._kept) > _MOST or self._size_bytes > self._limit_bytes:
                 self._drop(min(self._kept))

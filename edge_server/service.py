@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import grpc
 
 from edge_server.files import read_span
+from edge_server.history import History
 from edge_server.session import Arrival, Reply, Session, answer_one, stamp
 from edge_server.settings import ServerSettings
 from edge_server.ticket import STOPPING
@@ -126,7 +127,8 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         async def write(reply: Reply | Catalogue) -> None:
             await context.write(_message(reply, self._pool))
 
-        session = Session(self._pool, read, write, self._settings.max_in_flight)
+        history = History(self._settings.history_bytes)
+        session = Session(self._pool, read, write, self._settings.max_in_flight, history)
         session.announce(self._pool.engine.catalogue())
         self._sessions.add(session)
         try:

@@ -28,7 +28,8 @@ class Session:
 
     ``read`` returns None when the device has sent its last message. Each message holds one of
     ``max_in_flight`` places until its answer has been handed to the transport, so a device
-    that sends faster than it is served, or that does not read, is no longer read from.
+    that sends faster than it is served, or that does not read, is no longer read from. Samples
+    that later ones may refer to are kept in ``history``.
     """
 
     def __init__(
@@ -37,12 +38,13 @@ class Session:
         read: Callable[[], Awaitable[Arrival | None]],
         write: Callable[[Reply | Catalogue], Awaitable[None]],
         max_in_flight: int,
+        history: History,
     ) -> None:
         self._pool, self._read, self._write = pool, read, write
         self._max_in_flight = max_in_flight
         self._places = asyncio.Semaphore(max_in_flight)
         self._replies: asyncio.Queue[Reply | Catalogue] = asyncio.Queue()
-        self._history = History()
+        self._history = history
         self._loop = asyncio.get_running_loop()
 
     async def run(self, drained: asyncio.Event) -> bool:

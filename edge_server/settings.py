@@ -20,7 +20,8 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 class ServerSettings(Settings):
     """What an edge server runs, where it listens and what it allows.
 
-    Without ``backend``, each bundle runs on the first that can run it here.
+    Without ``backend``, each bundle runs on the first that can run it here. ``history_bytes`` of
+    each stream's samples are kept, for later ones that go as their change; 0 keeps none.
     """
 
     bundles: Annotated[tuple[Path, ...], Field(min_length=1)]
@@ -32,6 +33,7 @@ class ServerSettings(Settings):
     max_wait_s: Seconds = 10.0
     max_in_flight: Count = 16
     max_streams: Count = 256
+    history_bytes: Annotated[int, Field(ge=0, le=1 << 30)] = 9 << 18
     max_calls: Count = 1024
     max_message_bytes: Bytes = 16 << 20
     max_tensor_bytes: Bytes = 64 << 20

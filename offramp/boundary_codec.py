@@ -68,6 +68,11 @@ class BoundaryCodec:
         """Whether one of the tensors goes as a bottleneck's latent."""
         return any(codec.of_latents for codec in self.codecs)
 
+    @property
+    def writes_changes(self) -> bool:
+        """Whether a codec has learnt to write a sample as its change from an earlier one."""
+        return any(isinstance(c, codecs.CodedCodec) and c.writes_changes for c in self.codecs)
+
     def prepare(self) -> None:
         """Let every codec load what the first sample would otherwise wait for."""
         for codec in self.codecs:

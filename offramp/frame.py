@@ -107,6 +107,8 @@ def pack_short(codec_id: int, payload: bytes, seed: int, *, is_change: bool = Fa
     Its checksum starts from ``seed``, the checksum of what it does not hold: a reader that knows
     otherwise refuses it. The payload holds a sample, or its change from one that both ends have.
     """
+    if not 0 <= codec_id < _CHANGE:
+        raise InputError(f"no short frame is of codec {codec_id}")
     header = bytes((SHORT_MAGIC, codec_id | _CHANGE if is_change else codec_id))
     checksum = zlib.crc32(payload, zlib.crc32(header, seed))
     return b"".join((header, payload, _CHECKSUM.pack(checksum)))

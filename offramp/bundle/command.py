@@ -12,11 +12,17 @@ __all__ = ["inspect"]
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--svg", type=click.Path(path_type=Path), help="Draw its graph with the cuts here.")
+@click.option("--levels", is_flag=True, help="Print what each codec level takes and costs instead.")
 @click.option("--frontier", is_flag=True, help="Print the plans that no other beats instead.")
 @click.option("--frontier-svg", type=click.Path(path_type=Path), help="Draw these plans here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON instead.")
 def inspect(
-    bundle: Path, svg: Path | None, frontier: bool, frontier_svg: Path | None, as_json: bool
+    bundle: Path,
+    svg: Path | None,
+    levels: bool,
+    frontier: bool,
+    frontier_svg: Path | None,
+    as_json: bool,
 ) -> None:
     """Show what BUNDLE holds: cuts, segments, exits, backends, codec levels, proof and card."""
     from rich.console import Console
@@ -24,6 +30,7 @@ def inspect(
     from offramp.bundle.allowed import allowed_lines
     from offramp.bundle.archive import open_bundle
     from offramp.bundle.frontier import frontier_of, frontier_table
+    from offramp.bundle.level_table import level_table
     from offramp.bundle.table import (
         cut_table,
         engine_lines,
@@ -45,6 +52,9 @@ def inspect(
         click.echo(manifest.model_dump_json(indent=1))
         return
     console = Console()
+    if levels:
+        console.print(level_table(opened))
+        return
     if frontier:
         console.print(frontier_table(frontier_of(opened)))
         return

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from offramp import codecs
-from offramp.boundary_codec import BundleCodecs, References, codec_of, split_parameters
+from offramp.boundary_codec import BundleCodecs, codec_of, split_parameters
 from offramp.bundle import Boundary
 from offramp.capture.level_frontier import Recorded, frontier_levels
 from offramp.codecs.effect import Effect
@@ -45,25 +45,21 @@ class Crossing:
     plain: Array
 
     def record(self, known: BundleCodecs, level: str) -> tuple[Array, Array]:
-        """Return the tail's outputs and the bytes of all samples if they cross at a level.
+        """Return the tail's outputs and the bytes of all samples if they cross at a level, whole.
 
-        One after the other: where codecs have learnt to, each goes as its change from the one
-        before.
+        Which sample a later one can refer to hangs on exits, link and server, so that its change
+        may be of any length; it is never sent where it would be longer.
         """
         codec = known.at(self.cut, level)
         lossless = codecs.get(level).lossless
         limit_bytes = sum(array[0].nbytes for array in self.values)
         received, sizes = [], []
-        before: References = ()
         for sample in zip(*(self.narrow if codec.narrow else self.values), strict=True):
-            sent = codec.encode(sample, before)
+            sent = codec.encode(sample)
             sizes.append(sent.size_bytes)
             if not lossless:
-                found = known.decode(
-                    self.cut, sent.frames, limit_bytes=limit_bytes, references=before
-                )
+                found = known.decode(self.cut, sent.frames, limit_bytes=limit_bytes)
                 received.append(found.tensors)
-            before = sent.references
         outputs = self.plain
         if not lossless:
             tensors = [np.stack(part) for part in zip(*received, strict=True)]

@@ -34,6 +34,7 @@ from offramp.tensors import DTYPES, Array, TensorSpec
 
 __all__ = [
     "Codec",
+    "CodedCodec",
     "Reference",
     "by_id",
     "decode",
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 # An id that went out is never given to another codec; a codec that is withdrawn leaves a gap.
-# Ids are below 128, since frames use the highest bit.
+# Ids are below 128, since short frames use the highest bit.
 _CODECS: tuple[Codec, ...] = (
     Raw("raw", 1, lossless=True),
     Lossless("lossless", 2, lossless=True),
@@ -138,14 +139,12 @@ def encode_next(
     if not (isinstance(codec, CodedCodec) and codec.writes_changes):
         return encode(codec, sample), None
     spec = _spec_of(codec, sample)
-    before = reference.codes if reference and reference.codec_id == codec.id else None
-    written = codec.encode_next(sample, before)
+    before = reference if reference and reference.codec_id == codec.id else None
+    payload, is_change, kept = codec.encode_next(sample, before)
     seed = _seed(codec, spec)
-    if written.is_change:
-        assert before is not None
-        seed = zlib.crc32(before.tobytes(), seed)
-    data = frame.pack_short(codec.id, written.payload, seed, is_change=written.is_change)
-    return data, Reference(codec.id, written.codes)
+    if before and is_change:
+        seed = zlib.crc32(before.codes.tobytes(), seed)
+    return frame.pack_short(codec.id, payload, seed, is_change=is_change), kept
 
 
 def decode(

@@ -17,18 +17,20 @@ import numpy as np
 
 from offramp.codecs.calibrated import CalibratedCodec, Learnt
 from offramp.codecs.planes import Planes
+from offramp.codecs.reference import MOST_BYTES, Reference
 from offramp.errors import ConfigError
 from offramp.tensors import Array, TensorSpec
 
 if TYPE_CHECKING:
     from offramp.codecs.context_model import ContextModel
 
-__all__ = ["Coded", "CodedCodec", "Written", "few", "learn_changes", "models_of"]
+__all__ = ["Coded", "CodedCodec", "few", "learn_changes", "models_of"]
 
 _MOST_ELEMENTS = 1 << 22
 _TRIED = 64  # pairs that changes are learnt from, and as many that they are tried on
 _FEWEST = 8
 _WORTH_IT = 0.9  # of the bytes of whole samples
+_CLEARLY_LESS = 0.7  # of the last whole payload: then this one's is not written to be compared
 _CHANGES = "changes_"
 
 
@@ -50,8 +52,9 @@ class Coded(Learnt):
             raise ConfigError(
                 f"a model of {self.model.channels} channels is none for {self.planes}"
             )
-        if self.changes and not self.changes.channels == self.changes.known == channels:
-            raise ConfigError(f"a model of {self.changes.channels} changes is none of {channels}")
+        changes = self.changes
+        if changes and (not changes.channels == changes.known == channels or changes.sparse):
+            raise ConfigError(f"a model of {changes.channels} changes is none for {self.planes}")
 
     def given(self, values: Array) -> Array | None:
         """Return what is coded of float32 (C, H, W); None if it cannot be."""
@@ -138,15 +141,6 @@ C = TypeVar("C", bound=Coded)
 
 
 @dataclass(frozen=True)
-class Written:
-    """A sample's payload, its codes, and whether the payload holds a change from other ones."""
-
-    payload: bytes
-    codes: Array
-    is_change: bool
-
-
-@dataclass(frozen=True)
 class CodedCodec(CalibratedCodec[C]):
     """A codec whose samples are whole numbers when they are written, and so can be compared."""
 
@@ -155,17 +149,27 @@ class CodedCodec(CalibratedCodec[C]):
         """Whether it has learnt to write a sample as its change from an earlier one."""
         return self.learnt is not None and self.learnt.changes is not None
 
-    def encode_next(self, sample: Array, before: Array | None) -> Written:
-        """Return a sample whole, or as its change from codes of this codec if that is shorter."""
+    def encode_next(
+        self, sample: Array, reference: Reference | None
+    ) -> tuple[bytes, bool, Reference]:
+        """Return a payload, whether it holds a change from a reference of this codec, and the next.
+
+        It does if that is shorter.
+        """
         learnt = self._ready()
         codes = learnt.codes(self._planes_of(sample))
         if codes is None:
             raise self._unfit(sample)
-        whole = Written(learnt.write(codes), codes, False)
-        change = None if before is None else learnt.write_change(codes, before)
-        if change is None or len(change) >= len(whole.payload):
-            return whole
-        return Written(change, codes, True)
+        change = learnt.write_change(codes, reference.codes) if reference else None
+        if reference and change is not None:
+            kept = Reference(self.id, codes, reference.whole_bytes)
+            if len(change) < _CLEARLY_LESS * reference.whole_bytes:
+                return change, True, kept
+        whole = learnt.write(codes)
+        kept = Reference(self.id, codes, len(whole))
+        if change is None or len(change) >= len(whole):
+            return whole, False, kept
+        return change, True, kept
 
     def decode_next(
         self, payload: bytes | memoryview, spec: TensorSpec, before: Array | None
@@ -195,19 +199,31 @@ def learn_changes(coded: C, samples: Array) -> C:
     from offramp.codecs.context_model import fit_changes
 
     tried = min(len(samples) // 2 - 1, _TRIED)
-    if tried < _FEWEST:
-        return coded
     flat = [codes for sample in samples if (codes := coded.codes(sample)) is not None]
+    if tried < _FEWEST or flat[0].nbytes > MOST_BYTES:
+        return coded
     codes = np.stack([coder.plain(one, coded.planes.sides) for one in flat])
+    if _entropy(np.diff(codes[: tried + 1].astype(np.int32), axis=0)) > _entropy(codes[:tried]):
+        return coded
 
     def learnt(pairs: int) -> C:
         return replace(coded, changes=fit_changes(codes[:pairs], codes[1 : pairs + 1]))
 
     one, rest = learnt(tried), flat[tried + 1 : 2 * tried + 2]
-    pairs = itertools.pairwise(rest)
-    changed = sum(len(one.write_change(now, was) or one.write(now)) for was, now in pairs)
-    whole = sum(len(coded.write(now)) for now in rest[1:])
+    sizes = [len(coded.write(now)) for now in rest[1:]]
+    changes = [one.write_change(now, was) for was, now in itertools.pairwise(rest)]
+    changed = sum(
+        size if change is None else min(len(change), size)
+        for change, size in zip(changes, sizes, strict=True)
+    )
+    whole = sum(sizes)
     return learnt(len(codes) - 1) if changed <= _WORTH_IT * whole else coded
+
+
+def _entropy(codes: Array) -> float:
+    """Return the entropy of whole numbers, in nats, whatever their places."""
+    _, counts = np.unique(codes, return_counts=True)
+    return float(-(counts * np.log(counts / counts.sum())).sum() / counts.sum())
 
 
 def few(samples: Array) -> Array:

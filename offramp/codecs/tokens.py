@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from offramp.codecs.calibrated import CalibratedCodec, Learnt
-from offramp.codecs.coded import Coded, few, models_of
+from offramp.codecs.coded import Coded, few
 from offramp.codecs.effect import Effect
 from offramp.codecs.planes import Planes
 from offramp.codecs.steps import find_scale, relative_steps
@@ -118,9 +118,11 @@ class Tokens(CalibratedCodec[_Pruned]):
 
     def learnt_of(self, planes: Planes, arrays: Mapping[str, Array]) -> _Pruned:
         """Return a stored model."""
+        from offramp.codecs.context_model import ContextModel
+
         model, names = dict(arrays), ("weights_of_tokens", "threshold", "filler")
         own = [model.pop(name, np.zeros(0)) for name in names]
-        return _Pruned(Coded(planes, models_of(model)[0], None), *own)
+        return _Pruned(Coded(planes, ContextModel.of(model), None), *own)
 
     def fit(self, samples: Array, effect: Effect) -> Self:
         """Return this codec with as few tokens and as coarse steps as the answers allow."""

@@ -6,14 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import nn
-
 from offramp.capture.draft import origin
+from offramp.capture.early_exit import EarlyExitModel
 from offramp.exits.heads import default_kind
 from offramp.references import call_reference
 from offramp.samples import naming
 from offramp.training import recipes
-from offramp.training.attach import attach_exits, check_model, head_macs
+from offramp.training.attach import attach_exits, check_model, head_macs, own_exits
 from offramp.training.choice import ExitChoice
 from offramp.training.options import TrainingOptions
 from offramp.training.placement import Candidate, choose_places
@@ -37,7 +36,7 @@ Show = Callable[[Sequence[Candidate], Candidate, Collection[str]], None]
 class Given:
     """What the references and options of a command line stand for."""
 
-    module: nn.Module
+    module: EarlyExitModel
     training: TrainingSamples
     held_out: TrainingSamples | None
     options: TrainingOptions
@@ -47,10 +46,11 @@ class Given:
 def call_functions(model: str, options: Mapping[str, Any], labelled: bool) -> Given:
     """Call the user's functions, each with randomness of its own that the seed decides.
 
-    ``labelled`` samples have labels. Raises what `call_reference` and `read_samples` raise.
+    ``labelled`` samples have labels. Raises what `call_reference`, `own_exits` and `read_samples`
+    raise.
     """
     chosen = TrainingOptions(**{name: options[name] for name in _CHOSEN})
-    module = _call(model, chosen.seed)
+    module = own_exits(_call(model, chosen.seed))
     references = {"model": model, "data": options["data"]}
     with naming("--data"):
         training = read_samples(_call(options["data"], chosen.seed, 1), labelled)

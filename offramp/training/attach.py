@@ -46,9 +46,10 @@ def head_macs(kind: str, tensor: TensorSpec, classes: int) -> int:
 
 def check_model(model: Any) -> nn.Module:
     """Return a model that can be given exits; raise `CaptureError` if it is none or has its own."""
-    if own_exits(model).paths:
+    own = own_exits(model)
+    if own.paths or own.pairs:
         raise CaptureError("the model brings its own exits; name a factory of the model without")
-    return own_exits(model).model
+    return own.model
 
 
 def own_exits(model: Any) -> EarlyExitModel:

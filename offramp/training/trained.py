@@ -19,7 +19,7 @@ from offramp.tensors import TensorSpec
 from offramp.training import recipes
 from offramp.training.attach import check_model, own_exits
 from offramp.training.slimming.layers import LayerWidth, apply_widths
-from offramp.training.weights import Description, part_of, read_weights, write_weights
+from offramp.training.weights import Description, read_weights, write_weights
 
 __all__ = [
     "SlimmedPart",
@@ -136,7 +136,7 @@ def load_trained(
         with torch.device("meta"):  # which takes no memory, however large a head is said to be
             _check_shapes(_attach(own, trained), tensors)
         found = _attach(own, trained)
-        changes = _describe_changes(path, trained, own.model, tensors)
+        changes = _describe_changes(path, trained, own, tensors)
         found.load_state_dict(tensors)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
@@ -166,16 +166,16 @@ def _attach(own: EarlyExitModel, trained: Trained) -> EarlyExitModel:
 
 
 def _describe_changes(
-    path: Path, trained: Trained, model: nn.Module, tensors: Mapping[str, Tensor]
+    path: Path, trained: Trained, own: EarlyExitModel, tensors: Mapping[str, Tensor]
 ) -> str:
     """Return how many of the model's tensors are others in the file; nothing if none is."""
-    theirs, own = part_of(tensors, "model."), model.state_dict()
-    differ = sum(name in theirs and not theirs[name].equal(own[name]) for name in own)
+    state = own.state_dict()
+    differ = sum(name in tensors and not tensors[name].equal(state[name]) for name in state)
     if not differ:
         return ""
     told = (
-        f"the model's weights are those of {path}; {differ} of {len(own)} tensors differ from the "
-        "factory's"
+        f"the model's weights are those of {path}; {differ} of {len(state)} tensors differ from "
+        "the factory's"
     )
     if trained.slimmed or recipes.get(trained.recipe).trains_model:
         return told

@@ -107,14 +107,15 @@ def quick_to_send(make_profile):
 
 @pytest.fixture(scope="session")
 def with_one_plan():
-    """Writes a bundle of one exit that allows no plan but to send from a place, or to stay."""
+    """Writes a bundle that allows no plan but to send from a place, or to stay."""
 
     def write(bundle, place, folder):
-        cut, level = place
-        every = {"thresholds": (CLOSED,), "accuracy_drop": 0.0, "left_share": 0.0}
+        (cut, level), count = place, bundle.manifest.exits_before
+        same = {"accuracy_drop": 0.0, "left_share": 0.0}
+        last = max(bundle.cuts)
         plans = (
-            AllowedPlan(cut=cut, level=level, **every),
-            AllowedPlan(cut=max(bundle.cuts), **every),
+            AllowedPlan(cut=cut, level=level, thresholds=(CLOSED,) * count(cut), **same),
+            AllowedPlan(cut=last, thresholds=(CLOSED,) * count(last), **same),
         )
         fields = {name: getattr(bundle.manifest, name) for name in Manifest.model_fields}
         fields["allowed"] = Allowed(samples=1, plans=plans)

@@ -8,7 +8,6 @@ from typing import Any
 from offramp.capture.draft import origin
 from offramp.capture.early_exit import EarlyExitModel
 from offramp.training.assemble import call_functions
-from offramp.training.attach import own_exits
 from offramp.training.bottleneck.training import BottleneckSetup, train_bottleneck
 from offramp.training.checkpoint import Checkpoints
 from offramp.training.options import Progress
@@ -25,7 +24,7 @@ def assemble(
     Raises what `call_functions` and `load_trained` raise.
     """
     given = call_functions(model, options, labelled=False)
-    known, whole = untrained(model), own_exits(given.module)
+    known, whole = untrained(model), given.module
     if options["trained"]:
         known, whole = load_trained(options["trained"], given.module, report)
     setups = [

@@ -11,6 +11,7 @@ from offramp import codecs
 from offramp.codecs import Reference
 from offramp.codecs.coded import CodedCodec
 from offramp.codecs.effect import square_error
+from offramp.codecs.reference import MOST_BYTES
 from offramp.errors import ConfigError, FrameError, InputError, MissingReferenceError
 from offramp.frame import is_change, pack_short
 from offramp.tensors import TensorSpec
@@ -59,7 +60,7 @@ def test_a_stream_arrives_as_it_would_in_whole_frames_in_fewer_bytes(name, spars
         found, kept_next = decoded(codec, data, kept)
         assert found.tobytes() == decoded(codec, whole, None)[0].tobytes()
         assert sent_next.codes.tobytes() == kept_next.codes.tobytes()
-        assert data == whole or (is_change(data) and len(data) < len(whole))
+        assert data == whole or is_change(data)
         sizes.append(len(data) - 6)
         whole_sizes.append(len(whole) - 6)
         sent, kept = sent_next, kept_next
@@ -75,6 +76,25 @@ def test_samples_that_are_not_alike_teach_no_changes(name) -> None:
     data, reference = codecs.encode_next(codec, unrelated(2)[0], None)
     assert reference is None
     assert data == codecs.encode(codec, unrelated(2)[0])
+
+
+def test_large_tensors_teach_no_changes() -> None:
+    samples = np.tile(stream(1, count=20), (1, 40, 20, 2))
+    assert samples[0].size * 2 > MOST_BYTES
+    assert not fitted("coarse2", samples).writes_changes
+
+
+def test_of_a_sample_that_changes_little_the_whole_is_not_written(monkeypatch) -> None:
+    codec, (first, second) = fitted("context10", stream(1)), stream(2, changing=0.02)[:2]
+    _, reference = codecs.encode_next(codec, first, None)
+    whole = codecs.encode(codec, second)
+    written = []
+    monkeypatch.setattr(type(codec.learnt), "write", lambda self, codes: written.append(1) or b"")
+    data, later = codecs.encode_next(codec, second, reference)
+    assert is_change(data)
+    assert written == []
+    assert len(data) < len(whole)
+    assert later.whole_bytes == reference.whole_bytes > 0
 
 
 def test_few_samples_teach_no_changes() -> None:
@@ -232,8 +252,11 @@ def test_a_model_of_changes_fits_its_codec() -> None:
     parameters = CODECS["learned2"].parameters()
     other = fitted("learned2", stream(1)[:, :3]).parameters()
     mixed = {**parameters, **{n: a for n, a in other.items() if n.startswith("changes")}}
-    with pytest.raises(ConfigError, match="changes"):
+    with pytest.raises(ConfigError, match="changes is none for"):
         codecs.get("learned2").with_parameters(mixed)
+    upwards = {**parameters, "changes_lowest": np.array(0, "int32")}
+    with pytest.raises(ConfigError, match="changes is none for"):
+        codecs.get("learned2").with_parameters(upwards)
     with pytest.raises(ConfigError, match="a context model has the arrays"):
         codecs.get("learned2").with_parameters(
             {n: a for n, a in parameters.items() if n != "changes_weights"}
@@ -244,6 +267,8 @@ def test_a_model_of_changes_fits_its_codec() -> None:
 
 
 def test_a_change_states_its_bit_and_its_codec() -> None:
+    with pytest.raises(InputError, match="codec 200"):
+        pack_short(200, b"", 0)
     data = pack_short(66, b"abc", 0, is_change=True)
     assert data[1] == 66 | 0x80
     assert is_change(data)

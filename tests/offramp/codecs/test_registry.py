@@ -25,6 +25,7 @@ ALL = [codecs.get(name) for name in codecs.names()]
 def test_public_names() -> None:
     assert codecs.__all__ == [
         "Codec",
+        "CodedCodec",
         "Reference",
         "by_id",
         "decode",
@@ -104,6 +105,7 @@ def test_each_codec_is_found_by_name_and_by_id() -> None:
     for codec in ALL:
         assert codecs.get(codec.name) is codec
         assert codecs.by_id(codec.id) is codec
+        assert 1 <= codec.id < 120
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
