@@ -185,6 +185,9 @@ class Agent:
         self._wait(self._connect_s, lambda: self._dispatch.up)
         if self._dispatch.up:
             self._wait(_WARM_S, lambda: self._dispatch.warm or not self._dispatch.up)
+            with self._changed:
+                plan = self._dispatch.next_plan(time.perf_counter())
+            self._head.expect(plan)
         elif self._require_server and not self._over:
             raise LinkError(self._dispatch.link_reason)
 

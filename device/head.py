@@ -38,13 +38,13 @@ class Progress:
     """How far a sample has come: the tensors of boundary ``at``, and every exit's logits so far.
 
     ``left`` is the exit at which the sample left, ``final`` the model's own logits once they are
-    known here; otherwise ``sent`` is the encoded boundary ``sent_at``, the ``number``-th that was
-    encoded, with changes from the sample ``reference`` if that is not None. Tensors and logits have
-    a batch dimension of 1. ``codes`` are what exits hand on to later ones, ``states`` and
-    ``summary`` what the exit policy reads besides the logits, ``scores`` how sure it was at each
-    exit. ``drift`` is there if this sample was one too many, ``moved`` if thresholds were others
-    than was last told. ``sentinel`` is the exit at which the sample could have left, if it was
-    drawn to go on.
+    known here; otherwise ``sent`` is the boundary ``sent_at``, encoded at ``level`` as the
+    ``number``-th, with changes from the sample ``reference`` if that is not None. Tensors and
+    logits have a batch dimension of 1. ``codes`` are what exits hand on to later ones, ``states``
+    and ``summary`` what the exit policy reads besides the logits, ``scores`` how sure it was at
+    each exit. ``drift`` is there if this sample was one too many, ``moved`` if thresholds were
+    others than was last told. ``sentinel`` is the exit at which the sample could have left, if it
+    was drawn to go on.
     """
 
     values: list[Array]
@@ -61,6 +61,7 @@ class Progress:
     final: Array | None = None
     sent: Sent | None = None
     sent_at: int = 0
+    level: str | None = None
     number: int = 0
     reference: int | None = None
     head_s: float = 0.0
@@ -121,6 +122,11 @@ class Head:
     def prepare(self) -> None:
         """Load what the first sample that is sent would otherwise wait for, if it is quick."""
         self._readiness.prepare_quick()
+
+    def expect(self, plan: Plan) -> None:
+        """Load what the first sample under a plan would otherwise wait for."""
+        if plan.level is not None:
+            self._readiness.prepare(plan.cut, plan.level)
 
     def run(self, progress: Progress, plan: Plan, until_s: float, stretch: float) -> Reached:
         """Run up to the plan's cut and encode, or to the exit at which the sample leaves.
@@ -217,7 +223,7 @@ class Head:
         before = self.latest.at(progress.at, progress.number)
         references = before.references if before else ()
         progress.sent = self.network.encode(progress.at, level, progress.values, references)
-        progress.sent_at = progress.at
+        progress.sent_at, progress.level = progress.at, level
         if before and progress.sent.holds_changes:
             progress.reference = before.id
         self._pace.step(self._profile.encode[f"{progress.at}/{level}"].median_s)

@@ -91,7 +91,8 @@ class Journal:
             sent_bytes=work.sent_bytes,
             plan=work.plan.id if work.plan else "",
             cut=work.plan.cut if work.plan else None,
-            level=work.plan.level if work.plan else None,
+            level=cargo.progress.level or (work.plan.level if work.plan else None),
+            reference=cargo.progress.reference,
             sentinel=_sentinel(cargo),
             spans=_spans(finish, cargo, now_s),
         )

@@ -39,7 +39,9 @@ class Result:
     ``by`` names who answered: ``exit NAME``, ``device`` (the whole model here) or ``server``.
     ``answer`` is a class's number, or the tensor as nested lists if the model gives no classes.
     ``ensemble`` names the exit whose logits were added to theirs (`offramp.exits.ensemble`).
-    ``sentinel`` names the exit that was sure, of a sample that was drawn to go on all the same.
+    ``level`` is that at which it was sent, or would have been; ``reference`` the id of the sample
+    from which its change was sent. ``sentinel`` names the exit that was sure, of a sample that was
+    drawn to go on all the same.
     Times count from the run's start (``arrived_s``) and from arrival (``latency_s``,
     ``deadline_s``).
     """
@@ -58,6 +60,7 @@ class Result:
     plan: str = ""
     cut: int | None = None
     level: str | None = None
+    reference: int | None = None
     ensemble: str = ""
     sentinel: str = ""
     spans: Spans = Spans()

@@ -11,6 +11,7 @@ from offramp.names import printable
 __all__ = ["TerminalSink"]
 
 _RECENT = 50
+_REASONS = 3
 
 
 class TerminalSink:
@@ -30,6 +31,7 @@ class TerminalSink:
         self._live = self._console.is_terminal
         self._recent: collections.deque[dict[str, Any]] = collections.deque(maxlen=_RECENT)
         self._tally: collections.Counter[str] = collections.Counter()
+        self._reasons: collections.Counter[str] = collections.Counter()
         self._bandwidth = ""
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -49,6 +51,8 @@ class TerminalSink:
                 self._open(line)
             case "result":
                 self._tally[line["status"]] += 1
+                if reason := line.get("reason"):
+                    self._reasons[reason] += 1
                 self._recent.append(line)
                 self._bar.update(self._task, advance=1, description=self._now())
             case "load":
@@ -78,6 +82,8 @@ class TerminalSink:
         if self._recent:
             counts = ", ".join(f"{count} {status}" for status, count in self._tally.most_common())
             self._say(f"{self._tally.total()} samples: {counts}; the last ones: {self._now()}")
+        for reason, count in self._reasons.most_common(_REASONS):
+            self._say(f"not as planned, {count} times: {reason}")
 
     def _say_at(self, line: dict[str, Any], text: str) -> None:
         # The connection may open before the run's time begins; to a reader that is the start.

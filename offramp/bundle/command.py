@@ -30,7 +30,7 @@ def inspect(
     from offramp.bundle.allowed import allowed_lines
     from offramp.bundle.archive import open_bundle
     from offramp.bundle.frontier import frontier_of, frontier_table
-    from offramp.bundle.level_table import level_table
+    from offramp.bundle.level_table import cheapest_lines, level_table
     from offramp.bundle.table import (
         cut_table,
         engine_lines,
@@ -54,6 +54,8 @@ def inspect(
     console = Console()
     if levels:
         console.print(level_table(opened))
+        for line in cheapest_lines(opened):
+            console.print(line, highlight=False, soft_wrap=not console.is_terminal)
         return
     if frontier:
         console.print(frontier_table(frontier_of(opened)))

@@ -108,7 +108,10 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     held_out, training = _labelled("--data", data), _labelled("--train", options["train"])
     from rich.console import Console
 
+    from offramp.bundle import open_bundle
+    from offramp.bundle.level_table import cheapest_lines
     from offramp.bundle.table import print_cost
+    from offramp.calibration import FILE as CALIBRATION
     from offramp.capture.compiler import CompileOptions, compile_model
 
     manifest = compile_model(
@@ -130,6 +133,10 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
         examples=example,
         report=_say,
     )
+    if CALIBRATION in manifest.files:
+        for line in cheapest_lines(open_bundle(out)):
+            _say(line)
+        _say(f"every level: offramp inspect --levels {out}")
     if manifest.quantised:
         print_cost(Console(stderr=True), manifest.quantised)
 

@@ -43,6 +43,7 @@ __all__ = ["CompileOptions", "compile_model"]
 
 PROOF_SAMPLES = 16
 BATCH = 50
+_FEW = 100  # samples, of which accuracies are too coarse to plan by
 _OWN_ANSWERS = "against the model's own answers, not against labels"
 Report = Callable[[str], None]
 
@@ -144,6 +145,11 @@ def compile_model(
         device = server = Network(bundle, threads=_threads())
         if ranges is not None:
             device = _quantise(draft, bundle, ranges, held_out, report)
+        if len(held_out) < _FEW:
+            report(
+                f"warning: {len(held_out)} samples calibrate this bundle; accuracies and plans "
+                "from so few mean little, give some hundreds"
+            )
         fields, learnt, calibration = calibrate(device, server, held_out, report)
     draft.add_arrays(CODECS_FILE, learnt)
     draft.fields |= fields

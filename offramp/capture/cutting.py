@@ -92,7 +92,7 @@ def _cut_after(dag: Dag, end: int, earlier: Cut, name: str) -> Cut:
     low, high = dag.close(low), ~dag.after(end)
     sink = len(dag) - 1
     if (low & ~high).any() or high[:sink].all():
-        raise CaptureError(f"no cut can follow {name!r}; put the exit after another block")
+        raise CaptureError(f"no cut can follow {name!r}; choose another sub-module")
     # Of equal bytes the smallest set wins: each operation costs a millionth of the bytes known.
     unit = 1e-6 * float(dag.out_bytes[np.isfinite(dag.out_bytes)].max())
     server_s = np.where(np.isinf(dag.server_s), np.inf, 0.0)
@@ -101,7 +101,7 @@ def _cut_after(dag: Dag, end: int, earlier: Cut, name: str) -> Cut:
         return minimum_cut(bytes_only, 1.0, low, high)
     except ValueError:
         raise CaptureError(
-            f"what crosses after {name!r} is not one row a sample; put the exit after another block"
+            f"what crosses after {name!r} is not one row a sample; choose another sub-module"
         ) from None
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from offramp.agreement import largest_difference
 from offramp.capture.graph import CapturedGraph
-from offramp.errors import CaptureError
+from offramp.errors import CaptureError, InputError
 from offramp.samples import Samples
 from offramp.tensors import Array
 
@@ -49,14 +49,15 @@ class WholeModel:
     def answers(self, samples: Samples) -> list[Array]:
         """Return the outputs on samples that are run one by one, as a device runs them.
 
-        Raises `CaptureError` if they are not numbers, or are others for the samples as one batch.
+        Raises `CaptureError` if they are not numbers, or are others for the samples as one batch,
+        and `InputError` if the samples are not numbers.
         """
         count = len(samples)
         if count == 1:
             samples = _two(samples)
         alone = [self.run(samples[at : at + 1]) for at in range(len(samples))]
         for at, outputs in enumerate(alone):
-            self._check(at, outputs)
+            self._check(at, samples, outputs)
         expected = [np.concatenate(output) for output in zip(*alone, strict=True)]
         apart = largest_difference(self.run(samples), expected)
         if apart > TOLERANCE:
@@ -67,7 +68,10 @@ class WholeModel:
             )
         return [output[:count] for output in expected]
 
-    def _check(self, at: int, outputs: Sequence[Array]) -> None:
+    def _check(self, at: int, samples: Samples, outputs: Sequence[Array]) -> None:
+        floats = (array[at] for array in samples.inputs if array.dtype.kind == "f")
+        if not all(np.isfinite(array).all() for array in floats):
+            raise InputError(f"sample {at} holds NaN or infinity; leave it out")
         for name, output in zip(self._names, outputs, strict=True):
             if output.shape[:1] != (1,):
                 raise CaptureError(
@@ -76,8 +80,8 @@ class WholeModel:
                 )
             if output.dtype.kind == "f" and np.isnan(output).any():
                 raise CaptureError(
-                    f"output {name!r} is not a number (NaN) for sample {at}; look at the inputs, "
-                    "and at what the model divides or takes the logarithm of"
+                    f"output {name!r} is not a number (NaN) for sample {at}; look at what the "
+                    "model divides or takes the logarithm of"
                 )
 
 

@@ -73,7 +73,7 @@ def print_bottlenecks(console: Console, trained: Trained) -> None:
     table = Table(title="bottlenecks", box=SIMPLE_HEAD, title_justify="left")
     table.add_column("behind")
     table.add_column("level")
-    table.add_column("bytes a sample, about", justify="right")
+    table.add_column("bytes a sample, at most about", justify="right")
     table.add_column("answers as the model", justify="right")
     for spec in trained.bottlenecks:
         for level in spec.levels:

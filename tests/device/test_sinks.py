@@ -70,6 +70,19 @@ def test_where_a_bundle_came_from_is_told_unless_it_was_named():
     ]
 
 
+def test_the_commonest_reasons_stand_at_the_end():
+    why = {"link": "no connection", "late": "too little time", "bundle": "NOT_FOUND: bundle 12ab"}
+    lines = [result(at, status="degraded", reason=why["bundle"]) for at in range(5)]
+    lines += [result(at, status="degraded", reason=why["link"]) for at in range(5, 8)]
+    lines += [result(at, status="degraded", reason=why["late"]) for at in range(8, 10)]
+    lines += [result(10, status="dropped", reason="the inbox was full"), result(11)]
+    assert told(*lines)[1:] == [
+        "not as planned, 5 times: NOT_FOUND: bundle 12ab",
+        "not as planned, 3 times: no connection",
+        "not as planned, 2 times: too little time",
+    ]
+
+
 def test_the_last_line_counts_all_samples_and_describes_the_recent_ones():
     lines = [{"kind": "load", "at_s": 1.0, "bandwidth_bps": 12.34e6}]
     lines += [result(at, by="exit a", latency_s=9.0) for at in range(10)]  # not recent at the end
