@@ -3,7 +3,8 @@
 A case is a frame whose bytes were altered, bytes that only begin like a frame, a frame that is
 whole but states another tensor, or a payload that was altered before the checksum was made, as an
 attacker would. Only the last may decode to another sample. Nothing but `FrameError` may come out,
-in little time and memory. Frames of changes are attacked with the reference that they need.
+in little time and memory. Frames of changes are attacked with the reference that they need, now
+and then with another or none.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from benchmarks.harness import finish, parse, tabulate
 from offramp import codecs
 from offramp.codecs import Codec, Reference
 from offramp.codecs.coded import CodedCodec
+from offramp.codecs.context_coder import LARGEST
 from offramp.codecs.effect import square_error
 from offramp.errors import FrameError
 from offramp.frame import Frame, pack, pack_short
@@ -179,6 +181,17 @@ def draw(subject: Subject, rng: np.random.Generator) -> tuple[bytes, Array | Non
             return altered(valid, rng), subject.decoded[at], False
 
 
+def _another(reference: Reference | None, rng: np.random.Generator) -> Reference | None:
+    """Return a reference that is none, of another codec, or of another sample."""
+    if reference is None or rng.integers(3) == 0:
+        return None
+    if rng.integers(2):
+        return replace(reference, codec_id=reference.codec_id ^ 1)
+    codes = reference.codes.copy()
+    codes[int(rng.integers(len(codes)))] += 1
+    return replace(reference, codes=codes)
+
+
 def of_subject(subject: Subject) -> dict[int, Codec]:
     """Return the subject's codec by its id, if it is calibrated."""
     return {subject.codec.id: subject.codec} if subject.codec.calibrated else {}
@@ -193,13 +206,16 @@ def fuzz(
         data, expected, forged = draw(subject, rng)
         began, found = time.thread_time(), None
         try:
-            found, _ = codecs.decode_next(
+            wrong = rng.integers(8) == 0 and not forged
+            found, kept = codecs.decode_next(
                 data,
                 subject.spec,
                 limit_bytes=LIMIT_BYTES,
                 calibrated=known,
-                reference=subject.reference,
+                reference=_another(subject.reference, rng) if wrong else subject.reference,
             )
+            if kept and np.abs(kept.codes.astype(int)).max() > LARGEST:
+                tally.wrong.append(f"codes out of range, from {data.hex()}")
         except FrameError:
             tally.refused += 1
         except Exception as error:  # whatever it is, it is what is looked for

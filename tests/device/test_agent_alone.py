@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -270,3 +271,47 @@ def test_a_bundle_that_is_refused_is_written_and_the_run_goes_on(start):
     (line,) = sink.of("bundle")
     assert (line["digest"], line["refused"]) == ("ab" * 32, "it takes other inputs")
     assert [line["status"] for line in sink.of("result")] == ["ok"]
+
+
+REFUSALS = ("FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "INTERNAL", "DEADLINE_EXCEEDED")
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_what_the_server_keeps_is_forgotten_only_if_it_says_so(start, status):
+    replies = {1: lambda request: Answer(request.id, failure=Failure(status, "no"))}
+
+    def reply(request):
+        kept = replace(logits(request, 0, 1), kept=request.id == 0)
+        return replies.get(request.id, lambda request: kept)(request)
+
+    agent, sink = start("server_only", reply, deadline_s=2.0)
+    agent.run(Source([Sample((IMAGE,))] * 2))
+    assert [line["status"] for line in sink.of("result")] == ["ok", "degraded"]
+    latest = agent._head.latest.at(0, 2)
+    assert (latest is None) == (status == "FAILED_PRECONDITION")
+    assert latest is None or latest.id == 0
+
+
+def test_a_missing_reference_is_no_sign_of_a_failing_server(start):
+    refuse = Failure("FAILED_PRECONDITION", "send this one whole")
+    failing = [2, 3, 4, 5]
+
+    def reply(request):
+        if request.id in failing:
+            return Answer(request.id, failure=refuse)
+        return replace(logits(request, 0, 1), kept=True)
+
+    agent, sink = start("server_only", reply, deadline_s=2.0)
+    agent.run(Source([Sample((IMAGE,))] * 12))
+    by = [line["by"] for line in sink.of("result")]
+    assert by == ["server"] * 2 + ["device"] * 4 + ["server"] * 6
+
+
+def test_a_lost_connection_forgets_what_was_kept(start):
+    agent, _ = start(
+        "server_only", lambda request: replace(logits(request, 0, 1), kept=True), deadline_s=2.0
+    )
+    agent.run(Source([Sample((IMAGE,))]))
+    assert agent._head.latest.at(0, 1).id == 0
+    agent.on_state(False, "gone")
+    assert agent._head.latest.at(0, 1) is None

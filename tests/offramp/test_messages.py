@@ -81,6 +81,7 @@ FAILURES = st.builds(
 )
 ANSWERS = st.builds(
     Answer,
+    kept=st.booleans(),
     id=IDS,
     outputs=FRAMES,
     failure=st.none() | FAILURES,
@@ -212,3 +213,11 @@ def test_every_definition_has_a_comment_directly_above_it(schema: str, repositor
         if defined.match(line) and not above.strip().startswith("//")
     ]
     assert bare == []
+
+
+def test_a_reference_before_the_first_sample_is_refused() -> None:
+    message = pb.InferRequest(id=3, bundle_digest=b"x" * 32, frames=[b""], reference=4)
+    with pytest.raises(InputError, match="reference 4 of sample 3 is before the first one"):
+        Request.from_proto(message)
+    message.reference = 3
+    assert Request.from_proto(message).reference == 0
