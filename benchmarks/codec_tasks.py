@@ -181,10 +181,12 @@ def _tested(
     leaves = _scores(np.stack(logits), bundle) >= threshold
     rows = np.flatnonzero(~leaves.any(axis=0))
     answers = _first_answers(np.stack(logits), leaves)
-    sent = [array[rows] for array in values]
-    crossing = Crossing(network, network, cut, sent, answer(network, cut, sent))
-    outputs, sizes = crossing.record(network.codecs, level)
-    answers[rows] = outputs.argmax(axis=-1)
+    sizes = np.zeros(0)
+    if len(rows):
+        sent = [array[rows] for array in values]
+        crossing = Crossing(network, network, cut, sent, answer(network, cut, sent))
+        outputs, sizes = crossing.record(network.codecs, level)
+        answers[rows] = outputs.argmax(axis=-1)
     lost, count = whole - float(np.mean(answers == test.labels)), len(test)
     return WithExits(cut, level, threshold, len(rows) / count, float(sizes.sum()) / count, lost)
 
