@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sized
 from dataclasses import dataclass
 
 import torch
 
 from offramp.errors import ConfigError
 
-__all__ = ["Progress", "TrainingOptions", "one_cycle"]
+__all__ = ["InEpochs", "Progress", "TrainingOptions", "one_cycle"]
 
 _WARM_UP, _START, _END = 0.3, 1 / 25, 1e-4
 
@@ -40,6 +41,23 @@ class TrainingOptions:
         """Return what decides the result, by name."""
         names = ("epochs", "seed", "batch", "rate", "backbone_rate", "weight_decay", "patience")
         return {name: str(getattr(self, name)) for name in names}
+
+
+class InEpochs:
+    """What goes through ``training`` samples epoch by epoch, as ``options`` say."""
+
+    training: Sized
+    options: TrainingOptions
+
+    @property
+    def batch(self) -> int:
+        """The samples of a batch."""
+        return min(self.options.batch, len(self.training))
+
+    @property
+    def steps(self) -> int:
+        """The batches of an epoch; samples too few for another one are left for later epochs."""
+        return len(self.training) // self.batch
 
 
 @dataclass(frozen=True)

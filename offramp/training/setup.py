@@ -11,7 +11,7 @@ from torch import nn
 
 from offramp.capture.early_exit import EarlyExitModel
 from offramp.errors import InputError, TrainingError
-from offramp.training.options import TrainingOptions
+from offramp.training.options import InEpochs, TrainingOptions
 from offramp.training.recipes import Answers, Recipe, Stage
 from offramp.training.samples import Batch, TrainingSamples, check_labels, check_range
 from offramp.training.seeding import own_randomness, seed_all
@@ -41,7 +41,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class TrainingSetup:
+class TrainingSetup(InEpochs):
     """A model with exits, a recipe, samples to train on and, if any, held-out ones.
 
     A slimmed model has a ``lesson``. ``references`` name the functions that gave model and samples,
@@ -86,16 +86,6 @@ class TrainingSetup:
     def trainable(self) -> frozenset[str]:
         """The parameters of the model that its factory left free to be trained."""
         return frozenset(n for n, p in self.model.named_parameters() if p.requires_grad)
-
-    @property
-    def batch(self) -> int:
-        """The samples of a batch."""
-        return min(self.options.batch, len(self.training))
-
-    @property
-    def steps(self) -> int:
-        """The batches of an epoch; samples too few for another one are left for later epochs."""
-        return len(self.training) // self.batch
 
     @cached_property
     def initial_weights(self) -> str:

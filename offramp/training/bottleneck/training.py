@@ -27,7 +27,7 @@ from offramp.training.checkpoint import (
     restore_optimiser,
     split_tensors,
 )
-from offramp.training.options import Progress, TrainingOptions, one_cycle
+from offramp.training.options import InEpochs, Progress, TrainingOptions, one_cycle
 from offramp.training.samples import Batch, TrainingSamples
 from offramp.training.seeding import own_randomness, seed_all
 from offramp.training.trained import TrainedLevel
@@ -44,7 +44,7 @@ Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
-class BottleneckSetup:
+class BottleneckSetup(InEpochs):
     """A model that stays as it is, the sub-module behind which the pair is, and samples.
 
     Labels are not looked at. ``references`` name the functions that gave model and samples, where
@@ -57,16 +57,6 @@ class BottleneckSetup:
     held_out: TrainingSamples | None = None
     options: TrainingOptions = field(default_factory=TrainingOptions)
     references: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def batch(self) -> int:
-        """The samples of a batch."""
-        return min(self.options.batch, len(self.training))
-
-    @property
-    def steps(self) -> int:
-        """The batches of an epoch; samples too few for another one are left for later epochs."""
-        return len(self.training) // self.batch
 
     @cached_property
     def cut(self) -> CutAfter:
