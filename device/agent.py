@@ -38,6 +38,7 @@ __all__ = ["Agent", "Interrupted"]
 _LOOK_S = 0.1  # a waiting thread looks around at least this often
 _SHORTEST_PAUSE_S = 0.0005
 _WARM_S = 10.0
+_LOAD_S = 2.0
 _END_S = 30.0
 _CLOSE_S = 1.0
 
@@ -187,7 +188,7 @@ class Agent:
             self._wait(_WARM_S, lambda: self._dispatch.warm or not self._dispatch.up)
             with self._changed:
                 plan = self._dispatch.next_plan(time.perf_counter())
-            self._head.expect(plan)
+            self._head.expect(plan, _LOAD_S)
         elif self._require_server and not self._over:
             raise LinkError(self._dispatch.link_reason)
 

@@ -123,10 +123,10 @@ class Head:
         """Load what the first sample that is sent would otherwise wait for, if it is quick."""
         self._readiness.prepare_quick()
 
-    def expect(self, plan: Plan) -> None:
-        """Load what the first sample under a plan would otherwise wait for."""
+    def expect(self, plan: Plan, limit_s: float) -> None:
+        """Load what a sample under a plan would otherwise do without; wait for ``limit_s``."""
         if plan.level is not None:
-            self._readiness.prepare(plan.cut, plan.level)
+            self._readiness.expect(plan.cut, plan.level, limit_s)
 
     def run(self, progress: Progress, plan: Plan, until_s: float, stretch: float) -> Reached:
         """Run up to the plan's cut and encode, or to the exit at which the sample leaves.

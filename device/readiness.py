@@ -38,6 +38,15 @@ class Readiness:
         self._network.prepare(cut, level, "encoder")
         self._ready.add((cut, level))
 
+    def expect(self, cut: int, level: str, limit_s: float) -> None:
+        """Load what sending at a level needs, and wait for that at most ``limit_s``.
+
+        Compiling loops for the first time on a machine takes longer, and goes on.
+        """
+        self.level(cut, level)
+        if self._loading is not None:
+            self._loading.join(limit_s)
+
     def level(self, cut: int, wanted: str) -> str:
         """Return the level to send at now: the one wanted if it is there, or quickly will be."""
         if (cut, wanted) in self._ready:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -54,6 +55,20 @@ def test_one_is_loaded_at_a_time_and_what_was_prepared_is_there(network, tiny) -
     thread.join(60)
     readiness.prepare(*second)
     assert readiness.level(*second) == second[1]
+
+
+def test_what_is_expected_is_waited_for_so_long(network, tiny, monkeypatch) -> None:
+    (cut, level), *_ = places(tiny, quick=False)
+    readiness = Readiness(network)
+    readiness.expect(cut, level, 60.0)
+    assert readiness.level(cut, level) == level
+    slow, goes_on = Readiness(network), threading.Event()
+    monkeypatch.setattr(slow, "_load", lambda cut, level: goes_on.wait(10))
+    slow.expect(cut, level, 0.01)
+    assert slow.level(cut, level) == "lossless"
+    goes_on.set()
+    quick = places(tiny, quick=True)[0]
+    Readiness(network).expect(*quick, 0.0)
 
 
 def test_where_nothing_can_stand_in_it_is_waited_for(tiny) -> None:
