@@ -137,7 +137,7 @@ def test_a_device_and_a_server_keep_up_with_each_other(
     assert len(served) >= len(results) / 2, lines["plan"]
     calibration = load_calibration(limited)
     for result in served:
-        assert (result["cut"], result["level"]) == place  # loaded before the first sample
+        assert (result["cut"], result["level"]) in (place, (place[0], "lossless"))
         assert result["answer"] == calibration.answers[place][result["id"]]
     network = Network(camera)
     (features,) = network.run(0, place[0], camera_samples.inputs)
@@ -145,7 +145,9 @@ def test_a_device_and_a_server_keep_up_with_each_other(
     sizes = [codec.encode([one]).size_bytes for one in features]
     less = [r for r in served if r["sent_bytes"] < sizes[r["id"]]]
     assert len(less) > len(served) / 3
-    assert all(r["sent_bytes"] <= sizes[r["id"]] for r in served)
+    loaded = [r for r in served if r["level"] == place[1]]
+    assert all(r["sent_bytes"] <= sizes[r["id"]] for r in loaded)
+    assert min(r["id"] for r in loaded) <= 30  # until it is there, they go losslessly
     assert all("reference" in r for r in less)
 
 
