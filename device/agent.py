@@ -68,6 +68,7 @@ class Agent:
         self._require_server = require_server
         self._connect_s = settings.connect_s if await_server else 0.0
         self._renewal = renewal
+        self._controller = controller
         self._dispatch = Dispatch(controller, settings)
         self._journal = Journal(sinks)
         self._changed = threading.Condition()
@@ -187,7 +188,7 @@ class Agent:
         if self._dispatch.up:
             self._wait(_WARM_S, lambda: self._dispatch.warm or not self._dispatch.up)
             with self._changed:
-                plan = self._dispatch.next_plan(time.perf_counter())
+                plan = self._controller.likely_plan()
             self._head.expect(plan, _LOAD_S)
         elif self._require_server and not self._over:
             raise LinkError(self._dispatch.link_reason)

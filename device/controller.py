@@ -116,6 +116,10 @@ class Controller:
         assert self._plan is not None
         return self._plan
 
+    def likely_plan(self) -> Plan:
+        """Return the plan that would come into force now; it does not."""
+        return self.strategy.decide(self.planner, self.objective, self.conditions())
+
     def renew(self, planner: Planner) -> None:
         """Plan with another planner from now on; what is known of link and machines stays.
 

@@ -79,10 +79,6 @@ class Dispatch:
         """Whether the next sample of a source that can wait is to arrive."""
         return not self._inbox
 
-    def next_plan(self, now_s: float) -> Plan:
-        """Return the plan under which a sample would begin now."""
-        return self._controller.plan(now_s)
-
     @property
     def done(self) -> bool:
         """Whether no more samples come and all are finished."""
