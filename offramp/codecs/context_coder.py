@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import int64, njit
+from numba import int32, int64, njit
 
 from offramp.tensors import Array
 
@@ -51,8 +51,10 @@ TAPS = 6
 """Neighbours that predict: left, above, above left, above right, and the same place twice."""
 
 _COARSER = SCALE - 4
-LARGEST = np.float32(32_000)
+LARGEST, ZERO = np.float32(32_000), np.float32(0)
 """No code is larger."""
+NARROW = 20_000
+"""Predictions from codes no larger than that fit into 32 bits."""
 _FULL = 0xFFFFFFFF
 _TOP = 1 << 24
 _ESCAPE_BITS = 14  # follow the first one of the largest excess
@@ -149,15 +151,18 @@ def quantise(values, offsets, inverse_steps, rounding, sparse):
         offset, inverse_step = offsets[c], inverse_steps[c]
         for y in range(height):
             place = c * plane + (y + 1) * stride + 1
-            for x in range(width):
-                scaled = (values[c, y, x] - offset) * inverse_step
-                if not np.isfinite(scaled):
-                    infinite += 1
-                size = int64(min(abs(scaled), LARGEST) + rounding)
-                code = -size if scaled < 0 else size
-                if sparse and code < 0:
-                    code = 0
-                codes[place + x] = code
+            given, row = values[c, y], codes[place : place + width]
+            if sparse:
+                for x in range(width):
+                    scaled = (given[x] - offset) * inverse_step
+                    infinite += int32(scaled - scaled != 0)  # as vectors allow it
+                    row[x] = int32(min(max(scaled, ZERO), LARGEST) + rounding)
+            else:
+                for x in range(width):
+                    scaled = (given[x] - offset) * inverse_step
+                    infinite += int32(scaled - scaled != 0)
+                    size = int32(min(abs(scaled), LARGEST) + rounding)
+                    row[x] = -size if scaled < 0 else size
     return codes, infinite == 0
 
 
@@ -167,22 +172,66 @@ def contexts_of(codes, shape, sight):
 
     Planes that are known lie before them.
     """
+    height, width = shape[1], shape[2]
+    room = height * (width + 2) - 2
+    lowest = highest = codes[0]
+    for at in range(codes.size):
+        lowest, highest = min(lowest, codes[at]), max(highest, codes[at])
+    if lowest >= -NARROW and highest <= NARROW:
+        return _contexts(codes, shape, sight, np.empty(room, np.int32))
+    return _contexts(codes, shape, sight, np.empty(room, np.int64))
+
+
+@_compiled
+def _contexts(codes, shape, sight, found):
+    """Return the contexts; a plane's predictions go to ``found``, of whole numbers wide enough."""
     channels, height, width = shape
     stride = width + 2
     plane = (height + 1) * stride
     contexts = np.empty(shape, np.int32)
     lookups, means = sight.lookups, sight.means
     for c in range(channels):
-        first, second = _distances(sight, c, plane)
-        sizes, signs = _taps(sight, c, 0), _taps(sight, c, 1)
+        place = (sight.known + c) * plane + stride + 1
+        _predict(codes, place, stride, _distances(sight, c, plane), _taps(sight, c, 0), 0, found)
         for y in range(height):
-            place = (sight.known + c) * plane + (y + 1) * stride + 1
             for x in range(width):
-                found = means * _magnitude(codes, place + x, stride, first, second, sizes, lookups)
-                if means > 1:
-                    found += _mean(codes, place + x, stride, first, second, signs, lookups)
-                contexts[c, y, x] = found
+                bin_ = min(max(found[y * stride + x] >> _COARSER, 0), BINS - 1)
+                contexts[c, y, x] = means * lookups[0, bin_]
+        if means > 1:
+            _predict(
+                codes, place, stride, _distances(sight, c, plane), _taps(sight, c, 1), 1, found
+            )
+            for y in range(height):
+                for x in range(width):
+                    bin_ = (found[y * stride + x] >> _COARSER) + BINS // 2
+                    contexts[c, y, x] += lookups[1, min(max(bin_, 0), BINS - 1)]
     return contexts
+
+
+@_compiled
+def _predict(codes, place, stride, distances, taps, what, found):
+    """Write the predicted magnitude (``what`` 0) or mean (1) of a plane's codes to ``found``.
+
+    From ``place`` on, those between two rows too: one long loop runs as vectors.
+    """
+    count = len(found)
+    left, above = codes[place - 1 :][:count], codes[place - stride :][:count]
+    before, behind = codes[place - stride - 1 :][:count], codes[place - stride + 1 :][:count]
+    one, two = codes[place + distances[0] :][:count], codes[place + distances[1] :][:count]
+    a, b, c = int32(taps[0]), int32(taps[1]), int32(taps[2])
+    d, e, f, bias = int32(taps[3]), int32(taps[4]), int32(taps[5]), int32(taps[6])
+    if what == 0:
+        for x in range(count):
+            near = a * abs(int32(left[x])) + b * abs(int32(above[x]))
+            beside = c * abs(int32(before[x])) + d * abs(int32(behind[x]))
+            far = e * abs(int32(one[x])) + f * abs(int32(two[x]))
+            found[x] = bias + near + beside + far
+    else:
+        for x in range(count):
+            near = a * int32(left[x]) + b * int32(above[x])
+            beside = c * int32(before[x]) + d * int32(behind[x])
+            far = e * int32(one[x]) + f * int32(two[x])
+            found[x] = bias + near + beside + far
 
 
 @_compiled

@@ -197,3 +197,45 @@ def test_compiled_contexts_are_those_of_numpy(sparse) -> None:
     found = coder.contexts_of(codes, values[0].shape, model.sight)
     np.testing.assert_array_equal(found[None], contexts_in_numpy(model, whole[None]))
     assert len(np.unique(found)) > 8
+
+
+def slow_contexts(codes, shape, sight):
+    """Return contexts place by place, in whole numbers of any size."""
+    _channels, height, width = shape
+    planes = codes.reshape(-1, height + 1, width + 2).astype(object)
+    found = np.empty(shape, np.int32)
+    for c, y, x in np.ndindex(*shape):
+        here = planes[sight.known + c]
+        near = [here[y + 1, x], here[y, x + 1], here[y, x], here[y, x + 2]]
+        near += [planes[int(source)][y + 1, x + 1] for source in sight.sources[c]]
+        bins = []
+        for what, middle in ((0, 0), (1, 512)):
+            seen = [abs(code) for code in near] if what == 0 else near
+            total = int(sight.bias[c, what])
+            total += sum(int(w) * k for w, k in zip(sight.weights[c, what], seen, strict=True))
+            bins.append(int(sight.lookups[what, min(max((total >> 4) + middle, 0), 1023)]))
+        found[c, y, x] = sight.means * bins[0] + bins[1]
+    return found
+
+
+@pytest.mark.parametrize("known", [0, 3])
+@pytest.mark.parametrize("largest", [3, 19_999, 20_001, 32_000])
+def test_contexts_are_the_same_however_large_codes_are(known, largest) -> None:
+    random = np.random.default_rng(largest)
+    shape, planes = (3, 4, 5), known + 3
+    plain = random.integers(-largest, largest + 1, (planes, 4, 5))
+    plain[0, 0, 0] = -largest
+    codes = np.pad(plain, ((0, 1), (1, 0), (1, 1))).astype(np.int16).ravel()
+    sight = coder.Sight(
+        np.array([[random.integers(known + c + 1), planes] for c in range(3)], np.int32)
+        if known
+        else np.array([[3, 3], [0, 3], [1, 0]], np.int32),
+        random.integers(-(2**14), 2**14 + 1, (3, 2, 6)).astype(np.int32),
+        random.integers(-(2**14), 2**14 + 1, (3, 2)).astype(np.int32),
+        np.stack((random.integers(0, 24, 1024), random.integers(0, 7, 1024))).astype(np.int32),
+        7,
+        known,
+    )
+    np.testing.assert_array_equal(
+        coder.contexts_of(codes, shape, sight), slow_contexts(codes, shape, sight)
+    )
