@@ -9,15 +9,18 @@ from sim.rates.trace import RateTrace
 from sim.traces.columns import columns_trace
 from sim.traces.lines import numbered_rows, read_text
 from sim.traces.mahimahi import mahimahi_trace
+from sim.traces.sets import set_of, set_trace
 
 __all__ = ["read_trace"]
 
 
 def read_trace(path: Path) -> RateTrace:
-    """The trace in a file: one column is a mahimahi packet trace, two are seconds and Mbit/s.
+    """The trace in a file: one column is a mahimahi packet trace, two are seconds and a rate.
 
-    A file compressed with gzip is read as what it holds.
+    A file compressed with gzip is read as what it holds. ``SET.npz/NAME`` is a trace of a set.
     """
+    if set_of(path):
+        return set_trace(path)
     text = read_text(path)
     first = next(numbered_rows(text), None)
     if first is None:

@@ -39,9 +39,9 @@ def read_text(path: Path) -> str:
 
 
 def numbered_rows(text: str) -> Iterator[Row]:
-    """Every row that is neither blank nor a comment that starts with #."""
+    """Every row that is no comment, which starts with #, nor blank; commas part fields too."""
     for number, line in enumerate(text.splitlines(), start=1):
-        if (fields := line.split()) and not fields[0].startswith("#"):
+        if (fields := line.replace(",", " ").split()) and not fields[0].startswith("#"):
             yield number, fields
 
 

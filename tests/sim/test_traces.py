@@ -1,6 +1,7 @@
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from offramp.errors import ConfigError
 from sim.traces import read_trace
 
-RECORDED = Path(__file__).parents[2].parent / "shared" / "data" / "mahimahi"
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+RECORDED = SHARED / "mahimahi"
 
 
 @pytest.fixture
@@ -64,6 +66,99 @@ def test_a_gzip_trace_is_read_whatever_its_name(write):
 
 
 @pytest.mark.parametrize(
+    ("header", "rate"),
+    [
+        ("seconds,mbps", "8"),
+        ("t kbps", "8000"),
+        ("time_s,bps", "8e6"),
+        ("Second,Bytes_per_second", "1000000"),
+    ],
+)
+def test_a_header_names_the_unit(write, header, rate):
+    trace = read_trace(write(f"# a walk\n{header}\n0,{rate}\n1,0\n3, {rate}\n"))
+    assert trace.knots == [(0, 0), (1, 1e6), (3, 1e6), (5, 3e6)]
+
+
+def a_set(path, **changed):
+    arrays = {
+        "names": np.array(["walks/a", "walks/b", "drives/a"]),
+        "offsets": np.array([0, 2, 3, 5]),
+        "t": np.array([0, 1, 0, 0, 2], np.float32),
+        "mbps": np.array([8, 0, 16, 8, 8], np.float32),
+        **changed,
+    }
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    return path
+
+
+def test_a_set_holds_traces_like_a_folder(tmp_path):
+    home = a_set(tmp_path / "some.npz")
+    assert read_trace(home / "walks/a").knots == [(0, 0), (1, 1e6), (2, 1e6)]
+    assert read_trace(home / "b").mean_bps == pytest.approx(16e6)
+    assert read_trace(home / "drives" / "a").period_s == 4
+    for name, count in (("a", 2), ("c", "no"), ("", "no")):
+        with pytest.raises(ConfigError, match=rf"holds {count} traces named .*some.npz/NAME"):
+            read_trace(home / name)
+
+
+SETS = {
+    "no names": {"names": None},
+    "names that are objects": {"names": np.array([object()] * 3)},
+    "too few offsets": {"offsets": np.array([0, 2, 5])},
+    "offsets beyond the end": {"offsets": np.array([0, 2, 3, 6])},
+    "an empty trace": {"offsets": np.array([0, 2, 2, 5])},
+    "a negative offset": {"offsets": np.array([-1, 2, 3, 5])},
+    "fewer rates": {"mbps": np.ones(4, np.float32)},
+    "whole numbers for times": {"t": np.arange(5)},
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_what_is_no_set_is_refused(tmp_path, name):
+    home = a_set(tmp_path / "some.npz", **SETS[name])
+    with pytest.raises(ConfigError, match="is none: it must hold names, offsets, t and mbps"):
+        read_trace(home / "b")
+
+
+def test_a_damaged_set_and_damaged_rows_are_refused(tmp_path):
+    home = a_set(tmp_path / "some.npz")
+    cut = tmp_path / "cut.npz"
+    cut.write_bytes(home.read_bytes()[:-40])
+    with pytest.raises(ConfigError, match="is none"):
+        read_trace(cut / "b")
+    with pytest.raises(ConfigError, match=r"gone\.npz"):
+        read_trace(tmp_path / "gone.npz" / "b")
+    for changed, why in (
+        ({"t": np.array([0, 0, 0, 0, 2], "f4")}, "does not come after"),
+        ({"mbps": np.array([8, np.nan, 16, 8, 8], "f4")}, "must hold numbers"),
+        ({"mbps": np.zeros(5, "f4")}, "all zero"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            read_trace(a_set(tmp_path / "bad.npz", **changed) / "walks/a")
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("lumos5g-abr/lumos5g_5g.npz", "5g_trace_100_walking"),
+        ("pensieve/pensieve_test_fcc_hsdpa.npz", "norway_bus_1"),
+    ],
+)
+def test_recorded_sets(folder, name):
+    path = SHARED / folder
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    trace = read_trace(path / name)
+    with np.load(path) as arrays:
+        at = next(i for i, one in enumerate(arrays["names"]) if one.endswith("/" + name))
+        low, high = arrays["offsets"][at : at + 2]
+        times_s, mbps = (arrays[key][low:high].astype(float) for key in ("t", "mbps"))
+    lasts_s = np.append(np.diff(times_s), times_s[-1] - times_s[-2])
+    assert trace.period_s == pytest.approx(lasts_s.sum())
+    assert trace.mean_bps / 1e6 == pytest.approx((mbps * lasts_s).sum() / lasts_s.sum())
+
+
+@pytest.mark.parametrize(
     ("content", "why"),
     [
         ("", "is empty"),
@@ -85,6 +180,10 @@ def test_a_gzip_trace_is_read_whatever_its_name(write):
         ("0 1\n1\n", "line 2: '1' is not two numbers"),
         ("0 0\n1 0\n", "is all zero"),
         ("1 2 3\n", "line 1: 3 columns"),
+        ("seconds,fast\n0,1\n", "line 1: 'seconds fast' is no header of a trace"),
+        ("mbps,seconds\n0,1\n", "line 1: 'mbps seconds' is no header"),
+        ("seconds,mbps\n", "has a header and no rows"),
+        ("seconds,mbps\n0,1\nseconds,mbps\n", "line 3: 'seconds mbps' is not two numbers"),
         (b"\xff\xfe1\n", "is not text"),
         (gzip.compress(b"1\n" * 999, mtime=0)[:-12], "is damaged"),
         (b"\x1f\x8bnot gzip at all", "is damaged"),

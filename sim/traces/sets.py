@@ -1,0 +1,84 @@
+"""Sets of traces: one npz file with many, each addressed like a file in a folder.
+
+The arrays are ``names``, ``offsets`` (one more than there are names), ``t`` in seconds and
+``mbps``; trace *i* is rows ``offsets[i]`` to ``offsets[i + 1] - 1``.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.errors import ConfigError
+from offramp.files import open_file
+from sim.rates.trace import RateTrace
+from sim.traces.columns import columns_trace
+
+__all__ = ["SUFFIX", "set_of", "set_trace"]
+
+SUFFIX = ".npz"
+
+_LIMIT_BYTES = 256 << 20
+_SHOWN = 3
+
+
+def set_of(path: Path) -> Path | None:
+    """Return the set's file if a path names one, or a trace in one."""
+    return next((one for one in (path, *path.parents) if one.suffix == SUFFIX), None)
+
+
+def set_trace(path: Path) -> RateTrace:
+    """The trace ``SET.npz/NAME``; the end of a name is enough where only one ends so."""
+    home = set_of(path)
+    assert home is not None
+    arrays = _load(home)
+    names = [str(name) for name in arrays["names"]]
+    wanted = path.relative_to(home).as_posix()
+    found = [at for at, name in enumerate(names) if name == wanted or name.endswith("/" + wanted)]
+    if len(found) != 1:
+        some = ", ".join(name.rpartition("/")[2] for name in names[:_SHOWN])
+        raise ConfigError(
+            f"trace set {home} holds {len(found) or 'no'} traces named {wanted!r}: name one of its "
+            f"{len(names)} as {home.name}/NAME, such as {some}"
+        )
+    low, high = (int(offset) for offset in arrays["offsets"][found[0] : found[0] + 2])
+    pairs = zip(arrays["t"][low:high], arrays["mbps"][low:high], strict=True)
+    rows = ((at, [repr(float(t)), repr(float(r))]) for at, (t, r) in enumerate(pairs, 1))
+    return columns_trace(path, rows)
+
+
+def _load(home: Path) -> dict[str, NDArray[np.generic]]:
+    """Return the set's arrays, checked against each other."""
+    wrong = ConfigError(
+        f"trace set {home} is none: it must hold names, offsets, t and mbps, as docs/links.md says"
+    )
+    with open_file(home) as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                size_bytes = sum(entry.file_size for entry in archive.infolist())
+            if size_bytes > _LIMIT_BYTES:
+                raise ConfigError(f"trace set {home} holds more than {_LIMIT_BYTES} bytes")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as loaded:
+                arrays = {name: loaded[name] for name in ("names", "offsets", "t", "mbps")}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            raise wrong from None
+    names, offsets, rows = arrays["names"], arrays["offsets"], arrays["t"]
+    sound = (
+        names.ndim == offsets.ndim == rows.ndim == 1
+        and names.dtype.kind == "U"
+        and offsets.dtype.kind in "iu"
+        and offsets.size == names.size + 1
+        and rows.dtype.kind == arrays["mbps"].dtype.kind == "f"
+        and rows.shape == arrays["mbps"].shape
+        and offsets.size > 1
+        and offsets[0] >= 0
+        and offsets[-1] <= rows.size
+        and bool((offsets[1:] > offsets[:-1]).all())
+    )
+    if not sound:
+        raise wrong
+    return arrays
