@@ -62,7 +62,10 @@ class CostCurve:
 
 
 class BatchSizes:
-    """The cost curve of every place at which samples wait."""
+    """The cost curve of every place at which samples wait.
+
+    Of two readings that threads take at the same moment one may be lost; none is wrong for long.
+    """
 
     def __init__(self) -> None:
         self._curves: dict[Hashable, CostCurve] = {}
