@@ -38,8 +38,8 @@ SAMPLES = HOME / "samples.npz"
 SCRATCH = Path("/tmp/board")
 SURE = 0.99  # sure enough to leave: between a third and two thirds of the samples are
 PLANS = {
-    "input": Plan(0, "jpeg90", "confidence", ()),
-    "split": Plan(5, "affine4", "confidence", (SURE, SURE)),
+    "input": Plan(0, "webp90", "confidence", ()),
+    "split": Plan(5, "channel3", "confidence", (SURE, SURE)),
     "whole": Plan(8, None, "confidence", (SURE, SURE, SURE)),
 }
 # An emulated board is slow, and no answer may be hurried.

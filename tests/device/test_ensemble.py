@@ -48,7 +48,7 @@ def bundle(embedded, tmp_path_factory):
     plans = (
         AllowedPlan(
             cut=cut,
-            level="raw",
+            level="lossless",
             thresholds=(CLOSED,) * (number - 1) + (WATCHED,),
             accuracy_drop=0.0,
             left_share=0.0,
@@ -107,7 +107,7 @@ def test_what_is_recorded_of_a_cut_is_the_answer_with_the_last_exit_before_it(bu
     assert set(calibration.together) == expected
     assert expected
     for (cut, level), answers in calibration.together.items():
-        if level == "raw":
+        if level == "lossless":
             exit_logits = calibration.exit_logits[before[cut] - 1]
             both = joined(exit_logits, calibration.final_logits).argmax(axis=1)
             np.testing.assert_array_equal(answers, both)

@@ -83,9 +83,10 @@ def test_the_outcomes_of_a_bundle_are_those_that_were_recorded(embedded: Bundle)
     assert (whole.losses(closed) == 0).all()
     macs = sum(spec.macs for spec in (*manifest.segments, *manifest.exits))
     assert whole.mean_cost(closed) == macs
-    split = recorded_outcomes(manifest, calibration, scores, (4, "affine2"))
+    place = next(place for place in calibration.levels if place[0] == 4)
+    split = recorded_outcomes(manifest, calibration, scores, place)
     assert split.exits == 2
-    answers = calibration.answers[4, "affine2"] == calibration.labels
+    answers = calibration.answers[place] == calibration.labels
     np.testing.assert_array_equal(split.answers_right(closed[:2]), answers)
     first = sum(segment.macs for segment in manifest.segments[:2]) + manifest.exits[0].macs
     second = sum(segment.macs for segment in manifest.segments[:4])
@@ -103,7 +104,7 @@ def test_a_place_without_records_is_refused(embedded: Bundle) -> None:
 
 def test_before_all_exits_nobody_leaves(embedded: Bundle) -> None:
     calibration, scores = load_calibration(embedded), np.zeros((3, 1000))
-    place = (1, "affine2")
+    place = next(place for place in calibration.levels if place[0] == 1)
     outcomes = recorded_outcomes(embedded.manifest, calibration, scores, place)
     assert outcomes.exits == 1
     answers = calibration.answers[place] == calibration.labels
