@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
-from offramp.choices import choose
 from offramp.settings import Settings, build_settings, load_settings
+from sim.kinds import of_kind
 from sim.link import CONDITIONS, ConditionSettings
 
 __all__ = ["LinkSettings", "PhaseSettings", "parse_link", "read_link"]
 
 
-def _condition(value: Any, info: ValidationInfo) -> ConditionSettings:
-    if isinstance(value, ConditionSettings):
-        return value
-    kind = value.get("kind") if isinstance(value, Mapping) else None
-    if not isinstance(kind, str):
-        raise ValueError(f"needs a kind, one of {', '.join(CONDITIONS)}, not {kind!r}")
-    condition = choose("kind", kind, CONDITIONS)
-    return condition.Settings.model_validate(value, context=info.context)
-
-
-_Chain = tuple[Annotated[SerializeAsAny[ConditionSettings], BeforeValidator(_condition)], ...]
+_Chain = tuple[
+    Annotated[
+        SerializeAsAny[ConditionSettings],
+        of_kind(ConditionSettings, {kind: member.Settings for kind, member in CONDITIONS.items()}),
+    ],
+    ...,
+]
 
 
 class PhaseSettings(Settings):
