@@ -1,18 +1,21 @@
 """Load: moving averages of what the server's queue and engine did lately.
 
-It holds no clock: the time is an argument.
+It holds no clock: the time is an argument, and never goes back.
 """
 
 from __future__ import annotations
 
 import math
 
+from edge_server.congestion import Traffic
 from offramp.messages import Load
 
-__all__ = ["LoadMeter", "RecentMean"]
+__all__ = ["Arrivals", "LoadMeter", "RecentMean", "RecentSpread"]
 
 TIME_CONSTANT_S = 2.0
 """The age at which a reading counts 1/e as much as a new one."""
+
+_LONGEST_GAP = 5.0  # time constants: a longer pause would hide for as long that it is over
 
 
 class RecentMean:
@@ -35,39 +38,124 @@ class RecentMean:
         """The mean as of the last reading; zero before the first."""
         return self._sum / self._weight if self._weight else 0.0
 
+    def weight(self, now_s: float) -> float:
+        """Return how many new readings those that there were count as."""
+        return self._weight * self._decay(now_s)
+
     def faded(self, now_s: float) -> float:
         """Return the mean with silence counted as readings of zero.
 
         Once the weight of what was read has decayed below that of one reading, zeros make up
         for the rest: a server that nobody uses reports no waiting.
         """
-        decay = self._decay(now_s)
-        return self._sum * decay / max(self._weight * decay, 1.0)
+        return self._sum * self._decay(now_s) / max(self.weight(now_s), 1.0)
 
     def _decay(self, now_s: float) -> float:
         return math.exp(-max(now_s - self._at_s, 0.0) / self._time_constant_s)
 
 
-class LoadMeter:
-    """The recent queue delay and service time of an engine."""
+class RecentSpread:
+    """Mean and spread of readings whose weights decay as those of `RecentMean`."""
 
     def __init__(self, time_constant_s: float = TIME_CONSTANT_S) -> None:
+        self._mean = RecentMean(time_constant_s)
+        self._square = RecentMean(time_constant_s)
+
+    def add(self, reading: float, now_s: float) -> None:
+        """Take a reading."""
+        self._mean.add(reading, now_s)
+        self._square.add(reading * reading, now_s)
+
+    @property
+    def mean(self) -> float:
+        """The mean as of the last reading; zero before the first."""
+        return self._mean.value
+
+    @property
+    def scv(self) -> float:
+        """The squared coefficient of variation; zero before the second reading."""
+        square = self.mean * self.mean
+        return max(self._square.value / square - 1, 0.0) if square else 0.0
+
+    def weight(self, now_s: float) -> float:
+        """Return how many new readings those that there were count as."""
+        return self._mean.weight(now_s)
+
+
+class Arrivals:
+    """How many requests come a second, and how evenly."""
+
+    def __init__(self, time_constant_s: float = TIME_CONSTANT_S) -> None:
+        self._time_constant_s = time_constant_s
+        self._gaps = RecentSpread(time_constant_s)
+        self._last_s: float | None = None
+
+    def add(self, now_s: float) -> None:
+        """Note that a request has come."""
+        if self._last_s is not None:
+            gap_s = min(now_s - self._last_s, _LONGEST_GAP * self._time_constant_s)
+            self._gaps.add(gap_s, now_s)
+        self._last_s = now_s
+
+    def rate_hz(self, now_s: float) -> float:
+        """Return the rate: the arrivals over the time that they and the silence since cover.
+
+        That is one time constant at least, so that two requests that come at once after a pause
+        are no flood.
+        """
+        if self._last_s is None:
+            return 0.0
+        count = self._gaps.weight(now_s)
+        covered_s = count * self._gaps.mean + (now_s - self._last_s)
+        return count / max(covered_s, self._time_constant_s)
+
+    @property
+    def scv(self) -> float:
+        """The squared coefficient of variation of the times between arrivals, at most 1.
+
+        That is a Poisson stream's: in a few seconds bursts cannot be told from a beginning. A
+        device that sends one sample after the other, evenly, comes near 0: it is in nobody's way.
+        """
+        return min(self._gaps.scv, 1.0)
+
+
+class LoadMeter:
+    """The recent queue delay and service time of an engine's ``workers``, and what came to it."""
+
+    def __init__(self, workers: int = 1, time_constant_s: float = TIME_CONSTANT_S) -> None:
+        self._workers = workers
+        self._arrivals = Arrivals(time_constant_s)
         self._queue = RecentMean(time_constant_s)
-        self._service = RecentMean(time_constant_s)
+        self._service = RecentSpread(time_constant_s)
+
+    def arrived(self, now_s: float) -> None:
+        """Note that a request has been accepted."""
+        self._arrivals.add(now_s)
 
     def started(self, queue_s: float, now_s: float) -> None:
         """Note that a request which waited ``queue_s`` has reached the engine."""
         self._queue.add(queue_s, now_s)
 
     def finished(self, service_s: float, now_s: float) -> None:
-        """Note that the engine spent ``service_s`` on a request."""
+        """Note that a request took ``service_s`` of a worker: of a batch's time, its share."""
         self._service.add(service_s, now_s)
 
     @property
     def service_s(self) -> float:
         """The recent mean time that the engine spends on a request; zero before the first."""
-        return self._service.value
+        return self._service.mean
+
+    def traffic(self, now_s: float) -> Traffic:
+        """Return what comes, and what it takes."""
+        return Traffic(
+            rate_hz=self._arrivals.rate_hz(now_s),
+            service_s=self._service.mean,
+            service_scv=self._service.scv,
+            arrival_scv=self._arrivals.scv,
+            workers=self._workers,
+        )
 
     def load(self, queued: int, running: int, cpu_share: float, now_s: float) -> Load:
         """Return what an answer that leaves now tells its device."""
-        return Load(queued, running, self._queue.faded(now_s), cpu_share)
+        queue_s, price_s = self._queue.faded(now_s), self.traffic(now_s).price_s
+        return Load(queued, running, queue_s, cpu_share, price_s)

@@ -61,7 +61,7 @@ class WorkerPool:
         self.cpu_share = 0.0
         self.max_wait_s = max_wait_s
         self._schedule: Schedule[_Task] = Schedule(queue_length)
-        self._meter = LoadMeter()
+        self._meter = LoadMeter(workers)
         self._running = 0
         self._due = 0  # accepted, and neither delivered nor withdrawn
         self._stopping = self._closed = False
@@ -95,6 +95,7 @@ class WorkerPool:
             )
             if retry_after_s is None:
                 self._due += 1
+                self._meter.arrived(now_s)
                 self._ready.notify()
         self._report_expired(expired, now_s)
         return None if retry_after_s is None else queue_full(retry_after_s)

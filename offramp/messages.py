@@ -141,12 +141,17 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Load:
-    """How busy the server is; ``cpu_share`` is its recent share of all processors, 0 to 1."""
+    """How busy the server is; ``cpu_share`` is its recent share of all processors, 0 to 1.
+
+    ``price_s`` is the waiting that one more request like the recent ones adds to all others
+    together; its own is ``queue_s``.
+    """
 
     queued: int = 0
     running: int = 0
     queue_s: float = 0.0
     cpu_share: float = 0.0
+    price_s: float = 0.0
 
     def to_proto(self) -> pb.ServerLoad:
         """Return the message to send."""
@@ -155,6 +160,7 @@ class Load:
             running=self.running,
             queue_us=_microseconds(self.queue_s),
             cpu_permille=round(min(max(self.cpu_share, 0.0), 1.0) * 1000),
+            price_us=_microseconds(self.price_s),
         )
 
     @classmethod
@@ -165,6 +171,7 @@ class Load:
             running=message.running,
             queue_s=message.queue_us / 1e6,
             cpu_share=message.cpu_permille / 1e3,
+            price_s=message.price_us / 1e6,
         )
 
 
@@ -278,4 +285,4 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _microseconds(seconds: float) -> int:
-    return round(min(max(seconds * 1e6, 0.0), _U32))
+    return round(min(max(0.0, seconds * 1e6), _U32))  # in this order, NaN becomes 0

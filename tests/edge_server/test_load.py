@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.load import LoadMeter, RecentMean
+from edge_server.congestion import Traffic
+from edge_server.load import Arrivals, LoadMeter, RecentMean, RecentSpread
 from offramp.messages import Load
 
 
@@ -60,3 +62,93 @@ def test_meter_reports_queue_and_service_apart() -> None:
     meter.finished(0.3, 1.3)
     assert meter.service_s == 0.3
     assert meter.load(queued=3, running=1, cpu_share=0.5, now_s=1.0) == Load(3, 1, 0.02, 0.5)
+
+
+def test_spread_is_that_of_readings_at_one_moment() -> None:
+    spread = RecentSpread()
+    assert (spread.mean, spread.scv, spread.weight(1.0)) == (0.0, 0.0, 0.0)
+    for reading in (1.0, 2.0, 6.0):
+        spread.add(reading, 10.0)
+    assert spread.mean == 3.0
+    assert spread.scv == pytest.approx(14 / 27)
+    assert spread.weight(12.0) == pytest.approx(3 / math.e)
+
+
+@pytest.mark.parametrize("period_s", [0.02, 0.5, 5.0])
+def test_even_arrivals_have_their_rate_and_no_spread(period_s: float) -> None:
+    arrivals = Arrivals()
+    now_s = 0.0
+    for number in range(2000):
+        now_s = number * period_s
+        arrivals.add(now_s)
+    assert arrivals.rate_hz(now_s) == pytest.approx(1 / period_s, rel=0.02)
+    assert arrivals.scv == pytest.approx(0.0, abs=1e-6)
+
+
+def test_poisson_arrivals_have_their_rate_and_spread() -> None:
+    arrivals, rng, now_s = Arrivals(100.0), random.Random(3), 0.0
+    for _ in range(50_000):
+        now_s += rng.expovariate(40.0)
+        arrivals.add(now_s)
+    assert arrivals.rate_hz(now_s) == pytest.approx(40.0, rel=0.05)
+    assert arrivals.scv == pytest.approx(1.0, abs=0.1)
+
+
+def test_two_at_once_after_a_pause_are_no_flood() -> None:
+    arrivals = Arrivals()
+    arrivals.add(100.0)
+    assert arrivals.rate_hz(100.0) == 0.0
+    arrivals.add(100.0)
+    assert arrivals.rate_hz(100.0) == 0.5
+    arrivals.add(1e6)
+    arrivals.add(1e6)
+    assert arrivals.rate_hz(1e6) < 0.5
+
+
+def crowd(meter: LoadMeter, rate_hz: float, service_s: float, until_s: float) -> list[float]:
+    """Let Poisson requests come that take equal times, and return the prices after each."""
+    rng, now_s, prices_s = random.Random(11), 0.0, []
+    while now_s < until_s:
+        now_s += rng.expovariate(rate_hz)
+        meter.arrived(now_s)
+        meter.finished(service_s, now_s)
+        prices_s.append(meter.load(0, 0, 0.0, now_s).price_s)
+    return prices_s
+
+
+def test_price_of_a_crowd_is_that_of_its_traffic() -> None:
+    prices_s = crowd(LoadMeter(time_constant_s=100.0), 50.0, 0.01, 1000.0)
+    assert prices_s[-1] == pytest.approx(Traffic(50.0, 0.01).price_s, rel=0.1)
+    noisy_s = sorted(crowd(LoadMeter(), 50.0, 0.01, 1000.0))
+    assert noisy_s[len(noisy_s) // 2] == pytest.approx(0.01, rel=0.1)
+    assert noisy_s[len(noisy_s) // 20] > 0.005
+    assert noisy_s[-len(noisy_s) // 20] < 0.025
+
+
+def test_more_workers_ask_less() -> None:
+    alone, four = (crowd(LoadMeter(workers), 80.0, 0.01, 60.0)[-1] for workers in (1, 4))
+    assert 0 < four < alone / 20
+
+
+def test_price_fades_when_nobody_comes() -> None:
+    meter = LoadMeter()
+    crowd(meter, 80.0, 0.01, 60.0)
+    prices_s = [meter.load(0, 0, 0.0, 60.1 + age_s).price_s for age_s in (0, 1, 2, 5, 20, 1e6)]
+    assert prices_s == sorted(prices_s, reverse=True)
+    assert prices_s[0] > 0.02
+    assert prices_s[3] < 0.001
+    assert prices_s[-1] == 0.0
+
+
+def test_a_flood_has_a_finite_price() -> None:
+    meter = LoadMeter()
+    assert crowd(meter, 1000.0, 0.01, 20.0)[-1] == pytest.approx(1.9, rel=0.2)
+
+
+def test_one_even_device_on_a_busy_server_is_in_nobodys_way() -> None:
+    meter = LoadMeter()
+    for number in range(1000):
+        meter.arrived(number * 0.02)
+        meter.finished(0.015, number * 0.02 + 0.015)
+    assert meter.traffic(20.0).utilisation > 0.7
+    assert meter.load(0, 0, 0.0, 20.0).price_s == pytest.approx(0.0, abs=1e-6)

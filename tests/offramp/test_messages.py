@@ -72,6 +72,7 @@ LOADS = st.builds(
     running=st.integers(0, 2**32 - 1),
     queue_s=SPANS,
     cpu_share=st.integers(0, 1000).map(lambda share: share / 1000),
+    price_s=SPANS,
 )
 FAILURES = st.builds(
     Failure,
@@ -141,6 +142,17 @@ def test_times_and_shares_beyond_the_fields_are_held_at_their_ends() -> None:
     assert Timeline(total_s=1e9).to_proto().total_us == 2**32 - 1
     assert Load(cpu_share=7.0).to_proto().cpu_permille == 1000
     assert Load(cpu_share=-7.0).to_proto().cpu_permille == 0
+    prices = [Load(price_s=given).to_proto().price_us for given in (-1.0, math.nan, math.inf)]
+    assert prices == [0, 0, 2**32 - 1]
+
+
+def test_golden_bytes_of_a_load() -> None:
+    """What was written before there was a price is written still, and read."""
+    before = bytes.fromhex("0803100118a09c0120f403")
+    assert Load(3, 1, 0.02, 0.5).to_proto().SerializeToString() == before
+    assert Load.from_proto(pb.ServerLoad.FromString(before)) == Load(3, 1, 0.02, 0.5)
+    priced = Load(3, 1, 0.02, 0.5, 0.003)
+    assert priced.to_proto().SerializeToString() == before + bytes.fromhex("28b817")
 
 
 @pytest.mark.parametrize("number", [0, 300, 1_000_000, 200_000_000])

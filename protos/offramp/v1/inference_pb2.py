@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/offramp/v1/inference.proto\x12\nofframp.v1\"\x86\x01\n\x0cInferRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x15\n\rbundle_digest\x18\x02 \x01(\x0c\x12\x0b\n\x03\x63ut\x18\x03 \x01(\r\x12\x0e\n\x06\x66rames\x18\x04 \x03(\x0c\x12\x12\n\ntimeout_us\x18\x05 \x01(\r\x12\x0f\n\x07plan_id\x18\x06 \x01(\t\x12\x11\n\treference\x18\x07 \x01(\r\"\xbd\x01\n\rInferResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.offramp.v1.Status\x12\x0f\n\x07outputs\x18\x03 \x03(\x0c\x12&\n\x08timeline\x18\x04 \x01(\x0b\x32\x14.offramp.v1.Timeline\x12$\n\x04load\x18\x05 \x01(\x0b\x32\x16.offramp.v1.ServerLoad\x12\x0f\n\x07plan_id\x18\x06 \x01(\t\x12\x0c\n\x04kept\x18\x07 \x01(\x08\"?\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_us\x18\x03 \x01(\r\"\x95\x01\n\x08Timeline\x12\x13\n\x0breceived_us\x18\x01 \x01(\x04\x12\x10\n\x08queue_us\x18\x02 \x01(\r\x12\x11\n\tdecode_us\x18\x03 \x01(\r\x12\x12\n\nsegment_us\x18\x04 \x03(\r\x12\x11\n\tencode_us\x18\x05 \x01(\r\x12\x10\n\x08total_us\x18\x06 \x01(\r\x12\x16\n\x0ereceived_bytes\x18\x07 \x01(\x04\"U\n\nServerLoad\x12\x0e\n\x06queued\x18\x01 \x01(\r\x12\x0f\n\x07running\x18\x02 \x01(\r\x12\x10\n\x08queue_us\x18\x03 \x01(\r\x12\x14\n\x0c\x63pu_permille\x18\x04 \x01(\r\"+\n\x0cProbeRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07padding\x18\x02 \x01(\x0c\"i\n\rProbeResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12&\n\x08timeline\x18\x02 \x01(\x0b\x32\x14.offramp.v1.Timeline\x12$\n\x04load\x18\x03 \x01(\x0b\x32\x16.offramp.v1.ServerLoad\"m\n\rStreamRequest\x12)\n\x05infer\x18\x01 \x01(\x0b\x32\x18.offramp.v1.InferRequestH\x00\x12)\n\x05probe\x18\x02 \x01(\x0b\x32\x18.offramp.v1.ProbeRequestH\x00\x42\x06\n\x04kind\"\x9c\x01\n\x0eStreamResponse\x12*\n\x05infer\x18\x01 \x01(\x0b\x32\x19.offramp.v1.InferResponseH\x00\x12*\n\x05probe\x18\x02 \x01(\x0b\x32\x19.offramp.v1.ProbeResponseH\x00\x12*\n\tcatalogue\x18\x03 \x01(\x0b\x32\x15.offramp.v1.CatalogueH\x00\x42\x06\n\x04kind\";\n\tCatalogue\x12.\n\x07\x62undles\x18\x01 \x03(\x0b\x32\x1d.offramp.v1.BundleDescription\"\x11\n\x0f\x44\x65scribeRequest\"n\n\x10\x44\x65scribeResponse\x12.\n\x07\x62undles\x18\x01 \x03(\x0b\x32\x1d.offramp.v1.BundleDescription\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\r\"\x80\x01\n\x11\x42undleDescription\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08segments\x18\x03 \x01(\r\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x16\n\x0emanifest_bytes\x18\x05 \x01(\r\x12\x12\n\nsuperseded\x18\x06 \x01(\x08\"_\n\x0fReadFileRequest\x12\x15\n\rbundle_digest\x18\x01 \x01(\x0c\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x03 \x01(\x04\x12\x11\n\tmax_bytes\x18\x04 \x01(\x04\"\x19\n\tFileChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/offramp/v1/inference.proto\x12\nofframp.v1\"\x86\x01\n\x0cInferRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x15\n\rbundle_digest\x18\x02 \x01(\x0c\x12\x0b\n\x03\x63ut\x18\x03 \x01(\r\x12\x0e\n\x06\x66rames\x18\x04 \x03(\x0c\x12\x12\n\ntimeout_us\x18\x05 \x01(\r\x12\x0f\n\x07plan_id\x18\x06 \x01(\t\x12\x11\n\treference\x18\x07 \x01(\r\"\xbd\x01\n\rInferResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.offramp.v1.Status\x12\x0f\n\x07outputs\x18\x03 \x03(\x0c\x12&\n\x08timeline\x18\x04 \x01(\x0b\x32\x14.offramp.v1.Timeline\x12$\n\x04load\x18\x05 \x01(\x0b\x32\x16.offramp.v1.ServerLoad\x12\x0f\n\x07plan_id\x18\x06 \x01(\t\x12\x0c\n\x04kept\x18\x07 \x01(\x08\"?\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_us\x18\x03 \x01(\r\"\x95\x01\n\x08Timeline\x12\x13\n\x0breceived_us\x18\x01 \x01(\x04\x12\x10\n\x08queue_us\x18\x02 \x01(\r\x12\x11\n\tdecode_us\x18\x03 \x01(\r\x12\x12\n\nsegment_us\x18\x04 \x03(\r\x12\x11\n\tencode_us\x18\x05 \x01(\r\x12\x10\n\x08total_us\x18\x06 \x01(\r\x12\x16\n\x0ereceived_bytes\x18\x07 \x01(\x04\"g\n\nServerLoad\x12\x0e\n\x06queued\x18\x01 \x01(\r\x12\x0f\n\x07running\x18\x02 \x01(\r\x12\x10\n\x08queue_us\x18\x03 \x01(\r\x12\x14\n\x0c\x63pu_permille\x18\x04 \x01(\r\x12\x10\n\x08price_us\x18\x05 \x01(\r\"+\n\x0cProbeRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07padding\x18\x02 \x01(\x0c\"i\n\rProbeResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12&\n\x08timeline\x18\x02 \x01(\x0b\x32\x14.offramp.v1.Timeline\x12$\n\x04load\x18\x03 \x01(\x0b\x32\x16.offramp.v1.ServerLoad\"m\n\rStreamRequest\x12)\n\x05infer\x18\x01 \x01(\x0b\x32\x18.offramp.v1.InferRequestH\x00\x12)\n\x05probe\x18\x02 \x01(\x0b\x32\x18.offramp.v1.ProbeRequestH\x00\x42\x06\n\x04kind\"\x9c\x01\n\x0eStreamResponse\x12*\n\x05infer\x18\x01 \x01(\x0b\x32\x19.offramp.v1.InferResponseH\x00\x12*\n\x05probe\x18\x02 \x01(\x0b\x32\x19.offramp.v1.ProbeResponseH\x00\x12*\n\tcatalogue\x18\x03 \x01(\x0b\x32\x15.offramp.v1.CatalogueH\x00\x42\x06\n\x04kind\";\n\tCatalogue\x12.\n\x07\x62undles\x18\x01 \x03(\x0b\x32\x1d.offramp.v1.BundleDescription\"\x11\n\x0f\x44\x65scribeRequest\"n\n\x10\x44\x65scribeResponse\x12.\n\x07\x62undles\x18\x01 \x03(\x0b\x32\x1d.offramp.v1.BundleDescription\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\r\"\x80\x01\n\x11\x42undleDescription\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08segments\x18\x03 \x01(\r\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x16\n\x0emanifest_bytes\x18\x05 \x01(\r\x12\x12\n\nsuperseded\x18\x06 \x01(\x08\"_\n\x0fReadFileRequest\x12\x15\n\rbundle_digest\x18\x01 \x01(\x0c\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x03 \x01(\x04\x12\x11\n\tmax_bytes\x18\x04 \x01(\x04\"\x19\n\tFileChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,25 +40,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMELINE']._serialized_start=444
   _globals['_TIMELINE']._serialized_end=593
   _globals['_SERVERLOAD']._serialized_start=595
-  _globals['_SERVERLOAD']._serialized_end=680
-  _globals['_PROBEREQUEST']._serialized_start=682
-  _globals['_PROBEREQUEST']._serialized_end=725
-  _globals['_PROBERESPONSE']._serialized_start=727
-  _globals['_PROBERESPONSE']._serialized_end=832
-  _globals['_STREAMREQUEST']._serialized_start=834
-  _globals['_STREAMREQUEST']._serialized_end=943
-  _globals['_STREAMRESPONSE']._serialized_start=946
-  _globals['_STREAMRESPONSE']._serialized_end=1102
-  _globals['_CATALOGUE']._serialized_start=1104
-  _globals['_CATALOGUE']._serialized_end=1163
-  _globals['_DESCRIBEREQUEST']._serialized_start=1165
-  _globals['_DESCRIBEREQUEST']._serialized_end=1182
-  _globals['_DESCRIBERESPONSE']._serialized_start=1184
-  _globals['_DESCRIBERESPONSE']._serialized_end=1294
-  _globals['_BUNDLEDESCRIPTION']._serialized_start=1297
-  _globals['_BUNDLEDESCRIPTION']._serialized_end=1425
-  _globals['_READFILEREQUEST']._serialized_start=1427
-  _globals['_READFILEREQUEST']._serialized_end=1522
-  _globals['_FILECHUNK']._serialized_start=1524
-  _globals['_FILECHUNK']._serialized_end=1549
+  _globals['_SERVERLOAD']._serialized_end=698
+  _globals['_PROBEREQUEST']._serialized_start=700
+  _globals['_PROBEREQUEST']._serialized_end=743
+  _globals['_PROBERESPONSE']._serialized_start=745
+  _globals['_PROBERESPONSE']._serialized_end=850
+  _globals['_STREAMREQUEST']._serialized_start=852
+  _globals['_STREAMREQUEST']._serialized_end=961
+  _globals['_STREAMRESPONSE']._serialized_start=964
+  _globals['_STREAMRESPONSE']._serialized_end=1120
+  _globals['_CATALOGUE']._serialized_start=1122
+  _globals['_CATALOGUE']._serialized_end=1181
+  _globals['_DESCRIBEREQUEST']._serialized_start=1183
+  _globals['_DESCRIBEREQUEST']._serialized_end=1200
+  _globals['_DESCRIBERESPONSE']._serialized_start=1202
+  _globals['_DESCRIBERESPONSE']._serialized_end=1312
+  _globals['_BUNDLEDESCRIPTION']._serialized_start=1315
+  _globals['_BUNDLEDESCRIPTION']._serialized_end=1443
+  _globals['_READFILEREQUEST']._serialized_start=1445
+  _globals['_READFILEREQUEST']._serialized_end=1540
+  _globals['_FILECHUNK']._serialized_start=1542
+  _globals['_FILECHUNK']._serialized_end=1567
 # @@protoc_insertion_point(module_scope)

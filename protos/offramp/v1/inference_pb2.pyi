@@ -71,16 +71,18 @@ class Timeline(_message.Message):
     def __init__(self, received_us: _Optional[int] = ..., queue_us: _Optional[int] = ..., decode_us: _Optional[int] = ..., segment_us: _Optional[_Iterable[int]] = ..., encode_us: _Optional[int] = ..., total_us: _Optional[int] = ..., received_bytes: _Optional[int] = ...) -> None: ...
 
 class ServerLoad(_message.Message):
-    __slots__ = ("queued", "running", "queue_us", "cpu_permille")
+    __slots__ = ("queued", "running", "queue_us", "cpu_permille", "price_us")
     QUEUED_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     QUEUE_US_FIELD_NUMBER: _ClassVar[int]
     CPU_PERMILLE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_US_FIELD_NUMBER: _ClassVar[int]
     queued: int
     running: int
     queue_us: int
     cpu_permille: int
-    def __init__(self, queued: _Optional[int] = ..., running: _Optional[int] = ..., queue_us: _Optional[int] = ..., cpu_permille: _Optional[int] = ...) -> None: ...
+    price_us: int
+    def __init__(self, queued: _Optional[int] = ..., running: _Optional[int] = ..., queue_us: _Optional[int] = ..., cpu_permille: _Optional[int] = ..., price_us: _Optional[int] = ...) -> None: ...
 
 class ProbeRequest(_message.Message):
     __slots__ = ("id", "padding")
