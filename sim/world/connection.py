@@ -1,0 +1,214 @@
+"""The connection of a virtual device: opens, breaks and opens again as `device.remote` does.
+
+Messages go over the link to the server and back; those on their way when it breaks are lost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from offramp.messages import Failure, Load, Probe, Timeline
+from partitioner.costs import FRAME_OVERHEAD_BYTES
+from sim.world.clock import Clock
+from sim.world.link import VirtualLink
+from sim.world.server import Job, VirtualServer
+
+__all__ = ["ANSWER_OVERHEAD_BYTES", "Connection", "Listener", "Sent"]
+
+ANSWER_OVERHEAD_BYTES = 50 + FRAME_OVERHEAD_BYTES
+"""Bytes that an answer adds to its outputs: what a request does, timeline and load."""
+
+# What device.remote allows an attempt, and waits before the next one.
+_CONNECT_S = 2.0
+_RETRY_S = (0.1, 0.2, 0.5, 1.0)
+_DIAL_AGAIN_S = 1.0  # gRPC's own pause after a refusal, within an attempt
+
+
+class Listener(Protocol):
+    """Who hears of a connection, at the device's end of the link."""
+
+    def connected(self) -> None:
+        """Take that the stream opened."""
+
+    def disconnected(self, reason: str) -> None:
+        """Take that it broke, or could not be opened."""
+
+    def served(self, job: Job, timeline: Timeline, load: Load) -> None:
+        """Take the answer to a job."""
+
+    def turned_away(self, job: Job, failure: Failure) -> None:
+        """Take why a job has none."""
+
+    def replied(self, probe: Probe, timeline: Timeline, load: Load) -> None:
+        """Take the reply to a probe."""
+
+
+class Sent(NamedTuple):
+    """When the stream takes the next message, and how long the uplink was busy with this one."""
+
+    ready_s: float
+    sending_s: float
+
+
+class Connection:
+    """One device's way to its server, over ``stream`` after ``stream``.
+
+    ``rpc_s`` is what a message and its answer cost besides bytes on the link and the engine:
+    serialisation, HTTP/2 and hand-overs between threads at both ends, half of it each way.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        link: VirtualLink,
+        server: VirtualServer,
+        *,
+        answer_bytes: int,
+        rpc_s: float,
+    ) -> None:
+        self.link, self.stream = link, 0
+        self._clock, self._server = clock, server
+        self._answer_bytes = answer_bytes + ANSWER_OVERHEAD_BYTES
+        self._way_s = rpc_s / 2
+        self._listener: Listener | None = None
+        self._up = self._closed = False
+        self._attempts = 0
+
+    def open(self, listener: Listener) -> None:
+        """Begin to connect, and go on to for as long as it is not closed."""
+        self._listener = listener
+        self._breaks = self.link.breaks_s()
+        self._await_break()
+        self._attempt(None)
+
+    def close(self) -> None:
+        """End the stream; nothing is told of it any more."""
+        self._closed = True
+        self._drop()
+
+    def send(self, job: Job) -> Sent:
+        """Let a sample go to the server."""
+        return self._up_link(job.size_bytes, self._arrive, job)
+
+    def probe(self, probe: Probe) -> Sent:
+        """Let a probe go to the server."""
+        size_bytes = probe.padding_bytes + FRAME_OVERHEAD_BYTES
+        return self._up_link(size_bytes, self._reply, (self.stream, probe))
+
+    def break_off(self, reason: str) -> None:
+        """Break, and begin to connect again."""
+        assert self._listener is not None
+        self._drop()
+        self._attempts = 0
+        self._clock.at(self._clock.now_s + _RETRY_S[0], self._attempt)
+        self._listener.disconnected(reason)
+
+    # -- the server's end of the link, where a job's client is this
+
+    def served(self, job: Job, timeline: Timeline, load: Load) -> None:
+        """Send an answer back."""
+        if job.stream == self.stream:
+            self._down_link(self._answer_bytes, self._came_back, (job, timeline, load))
+
+    def turned_away(self, job: Job, failure: Failure) -> None:
+        """Send a failure back."""
+        if job.stream == self.stream:
+            self._down_link(ANSWER_OVERHEAD_BYTES, self._came_back_without, (job, failure))
+
+    # -- messages on their way
+
+    def _up_link(self, size_bytes: int, then: Callable[..., None], detail: object) -> Sent:
+        now_s, up = self._clock.now_s, self.link.up
+        before_s = up.sending_s
+        arrives_s = self.link.send_s(now_s + self._way_s, size_bytes)
+        if arrives_s < math.inf:
+            self._clock.at(arrives_s, then, detail)
+        return Sent(self.link.ready_s(now_s), up.sending_s - before_s)
+
+    def _down_link(self, size_bytes: int, then: Callable[..., None], detail: object) -> None:
+        back_s = self.link.down.leave_s(self._clock.now_s + self._way_s, size_bytes)
+        if back_s < math.inf:
+            self._clock.at(back_s, then, detail)
+
+    def _arrive(self, job: Job) -> None:
+        if job.stream == self.stream:
+            self._server.arrive(job)
+
+    def _reply(self, detail: tuple[int, Probe]) -> None:
+        stream, probe = detail
+        if stream == self.stream:
+            size_bytes = probe.padding_bytes + FRAME_OVERHEAD_BYTES
+            timeline = Timeline(received_s=self._clock.now_s, received_bytes=size_bytes)
+            back = stream, probe, timeline, self._server.load()
+            self._down_link(ANSWER_OVERHEAD_BYTES, self._replied, back)
+
+    def _came_back(self, detail: tuple[Job, Timeline, Load]) -> None:
+        job, timeline, load = detail
+        if job.stream == self.stream and self._listener is not None:
+            self._listener.served(job, timeline, load)
+
+    def _came_back_without(self, detail: tuple[Job, Failure]) -> None:
+        job, failure = detail
+        if job.stream == self.stream and self._listener is not None:
+            self._listener.turned_away(job, failure)
+
+    def _replied(self, detail: tuple[int, Probe, Timeline, Load]) -> None:
+        stream, probe, timeline, load = detail
+        if stream == self.stream and self._listener is not None:
+            self._listener.replied(probe, timeline, load)
+
+    # -- opening and breaking
+
+    def _attempt(self, _: object) -> None:
+        self._dial(self._clock.now_s + _CONNECT_S)
+
+    def _dial(self, until_s: float) -> None:
+        """Open the link if that ends in time, else let the attempt fail then."""
+        if self._closed:
+            return
+        now_s = self._clock.now_s
+        open_s = self.link.open_s(now_s)
+        if open_s <= until_s:
+            self._clock.at(open_s, self._opened, self.stream)
+            return
+        if open_s < math.inf:
+            self.link.forget(now_s)
+        if now_s + _DIAL_AGAIN_S < until_s:
+            self._clock.at(now_s + _DIAL_AGAIN_S, self._dial, until_s)
+        else:
+            self._clock.at(until_s, self._failed)
+
+    def _opened(self, stream: int) -> None:
+        if self._closed or stream != self.stream or self._listener is None:
+            return
+        self._up, self._attempts = True, 0
+        self._listener.connected()
+
+    def _failed(self, _: object) -> None:
+        if self._closed or self._listener is None:
+            return
+        self._attempts += 1
+        pause_s = _RETRY_S[min(self._attempts, len(_RETRY_S) - 1)]
+        self._clock.at(self._clock.now_s + pause_s, self._attempt)
+        self._listener.disconnected("the server does not answer; is it running?")
+
+    def _await_break(self) -> None:
+        break_s = next(self._breaks, math.inf)
+        if break_s < math.inf:
+            self._clock.at(break_s, self._break)
+
+    def _break(self, _: object) -> None:
+        if self._closed:
+            return
+        if self._up:
+            self.break_off("the connection was reset")
+        self._await_break()
+
+    def _drop(self) -> None:
+        """Lose what is on its way."""
+        self._up = False
+        self.stream += 1
+        self.link.forget(self._clock.now_s)
+        self._server.withdraw(self)

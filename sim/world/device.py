@@ -1,0 +1,338 @@
+"""Virtual devices: the deployed dispatch and controller, driven in virtual time.
+
+What `device.agent` does with threads, tensors and a connection happens here as events: a head ends
+after the profile's time, a message arrives when the link lets it, an answer is right if the
+calibration sample's was.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from device.controller import Controller, PlanChange
+from device.dispatch import Dispatch
+from device.settings import AgentSettings
+from device.work import Action, FallBack, Finish, LinkChange, LoadDue, Reached, RunHead, Send
+from offramp.messages import Failure, Load, Probe, Timeline
+from partitioner.costs import FRAME_OVERHEAD_BYTES
+from sim.world.clock import Clock
+from sim.world.connection import Connection
+from sim.world.course import LoadCourse
+from sim.world.processor import Held, Processor
+from sim.world.server import Job
+from sim.world.tally import Tally
+
+__all__ = ["Parts", "Requests", "VirtualDevice"]
+
+_SHORTEST_PAUSE_S = 0.0005  # as the agent's
+_WARM_S = 10.0  # likewise: how long it waits to know the link before the first sample
+_SILENCE_S = 20.0  # after so long the transport's keepalive gives a silent server up
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a device is made of; devices of one group share the processor, load and tally."""
+
+    name: str
+    settings: AgentSettings
+    controller: Controller
+    processor: Processor
+    load: LoadCourse
+    tally: Tally
+    watch: Callable[[float, Finish, Held], None] | None = None
+
+
+@dataclass(frozen=True)
+class Requests:
+    """When one device's requests come, and which samples they are.
+
+    ``times_s`` count from its start; without them each comes when the device is ready for it. It
+    is one of so many ``samples``, drawn with ``random``. At most ``count`` come, none later than
+    ``until_s``; those before ``counted_from_s`` on the world's clock are not tallied.
+    """
+
+    times_s: Iterator[float] | None
+    samples: int
+    random: Random
+    count: float = math.inf
+    until_s: float = math.inf
+    counted_from_s: float = 0.0
+
+
+class VirtualDevice:
+    """Runs its requests through one bundle; ``ended`` is called once all are finished."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        parts: Parts,
+        requests: Requests,
+        connection: Connection | None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._clock, self._parts, self._requests = clock, parts, requests
+        self._connection, self._ended = connection, ended
+        self.dispatch = Dispatch(parts.controller, parts.settings)
+        self._digest = parts.controller.planner.bundle.digest
+        self._held: dict[int, Held] = {}
+        self._begun = self._feeds = self.done = False
+        self._began_s = 0.0
+        self._asked_s = math.inf  # since when nothing was heard
+        self._count = 0
+        self._wake_s = self._armed_s = math.inf
+        self._acts: dict[type, Callable[[Any], float | None]] = {
+            RunHead: self._run_head,
+            FallBack: self._fall_back,
+            Send: self._send,
+            Probe: self._probe,
+            Finish: self._finish,
+            LinkChange: self._note,
+            PlanChange: self._note,
+            LoadDue: self._note,
+        }
+
+    @property
+    def name(self) -> str:
+        """The device's name."""
+        return self._parts.name
+
+    @property
+    def controller(self) -> Controller:
+        """What decides on its plans."""
+        return self._parts.controller
+
+    def start(self) -> None:
+        """Connect, and begin once the link is known or there is none."""
+        if self._connection is None:
+            self._begin(None)
+            return
+        self._connection.open(self)
+        now_s = self._clock.now_s
+        self._clock.at(now_s + self._parts.settings.connect_s, self._give_up_waiting)
+        self._clock.at(now_s + _WARM_S, self._begin)
+
+    # -- what the connection tells
+
+    def connected(self) -> None:
+        """The stream opened."""
+        self._asked_s = math.inf
+        self._tell(self.dispatch.connected(self._clock.now_s))
+        self._stream_ready(None)
+
+    def disconnected(self, reason: str) -> None:
+        """The stream broke, or could not be opened."""
+        self._asked_s = math.inf
+        self._tell(self.dispatch.disconnected(self._clock.now_s, reason))
+
+    def served(self, job: Job, timeline: Timeline, load: Load) -> None:
+        """The server answered; the answer has now come back over the link."""
+        self._asked_s, now_s = math.inf, self._clock.now_s
+        if now_s >= self._requests.counted_from_s:
+            self._parts.tally.server_s += job.spent_s
+        self._tell(self.dispatch.answered(now_s, job.id, timeline, load))
+
+    def replied(self, probe: Probe, timeline: Timeline, load: Load) -> None:
+        """The server's reply to a probe has come back."""
+        self._asked_s, now_s = math.inf, self._clock.now_s
+        self._tell(self.dispatch.answered(now_s, probe.id, timeline, load))
+
+    def turned_away(self, job: Job, failure: Failure) -> None:
+        """A failure has come back."""
+        self._asked_s, now_s = math.inf, self._clock.now_s
+        self._tell(self.dispatch.refused(now_s, job.id, failure))
+
+    # -- requests
+
+    def _give_up_waiting(self, _: object) -> None:
+        if not self.dispatch.up:
+            self._begin(None)
+
+    def _begin(self, _: object) -> None:
+        if self._begun:
+            return
+        self._begun, self._began_s = True, self._clock.now_s
+        self._tell(self.dispatch.begun(self._began_s))
+        self._await_next()
+
+    def _await_next(self) -> None:
+        """Let the next request come at its time, or see whether it can come now."""
+        requests = self._requests
+        if requests.times_s is None:
+            self._feeds = True
+            self._feed()
+            return
+        time_s = next(requests.times_s, math.inf)
+        if self._count >= requests.count or time_s > requests.until_s or time_s == math.inf:
+            self._tell(self.dispatch.ended(self._clock.now_s))
+        else:
+            self._clock.at(self._began_s + time_s, self._arrive)
+
+    def _feed(self) -> None:
+        """Let requests come for as long as the device is ready for one."""
+        requests, dispatch = self._requests, self.dispatch
+        while self._feeds and dispatch.wants_sample:
+            spent_s = self._clock.now_s - self._began_s
+            if self._count >= requests.count or spent_s > requests.until_s:
+                self._feeds = False
+                self._tell(dispatch.ended(self._clock.now_s))
+                return
+            self._take_one()
+
+    def _arrive(self, _: object) -> None:
+        self._take_one()
+        self._await_next()
+
+    def _take_one(self) -> None:
+        number, self._count = self._count, self._count + 1
+        self._held[number] = Held(self._requests.random.randrange(self._requests.samples))
+        self._tell(self.dispatch.arrived(self._clock.now_s, number))
+
+    # -- actions
+
+    def _tell(self, actions: Iterable[Action]) -> None:
+        """Do what the dispatch asks for, and tell it when the stream is ready for more."""
+        now_s = self._clock.now_s
+        while True:
+            ready_s: float | None = None
+            for action in actions:
+                told = self._acts[type(action)](action)
+                ready_s = told if told is not None else ready_s
+            if ready_s is None:
+                break
+            if ready_s > now_s:
+                self._await_ready(ready_s)
+                break
+            actions = self.dispatch.stream_ready(now_s)
+        if not self._begun and self.dispatch.warm:
+            self._begin(None)
+        self._rearm(now_s)
+
+    def _run_head(self, action: RunHead) -> None:
+        now_s, held = self._clock.now_s, self._held[action.work.id]
+        stretch = self._parts.load.stretch(now_s)
+        took_s, reached = self._parts.processor.run_head(action, held, now_s, stretch)
+        if action.work.arrived_s >= self._requests.counted_from_s:
+            self._parts.tally.device_s += took_s
+        self._clock.at(now_s + took_s, self._head_done, reached)
+
+    def _head_done(self, reached: Reached) -> None:
+        self._tell(self.dispatch.head_done(self._clock.now_s, reached))
+
+    def _fall_back(self, action: FallBack) -> None:
+        now_s, held = self._clock.now_s, self._held[action.work.id]
+        stretch = self._parts.load.stretch(now_s)
+        took_s = self._parts.processor.fall_back(action, held, now_s, stretch)
+        if action.work.arrived_s >= self._requests.counted_from_s:
+            self._parts.tally.device_s += took_s
+        self._clock.at(now_s + took_s, self._fell_back)
+
+    def _fell_back(self, _: object) -> None:
+        self._tell(self.dispatch.fell_back(self._clock.now_s))
+
+    def _send(self, action: Send) -> float:
+        assert self._connection is not None
+        now_s, work, plan = self._clock.now_s, action.work, action.work.plan
+        assert plan is not None
+        assert plan.level is not None
+        timeout_s = max(work.deadline_s - now_s, 1e-3)
+        size_bytes = work.size_bytes + FRAME_OVERHEAD_BYTES
+        job = Job(
+            self._connection,
+            self._connection.stream,
+            work.id,
+            self._digest,
+            plan.cut,
+            plan.level,
+            timeout_s,
+            size_bytes,
+        )
+        sent = self._connection.send(job)
+        self._asked_s = min(self._asked_s, now_s)
+        if work.arrived_s >= self._requests.counted_from_s:
+            tally = self._parts.tally
+            tally.sent += 1
+            tally.up_bytes += size_bytes
+            tally.sending_s += sent.sending_s
+        return sent.ready_s
+
+    def _probe(self, probe: Probe) -> float:
+        assert self._connection is not None
+        sent = self._connection.probe(probe)
+        self._asked_s = min(self._asked_s, self._clock.now_s)
+        if self._clock.now_s >= self._requests.counted_from_s:
+            tally = self._parts.tally
+            tally.probe_bytes += probe.padding_bytes + FRAME_OVERHEAD_BYTES
+            tally.sending_s += sent.sending_s
+        return sent.ready_s
+
+    def _finish(self, action: Finish) -> None:
+        now_s, work, held = self._clock.now_s, action.work, self._held.pop(action.work.id)
+        if action.by == "server":
+            assert held.outcomes is not None
+            held.right, held.exit = bool(held.outcomes.right[held.sample]), None
+        if work.arrived_s >= self._requests.counted_from_s:
+            self._count_in(now_s, action, held)
+        if self._parts.watch is not None:
+            self._parts.watch(now_s, action, held)
+
+    def _count_in(self, now_s: float, action: Finish, held: Held) -> None:
+        tally, work = self._parts.tally, action.work
+        if not action.by:
+            tally.unanswered(action.status)
+            return
+        if work.sent_s:
+            tally.waiting_s += (work.begun_s or now_s) - work.sent_s
+        by = action.by if held.exit is None else f"exit {held.exit}"
+        late = now_s > work.deadline_s
+        tally.answered(now_s - work.arrived_s, by, action.status, right=held.right, late=late)
+
+    def _note(self, action: object) -> None:
+        """Changes of plan and link are seen in the timeline; reports of load go nowhere."""
+
+    # -- time
+
+    def _await_ready(self, ready_s: float) -> None:
+        if ready_s < math.inf and self._connection is not None:
+            self._clock.at(ready_s, self._became_ready, self._connection.stream)
+
+    def _became_ready(self, stream: int) -> None:
+        if self._connection is not None and self._connection.stream == stream:
+            self._stream_ready(None)
+
+    def _stream_ready(self, _: object) -> None:
+        self._tell(self.dispatch.stream_ready(self._clock.now_s))
+
+    def _rearm(self, now_s: float) -> None:
+        """See to it that time passes for the dispatch when it asks for it."""
+        if self.done:
+            return
+        if self.dispatch.done:
+            self.done = True
+            if self._connection is not None:
+                self._connection.close()
+            self._ended()
+            return
+        if self._feeds and self.dispatch.wants_sample:
+            self._feed()  # which comes back here
+            return
+        self._wake_s = max(self.dispatch.wake_s(now_s), now_s + _SHORTEST_PAUSE_S)
+        if self._wake_s < self._armed_s:
+            self._armed_s = self._wake_s
+            self._clock.at(self._wake_s, self._wake, self._wake_s)
+
+    def _wake(self, armed_s: float) -> None:
+        if self.done or armed_s != self._armed_s:
+            return
+        now_s, self._armed_s = self._clock.now_s, math.inf
+        if now_s < self._wake_s:
+            self._armed_s = self._wake_s
+            self._clock.at(self._wake_s, self._wake, self._wake_s)
+            return
+        if self._connection is not None and now_s - self._asked_s >= _SILENCE_S:
+            self._connection.break_off("the server fell silent")
+            return
+        self._tell(self.dispatch.passed(now_s))

@@ -1,0 +1,211 @@
+"""Virtual servers: the deployed schedule, batch sizes and load meter, with times from a profile.
+
+What `edge_server.workers` does with threads and an engine happens here in virtual time, step by
+step in the same order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edge_server.batching import BatchSizes
+from edge_server.load import LoadMeter
+from edge_server.passage import Place
+from edge_server.schedule import Entry, Schedule
+from edge_server.ticket import expired_in_queue, expired_on_the_way, queue_full
+from offramp.fusing import FUSE_AFTER, Streak
+from offramp.messages import Failure, Load, Timeline
+from sim.world.clock import Clock
+from sim.world.course import LoadCourse
+from sim.world.tail import Tail
+
+__all__ = ["Capacity", "Client", "Job", "ServerTotals", "VirtualServer"]
+
+
+class Client(Protocol):
+    """Who sent a job, on whom its end is called at the server's end of the link."""
+
+    def served(self, job: Job, timeline: Timeline, load: Load) -> None:
+        """Take an answer on its way back."""
+
+    def turned_away(self, job: Job, failure: Failure) -> None:
+        """Take a failure on its way back."""
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """A sample on its way through a server, which its client sent over its ``stream``-th stream."""
+
+    client: Client
+    stream: int
+    id: int
+    digest: str
+    cut: int
+    level: str
+    timeout_s: float
+    size_bytes: int
+    received_s: float = 0.0
+    at: int = 0
+    begun: bool = False
+    decode_s: float = 0.0
+    segment_s: list[float] = field(default_factory=list)
+    spent_s: float = 0.0
+
+    def place(self) -> Place:
+        """What comes next for it. A bottleneck's decoder counts as decoding."""
+        return Place(self.digest, self.at, False)
+
+
+@dataclass
+class ServerTotals:
+    """What a server did: requests, seconds that its workers were busy, and steps by batch size."""
+
+    accepted: int = 0
+    refused: int = 0
+    expired: int = 0
+    answered: int = 0
+    busy_s: float = 0.0
+    queue_s: float = 0.0
+    batches: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """How much a server takes in, as `edge_server.settings` has it; ``load`` stretches times."""
+
+    workers: int = 1
+    queue_length: int = 64
+    max_wait_s: float = 10.0
+    load: LoadCourse = field(default_factory=LoadCourse)
+
+
+class VirtualServer:
+    """Runs jobs on its workers, the earliest deadline first.
+
+    ``tails`` has the times of each bundle that it holds, by digest.
+    """
+
+    def __init__(self, clock: Clock, tails: Mapping[str, Tail], capacity: Capacity) -> None:
+        self._clock, self._tails, self._load = clock, tails, capacity.load
+        self._workers = self._idle = workers = capacity.workers
+        self._max_wait_s = capacity.max_wait_s
+        self._schedule: Schedule[Job] = Schedule(capacity.queue_length)
+        self._sizes = BatchSizes()
+        self._meter = LoadMeter(workers)
+        self._streak = Streak()
+        self._fused: dict[str, int] = {}
+        self._running = 0
+        self.totals = ServerTotals()
+
+    def load(self) -> Load:
+        """Return what an answer that leaves now tells its device."""
+        cpu_share = 1 - self._idle / self._workers
+        now_s = self._clock.now_s
+        return self._meter.load(len(self._schedule), self._running, cpu_share, now_s)
+
+    def arrive(self, job: Job) -> None:
+        """Accept a job that comes now, or turn it away."""
+        now_s = self._clock.now_s
+        job.received_s, job.at = now_s, job.cut
+        self._report_expired(self._schedule.expire(now_s))
+        retry_after_s = self._schedule.offer(
+            job,
+            now_s + min(job.timeout_s or self._max_wait_s, self._max_wait_s),
+            self._meter.service_s / self._workers,
+            job.place(),
+        )
+        if retry_after_s is not None:
+            self.totals.refused += 1
+            job.client.turned_away(job, queue_full(retry_after_s))
+            return
+        self.totals.accepted += 1
+        self._meter.arrived(now_s)
+        self._work()
+
+    def withdraw(self, client: Client) -> None:
+        """Drop what waits here of a client whose stream is gone."""
+        self._schedule.withdraw(lambda job: job.client is client)
+
+    def _work(self) -> None:
+        """Give idle workers what waits."""
+        while self._idle and len(self._schedule):
+            now_s = self._clock.now_s
+            taken = self._schedule.take(now_s, self._sizes.best_size)
+            self._report_expired(taken.expired)
+            if not taken.batch:
+                return
+            self._idle -= 1
+            self._running += len(taken.batch)
+            took_s = self._begin(now_s, taken.batch)
+            self._clock.at(now_s + took_s, self._stepped, taken.batch)
+
+    def _begin(self, now_s: float, batch: Sequence[Entry[Job]]) -> float:
+        """Return how long a batch takes for its next step, and for decoding before its first."""
+        stretch, decode_s = self._load.stretch(now_s), 0.0
+        jobs = [entry.item for entry in batch]
+        for job in jobs:
+            if not job.begun:
+                job.begun = True
+                waited_s = now_s - job.received_s
+                self._meter.started(waited_s, now_s)
+                job.decode_s = self._tails[job.digest].decode_s(job.cut, job.level) * stretch
+                job.spent_s += job.decode_s
+                decode_s += job.decode_s
+                if self._streak.observe((job.digest, job.cut)) == FUSE_AFTER:
+                    self._fused[job.digest] = job.cut
+        return decode_s + self._step(jobs, stretch)
+
+    def _step(self, jobs: Sequence[Job], stretch: float) -> float:
+        place, tail = jobs[0].place(), self._tails[jobs[0].digest]
+        stop = tail.depth if self._fused.get(place.digest) == place.at else place.at + 1
+        step_s = tail.step_s(place.at, stop, len(jobs)) * stretch
+        self._sizes.observe(place, len(jobs), step_s)
+        self.totals.batches[len(jobs)] += 1
+        for job in jobs:
+            job.at = stop
+            job.segment_s.append(step_s)
+            job.spent_s += step_s / len(jobs)
+        return step_s
+
+    def _stepped(self, batch: Sequence[Entry[Job]]) -> None:
+        """Answer what has come to its end, and let the others wait for their next step."""
+        now_s = self._clock.now_s
+        self._idle += 1
+        self._running -= len(batch)
+        ended = []
+        for entry in batch:
+            job = entry.item
+            if job.at < self._tails[job.digest].depth:
+                self._schedule.put_back(entry, job.place())
+            else:
+                self._meter.finished(job.spent_s, now_s)
+                self.totals.busy_s += job.spent_s
+                ended.append(job)
+        for job in ended:
+            self._answer(now_s, job)
+        self._work()
+
+    def _answer(self, now_s: float, job: Job) -> None:
+        total_s = now_s - job.received_s
+        queue_s = max(total_s - job.decode_s - sum(job.segment_s), 0.0)
+        self.totals.answered += 1
+        self.totals.queue_s += queue_s
+        timeline = Timeline(
+            received_s=job.received_s,
+            queue_s=queue_s,
+            decode_s=job.decode_s,
+            segment_s=tuple(job.segment_s),
+            total_s=total_s,
+            received_bytes=job.size_bytes,
+        )
+        job.client.served(job, timeline, self.load())
+
+    def _report_expired(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self.totals.expired += 1
+            queue_s = self._clock.now_s - job.received_s
+            failure = expired_on_the_way(job.at) if job.begun else expired_in_queue(queue_s)
+            job.client.turned_away(job, failure)

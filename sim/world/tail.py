@@ -1,0 +1,34 @@
+"""Tails: what a bundle's decoding and segments take a virtual server, by its profile."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+from partitioner.profile import Profile
+
+__all__ = ["Tail"]
+
+
+class Tail:
+    """The times of one bundle on a server that nothing else loads.
+
+    A step over b samples takes ``fixed_share + (1 - fixed_share) * b`` times as long as over one,
+    which is what the profile has measured: every launch has a fixed cost, and each sample its own.
+    """
+
+    def __init__(self, profile: Profile, fixed_share: float) -> None:
+        # Measurements waver, but no tail is faster than a shorter one.
+        shortest_first = accumulate((t.median_s for t in reversed(profile.tail)), max)
+        self._tail_s = list(shortest_first)[::-1]
+        self._decode_s = {key: timing.median_s for key, timing in profile.decode.items()}
+        self._fixed_share = fixed_share
+        self.depth = len(self._tail_s) - 1
+
+    def decode_s(self, cut: int, level: str) -> float:
+        """Return how long one sample's frames take to decode."""
+        return self._decode_s[f"{cut}/{level}"]
+
+    def step_s(self, start: int, stop: int, count: int) -> float:
+        """Return how long segments ``start`` to ``stop - 1`` take, over so many samples as one."""
+        one_s = self._tail_s[start] - self._tail_s[stop]
+        return one_s * (self._fixed_share + (1 - self._fixed_share) * count)

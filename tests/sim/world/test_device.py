@@ -1,0 +1,131 @@
+"""One device, its link and a server in virtual time: little stories with exact logs.
+
+The model is that of conftest.py. The link is of 1 Mbit/s and 5 ms each way: 1000 bytes take it 8
+ms. At time 0, when the link is known from a first row of probes, one more probe goes out.
+"""
+
+from random import Random
+
+import pytest
+
+from device.controller import Controller
+from device.settings import AgentSettings
+from partitioner.candidates import CLOSED
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+from partitioner.strategies import Strategy
+from sim.description import parse_link
+from sim.model import build_link
+from sim.world.clock import Clock
+from sim.world.connection import Connection
+from sim.world.course import LoadCourse
+from sim.world.device import Parts, Requests, VirtualDevice
+from sim.world.link import VirtualLink
+from sim.world.processor import Processor
+from sim.world.server import Capacity, VirtualServer
+from sim.world.tail import Tail
+from sim.world.tally import Tally
+
+SEND_FEATURE = Plan(1, "raw", "confidence", (CLOSED,))
+SEND_HARD = Plan(1, "raw", "confidence", (0.9,))
+SEND_NOTHING = Plan(2, None, "confidence", (CLOSED,))
+CALM = {"tuning": {"probe_s": 3600}}  # no probes but those of the start
+STEADY = [{"kind": "rate", "bps": 1e6}, {"kind": "delay", "seconds": 0.005}]
+
+
+class Fixed(Strategy):
+    name, adapts = "fixed", False
+
+    def __init__(self, plan):
+        self._plan = plan
+
+    def decide(self, planner, objective, conditions):
+        return self._plan
+
+
+class World:
+    """One device with its link and server; ``log`` has (ms since the first sample, what)."""
+
+    def __init__(self, planner, outcomes, plan, link=STEADY, server=True, **options):
+        self.clock, self.tally, self.log = Clock(), Tally(), []
+        server_options = options.pop("server_options", {})
+        load = LoadCourse(**options.pop("load", {}))
+        options = {"deadline_s": 0.2, **CALM, **options}
+        if server:
+            options["server"] = "edge:1"
+        settings = AgentSettings(rate_hz=50, **options)
+        strategy = plan if isinstance(plan, Strategy) else Fixed(plan)
+        objective = Objective(max_accuracy_drop=0.0, deadline_s=settings.deadline_s)
+        controller = Controller(planner, objective, strategy, settings.tuning)
+        self.parts = Parts(
+            "a", settings, controller, Processor(planner, outcomes), load, self.tally, self._note
+        )
+        tail = Tail(planner.server, 0.5)
+        digest = planner.bundle.digest
+        self.server = VirtualServer(self.clock, {digest: tail}, Capacity(**server_options))
+        model = build_link(parse_link({"up": link} if isinstance(link, list) else link, "link"))
+        self.connection = None
+        if server:
+            self.connection = Connection(
+                self.clock, VirtualLink(model), self.server, answer_bytes=8, rpc_s=0.0
+            )
+
+    def run(self, *times_s, samples=None):
+        chosen = iter(samples or range(len(times_s)))
+        random = Random(0)
+        random.randrange = lambda _: next(chosen)
+        requests = Requests(iter(times_s), 100, random)
+        self.device = VirtualDevice(self.clock, self.parts, requests, self.connection)
+        self.device.start()
+        self.clock.run()
+        assert self.device.done
+        return self.log
+
+    def _note(self, now_s, finish, held):
+        work = finish.work
+        exit_ = "" if held.exit is None else f" exit {held.exit}"
+        ms = round((now_s - self.device._began_s) * 1e3, 3)
+        self.log.append((ms, f"{finish.status} {work.id} {finish.by}{exit_}".rstrip()))
+
+
+@pytest.fixture
+def world(planner, outcomes):
+    return lambda plan, **options: World(planner, outcomes, plan, **options)
+
+
+def test_a_sample_goes_up_and_its_answer_comes_down(world):
+    """10 ms head, 8 ms + 5 ms up, 1 ms tail, 1.344 ms + 5 ms down: an answer has 168 bytes."""
+    story = world(SEND_FEATURE)
+    assert story.run(0.1, 0.2) == [(130.344, "ok 0 server"), (230.344, "ok 1 server")]
+    tally = story.tally.summary()
+    assert tally["requests"] == tally["sent"] == 2
+    assert tally["up_bytes"] == 2000
+    assert tally["device_s"] == pytest.approx(0.02)
+    assert tally["server_s"] == pytest.approx(0.002)
+    assert tally["waiting_s"] == pytest.approx(2 * 0.020344)
+    assert tally["accuracy"] == 1.0
+
+
+def test_the_next_ones_head_runs_while_one_is_on_its_way(world):
+    story = world(SEND_FEATURE)
+    assert story.run(0.1, 0.105) == [(130.344, "ok 0 server"), (140.344, "ok 1 server")]
+
+
+def test_what_is_easy_leaves_at_its_exit_and_the_rest_goes_on(world):
+    story = world(SEND_HARD)
+    assert story.run(0.1, 0.2, samples=[0, 60]) == [
+        (111.0, "ok 0 device exit 0"),
+        (231.344, "ok 1 server"),
+    ]
+    assert story.tally.summary()["answers"] == {"exit 0": 1, "server": 1}
+
+
+def test_without_a_server_the_device_answers_alone(world):
+    story = world(SEND_NOTHING, server=False)
+    assert story.run(0.0, 0.005) == [(20.0, "ok 0 device"), (40.0, "ok 1 device")]
+    assert story.tally.summary()["sent"] == 0
+
+
+def test_a_device_that_throttles_takes_longer(world):
+    story = world(SEND_NOTHING, server=False, load={"steps": [{"from_s": 0, "stretch": 2}]})
+    assert story.run(0.0) == [(40.0, "ok 0 device")]
