@@ -6,13 +6,11 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 from random import Random
 from typing import Literal
 
-from pydantic import ValidationInfo, field_validator
-
 from sim.arrivals.arrival import Arrivals, ArrivalSettings, RateHz
+from sim.beside import FileBeside
 from sim.traces.stamps import read_stamps
 
 __all__ = ["Recorded", "RecordedSettings"]
@@ -25,15 +23,9 @@ class RecordedSettings(ArrivalSettings):
     """
 
     kind: Literal["recorded"] = "recorded"
-    file: Path
+    file: FileBeside
     rate_hz: RateHz | None = None
     start: Literal["anywhere", "begin"] = "anywhere"
-
-    @field_validator("file")
-    @classmethod
-    def _beside_the_scenario(cls, file: Path, info: ValidationInfo) -> Path:
-        folder = (info.context or {}).get("folder")
-        return folder / file if folder else file
 
 
 class Recorded(Arrivals):

@@ -22,15 +22,18 @@ class MarkovState:
 
 
 LTE = (
-    MarkovState(6.3e6, 2.0, (0, 0.60, 0.02, 0.35, 0.02, 0.01)),
-    MarkovState(12e6, 1.6, (0.52, 0, 0.44, 0.03, 0, 0.01)),
-    MarkovState(24e6, 2.8, (0.06, 0.90, 0, 0, 0, 0.04)),
-    MarkovState(2.7e6, 1.5, (0.54, 0.03, 0, 0, 0.41, 0.02)),
-    MarkovState(0.9e6, 1.0, (0.15, 0, 0, 0.80, 0, 0.05)),
-    MarkovState(0.03e6, 1.5, (0, 0, 0, 0.40, 0.60, 0)),
+    MarkovState(1.33e6, 5.41, (0, 0.104, 0.608, 0.031, 0.031, 0, 0.227, 0)),
+    MarkovState(8.71e6, 1.56, (0.048, 0, 0.457, 0.421, 0.045, 0.015, 0.015, 0)),
+    MarkovState(5.34e6, 1.47, (0.367, 0.52, 0, 0.107, 0, 0, 0.006, 0)),
+    MarkovState(14.1e6, 1.22, (0, 0.461, 0.063, 0, 0.365, 0.048, 0.048, 0.016)),
+    MarkovState(22.1e6, 1.23, (0, 0.068, 0, 0.5, 0, 0.386, 0.023, 0.023)),
+    MarkovState(29.1e6, 1.25, (0, 0, 0, 0.209, 0.666, 0, 0, 0.125)),
+    MarkovState(0.0218e6, 2.47, (0.717, 0.169, 0.114, 0, 0, 0, 0, 0)),
+    MarkovState(46.9e6, 1.3, (0, 0, 0, 0.2, 0.2, 0.6, 0, 0)),
 )
-"""A chain that looks like LTE: its levels, dwell times and steps are rounded from the half-second
-rates of mahimahi's four ATT and T-Mobile LTE traces."""
+"""A chain that looks like LTE: fitted to mahimahi's four ATT and T-Mobile LTE traces, up and down.
+
+`python -m benchmarks.generators --lte TRACE...` prints it and how near it comes to them."""
 
 
 class MarkovRate:

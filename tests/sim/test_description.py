@@ -51,7 +51,7 @@ def test_an_absolute_trace_stays_where_it_is(tmp_path):
         ({"up": [{"kind": "delay", "seconds": -1}]}, "up.0.seconds: .* greater than or equal to 0"),
         ({"up": [{"kind": "delay", "seconds": float("inf")}]}, "up.0.seconds: .* finite"),
         ({"up": [{"kind": "rate", "bps": 0}]}, "up.0.bps: .* greater than 0"),
-        ({"up": [{"kind": "rate"}]}, "exactly one of bps, trace and markov"),
+        ({"up": [{"kind": "rate"}]}, "exactly one of bps, trace, markov and gilbert"),
         ({"up": [{"kind": "rate", "bps": 1, "markov": {}}]}, "exactly one of bps"),
         ({"up": NOOP, "buffer_bytes": 1}, "buffer_bytes: .* 32768"),
         ({}, "either up .* or phases"),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.phases import Phases
-from sim.rates.markov import LTE, MarkovRate, MarkovState
+from sim.rates.markov import MarkovRate, MarkovState
 from sim.rates.source import UNLIMITED, ConstantRate
 from sim.rates.switched import SwitchedRate
 from sim.rates.trace import RateTrace
@@ -151,11 +151,6 @@ def test_a_markov_rate_follows_from_its_seed_and_not_from_the_questions():
     parts.served_bytes(0, 17)
     assert whole.finish_s(0.0, 1e8) == parts.finish_s(0.0, 1e8)
     assert whole.finish_s(0.0, 1e8) != two_states("b").finish_s(0.0, 1e8)
-
-
-def test_the_default_markov_rate_is_of_the_order_of_lte():
-    mean_bps = MarkovRate(LTE, "1").served_bytes(0, 50_000) * 8 / 50_000
-    assert 5e6 < mean_bps < 15e6
 
 
 @pytest.mark.parametrize(
