@@ -18,6 +18,7 @@ from offramp.bundle import Bundle
 from offramp.errors import PlanError
 from offramp.files import read_file
 from offramp.settings import describe_error
+from partitioner.power import Power
 
 __all__ = ["WORTH_IT", "Machine", "Profile", "Runner", "Timing", "load_profile"]
 
@@ -88,7 +89,8 @@ class Profile(_Model):
     """One machine's times for one bundle.
 
     ``encode`` and ``decode`` are keyed by "cut/level". ``slowdown`` is the factor by which the
-    measured times were stretched to stand for a slower board.
+    measured times were stretched to stand for a slower board. ``power`` is what the machine draws,
+    if that is known.
     """
 
     format: Literal[1] = 1
@@ -99,6 +101,7 @@ class Profile(_Model):
     runners: Annotated[tuple[Runner, ...], Field(min_length=1)]
     encode: dict[str, Timing]
     decode: dict[str, Timing]
+    power: Power | None = None
 
     @cached_property
     def main(self) -> Runner:
@@ -157,6 +160,10 @@ class Profile(_Model):
     def having(self, runners: Sequence[Runner]) -> Profile:
         """Return this profile with other runners."""
         return self._with(runners=tuple(runners))
+
+    def drawing(self, power: Power | None) -> Profile:
+        """Return this profile with what the machine draws."""
+        return self._with(power=power)
 
     def slowed(self, factor: float) -> Profile:
         """Return this profile as of a board slower by ``factor``, or raise `PlanError`."""

@@ -18,14 +18,14 @@ __all__ = ["recall", "remember"]
 def remember(profile: Profile) -> None:
     """Keep a profile for the next start, with what is remembered of runners that it lacks.
 
-    If that cannot be, it is measured again then.
+    So is what the machine draws. If that cannot be, it is measured again then.
     """
     path = _path(profile.digest)
     known = _load(path)
     if known is not None and known.machine == profile.machine:
         new = {(runner.backend, runner.threads) for runner in profile.runners}
         others = (r for r in known.runners if (r.backend, r.threads) not in new and as_measured(r))
-        profile = profile.having((*profile.runners, *others))
+        profile = profile.having((*profile.runners, *others)).drawing(profile.power or known.power)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
