@@ -15,7 +15,7 @@ __all__ = ["Arrivals", "LoadMeter", "RecentMean", "RecentSpread"]
 TIME_CONSTANT_S = 2.0
 """The age at which a reading counts 1/e as much as a new one."""
 
-_LONGEST_GAP = 5.0  # time constants: a longer pause would hide for as long that it is over
+_PAUSE = 2.0  # time constants: as part of a mean, a longer silence would hide that it is over
 
 
 class RecentMean:
@@ -83,7 +83,7 @@ class RecentSpread:
 
 
 class Arrivals:
-    """How many requests come a second, and how evenly."""
+    """How many requests come a second, and how evenly, since the last pause."""
 
     def __init__(self, time_constant_s: float = TIME_CONSTANT_S) -> None:
         self._time_constant_s = time_constant_s
@@ -92,9 +92,11 @@ class Arrivals:
 
     def add(self, now_s: float) -> None:
         """Note that a request has come."""
-        if self._last_s is not None:
-            gap_s = min(now_s - self._last_s, _LONGEST_GAP * self._time_constant_s)
+        gap_s = math.inf if self._last_s is None else now_s - self._last_s
+        if gap_s <= _PAUSE * self._time_constant_s:
             self._gaps.add(gap_s, now_s)
+        else:
+            self._gaps = RecentSpread(self._time_constant_s)
         self._last_s = now_s
 
     def rate_hz(self, now_s: float) -> float:

@@ -74,7 +74,7 @@ def test_spread_is_that_of_readings_at_one_moment() -> None:
     assert spread.weight(12.0) == pytest.approx(3 / math.e)
 
 
-@pytest.mark.parametrize("period_s", [0.02, 0.5, 5.0])
+@pytest.mark.parametrize("period_s", [0.02, 0.5, 3.0])
 def test_even_arrivals_have_their_rate_and_no_spread(period_s: float) -> None:
     arrivals = Arrivals()
     now_s = 0.0
@@ -100,9 +100,18 @@ def test_two_at_once_after_a_pause_are_no_flood() -> None:
     assert arrivals.rate_hz(100.0) == 0.0
     arrivals.add(100.0)
     assert arrivals.rate_hz(100.0) == 0.5
-    arrivals.add(1e6)
-    arrivals.add(1e6)
-    assert arrivals.rate_hz(1e6) < 0.5
+
+
+@pytest.mark.parametrize("pause_s", [5.0, 3600.0])
+def test_after_a_pause_the_rate_is_learnt_in_seconds(pause_s: float) -> None:
+    arrivals, now_s = Arrivals(), 0.0
+    for at in range(1000):
+        arrivals.add(now_s)
+        now_s += pause_s if at == 799 else 0.02
+    assert arrivals.rate_hz(now_s) == pytest.approx(50.0 * (1 - math.exp(-2)), rel=0.05)
+    now_s += pause_s
+    arrivals.add(now_s)
+    assert arrivals.rate_hz(now_s) == 0.0
 
 
 def crowd(meter: LoadMeter, rate_hz: float, service_s: float, until_s: float) -> list[float]:
