@@ -19,6 +19,7 @@ from device.settings import AgentSettings
 from device.work import Action, FallBack, Finish, LinkChange, LoadDue, Reached, RunHead, Send
 from offramp.messages import Failure, Load, Probe, Timeline
 from partitioner.costs import FRAME_OVERHEAD_BYTES
+from partitioner.plan import Plan
 from sim.world.clock import Clock
 from sim.world.connection import Connection
 from sim.world.course import LoadCourse
@@ -64,7 +65,10 @@ class Requests:
 
 
 class VirtualDevice:
-    """Runs its requests through one bundle; ``ended`` is called once all are finished."""
+    """Runs its requests through one bundle; ``plan`` is the one that it took up last.
+
+    Once all are finished it is ``done``, at ``ended_s``.
+    """
 
     def __init__(
         self,
@@ -72,10 +76,9 @@ class VirtualDevice:
         parts: Parts,
         requests: Requests,
         connection: Connection | None,
-        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock, self._parts, self._requests = clock, parts, requests
-        self._connection, self._ended = connection, ended
+        self._connection = connection
         self.dispatch = Dispatch(parts.controller, parts.settings)
         self._digest = parts.controller.planner.bundle.digest
         self._held: dict[int, Held] = {}
@@ -83,6 +86,8 @@ class VirtualDevice:
         self._began_s = 0.0
         self._asked_s = math.inf  # since when nothing was heard
         self._count = 0
+        self.ended_s = 0.0
+        self.plan: Plan | None = None
         self._wake_s = self._armed_s = math.inf
         self._acts: dict[type, Callable[[Any], float | None]] = {
             RunHead: self._run_head,
@@ -91,7 +96,7 @@ class VirtualDevice:
             Probe: self._probe,
             Finish: self._finish,
             LinkChange: self._note,
-            PlanChange: self._note,
+            PlanChange: self._take_up,
             LoadDue: self._note,
         }
 
@@ -290,8 +295,11 @@ class VirtualDevice:
         late = now_s > work.deadline_s
         tally.answered(now_s - work.arrived_s, by, action.status, right=held.right, late=late)
 
+    def _take_up(self, change: PlanChange) -> None:
+        self.plan = change.plan
+
     def _note(self, action: object) -> None:
-        """Changes of plan and link are seen in the timeline; reports of load go nowhere."""
+        """Changes of the link and reports of load are for a journal, which is not kept."""
 
     # -- time
 
@@ -311,10 +319,9 @@ class VirtualDevice:
         if self.done:
             return
         if self.dispatch.done:
-            self.done = True
+            self.done, self.ended_s = True, now_s
             if self._connection is not None:
                 self._connection.close()
-            self._ended()
             return
         if self._feeds and self.dispatch.wants_sample:
             self._feed()  # which comes back here

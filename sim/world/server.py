@@ -90,11 +90,11 @@ class VirtualServer:
 
     def __init__(self, clock: Clock, tails: Mapping[str, Tail], capacity: Capacity) -> None:
         self._clock, self._tails, self._load = clock, tails, capacity.load
-        self._workers = self._idle = workers = capacity.workers
+        self.workers = self._idle = capacity.workers
         self._max_wait_s = capacity.max_wait_s
         self._schedule: Schedule[Job] = Schedule(capacity.queue_length)
         self._sizes = BatchSizes()
-        self._meter = LoadMeter(workers)
+        self._meter = LoadMeter(self.workers)
         self._streak = Streak()
         self._fused: dict[str, int] = {}
         self._running = 0
@@ -102,7 +102,7 @@ class VirtualServer:
 
     def load(self) -> Load:
         """Return what an answer that leaves now tells its device."""
-        cpu_share = 1 - self._idle / self._workers
+        cpu_share = 1 - self._idle / self.workers
         now_s = self._clock.now_s
         return self._meter.load(len(self._schedule), self._running, cpu_share, now_s)
 
@@ -114,7 +114,7 @@ class VirtualServer:
         retry_after_s = self._schedule.offer(
             job,
             now_s + min(job.timeout_s or self._max_wait_s, self._max_wait_s),
-            self._meter.service_s / self._workers,
+            self._meter.service_s / self.workers,
             job.place(),
         )
         if retry_after_s is not None:

@@ -1,0 +1,175 @@
+"""Building a world: the devices, links and servers of a scenario under one strategy and seed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from random import Random
+from typing import Any
+
+from device.controller import Controller
+from device.work import Finish
+from offramp.address import Address
+from partitioner import strategies
+from sim.arrivals import Arrivals, build_arrivals
+from sim.model import build_link
+from sim.world.clock import Clock
+from sim.world.connection import Connection
+from sim.world.device import Parts, Requests, VirtualDevice
+from sim.world.library import Library
+from sim.world.link import VirtualLink
+from sim.world.processor import Held
+from sim.world.scenario import GroupSettings, Scenario, ServerSettings
+from sim.world.server import Capacity, VirtualServer
+from sim.world.tail import Tail
+from sim.world.tally import Tally
+from sim.world.timeline import Timeline
+
+__all__ = ["Watch", "World", "build_world"]
+
+Watch = Callable[[str, float, Finish, Held], None]
+"""Told of every request that ends: its device's name, when, how and what was held of it."""
+
+_FOR_RATE = 1000
+
+
+@dataclass
+class World:
+    """All that there is at time 0."""
+
+    clock: Clock
+    servers: dict[str, VirtualServer]
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    devices: list[VirtualDevice] = field(default_factory=list)
+    timelines: list[Timeline] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the building of every device needs to know."""
+
+    scenario: Scenario
+    strategy: str
+    seed: int
+    library: Library
+    watch: Watch | None
+
+
+def build_world(
+    scenario: Scenario,
+    strategy: str,
+    seed: int,
+    library: Library,
+    watch: Watch | None = None,
+) -> World:
+    """Return the world of a scenario, whose devices wait to be started.
+
+    Raises `ConfigError` or `PlanError` where bundles, profiles, links or the strategy are wrong.
+    """
+    run = _Run(scenario, strategy, seed, library, watch)
+    clock = Clock()
+    servers = {one.name: _server(clock, one, run) for one in scenario.servers}
+    world = World(clock, servers)
+    for group in scenario.groups:
+        _add_group(world, group, run)
+    return world
+
+
+def _server(clock: Clock, server: ServerSettings, run: _Run) -> VirtualServer:
+    groups = (group for group in run.scenario.groups if _server_of(group, run) == server)
+    tails = {}
+    for group in groups:
+        profile = run.library.tail_profile(server, group)
+        tails[profile.digest] = Tail(profile, server.batch_fixed_share)
+    capacity = Capacity(server.workers, server.queue_length, server.max_wait_s, server.load)
+    return VirtualServer(clock, tails, capacity)
+
+
+def _server_of(group: GroupSettings, run: _Run) -> ServerSettings | None:
+    servers = {server.name: server for server in run.scenario.servers}
+    if group.server is None:
+        return next(iter(servers.values()), None)
+    return servers[group.server]
+
+
+def _add_group(world: World, group: GroupSettings, run: _Run) -> None:
+    server = _server_of(group, run)
+    tally = world.tallies[group.name] = Tally()
+    planner, processor = run.library.planner(group, server)
+    arrivals = build_arrivals(group.arrivals) if group.arrivals else None
+    settings = group.agent.model_copy(
+        update={
+            "server": Address(server.name, 1) if server else None,
+            "rate_hz": None if arrivals is None else _rate_hz(arrivals),
+            "strategy": run.strategy,
+        }
+    )
+    for number in range(group.count):
+        name = f"{group.name}/{number}"
+        strategy = strategies.get(run.strategy)
+        controller = Controller(planner, settings.objective, strategy, settings.tuning)
+        parts = Parts(
+            name, settings, controller, processor, group.load, tally, _watch(run.watch, name)
+        )
+        connection = None
+        if server is not None:
+            connection = _connection(world, group, run, world.servers[server.name], number)
+        requests = _requests(arrivals, run.library.samples(group), run, name)
+        device = VirtualDevice(world.clock, parts, requests, connection)
+        world.devices.append(device)
+        if number < run.scenario.timeline.devices:
+            link = None if connection is None else connection.link
+            step_s = run.scenario.timeline.step_s
+            world.timelines.append(Timeline(world.clock, device, link, step_s))
+
+
+def _connection(
+    world: World, group: GroupSettings, run: _Run, server: VirtualServer, number: int
+) -> Connection:
+    described = group.link.link()
+    seed = _seed(f"{run.seed}/{group.name}/{number}/link/{described.seed}")
+    model = build_link(described.model_copy(update={"seed": seed}))
+    answer = run.library.bundle(group.bundle).manifest.boundaries[-1]
+    return Connection(
+        world.clock,
+        VirtualLink(model, number * group.link.offset_s),
+        server,
+        answer_bytes=answer.nbytes,
+        rpc_s=run.scenario.rpc_s,
+    )
+
+
+def _requests(arrivals: Arrivals | None, samples: int, run: _Run, name: str) -> Requests:
+    scenario, seed = run.scenario, f"{run.seed}/{name}"
+    return Requests(
+        None if arrivals is None else arrivals.times_s(f"{seed}/arrivals"),
+        samples,
+        Random(f"{seed}/samples"),
+        count=math.inf if scenario.requests is None else scenario.requests,
+        until_s=math.inf if scenario.duration_s is None else scenario.duration_s,
+        counted_from_s=scenario.warm_up_s,
+    )
+
+
+def _watch(watch: Watch | None, name: str) -> Callable[[float, Finish, Held], None] | None:
+    if watch is None:
+        return None
+
+    def tell(now_s: float, finish: Finish, held: Held) -> None:
+        watch(name, now_s, finish, held)
+
+    return tell
+
+
+def _rate_hz(arrivals: Arrivals) -> float:
+    """Return the mean rate of the first requests, which is what a device would be told."""
+    times_s: Iterator[Any] = islice(arrivals.times_s("rate"), _FOR_RATE)
+    last_s = max(times_s, default=0.0)
+    return min(max(_FOR_RATE / max(last_s, 1e-9), 1e-6), 86_400.0)
+
+
+def _seed(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
