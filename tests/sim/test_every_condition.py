@@ -18,12 +18,19 @@ from sim.phases import ALWAYS, Phases
 
 SETTINGS = {
     "delay": [{"seconds": 0.02}, {"seconds": 0}],
+    "handover": [
+        {"seconds": 0.1, "interval_s": 0.5},
+        {"seconds": 0.1, "interval_s": 1, "regular": True, "extra_s": 0.3, "decay_s": 0.2},
+    ],
     "jitter": [{"seconds": 0.01}, {"seconds": 0.01, "distribution": "uniform"}],
+    "loss": [{"share": 0.2, "rtt_s": 0.05}, {"share": 0.5, "rtt_s": 0, "timeout_s": 0.01}],
     "noop": [{}],
     "outage": [{"windows_s": [[0.5, 1], [1, 1.25]]}, {"windows_s": [[0, 1]], "reset": True}],
     "rate": [
         {"bps": 1e5},
         {"markov": {}},
+        {"markov": {"mean_bps": 1e5, "cov": 0.5, "lag1": 0.7}},
+        {"gilbert_elliott": {"mean_bps": 1e5, "bad_share": 0.2, "bad_s": 0.3}},
         {"markov": {"states": [{"bps": 8e4, "dwell_s": 0.2}, {"bps": 0, "dwell_s": 0.1}]}},
     ],
 }

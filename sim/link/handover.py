@@ -1,0 +1,89 @@
+"""Short interruptions, as when a phone moves from one cell to the next.
+
+Measured in LTE networks they last tens to hundreds of milliseconds (Han et al., "Measurement and
+Stochastic Modeling of Handover Delay and Interruption Time of Smartphone Real-Time Applications on
+LTE Networks", IEEE Communications Magazine 53(3), 2015). What piled up meanwhile makes the first
+bytes after it late as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from math import exp, inf
+from random import Random
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from sim.link.condition import Condition, ConditionSettings
+from sim.link.course import Course
+from sim.phases import Span
+from sim.rates.switched import Window
+
+__all__ = ["Handover", "HandoverSettings"]
+
+
+class HandoverSettings(ConditionSettings):
+    """How long a hand-over interrupts the link, how often, and the extra delay that it leaves.
+
+    `seconds` and `interval_s`, from begin to begin, are means: an interruption and the time until
+    the next are exponential. With `regular` they are the same every time, the first after one
+    interval. The extra delay falls to 1/e of `extra_s` in `decay_s`.
+    """
+
+    kind: Literal["handover"] = "handover"
+    seconds: float = Field(ge=0.001)
+    interval_s: float
+    regular: bool = False
+    extra_s: float = Field(default=0.0, ge=0)
+    decay_s: float = Field(default=0.1, gt=0)
+
+    @model_validator(mode="after")
+    def _ends_before_the_next(self) -> HandoverSettings:
+        if self.interval_s <= self.seconds:
+            raise ValueError(
+                f"interval_s must be above seconds {self.seconds:g}, not {self.interval_s:g}"
+            )
+        return self
+
+    def windows(self, seed: str) -> Iterator[Window]:
+        """Every interruption from a start at 0, in order; endless."""
+        if self.regular:
+            for number in count(1):
+                yield number * self.interval_s, number * self.interval_s + self.seconds
+        random, end_s = Random(seed), 0.0
+        while True:
+            start_s = end_s + random.expovariate(1 / (self.interval_s - self.seconds))
+            end_s = start_s + random.expovariate(1 / self.seconds)
+            yield start_s, end_s
+
+
+class Handover(Condition):
+    """Bytes that would leave in an interruption leave at its end, and those after it a bit late.
+
+    Every stay in a phase has hand-overs of its own, none of which outlasts it.
+    """
+
+    Settings = HandoverSettings
+
+    def __init__(self, course: Course[HandoverSettings], seed: str) -> None:
+        self._course, self._seed = course, seed
+        self._span: Span | None = None
+
+    def leave_s(self, now_s: float, nbytes: int) -> float:
+        """When `nbytes` that enter at `now_s` would leave if nothing were ahead of them."""
+        span = self._course.phases.at(now_s)
+        settings = self._course.settings[span.index]
+        if settings is None:
+            return now_s
+        if span != self._span:
+            self._span, self._end_s = span, -inf
+            self._windows = settings.windows(f"{self._seed}/{span.start_s!r}")
+            self._next = next(self._windows)
+        within_s = now_s - span.start_s
+        while self._next[0] <= within_s:
+            self._end_s, self._next = self._next[1], next(self._windows)
+        if within_s < self._end_s:
+            return min(span.start_s + self._end_s, span.end_s) + settings.extra_s
+        return now_s + settings.extra_s * exp((self._end_s - within_s) / settings.decay_s)
