@@ -126,3 +126,21 @@ def test_requests_of_equal_length_at_known_rates() -> None:
     flooded = Traffic(1e9, SERVICE_S)
     assert flooded.price_s == pytest.approx(190 * SERVICE_S)
     assert Traffic(0.0, SERVICE_S).price_s == Traffic(50.0, 0.0).price_s == 0.0
+
+
+def test_devices_that_count_the_price_together_lose_least() -> None:
+    """Of 90 samples a second each takes 60 ms on its device, or 10 ms and the wait at the server.
+
+    Counting only themselves, devices send until the server is no better than the device; with the
+    price, until the time of all together is least.
+    """
+    rates_hz = np.linspace(0.0, 90.0, 1801)
+    sent = [Traffic(rate_hz, SERVICE_S) for rate_hz in rates_hz.tolist()]
+    total_s = [t.rate_hz * (t.wait_s + SERVICE_S) + (90 - t.rate_hz) * 0.06 for t in sent]
+    selfish = [t.wait_s + SERVICE_S < 0.06 for t in sent]
+    counting = [t.wait_s + t.price_s + SERVICE_S < 0.06 for t in sent]
+    best = int(np.argmin(total_s))
+    assert all(counting[:best])
+    assert not any(counting[best + 1 :])
+    assert all(selfish)
+    assert total_s[best] < 0.8 * total_s[-1]

@@ -201,3 +201,12 @@ def test_what_the_engine_cannot_compute_is_logged_and_answered(
     (failed,) = device.receive()
     assert failed.failure.status == "INVALID_ARGUMENT"
     assert "sample failed at cut 0" in caplog.text
+
+
+def test_load_tells_the_price_of_what_came(device: Device, gated: Any, sample: Any) -> None:
+    gated.gate.set()
+    assert device.pool.load().price_s == 0.0
+    for number in range(3):
+        device.submit(sample.request(number=number))
+    device.receive(3)
+    assert device.pool.load().price_s > 0.0
