@@ -16,17 +16,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from offramp.capture.dag import Cut, Dag, Line
-from offramp.capture.minimum_cut import minimum_cut
+from offramp.cuts.dag import Cut, Dag, Line
+from offramp.cuts.envelope import Envelope
+from offramp.cuts.parametric import best_cuts
 
-__all__ = ["Chain", "SLOWEST_BPS", "FASTEST_BPS", "best_cuts", "build_chain", "gap"]
+__all__ = ["Chain", "SLOWEST_BPS", "FASTEST_BPS", "build_chain", "gap"]
 
 SLOWEST_BPS, FASTEST_BPS = 1e4, 1e10
 _RATES_S = (8 / FASTEST_BPS, 8 / SLOWEST_BPS)
 _WIDE_RATES_S = (_RATES_S[0] / 150, _RATES_S[1] * 70)
 """At a factor of 8 these stand for `_RATES_S` at every factor from 1.1 to 1,000."""
-_SAME = 1e-5
-"""Latencies closer than this share are equal: the solver rounds."""
+_SAME = 1e-8
+"""Latencies closer than this share are equal."""
 _SPREAD = 1.1
 """Codecs shrink boundaries unevenly: bytes up to this far apart decide nothing."""
 
@@ -53,7 +54,7 @@ def build_chain(dag: Dag, fixed: Sequence[Cut], most: int) -> Chain:
     split at their cheapest boundaries.
     """
     inputs, whole = np.isinf(dag.server_s), np.ones(len(dag), bool)
-    best = best_cuts(dag, inputs, whole)
+    best = best_cuts(dag, inputs, whole, _RATES_S)
     ends = [inputs, *fixed, whole]
     found, unsent = list(ends), []
     for low, high in itertools.pairwise(ends):
@@ -65,43 +66,17 @@ def build_chain(dag: Dag, fixed: Sequence[Cut], most: int) -> Chain:
     return Chain(tuple(cuts), gap(dag, cuts, best), len(best))
 
 
-def best_cuts(dag: Dag, low: Cut, high: Cut, rates_s: tuple[float, float] = _RATES_S) -> list[Cut]:
-    """Return the distinct cuts between two that are best at some inverse rate, fastest rate first.
-
-    A cut's latency is affine in the inverse rate, so the best form a lower envelope; each of its
-    corners is found by solving at the crossing of two lines known (Eisner and Severance 1976).
-    """
-    try:
-        ends = [minimum_cut(dag, rate, low, high) for rate in rates_s]
-    except ValueError:  # nothing in between is allowed either
-        return []
-
-    def between(first: Cut, last: Cut) -> list[Cut]:
-        one, other = dag.line(first), dag.line(last)
-        if one.bytes <= other.bytes * (1 + _SAME):
-            return []
-        rate = (other.seconds - one.seconds) / (one.bytes - other.bytes)
-        if not rates_s[0] < rate < rates_s[1]:
-            return []
-        cut = minimum_cut(dag, rate, low, high)
-        if dag.line(cut).at(rate) >= one.at(rate) * (1 - _SAME):
-            return []
-        return [*between(first, cut), cut, *between(cut, last)]
-
-    return _distinct([ends[0], *between(*ends), ends[1]])
-
-
 def gap(dag: Dag, cuts: Sequence[Cut], best: Sequence[Cut]) -> float:
     """Return by what share the best of ``cuts`` is slower than the best of ``best`` at most.
 
     Both envelopes are piecewise linear, so the largest ratio lies at a corner of one of them.
     """
-    ours, theirs = _allowed(dag, cuts), _allowed(dag, best)
-    rates = sorted({*_RATES_S, *_corners(ours), *_corners(theirs)})
+    ours, theirs = ([dag.line(cut) for cut in some] for some in (cuts, best))
+    least, least_of_all = _envelope(ours), _envelope(theirs)
     worst = 0.0
-    for rate in rates:
-        least = min(line.at(rate) for line in theirs)
-        worst = max(worst, min(line.at(rate) for line in ours) / max(least, 1e-12) - 1)
+    for rate in (*_RATES_S, *least.breaks, *least_of_all.breaks):
+        best_s = theirs[least_of_all.best(rate)].at(rate)
+        worst = max(worst, ours[least.best(rate)].at(rate) / max(best_s, 1e-12) - 1)
     return worst if worst > _SAME else 0.0
 
 
@@ -191,16 +166,6 @@ def _distinct(cuts: Sequence[Cut]) -> list[Cut]:
     return list({cut.tobytes(): cut for cut in cuts}.values())
 
 
-def _allowed(dag: Dag, cuts: Sequence[Cut]) -> list[Line]:
-    lines = (dag.line(cut) for cut in cuts)
-    return [line for line in lines if np.isfinite(line.bytes)]
-
-
-def _corners(lines: Sequence[Line]) -> list[float]:
-    """Return the inverse rates at which two of the lines cross."""
-    corners = [
-        (other.seconds - one.seconds) / (one.bytes - other.bytes)
-        for one, other in itertools.combinations(lines, 2)
-        if one.bytes != other.bytes
-    ]
-    return [rate for rate in corners if _RATES_S[0] < rate < _RATES_S[1]]
+def _envelope(lines: Sequence[Line]) -> Envelope:
+    seconds, sizes = [line.seconds for line in lines], [line.bytes for line in lines]
+    return Envelope(np.array(seconds), np.array(sizes), *_RATES_S)

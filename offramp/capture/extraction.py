@@ -11,7 +11,7 @@ import sympy
 import torch
 from torch import fx, nn
 
-from offramp.capture.dag import Cut, Dag
+from offramp.cuts.dag import Cut, Dag
 from offramp.capture.graph import line_of
 from offramp.capture.operations import Operations
 from offramp.errors import CaptureError

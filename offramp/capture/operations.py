@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, fx
 
 from offramp.capture.costs import count_macs, is_light
-from offramp.capture.dag import Dag
+from offramp.cuts.dag import Dag
 from offramp.capture.graph import CapturedGraph
 from offramp.errors import CaptureError, ConfigError
 

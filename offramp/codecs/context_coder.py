@@ -21,8 +21,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import int32, int64, njit
+from numba import int32, int64
 
+from offramp.compiled import compiled
 from offramp.tensors import Array
 
 __all__ = [
@@ -75,15 +76,7 @@ class Sight(NamedTuple):
     known: int
 
 
-def _compiled(function):
-    """Compile a function when it is first called; keep that for later processes if it can be."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # there is no folder to keep it in
-        return njit(nogil=True)(function)
-
-
-@_compiled
+@compiled
 def blank(shape):
     """Return zeros, int16, for the flat codes of (C, H, W).
 
@@ -94,7 +87,7 @@ def blank(shape):
     return np.zeros((channels + 1) * (height + 1) * (width + 2), np.int16)
 
 
-@_compiled
+@compiled
 def _taps(sight, c, what):
     """Return a channel's weights and bias for one prediction."""
     one = sight.weights[c, what]
@@ -109,14 +102,14 @@ def _taps(sight, c, what):
     )
 
 
-@_compiled
+@compiled
 def _distances(sight, c, plane):
     """Return how far away the two planes lie that predict a channel."""
     here = sight.known + c
     return (sight.sources[c, 0] - here) * plane, (sight.sources[c, 1] - here) * plane
 
 
-@_compiled
+@compiled
 def _magnitude(codes, place, stride, first, second, taps, lookups):
     """Return the bin of the predicted magnitude at a place, from codes before it.
 
@@ -129,7 +122,7 @@ def _magnitude(codes, place, stride, first, second, taps, lookups):
     return int64(lookups[0, min(max(found >> _COARSER, 0), BINS - 1)])
 
 
-@_compiled
+@compiled
 def _mean(codes, place, stride, first, second, taps, lookups):
     """Return the bin of the predicted mean at a place, from codes before it."""
     found = taps[6]
@@ -139,7 +132,7 @@ def _mean(codes, place, stride, first, second, taps, lookups):
     return int64(lookups[1, min(max((found >> _COARSER) + BINS // 2, 0), BINS - 1)])
 
 
-@_compiled
+@compiled
 def quantise(values, offsets, inverse_steps, rounding, sparse):
     """Return the flat codes of float32 (C, H, W), and whether all values are finite."""
     channels, height, width = values.shape
@@ -166,7 +159,7 @@ def quantise(values, offsets, inverse_steps, rounding, sparse):
     return codes, infinite == 0
 
 
-@_compiled
+@compiled
 def contexts_of(codes, shape, sight):
     """Return the context of every code, int32 ``shape`` (C, H, W); ``codes`` lie flat.
 
@@ -182,7 +175,7 @@ def contexts_of(codes, shape, sight):
     return _contexts(codes, shape, sight, np.empty(room, np.int64))
 
 
-@_compiled
+@compiled
 def _contexts(codes, shape, sight, found):
     """Return the contexts; a plane's predictions go to ``found``, of whole numbers wide enough."""
     channels, height, width = shape
@@ -208,7 +201,7 @@ def _contexts(codes, shape, sight, found):
     return contexts
 
 
-@_compiled
+@compiled
 def _predict(codes, place, stride, distances, taps, what, found):
     """Write the predicted magnitude (``what`` 0) or mean (1) of a plane's codes to ``found``.
 
@@ -234,14 +227,14 @@ def _predict(codes, place, stride, distances, taps, what, found):
             found[x] = bias + near + beside + far
 
 
-@_compiled
+@compiled
 def plain(codes, shape):
     """Return flat codes as int16 (C, H, W)."""
     channels, height, width = shape
     return codes.reshape(channels + 1, height + 1, width + 2)[:-1, 1:, 1:-1].copy()
 
 
-@_compiled
+@compiled
 def _shift(low, cache, pending, out, at):
     """Move the top byte of ``low`` out, or let it wait for a carry."""
     if low < 0xFF000000 or low > _FULL:
@@ -259,7 +252,7 @@ def _shift(low, cache, pending, out, at):
     return (low & 0xFFFFFF) << 8, cache, pending, at
 
 
-@_compiled
+@compiled
 def _finish(low, span, cache, pending, out, at):
     """Write the shortest end and return how many bytes there are."""
     for spare in range(32, -1, -8):
@@ -275,7 +268,7 @@ def _finish(low, span, cache, pending, out, at):
     return at
 
 
-@_compiled
+@compiled
 def _write_excess(excess, low, span, cache, pending, out, at):
     """Write an Elias gamma code: as many zeros as bits follow the first one."""
     bits = 0
@@ -291,12 +284,12 @@ def _write_excess(excess, low, span, cache, pending, out, at):
     return low, span, cache, pending, at
 
 
-@_compiled
+@compiled
 def _byte(payload, at):
     return int(payload[at]) if at < payload.size else 0
 
 
-@_compiled
+@compiled
 def _read_excess(payload, span, word, at):
     """Return what `_write_excess` wrote, 0 if it is longer than any, and where reading goes on."""
     zeros, left, excess = 0, -1, 0
@@ -327,7 +320,7 @@ def room_bytes(elements: int) -> int:
     return 6 * elements + 16
 
 
-@_compiled
+@compiled
 def encode(codes, contexts, lowest, cumulative, out):
     """Write flat codes to ``out`` and return how many bytes that took.
 
@@ -362,7 +355,7 @@ def encode(codes, contexts, lowest, cumulative, out):
     return _finish(low, span, cache, pending, out, at)
 
 
-@_compiled
+@compiled
 def decode(payload, scale, tables, sight, codes, out):
     """Read flat codes, and write to ``out``, float32 (C, H, W), what each stands for.
 

@@ -32,6 +32,11 @@ class Line:
         """Return the latency in seconds at an inverse rate."""
         return self.seconds + self.bytes * s_per_byte
 
+    def crosses(self, other: Line) -> float:
+        """Return the inverse rate at which both cost the same; nan where none or every one does."""
+        apart = self.bytes - other.bytes
+        return (other.seconds - self.seconds) / apart if apart else np.nan
+
 
 @dataclass(frozen=True)
 class Dag:
@@ -81,7 +86,9 @@ class Dag:
     def crossing(self, cut: Cut) -> list[int]:
         """Return the operations on the device whose values the server reads."""
         makers, readers = self.arcs
-        return sorted(set(makers[cut[makers] & ~cut[readers]].tolist()))
+        crosses = np.zeros(len(self), bool)
+        crosses[makers[cut[makers] & ~cut[readers]]] = True
+        return np.flatnonzero(crosses).tolist()
 
     def line(self, cut: Cut) -> Line:
         """Return a cut's latency over the inverse rate; ``cut`` must be closed."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from hypothesis import strategies as st
 
-from offramp.capture.dag import Cut, Dag
+from offramp.cuts.dag import Cut, Dag
 
 __all__ = ["all_cuts", "dags"]
 
