@@ -8,10 +8,14 @@ import pytest
 from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
 from offramp.calibration import Calibration
 from offramp.exits import FittedPolicy, get
+from offramp.settings import build_settings
 from offramp.tensors import TensorSpec
 from partitioner.candidates import build_candidates
 from partitioner.planner import Planner
+from sim.world.library import Library
 from sim.world.outcomes import Outcomes
+from sim.world.run import simulate
+from sim.world.scenario import Scenario
 
 N = 100
 CONFIDENCE = FittedPolicy(get("confidence"))
@@ -72,3 +76,38 @@ def planner(bundle, calibration, make_profile):
 @pytest.fixture(scope="session")
 def outcomes(bundle, calibration):
     return Outcomes(bundle, calibration, CONFIDENCE)
+
+
+class SmallLibrary(Library):
+    """Everybody has the synthetic model, whatever a scenario names."""
+
+    def __init__(self, planner, outcomes):
+        super().__init__()
+        self.bundle = lambda path: planner.bundle
+        self._candidates = lambda path: planner.candidates
+        self._outcomes = lambda path: outcomes
+        self._given = planner
+
+    def board(self, group):
+        return self._given.device
+
+    def tail_profile(self, server, group):
+        return self._given.server.slowed(server.slowdown)
+
+
+@pytest.fixture(scope="session")
+def library(planner, outcomes):
+    return SmallLibrary(planner, outcomes)
+
+
+@pytest.fixture
+def run(library):
+    """Simulates a scenario of the synthetic model, whose devices are not slowed by default."""
+
+    def simulate_one(description, strategy="adaptive", seed=0, watch=None):
+        for group in description["groups"]:
+            group["agent"] = {"slowdown": 1, **group.get("agent", {})}
+        scenario = build_settings(Scenario, description, "scenario")
+        return simulate(scenario, strategy, seed, library, watch)
+
+    return simulate_one

@@ -1,0 +1,96 @@
+"""A virtual server alone: exact logs, and queues as theory has them."""
+
+from random import Random
+
+import pytest
+
+from sim.world.clock import Clock
+from sim.world.course import LoadCourse
+from sim.world.server import Capacity, Job, VirtualServer
+from sim.world.tail import Tail
+
+DIGEST = "1" * 64
+
+
+class Devices:
+    """Keeps what a server tells of jobs: (ms, job, what)."""
+
+    def __init__(self, planner, fixed_share=0.0, **capacity):
+        self.clock, self.log, self.timelines = Clock(), [], []
+        tails = {DIGEST: Tail(planner.server, fixed_share)}
+        self.server = VirtualServer(self.clock, tails, Capacity(**capacity))
+
+    def send(self, number, at_s, cut=1, timeout_s=0.0):
+        job = Job(self, 0, number, DIGEST, cut, "raw", timeout_s, 1000)
+        self.clock.at(at_s, self.server.arrive, job)
+
+    def run(self):
+        self.clock.run()
+        return self.log
+
+    def served(self, job, timeline, load):
+        self.timelines.append(timeline)
+        self.log.append((round(self.clock.now_s * 1e3, 3), job.id, "served"))
+
+    def turned_away(self, job, failure):
+        self.log.append((round(self.clock.now_s * 1e3, 3), job.id, failure.status))
+
+
+def test_jobs_go_from_segment_to_segment_of_1_ms_by_their_deadlines(planner):
+    """Job 0 began, and lets job 1, whose deadline is earlier, pass between its two segments."""
+    devices = Devices(planner)
+    devices.send(0, 0.0, cut=0, timeout_s=0.1)
+    devices.send(1, 0.0005, cut=1, timeout_s=0.01)
+    assert devices.run() == [(2.0, 1, "served"), (3.0, 0, "served")]
+    first, last = devices.timelines
+    assert (first.queue_s, first.segment_s) == (pytest.approx(0.0005), (0.001,))
+    assert (last.queue_s, last.segment_s) == (pytest.approx(0.001), (0.001, 0.001))
+    assert last.total_s == pytest.approx(0.003)
+
+
+def test_two_workers_take_two_jobs_at_once(planner):
+    devices = Devices(planner, workers=2)
+    for number in range(3):
+        devices.send(number, 0.0)
+    assert devices.run() == [(1.0, 0, "served"), (1.0, 1, "served"), (2.0, 2, "served")]
+
+
+def test_a_full_queue_turns_away_and_what_waited_too_long_expires(planner):
+    slow = LoadCourse(steps=[{"from_s": 0, "stretch": 10}])
+    devices = Devices(planner, queue_length=2, load=slow)
+    for number, timeout_s in enumerate((1.0, 1.0, 0.005, 1.0)):
+        devices.send(number, number * 1e-3, timeout_s=timeout_s)
+    assert devices.run() == [
+        (3.0, 3, "RESOURCE_EXHAUSTED"),
+        (10.0, 0, "served"),
+        (10.0, 2, "DEADLINE_EXCEEDED"),
+        (20.0, 1, "served"),
+    ]
+
+
+def test_after_fifty_jobs_from_one_cut_its_tail_runs_as_one_step(planner):
+    devices = Devices(planner)
+    for number in range(60):
+        devices.send(number, number * 0.01, cut=0)
+    devices.run()
+    steps = [len(timeline.segment_s) for timeline in devices.timelines]
+    assert steps == [2] * 49 + [1] * 11
+    assert all(sum(t.segment_s) == pytest.approx(0.002) for t in devices.timelines)
+
+
+@pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
+def test_with_constant_service_it_queues_as_an_m_d_1(planner, load):
+    """The mean wait is load / 2 / (1 - load) service times (Pollaczek and Khinchine).
+
+    A batch saves nothing here: now and then one is tried, and takes as long as one by one.
+    """
+    devices, dice, at_s, service_s = Devices(planner, queue_length=10_000), Random(5), 0.0, 0.001
+    for number in range(30_000):
+        at_s += dice.expovariate(load / service_s)
+        devices.send(number, at_s)
+    devices.run()
+    assert len(devices.timelines) == 30_000
+    assert devices.server.totals.batches[1] > 29_500
+    wait_s = sum(t.total_s - service_s for t in devices.timelines) / len(devices.timelines)
+    assert wait_s == pytest.approx(load * service_s / 2 / (1 - load), rel=0.05)
+    assert devices.server.totals.busy_s / at_s == pytest.approx(load, rel=0.02)
