@@ -17,11 +17,11 @@ from torch import Tensor
 
 from offramp.capture.chain import Chain, build_chain
 from offramp.capture.costs import measure_s, reckon_s
-from offramp.cuts.dag import Cut, Dag
 from offramp.capture.extraction import Segment, extract
 from offramp.capture.graph import CapturedGraph
-from offramp.cuts.minimum_cut import minimum_cut
 from offramp.capture.operations import Operations
+from offramp.cuts.dag import Cut, Dag
+from offramp.cuts.minimum_cut import minimum_cut
 from offramp.errors import CaptureError
 from offramp.tensors import TensorSpec
 

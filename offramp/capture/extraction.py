@@ -11,9 +11,9 @@ import sympy
 import torch
 from torch import fx, nn
 
-from offramp.cuts.dag import Cut, Dag
 from offramp.capture.graph import line_of
 from offramp.capture.operations import Operations
+from offramp.cuts.dag import Cut, Dag
 from offramp.errors import CaptureError
 from offramp.tensors import TensorSpec
 

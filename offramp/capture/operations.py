@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, fx
 
 from offramp.capture.costs import count_macs, is_light
-from offramp.cuts.dag import Dag
 from offramp.capture.graph import CapturedGraph
+from offramp.cuts.dag import Dag
 from offramp.errors import CaptureError, ConfigError
 
 __all__ = ["Operations"]
