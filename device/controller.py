@@ -18,9 +18,10 @@ from device.stretch import Stretch
 from offramp.messages import Load, Timeline
 from offramp.settings import Settings
 from partitioner.conditions import Conditions
+from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.objective import Objective
 from partitioner.plan import Plan, Prediction
-from partitioner.planner import FRAME_OVERHEAD_BYTES, Planner
+from partitioner.planner import Planner
 from partitioner.strategies import Strategy
 
 __all__ = ["Controller", "PlanChange", "Tuning"]
@@ -133,7 +134,7 @@ class Controller:
 
     def local_plan(self) -> Plan:
         """Return the best plan that sends nothing, for when no more may be on its way."""
-        return self.planner.plan(self.objective, replace(self.conditions(), reachable=False))
+        return self.planner.best(self.objective, replace(self.conditions(), reachable=False))
 
     def predicted(self, plan: Plan) -> Prediction | None:
         """Return what a plan promises under the conditions now."""
@@ -271,16 +272,20 @@ class Controller:
         self._decided_s = now_s
         turned = self._decided_reachable != conditions.reachable
         self._decided_reachable = conditions.reachable
-        if self._plan is not None and not turned and not self._is_better(chosen, conditions):
-            return
-        if self._plan is None or chosen.id != self._plan.id:
-            self._changes.append(PlanChange(now_s, chosen, conditions))
+        if self._plan is not None:
+            if chosen.id == self._plan.id:
+                return
+            if not turned and not self._is_better(chosen, conditions):
+                return
         self._plan = chosen
+        told = self.planner.explain(chosen, self.objective, conditions)
+        self._changes.append(PlanChange(now_s, told, conditions))
 
     def _is_better(self, chosen: Plan, conditions: Conditions) -> bool:
         assert self._plan is not None
-        now = self.planner.predict(self._plan, self.objective, conditions)
-        then = chosen.prediction
+        now, then = (
+            self.planner.predict(plan, self.objective, conditions) for plan in (self._plan, chosen)
+        )
         if now is None or then is None:
             return True
         allowed = self.objective.max_miss_share
@@ -288,9 +293,4 @@ class Controller:
             return then.miss_share < now.miss_share
         if then.miss_share > allowed:
             return True
-        old, new = (
-            (now.mean_s, then.mean_s)
-            if self.objective.minimise == "mean"
-            else (now.p95_s, then.p95_s)
-        )
-        return new < old * (1 - self.tuning.hysteresis)
+        return then.target < now.target * (1 - self.tuning.hysteresis)

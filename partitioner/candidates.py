@@ -11,19 +11,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offramp.bundle import Bundle, Manifest
 from offramp.calibration import Calibration, joint_answers, score_exits
-from offramp.exits import FittedPolicy, first_exit
+from offramp.exits import FittedPolicy
 from offramp.exits.policy import CLOSED, WATCHED
 from offramp.tensors import Array
 
 __all__ = ["CLOSED", "WATCHED", "Candidates", "build_candidates"]
 
 _MAX_VECTORS = 2000
+_EXACT = 1e-9  # sums of shares and bytes are exact but for rounding
 _GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, CLOSED)
 _LEAVING = (0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.4, 0.2)  # shares that thresholds let leave
 
@@ -37,8 +39,9 @@ class Candidates:
     ``cut`` (C,), ``level`` (C names, None where nothing is sent), ``thresholds`` (C, E) with
     exits beyond the cut closed, ``accuracy`` (C,), ``exit_shares`` (C, E), ``sent_share`` (C,),
     ``bytes_mean`` (C,) over all samples, ``sent_bytes`` (C, N): the bytes of the samples sent, in
-    ascending order at the end of each row, zeros before them. ``whole_accuracy`` is that of the
-    whole model on the device.
+    ascending order at the end of each row, zeros before them. ``hedged_accuracy`` (C,) is the
+    lower one of two: that of the plan, and what it is if the device ends itself what is sent.
+    ``whole_accuracy`` is that of the whole model on the device.
     """
 
     policy: str
@@ -50,6 +53,7 @@ class Candidates:
     sent_share: Floats
     bytes_mean: Floats
     sent_bytes: NDArray[np.int32]
+    hedged_accuracy: Floats
     whole_accuracy: float
 
     def __len__(self) -> int:
@@ -58,7 +62,7 @@ class Candidates:
     @property
     def sends(self) -> NDArray[np.bool_]:
         """Bool (C,): whether a sample that no exit answers is sent."""
-        return np.array([level is not None for level in self.level])
+        return np.array([level is not None for level in self.level], bool)
 
     def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Candidates:
         """Return some of the candidates."""
@@ -73,6 +77,7 @@ class Candidates:
             self.sent_share[kept],
             self.bytes_mean[kept],
             self.sent_bytes[kept],
+            self.hedged_accuracy[kept],
             self.whole_accuracy,
         )
 
@@ -83,21 +88,19 @@ def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPol
     ``policy`` is the bundle's (`offramp.exits.fitted.load_policy`). If the bundle names the plans
     that are allowed, all combinations are these.
     """
-    scores = score_exits(bundle.manifest, calibration, policy)
+    manifest = bundle.manifest
+    scores = score_exits(manifest, calibration, policy)
     parts = []
-    for cut in bundle.manifest.cuts:
-        seen = scores[: bundle.manifest.exits_before(cut)]
+    for cut in manifest.cuts:
+        seen = scores[: manifest.exits_before(cut)]
         levels: list[str | None] = [level for at, level in calibration.levels if at == cut]
-        if cut == max(bundle.manifest.cuts):
+        if cut == max(manifest.cuts):
             levels = [None]
-        for vectors, named in _vectors(bundle.manifest, policy, seen, (cut, levels)):
-            grid = _watching(vectors, bundle.manifest, policy)
-            leaves = _leaves(seen, grid, len(calibration.labels))
-            parts += [
-                _evaluate(bundle.manifest, calibration, (cut, level), grid, leaves)
-                for level in named
-            ]
-    return _join(parts, len(bundle.manifest.exits))
+        for vectors, named in _vectors(manifest, policy, seen, (cut, levels)):
+            grid = _watching(vectors, manifest, policy)
+            leaving = _Leaving.by(seen, grid, calibration)
+            parts += [_evaluate(manifest, calibration, (cut, level), leaving) for level in named]
+    return _join(parts, len(manifest.exits))
 
 
 def _vectors(
@@ -122,13 +125,6 @@ def _vectors(
     for level in dict.fromkeys((*levels, None)):
         if vectors := allowed.thresholds(cut, level):
             yield np.array(vectors, dtype=np.float64), [level]
-
-
-def _leaves(scores: Array, grid: Floats, samples: int) -> NDArray[np.int64]:
-    """Return where each of the samples leaves under each threshold vector, (V, N)."""
-    if not len(scores):
-        return np.zeros((len(grid), samples), np.int64)
-    return np.stack([first_exit(scores, row) for row in grid])
 
 
 def _grid(policy: FittedPolicy, scores: Array) -> Floats:
@@ -163,60 +159,119 @@ def _watching(vectors: Floats, manifest: Manifest, policy: FittedPolicy) -> Floa
     return watched
 
 
+@dataclass(frozen=True)
+class _Leaving:
+    """What V threshold vectors, ``grid`` (V, exits), do with the samples up to one cut.
+
+    ``stays``, float64 (V, N), is 1 where no exit is sure; ``shares`` (V, exits) leave at each exit,
+    and ``right`` (V,) counts the right answers among those that leave.
+    """
+
+    grid: Floats
+    stays: Floats
+    shares: Floats
+    right: Floats
+
+    @classmethod
+    def by(cls, scores: Array, grid: Floats, calibration: Calibration) -> _Leaving:
+        samples, right = len(calibration.labels), np.zeros(len(grid))
+        stays, shares = np.ones((len(grid), samples), bool), np.zeros(grid.shape)
+        for at, (score, logits) in enumerate(zip(scores, calibration.exit_logits, strict=False)):
+            leaves = stays & (score >= grid[:, at, None])
+            stays &= ~leaves
+            shares[:, at] = leaves.mean(axis=1)
+            right += leaves @ (logits.argmax(axis=-1) == calibration.labels).astype(np.float64)
+        return cls(grid, stays.astype(np.float64), shares, right)
+
+
 def _evaluate(
     manifest: Manifest,
     calibration: Calibration,
     place: tuple[int, str | None],
-    grid: Floats,
-    leaves: NDArray[np.int64],
+    leaving: _Leaving,
 ) -> Candidates:
-    (cut, level), labels, active = place, calibration.labels, grid.shape[1]
-    if level is None:
-        final = calibration.final_logits.argmax(axis=-1) == labels
-        sizes = np.zeros(len(labels), np.int32)
-    else:
-        final = calibration.answers[cut, level] == labels
-        sizes = calibration.sizes[cut, level]
-    right = np.stack([*(calibration.exit_logits[:active].argmax(axis=-1) == labels), final])
-    correct = np.take_along_axis(right, leaves, axis=0)
-    joint = joint_answers(manifest, calibration, cut, level)
-    if joint is not None:
-        to_both = (leaves == active) & (grid[:, -1:] < CLOSED)
-        correct = np.where(to_both, joint == labels, correct)
-    shares = np.stack([(leaves == e).mean(axis=1) for e in range(active + 1)], axis=1)
-    sent_bytes = np.sort(np.where(leaves == active, sizes, 0).astype(np.int32), axis=1)
-    gone = shares[:, :active].cumsum(axis=1)
-    kept = _undominated(correct.mean(axis=1), grid, gone, sent_bytes)
+    (cut, level), labels, grid = place, calibration.labels, leaving.grid
+    right = _right(manifest, calibration, place, leaving)
+    here = right if level is None else _right(manifest, calibration, (cut, None), leaving)
+    sizes = np.zeros(len(labels), np.int32) if level is None else calibration.sizes[cut, level]
+    stay_share = leaving.stays.mean(axis=1)
+    bytes_mean = leaving.stays @ sizes.astype(np.float64) / len(labels)
+    least = np.minimum(right, here)
+    kept = _undominated(np.stack([right, least], axis=1), leaving, (bytes_mean, sizes))
     return Candidates(
         policy=manifest.policy,
         cut=np.full(len(kept), cut),
         level=(level,) * len(kept),
         thresholds=grid[kept],
-        accuracy=correct.mean(axis=1)[kept],
-        exit_shares=shares[kept, :active],
-        sent_share=shares[kept, active] * (level is not None),
-        bytes_mean=sent_bytes[kept].mean(axis=1),
-        sent_bytes=sent_bytes[kept],
+        accuracy=right[kept] / len(labels),
+        exit_shares=leaving.shares[kept],
+        sent_share=stay_share[kept] * (level is not None),
+        bytes_mean=bytes_mean[kept],
+        sent_bytes=_sent_bytes(leaving.stays[kept], sizes),
+        hedged_accuracy=least[kept] / len(labels),
         whole_accuracy=calibration.accuracy,
     )
 
 
+def _right(
+    manifest: Manifest,
+    calibration: Calibration,
+    place: tuple[int, str | None],
+    leaving: _Leaving,
+) -> Floats:
+    """Return how many samples each threshold vector answers rightly, (V,).
+
+    Without a level those that stay are answered by the model on the device.
+    """
+    (cut, level), labels = place, calibration.labels
+    if level is None:
+        final = calibration.final_logits.argmax(axis=-1) == labels
+    else:
+        final = calibration.answers[cut, level] == labels
+    right: Floats = leaving.right + leaving.stays @ final.astype(np.float64)
+    joint = joint_answers(manifest, calibration, cut, level)
+    if joint is not None:
+        both = leaving.right + leaving.stays @ (joint == labels).astype(np.float64)
+        right = np.where(leaving.grid[:, -1] < CLOSED, both, right)
+    return right
+
+
+def _sent_bytes(stays: Floats, sizes: NDArray[Any]) -> NDArray[np.int32]:
+    """Return the sizes of the samples that stay, in ascending order behind zeros, (V, N)."""
+    return np.sort((stays * sizes).astype(np.int32), axis=1)
+
+
 def _undominated(
-    accuracy: Floats, grid: Floats, gone: Floats, sent_bytes: NDArray[np.int32]
+    right: Floats, leaving: _Leaving, load: tuple[Floats, NDArray[Any]]
 ) -> NDArray[np.int64]:
     """Return the rows that no other row matches or beats in accuracy and in every latency.
 
+    ``right`` (V, 2) counts right answers without and with a hedge; ``load`` holds the bytes of
+    each row in the mean, (V,), and those of each sample, (N,).
+
     A row is as fast as another if it runs no exit that the other leaves closed, if at each exit
-    at least as many samples are ``gone``, and if its k-th longest message is no longer, for all k:
-    fewer samples sent can still be more bytes.
+    at least as many samples are gone, and if its k-th longest message is no longer, for all k:
+    fewer samples sent can still be more bytes, and fewer bytes one longer message. Where nothing is
+    sent, that holds of all.
     """
-    runs = grid < CLOSED
-    order = np.lexsort((*-gone.T, -accuracy))
+    bytes_mean, sizes = load
+    runs, gone = leaving.grid < CLOSED, leaving.shares.cumsum(axis=1)
+    sent: dict[int, NDArray[np.int32]] = {}
+
+    def longest(row: int) -> NDArray[np.int32]:
+        if row not in sent:
+            sent[row] = _sent_bytes(leaving.stays[row : row + 1], sizes)[0]
+        return sent[row]
+
+    order = np.lexsort((bytes_mean, *-gone.T, *-right.T[::-1]))
     kept: list[int] = []
     for row in order:
-        faster = (gone[kept] >= gone[row]).all(axis=1) & (runs[kept] <= runs[row]).all(axis=1)
-        rivals = np.array(kept, dtype=np.int64)[faster]
-        if not (sent_bytes[rivals] <= sent_bytes[row]).all(axis=1).any():
+        as_fast = (gone[kept] >= gone[row] - _EXACT).all(axis=1)
+        as_fast &= (runs[kept] <= runs[row]).all(axis=1)
+        as_fast &= bytes_mean[kept] <= bytes_mean[row] + _EXACT
+        as_fast &= right[kept, 1] >= right[row, 1]
+        rivals = np.array(kept, dtype=np.int64)[as_fast]
+        if not any((longest(rival) <= longest(row)).all() for rival in rivals):
             kept.append(int(row))
     return np.array(kept)
 
@@ -236,5 +291,6 @@ def _join(parts: list[Candidates], exit_count: int) -> Candidates:
         sent_share=np.concatenate([part.sent_share for part in parts]),
         bytes_mean=np.concatenate([part.bytes_mean for part in parts]),
         sent_bytes=np.concatenate([part.sent_bytes for part in parts]),
+        hedged_accuracy=np.concatenate([part.hedged_accuracy for part in parts]),
         whole_accuracy=parts[0].whole_accuracy,
     )

@@ -17,6 +17,9 @@ class Conditions:
     ``bandwidth_bps`` is the uplink's; ``rtt_s`` the round trip of an empty message, the server's
     own time left out; ``queue_s`` the wait at the server. A stretch of 2 means that a machine
     takes twice its profile's time. ``reachable`` is false while no server answers.
+
+    ``price_s`` is what a request costs all others at the server, in seconds of waiting. With
+    ``hedged`` the device computes on while an answer is under way, and the first answer counts.
     """
 
     bandwidth_bps: float
@@ -25,6 +28,8 @@ class Conditions:
     device_stretch: float = 1.0
     server_stretch: float = 1.0
     reachable: bool = True
+    price_s: float = 0.0
+    hedged: bool = False
 
     def __post_init__(self) -> None:
         for name, low in (
@@ -33,6 +38,7 @@ class Conditions:
             ("queue_s", 0.0),
             ("device_stretch", 1e-6),
             ("server_stretch", 1e-6),
+            ("price_s", 0.0),
         ):
             value = getattr(self, name)
             if not math.isfinite(value) or value < low:

@@ -2,25 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from offramp.settings import Settings
+from partitioner.measures import get_measure
 
-__all__ = ["Objective"]
+__all__ = ["Limits", "Objective"]
+
+Amount = Annotated[float, Field(ge=0)]
+
+
+class Limits(Settings):
+    """The most that measures may come to, each named with its unit (`partitioner.measures`)."""
+
+    mean_s: Amount | None = None
+    p50_s: Amount | None = None
+    p90_s: Amount | None = None
+    p95_s: Amount | None = None
+    p99_s: Amount | None = None
+    server_s: Amount | None = None
+    uplink_bytes: Amount | None = None
+    period_s: Amount | None = None
+    energy_j: Amount | None = None
+    memory_bytes: Amount | None = None
+
+    def given(self) -> dict[str, float]:
+        """Return the limits there are, by measure."""
+        limits = {name.rpartition("_")[0]: limit for name, limit in self if limit is not None}
+        return {name: float(limit) for name, limit in limits.items()}
 
 
 class Objective(Settings):
-    """Least mean or 95th-percentile latency under an accuracy floor and a deadline.
+    """Least latency, or another measure, under an accuracy floor, a deadline and limits.
 
     ``max_accuracy_drop`` is the share of samples that may be lost against the whole model on the
     calibration samples; ``min_accuracy`` an absolute floor. At most ``max_miss_share`` of the
     samples may be later than ``deadline_s``.
     """
 
-    minimise: Literal["mean", "p95"] = "mean"
+    minimise: str = "mean"
     max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] | None = 0.01
     min_accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
     deadline_s: Annotated[float, Field(gt=0)] | None = None
     max_miss_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    limits: Limits = Limits()
+
+    @field_validator("minimise")
+    @classmethod
+    def _is_a_measure(cls, name: str) -> str:
+        return get_measure(name).name
+
+    @model_validator(mode="after")
+    def _has_a_deadline(self) -> Objective:
+        if self.minimise == "late" and self.deadline_s is None:
+            raise ValueError("to minimise late samples it needs a deadline_s")
+        return self
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """The most that each limited measure may come to, by measure."""
+        late = {} if self.deadline_s is None else {"late": self.max_miss_share}
+        return {**late, **self.limits.given()}
+
+    @property
+    def latest_s(self) -> float:
+        """The deadline; infinite without one."""
+        return math.inf if self.deadline_s is None else self.deadline_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 __all__ = ["Plan", "Prediction"]
 
@@ -13,7 +14,8 @@ class Prediction:
     """What a plan is expected to do under the conditions it was made for.
 
     ``exit_shares`` holds the share of samples that leave at each of the device's exits;
-    ``bytes_mean`` is over all samples, those that leave counting as 0.
+    ``bytes_mean`` is over all samples, those that leave counting as 0. ``target`` is what the
+    objective minimises.
     """
 
     mean_s: float
@@ -23,6 +25,7 @@ class Prediction:
     exit_shares: tuple[float, ...]
     sent_share: float
     bytes_mean: float
+    target: float
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Plan:
     prediction: Prediction | None = None
     reason: str = ""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A short name of what the plan does, equal for plans that do the same and no others."""
         text = f"{self.cut}/{self.level}/{self.policy}/" + ",".join(

@@ -1,14 +1,16 @@
 """The planner: the best candidate for given conditions, exactly, with its reason.
 
-The latency of a sample sent under a candidate is ``fixed + 8 bytes / bandwidth``; of one that
-leaves, the time to its exit. With the exit shares known, the mean over samples is affine in
-1 / bandwidth, so planning is array arithmetic over the candidates.
+What a candidate costs is array arithmetic (`partitioner.forecast`). Mean latency grows with every
+demand, so under any conditions one of those candidates is best that no other undercuts in all
+demands: the shortlist, of some tens, on which a decision takes microseconds. If its winner breaks a
+limit, all candidates are ranked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,31 +19,50 @@ from offramp.bundle import Bundle
 from offramp.errors import PlanError
 from partitioner.candidates import CLOSED, Candidates
 from partitioner.conditions import Conditions
+from partitioner.costs import Costs, Demands, Floats, cost_candidates
+from partitioner.forecast import Forecast
+from partitioner.measures import get_measure
 from partitioner.objective import Objective
+from partitioner.pareto import undercut_by_none
 from partitioner.plan import Plan, Prediction
 from partitioner.profile import Profile
+from partitioner.reasons import say_why
 
-__all__ = ["FRAME_OVERHEAD_BYTES", "Planner", "Ranking"]
+__all__ = ["Planner", "Ranking"]
 
-FRAME_OVERHEAD_BYTES = 110
-"""Bytes that a request adds to its frames: protobuf fields, gRPC and HTTP/2 framing, TCP/IP."""
-
-Floats = NDArray[np.float64]
+_EXACT = 1e-12
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Candidates in order of preference; ``feasible`` tells which meet the objective."""
+    """Candidates in order of preference.
+
+    ``target`` (C,) is what is minimised, ``feasible`` (C,) tells which meet the objective.
+    """
 
     rows: NDArray[np.int64]
-    mean_s: Floats
-    p95_s: Floats
-    miss_share: Floats
+    target: Floats
     feasible: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class _Shortlist:
+    """Candidates of which one is the best under any conditions.
+
+    ``mean`` holds what a sample demands in the mean, ``latest`` what the last one demands that is
+    to be in time, one entry for each candidate.
+    """
+
+    rows: NDArray[np.int64]
+    mean: Demands
+    latest: list[Demands]
+
+
 class Planner:
-    """Chooses among candidates with the two machines' profiles; holds no state between calls."""
+    """Chooses among candidates with the two machines' profiles; its answers hang on nothing else.
+
+    What follows from an objective alone is worked out once and kept.
+    """
 
     def __init__(
         self, bundle: Bundle, candidates: Candidates, device: Profile, server: Profile
@@ -50,97 +71,127 @@ class Planner:
         server.check(bundle)
         device.check_heads(bundle)
         self.bundle = bundle
-        self.candidates = candidates
         self.device = device
         self.server = server
-        runs = candidates.thresholds < CLOSED
-        exit_s = np.array([t.median_s for t in device.exits])
-        spent = np.cumsum(runs * exit_s, axis=1)
-        at = [spec.boundary for spec in bundle.manifest.exits]
-        # Measurements waver, but no head is faster than a shorter one: quantiles rely on that.
-        head_s = np.maximum.accumulate([t.median_s for t in device.head])
-        self._exit_s = head_s[at] + spent if at else spent
-        exits_s = spent[:, -1] if at else 0.0
-        keys = [f"{cut}/{level}" for cut, level in self._choices()]
-        self._device_s = head_s[candidates.cut] + exits_s + _medians(device.encode, keys)
-        tail_s = np.array([t.median_s for t in server.tail])
-        self._server_s = tail_s[candidates.cut] + _medians(server.decode, keys)
-        self._sends = candidates.sends
+        self._take(cost_candidates(bundle, candidates, device, server))
+
+    def _take(self, costs: Costs) -> None:
+        self._costs = costs
+        self.candidates = costs.candidates
+        self._views: dict[str, Planner] = {}
+        self._plans: dict[int, Plan] = {}
+        self._rows: dict[str, int] = {}
+        self._shortlist = lru_cache(maxsize=8)(self._make_shortlist)
+
+    def only(self, name: str, allowed: Callable[[Candidates], NDArray[np.bool_]]) -> Planner:
+        """Return a planner for the candidates that are ``allowed``; ``name`` says which they are.
+
+        Raises `PlanError` if there are none.
+        """
+        if name not in self._views:
+            rows = np.flatnonzero(allowed(self.candidates))
+            if not len(rows):
+                raise PlanError(f"no plan is left: the bundle has none that {name} allows")
+            view = Planner.__new__(Planner)
+            view.bundle, view.device, view.server = self.bundle, self.device, self.server
+            view._take(self._costs.select(rows))
+            self._views[name] = view
+        return self._views[name]
 
     def plan(self, objective: Objective, conditions: Conditions) -> Plan:
-        """Return the best plan and why it is the best.
+        """Return the best plan with its prediction and why it is the best.
 
-        If no plan meets accuracy floor and deadline, the reason says so. The floor goes first: of
-        the plans that keep it, the least late one is returned. If none keeps it, the most
-        accurate of those in time is.
+        If no plan meets the objective, the reason says so. The accuracy floor goes first: of the
+        plans that keep it, the one nearest to the limits is returned. If none keeps it, the most
+        accurate of those that keep the limits is.
         """
-        ranking = self.rank(objective, conditions)
-        return self.describe(ranking, objective, conditions)
+        return self.explain(self.best(objective, conditions), objective, conditions)
 
-    def rank(
-        self,
-        objective: Objective,
-        conditions: Conditions,
-        allowed: Callable[[Candidates], NDArray[np.bool_]] | None = None,
-    ) -> Ranking:
+    def best(self, objective: Objective, conditions: Conditions) -> Plan:
+        """Return the best plan, as `plan` does, but bare."""
+        if objective.minimise == "mean" and not objective.limits.given():
+            short = self._shortlist(objective, conditions.reachable, conditions.hedged)
+            if len(short.rows):
+                at = int(short.mean.cost_s(conditions).argmin())
+                if short.latest[at].latency_s(conditions) <= objective.latest_s:
+                    return self.plan_of(int(short.rows[at]))
+        return self.plan_of(int(self.rank(objective, conditions).rows[0]))
+
+    def forecast(self, conditions: Conditions) -> Forecast:
+        """Return what every candidate would do under conditions."""
+        return Forecast(self._costs, conditions)
+
+    def rank(self, objective: Objective, conditions: Conditions) -> Ranking:
         """Order the candidates: those that meet the objective first, best first."""
-        floor = self.accuracy_floor(objective)
-        mean_s, p95_s, late = self._evaluate(objective, conditions)
-        candidates = self.candidates
-        usable = np.ones(len(candidates), bool) if allowed is None else allowed(candidates)
-        if not conditions.reachable:
-            usable &= ~self._sends
+        candidates, forecast = self.candidates, self.forecast(conditions)
+        usable = np.ones(len(candidates), bool) if conditions.reachable else ~self._costs.sends
         if not usable.any():
             raise PlanError("no plan is left: the strategy allows none under these conditions")
-        accurate = candidates.accuracy >= floor - 1e-12
-        shortfall = np.where(accurate, 0.0, floor - candidates.accuracy)
-        in_time = late <= objective.max_miss_share + 1e-12
-        target = mean_s if objective.minimise == "mean" else p95_s
-        # Preference: accurate enough; in time; the most accurate of those that are not accurate
-        # enough; the least late of those that are late; the best by the target.
-        lateness = np.where(in_time, 0.0, late)
-        order = np.lexsort((target, lateness, shortfall, ~in_time, ~accurate))
-        rows = order[usable[order]]
-        return Ranking(rows, mean_s, p95_s, late, accurate & in_time)
+        floor = self.accuracy_floor(objective)
+        accuracy = self.accuracy(conditions.hedged)
+        accurate = accuracy >= floor - _EXACT
+        shortfall = np.where(accurate, 0.0, floor - accuracy)
+        excess = _excess(objective, forecast)
+        keeps, target = excess == 0, self._target(forecast, objective)
+        # Preference: accurate enough; within the limits; the most accurate of those that are not
+        # accurate enough; the least beyond the limits; the best by the target.
+        order = np.lexsort((target, excess, shortfall, ~keeps, ~accurate))
+        return Ranking(order[usable[order]], target, accurate & keeps)
 
-    def describe(self, ranking: Ranking, objective: Objective, conditions: Conditions) -> Plan:
-        """Return the first of a ranking as a plan, with its reason in words and numbers."""
-        best = int(ranking.rows[0])
-        plan = self._plan_of(best, ranking)
-        return Plan(
-            plan.cut,
-            plan.level,
-            plan.policy,
-            plan.thresholds,
-            plan.prediction,
-            self._reason(ranking, objective, conditions),
-        )
+    def explain(self, plan: Plan, objective: Objective, conditions: Conditions) -> Plan:
+        """Return a plan of the candidates with what it would do now and how it compares."""
+        prediction = self.predict(plan, objective, conditions)
+        if prediction is None:
+            return plan
+        ranking = self.rank(objective, conditions)
+        row = self._row_of(plan)
+        others = self.runners_up(ranking, objective, conditions, beside=plan, count=1)
+        floor = self.accuracy_floor(objective)
+        feasible = row is not None and bool(ranking.feasible[row])
+        reason = say_why(prediction, objective, conditions, others, floor if not feasible else None)
+        return replace(plan, prediction=prediction, reason=reason)
 
-    def runners_up(self, ranking: Ranking, count: int = 3) -> list[Plan]:
-        """Return the best plan of each other cut, best first."""
-        seen = {int(self.candidates.cut[ranking.rows[0]])}
-        plans: list[Plan] = []
-        for row in ranking.rows:
-            cut = int(self.candidates.cut[row])
-            if cut not in seen and len(plans) < count:
-                seen.add(cut)
-                plans.append(self._plan_of(int(row), ranking))
-        return plans
+    def runners_up(
+        self,
+        ranking: Ranking,
+        objective: Objective,
+        conditions: Conditions,
+        *,
+        beside: Plan,
+        count: int = 3,
+    ) -> list[Plan]:
+        """Return the best plan of each other cut than that of ``beside``, best first."""
+        cuts = self.candidates.cut[ranking.rows]
+        _, first = np.unique(cuts, return_index=True)
+        rows = [int(ranking.rows[at]) for at in np.sort(first) if cuts[at] != beside.cut][:count]
+        plans = [self.plan_of(row) for row in rows]
+        return [replace(p, prediction=self.predict(p, objective, conditions)) for p in plans]
 
     def predict(
         self, plan: Plan, objective: Objective, conditions: Conditions
     ) -> Prediction | None:
         """Return what a plan would do now; None if it is none of the candidates."""
-        candidates = self.candidates
-        padded = np.full(candidates.thresholds.shape[1], CLOSED)
-        padded[: len(plan.thresholds)] = plan.thresholds
-        same = (candidates.cut == plan.cut) & (candidates.thresholds == padded).all(axis=1)
-        rows = [row for row in np.flatnonzero(same) if candidates.level[row] == plan.level]
-        if not rows:
+        row = self._row_of(plan)
+        if row is None:
             return None
-        mean_s, p95_s, late = self._evaluate(objective, conditions)
-        ranking = Ranking(np.array(rows), mean_s, p95_s, late, np.ones(len(candidates), bool))
-        return self._plan_of(int(rows[0]), ranking).prediction
+        costs = self._costs.select(np.array([row]))
+        forecast, c = Forecast(costs, conditions), costs.candidates
+        active = self.bundle.manifest.exits_before(plan.cut)
+        late = objective.deadline_s and float(forecast.late_share(objective.deadline_s)[0])
+        return Prediction(
+            mean_s=float(forecast.mean_s[0]),
+            p95_s=float(forecast.quantile_s(0.95)[0]),
+            miss_share=late or 0.0,
+            accuracy=float(c.accuracy[0]),
+            exit_shares=tuple(float(s) for s in c.exit_shares[0, :active]),
+            sent_share=float(c.sent_share[0]),
+            bytes_mean=float(c.bytes_mean[0]),
+            target=float(get_measure(objective.minimise).values(forecast, objective.latest_s)[0]),
+        )
+
+    def accuracy(self, hedged: bool) -> Floats:
+        """Return the candidates' accuracy, (C,); with a hedge, whoever answers what is sent."""
+        return self.candidates.hedged_accuracy if hedged else self.candidates.accuracy
 
     def accuracy_floor(self, objective: Objective) -> float:
         """Return the least accuracy on the calibration samples that the objective allows."""
@@ -157,88 +208,51 @@ class Planner:
             return quantised.accuracies[-1].exact
         return self.candidates.whole_accuracy
 
-    def _evaluate(
-        self, objective: Objective, conditions: Conditions
-    ) -> tuple[Floats, Floats, Floats]:
-        """Return mean, 95th percentile and share of late samples of every candidate."""
-        c = self.candidates
-        exit_s = self._exit_s * conditions.device_stretch
-        fixed_s = self._device_s * conditions.device_stretch + self._sends * (
-            conditions.rtt_s
-            + conditions.queue_s
-            + self._server_s * conditions.server_stretch
-            + 8 * FRAME_OVERHEAD_BYTES / conditions.bandwidth_bps
-        )
-        per_byte_s = 8 / conditions.bandwidth_bps
-        stays = 1.0 - c.exit_shares.sum(axis=1)
-        mean_s = (c.exit_shares * exit_s).sum(axis=1) + stays * fixed_s + c.bytes_mean * per_byte_s
-        p95_s = self._quantile(0.95, exit_s, fixed_s, per_byte_s)
-        if objective.deadline_s is None:
-            return mean_s, p95_s, np.zeros(len(c))
-        late_exits = (c.exit_shares * (exit_s > objective.deadline_s)).sum(axis=1)
-        room = (objective.deadline_s - fixed_s) / per_byte_s
-        samples = c.sent_bytes.shape[1]
-        stayed = np.rint(stays * samples)
-        late = np.minimum((c.sent_bytes > room[:, None]).sum(axis=1), stayed)
-        return mean_s, p95_s, late_exits + late / samples
+    def _target(self, forecast: Forecast, objective: Objective) -> Floats:
+        """Return what is minimised: for mean latency, with what others lose by it."""
+        if objective.minimise == "mean":
+            return forecast.cost_s
+        return get_measure(objective.minimise).values(forecast, objective.latest_s)
 
-    def _quantile(self, q: float, exit_s: Floats, fixed_s: Floats, per_byte_s: float) -> Floats:
-        """Return the latency that a share ``q`` of the samples does not exceed."""
-        c = self.candidates
-        samples = c.sent_bytes.shape[1]
-        place = int(np.ceil(q * samples)) - 1
-        quantile = fixed_s + c.sent_bytes[:, place] * per_byte_s
-        gone = c.exit_shares.cumsum(axis=1)
-        for at in reversed(range(gone.shape[1])):
-            quantile = np.where(gone[:, at] * samples > place + 0.5, exit_s[:, at], quantile)
-        return quantile
+    def _make_shortlist(self, objective: Objective, reachable: bool, hedged: bool) -> _Shortlist:
+        usable = self.accuracy(hedged) >= self.accuracy_floor(objective) - _EXACT
+        if not reachable:
+            usable &= ~self._costs.sends
+        rows = np.flatnonzero(usable)
+        rows = rows[undercut_by_none(np.stack(self._costs.mean, axis=1)[rows])]
+        costs = self._costs.select(rows)
+        latest = np.stack(costs.tail(1 - objective.max_miss_share), axis=1)
+        return _Shortlist(rows, costs.mean, [Demands(*demands) for demands in latest.tolist()])
 
-    def _plan_of(self, row: int, ranking: Ranking) -> Plan:
-        c = self.candidates
-        cut = int(c.cut[row])
-        active = self.bundle.manifest.exits_before(cut)
-        return Plan(
-            cut=cut,
-            level=c.level[row],
-            policy=c.policy,
-            thresholds=tuple(float(t) for t in c.thresholds[row, :active]),
-            prediction=Prediction(
-                mean_s=float(ranking.mean_s[row]),
-                p95_s=float(ranking.p95_s[row]),
-                miss_share=float(ranking.miss_share[row]),
-                accuracy=float(c.accuracy[row]),
-                exit_shares=tuple(float(s) for s in c.exit_shares[row, :active]),
-                sent_share=float(c.sent_share[row]),
-                bytes_mean=float(c.bytes_mean[row]),
-            ),
-        )
+    def plan_of(self, row: int) -> Plan:
+        """Return a candidate as a bare plan."""
+        if row not in self._plans:
+            c, cut = self.candidates, int(self.candidates.cut[row])
+            active = self.bundle.manifest.exits_before(cut)
+            thresholds = tuple(float(t) for t in c.thresholds[row, :active])
+            self._plans[row] = Plan(cut, c.level[row], c.policy, thresholds)
+            self._rows[self._plans[row].id] = row
+        return self._plans[row]
 
-    def _reason(self, ranking: Ranking, objective: Objective, conditions: Conditions) -> str:
-        best = int(ranking.rows[0])
-        target = ranking.mean_s if objective.minimise == "mean" else ranking.p95_s
-        link = (
-            f"{conditions.bandwidth_bps / 1e6:.3g} Mbit/s and {conditions.rtt_s * 1e3:.3g} ms"
-            if conditions.reachable
-            else "no reachable server"
-        )
-        text = f"with {link}, {objective.minimise} {target[best] * 1e3:.3g} ms is the least"
-        if not ranking.feasible[best]:
-            text += (
-                f"; no plan keeps both accuracy {self.accuracy_floor(objective):.4g} and the "
-                f"deadline, so this is the nearest (accuracy {self.candidates.accuracy[best]:.4g}, "
-                f"{ranking.miss_share[best]:.1%} late)"
-            )
-        others = self.runners_up(ranking, 1)
-        if others and others[0].prediction:
-            other = others[0].prediction
-            value = other.mean_s if objective.minimise == "mean" else other.p95_s
-            text += f"; next: {others[0].describe()} at {value * 1e3:.3g} ms"
-        return text
-
-    def _choices(self) -> list[tuple[int, str | None]]:
-        return list(zip(self.candidates.cut.tolist(), self.candidates.level, strict=True))
+    def _row_of(self, plan: Plan) -> int | None:
+        """Return a plan's row; None if it is none of the candidates."""
+        if plan.id not in self._rows:
+            c = self.candidates
+            padded = np.full(c.thresholds.shape[1], CLOSED)
+            padded[: len(plan.thresholds)] = plan.thresholds
+            same = (c.cut == plan.cut) & (c.thresholds == padded).all(axis=1)
+            rows = [int(row) for row in np.flatnonzero(same) if c.level[row] == plan.level]
+            if not rows:
+                return None
+            self._rows[plan.id] = rows[0]
+        return self._rows[plan.id]
 
 
-def _medians(timings: object, keys: list[str]) -> Floats:
-    assert isinstance(timings, dict)
-    return np.array([timings[key].median_s if key in timings else 0.0 for key in keys])
+def _excess(objective: Objective, forecast: Forecast) -> Floats:
+    """Return by how much candidates break the limits, (C,): the sum of shares; 0 if they do not."""
+    total = np.zeros(len(forecast.costs))
+    for name, most in objective.kept.items():
+        values = get_measure(name).values(forecast, objective.latest_s)
+        beyond = values > most * (1 + _EXACT) + _EXACT
+        total += np.where(beyond, values - most, 0.0) / max(most, 1e-3)
+    return total

@@ -34,7 +34,12 @@ def test_packages_import_whom_they_may(repository: Path) -> None:
 def test_starting_a_part_does_not_load_torch(repository: Path) -> None:
     modules = [
         *("offramp.cli", "offramp.commands", "offramp.network", "offramp.calibration"),
-        *("partitioner.commands", "partitioner.planner", "partitioner.strategies"),
+        *(
+            "partitioner.profile_command",
+            "partitioner.plan_command",
+            "partitioner.planner",
+            "partitioner.strategies",
+        ),
         *("device.main", "edge_server.server", "sim.relay"),
     ]
     code = (

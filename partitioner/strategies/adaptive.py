@@ -19,4 +19,4 @@ class Adaptive(Strategy):
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best of all candidates."""
-        return planner.plan(objective, conditions)
+        return planner.best(objective, conditions)

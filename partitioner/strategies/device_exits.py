@@ -19,5 +19,4 @@ class DeviceExits(Strategy):
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan that sends nothing."""
-        ranking = planner.rank(objective, conditions, lambda c: ~c.sends)
-        return planner.describe(ranking, objective, conditions)
+        return planner.only(self.name, lambda c: ~c.sends).best(objective, conditions)

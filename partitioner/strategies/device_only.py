@@ -21,7 +21,7 @@ class DeviceOnly(Strategy):
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the plan of the last cut with every exit closed."""
         depth = max(planner.bundle.cuts)
-        ranking = planner.rank(
-            objective, conditions, lambda c: (c.cut == depth) & (c.thresholds >= CLOSED).all(axis=1)
+        whole = planner.only(
+            self.name, lambda c: (c.cut == depth) & (c.thresholds >= CLOSED).all(axis=1)
         )
-        return planner.describe(ranking, objective, conditions)
+        return whole.best(objective, conditions)

@@ -22,5 +22,4 @@ class ServerOnly(Strategy):
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan of cut 0, as if the server could be reached."""
         conditions = replace(conditions, reachable=True)
-        ranking = planner.rank(objective, conditions, lambda c: c.cut == 0)
-        return planner.describe(ranking, objective, conditions)
+        return planner.only(self.name, lambda c: c.cut == 0).best(objective, conditions)

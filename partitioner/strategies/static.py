@@ -25,5 +25,5 @@ class Static(Strategy):
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan that sends something and runs something on the device."""
         conditions = replace(conditions, reachable=True)
-        ranking = planner.rank(objective, conditions, lambda c: (c.cut > 0) & c.sends)
-        return planner.describe(ranking, objective, conditions)
+        splits = planner.only(self.name, lambda c: (c.cut > 0) & c.sends)
+        return splits.best(objective, conditions)

@@ -5,8 +5,8 @@ import pytest
 from device.controller import Controller, Tuning
 from offramp.messages import Load, Timeline
 from partitioner import strategies
+from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.objective import Objective
-from partitioner.planner import FRAME_OVERHEAD_BYTES
 
 GOOD, POOR = (40e6, 0.004), (0.3e6, 0.120)
 
@@ -69,7 +69,7 @@ def test_a_lost_connection_turns_the_plan_at_once(controller):
     controller.disconnected(now_s + 0.001)
     plan = controller.plan(now_s + 0.002)
     assert (plan.cut, plan.level) == (2, None)
-    assert "no reachable server" in plan.reason
+    assert "no reachable server" in controller.take_changes()[-1].plan.reason
 
 
 def test_a_plan_is_kept_until_the_gain_exceeds_the_hysteresis(planner):

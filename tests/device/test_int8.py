@@ -12,7 +12,7 @@ from offramp.bundle import open_bundle
 from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.network import Network
 from offramp.samples import LabelledSamples
-from partitioner.commands import profile
+from partitioner.profile_command import profile
 from tests.device.test_fetch_processes import COMMAND, device, serving
 from tests.device.test_several_tensors import Painter
 

@@ -61,8 +61,9 @@ def test_a_device_plans_and_loads_no_further(small, deployed, reach):
 def test_without_a_server_all_samples_leave_at_an_exit(deployed, reach, name):
     plan = get(name).decide(deployed.planner, Objective(), LOST)
     assert (plan.cut, plan.level, plan.thresholds[-1]) == (reach, None, 0.0)
-    assert plan.prediction.sent_share == 0.0
-    assert sum(plan.prediction.exit_shares) == pytest.approx(1.0)
+    prediction = deployed.planner.predict(plan, Objective(), LOST)
+    assert prediction.sent_share == 0.0
+    assert sum(prediction.exit_shares) == pytest.approx(1.0)
     for image in load("test", 20)[0]:
         progress = Progress([image[None]])
         reached = deployed.head.run(progress, plan, math.inf, 1.0)

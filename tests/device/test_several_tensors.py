@@ -8,7 +8,7 @@ from torch import nn
 
 from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.samples import Samples
-from partitioner.commands import profile
+from partitioner.profile_command import profile
 from tests.device.test_agent import check_all_answered, lines_of, start
 
 pytestmark = pytest.mark.e2e

@@ -29,7 +29,7 @@ from offramp.guarantee.wish import Wish
 from offramp.network import Network
 from offramp.samples import LabelledSamples
 from offramp.tensors import Array
-from partitioner.calibrate import _warnings, calibrate
+from partitioner.calibrate_command import _warnings, calibrate
 from partitioner.candidates import CLOSED, build_candidates
 
 Run = Callable[..., Any]

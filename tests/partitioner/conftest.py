@@ -18,8 +18,9 @@ from offramp.tensors import TensorSpec
 from partitioner import candidates
 from partitioner.candidates import CLOSED, WATCHED, Candidates, build_candidates
 from partitioner.conditions import Conditions
+from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.objective import Objective
-from partitioner.planner import FRAME_OVERHEAD_BYTES, Planner
+from partitioner.planner import Planner
 from partitioner.profile import Profile
 
 LEVELS = ("affine4", "raw")
@@ -45,9 +46,12 @@ class Outcome:
 
     @property
     def p95_s(self) -> float:
-        """The least latency that 95% of the samples do not exceed."""
+        return self.quantile_s(95)
+
+    def quantile_s(self, percent: float) -> float:
+        """The least latency that so many of the samples do not exceed."""
         ordered = sorted(self.latencies)
-        return next(t for at, t in enumerate(ordered, 1) if at * 100 >= 95 * len(ordered))
+        return next(t for at, t in enumerate(ordered, 1) if at * 100 >= percent * len(ordered))
 
     def miss_share(self, deadline_s: float) -> float:
         return sum(t > deadline_s for t in self.latencies) / len(self.latencies)
@@ -109,13 +113,16 @@ class World:
                 key = f"{cut}/{level}"
                 device_s += self.device.head[cut].median_s + self.device.encode[key].median_s
                 server_s = self.server.tail[cut].median_s + self.server.decode[key].median_s
-                latencies.append(
-                    device_s * now.device_stretch
-                    + 8 * (size + FRAME_OVERHEAD_BYTES) / now.bandwidth_bps
+                away_s = (
+                    8 * (size + FRAME_OVERHEAD_BYTES) / now.bandwidth_bps
                     + now.rtt_s
                     + now.queue_s
                     + server_s * now.server_stretch
                 )
+                if now.hedged:
+                    depth = len(self.bundle.manifest.segments)
+                    away_s = min(away_s, self.device.between_s(cut, depth) * now.device_stretch)
+                latencies.append(device_s * now.device_stretch + away_s)
                 sent.append(size)
             right += int(answer == label)
         count = len(c.labels)

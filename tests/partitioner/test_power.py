@@ -17,11 +17,11 @@ from offramp.bundle import Bundle, open_bundle
 from offramp.errors import ConfigError
 from partitioner import measure_power as measuring
 from partitioner.boards import BOARDS, RADIOS, find_power
-from partitioner.commands import profile as profile_command
 from partitioner.measure_power import measure_power, power_here
 from partitioner.power import Power
 from partitioner.power_meter import EnergyCounter, PowerMeter
 from partitioner.profile import Profile, load_profile
+from partitioner.profile_command import profile as profile_command
 from partitioner.remembered import recall, remember
 
 CABLE = Power(name="board", source="made up", idle_w=2.0, compute_w=4.0, radio_w=0.5)

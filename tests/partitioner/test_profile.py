@@ -22,11 +22,11 @@ from offramp.errors import BundleError, ConfigError, OfframpError, PlanError
 from offramp.exits import Evidence, FittedPolicy
 from offramp.network import Network
 from partitioner.agreeing import agreeing
-from partitioner.commands import plan as plan_command
-from partitioner.commands import profile as profile_command
 from partitioner.machine import differences, this_machine
 from partitioner.measure import MeasuringStopped, measure_profile, runners_here
+from partitioner.plan_command import plan as plan_command
 from partitioner.profile import Profile, Runner, Timing, load_profile
+from partitioner.profile_command import profile as profile_command
 from partitioner.remembered import recall, remember
 from partitioner.rounds import boundary_values, time_call
 from partitioner.tables import profile_table

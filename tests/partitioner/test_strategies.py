@@ -15,11 +15,11 @@ from click.testing import CliRunner
 import partitioner.strategies as package
 from device.command import run
 from offramp.errors import ConfigError, PlanError
-from partitioner import commands
 from partitioner.candidates import CLOSED
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
 from partitioner.plan import Plan
+from partitioner.plan_command import plan as plan_command
 from partitioner.strategies import STRATEGIES, Strategy, get
 
 OBJECTIVES = (
@@ -49,7 +49,7 @@ def test_every_strategy_is_registered_and_makes_a_promise() -> None:
         get("unheard")
 
 
-@pytest.mark.parametrize("command", [commands.plan, run])
+@pytest.mark.parametrize("command", [plan_command, run])
 def test_the_help_names_every_strategy(command: click.Command) -> None:
     named = CliRunner().invoke(command, ["--help"]).output
     assert all(re.search(rf"\b{name}\b", named) for name in STRATEGIES)
@@ -69,8 +69,10 @@ def test_it_returns_its_kind_of_plan_whatever_the_conditions(
         assert len(plan.thresholds) == manifest.exits_before(plan.cut)
         assert plan.level in (manifest.boundaries[plan.cut].levels or (None,))
         assert plan.policy == "confidence"
-        assert plan.reason
-        assert plan.prediction == it.planner.predict(plan, objective, now)
+        told = it.planner.explain(plan, objective, now)
+        assert told.id == plan.id
+        assert told.reason
+        assert told.prediction == it.planner.predict(plan, objective, now)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -103,10 +105,11 @@ def test_adaptive_is_never_worse_than_another(
         it, now = world(seed), weather(seed)
         plans = {name: s.decide(it.planner, Objective(), now) for name, s in STRATEGIES.items()}
         floor = it.planner.accuracy_floor(Objective())
+        told = {name: it.planner.predict(plan, Objective(), now) for name, plan in plans.items()}
         means = {
-            name: plan.prediction.mean_s
-            for name, plan in plans.items()
-            if plan.prediction and plan.prediction.accuracy >= floor - 1e-12
+            name: prediction.mean_s
+            for name, prediction in told.items()
+            if prediction and prediction.accuracy >= floor - 1e-12
         }
         assert means["adaptive"] == min(means.values())
 

@@ -39,7 +39,7 @@ def test_names_are_shown_as_they_are(name: str, world: Callable[..., Any]) -> No
     assert f"{name}, {name}, " in table
     assert f"({name})" in table
     assert f"{name}/1" in _shown(runner_table(profile))
-    prediction = Prediction(0.01, 0.02, 0, 0.9, (), 1, 100)
+    prediction = Prediction(0.01, 0.02, 0, 0.9, (), 1, 100, 0.01)
     plans = _shown(plan_table(bundle, Plan(0, name, "fixed", (), prediction), []))
     assert f"plans for {name}" in plans
     assert f"cut 0, sends {name} " in plans

@@ -1,0 +1,180 @@
+"""Costs: what candidates take of device, link and server by two machines' profiles.
+
+Conditions are left out: of one sample, in the mean, a candidate demands seconds of device and
+server and bytes of the uplink, and what any of these is worth now multiplies its demand. So mean
+latency, energy and server time are linear forms of the demands (`docs/design`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.bundle import Bundle
+from offramp.guarantee.device_costs import held_bytes
+from partitioner.candidates import CLOSED, Candidates
+from partitioner.conditions import Conditions
+from partitioner.power import Power
+from partitioner.profile import Profile, Timing
+
+__all__ = ["FRAME_OVERHEAD_BYTES", "Costs", "Demands", "Floats", "cost_candidates"]
+
+FRAME_OVERHEAD_BYTES = 110
+"""Bytes that a request adds to its frames: protobuf fields, gRPC and HTTP/2 framing, TCP/IP."""
+
+_IN_VAIN = 0.01
+"""What a second of an upload whose answer comes too late costs, in seconds."""
+
+Floats = NDArray[np.float64]
+
+
+class Demands(NamedTuple):
+    """What a sample demands under C candidates, each (C,): in the mean, or one at a quantile.
+
+    Seconds of the device, the share that is sent, seconds of the server, bytes of the uplink, and
+    the device's seconds in which it would answer what is sent by itself.
+    """
+
+    device_s: Floats
+    sent: Floats
+    server_s: Floats
+    uplink_bytes: Floats
+    rest_s: Floats
+
+    def latency_s(self, now: Conditions) -> Floats:
+        """Return the latency under conditions: linear in each of them but for the hedge."""
+        away_s = self.away_s(now)
+        if now.hedged:
+            away_s = np.minimum(away_s, self.rest_s * now.device_stretch)
+        return self.device_s * now.device_stretch + away_s
+
+    def cost_s(self, now: Conditions) -> Floats:
+        """Return the latency, and the time that others lose by what is sent at the server's price.
+
+        What is sent although the device is likely to answer first counts a little: else nothing
+        would tell such a plan from one that sends nothing.
+        """
+        away_s = self.away_s(now) + self.sent * now.price_s
+        if now.hedged:
+            here_s = self.rest_s * now.device_stretch
+            away_s = np.minimum(away_s, here_s + _IN_VAIN * away_s)
+        return self.device_s * now.device_stretch + away_s
+
+    def away_s(self, now: Conditions) -> Floats:
+        """Return the time from the encoded boundary to the server's answer."""
+        return (
+            self.sent * (now.rtt_s + now.queue_s)
+            + self.server_s * now.server_stretch
+            + self.uplink_bytes * (8 / now.bandwidth_bps)
+        )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """C candidates with E exits and what a sample costs that goes to the end of each.
+
+    ``exit_s`` (C, E): until the answer of a sample that leaves there. ``device_s`` (C,): until one
+    that stays is answered on the device, or is encoded. ``server_s`` (C,): of tail and decoding.
+    ``rest_s`` (C,): until the device itself has answered what is encoded; infinite where it does
+    not hold the rest. ``held_bytes`` (C,): of the device's memory. ``power`` is what the device
+    draws, if its profile says so.
+    """
+
+    candidates: Candidates
+    exit_s: Floats
+    device_s: Floats
+    server_s: Floats
+    rest_s: Floats
+    held_bytes: Floats
+    power: Power | None
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def select(self, rows: NDArray[Any]) -> Costs:
+        """Return some of the candidates with their costs."""
+        return Costs(
+            self.candidates.select(rows),
+            self.exit_s[rows],
+            self.device_s[rows],
+            self.server_s[rows],
+            self.rest_s[rows],
+            self.held_bytes[rows],
+            self.power,
+        )
+
+    @cached_property
+    def sends(self) -> NDArray[np.bool_]:
+        """Bool (C,): whether a sample that no exit answers is sent."""
+        return self.candidates.sends
+
+    @cached_property
+    def mean(self) -> Demands:
+        """The demands of a sample in the mean."""
+        c = self.candidates
+        stays = 1.0 - c.exit_shares.sum(axis=1)
+        device_s = (c.exit_shares * self.exit_s).sum(axis=1) + stays * self.device_s
+        return self._demands(device_s, stays * self.sends, c.bytes_mean)
+
+    def tail(self, share: float) -> Demands:
+        """Return the demands of the sample that a share of the samples is not slower than.
+
+        A sample that leaves is earlier than one that is sent, and of these the one with more bytes
+        is later: which sample it is hangs on no conditions.
+        """
+        c = self.candidates
+        samples = c.sent_bytes.shape[1]
+        place = max(int(np.ceil(share * samples - 1e-9)) - 1, 0)
+        device_s, stays = self.device_s, np.ones(len(self), bool)
+        gone = c.exit_shares.cumsum(axis=1) * samples > place + 0.5
+        for at in reversed(range(gone.shape[1])):
+            device_s = np.where(gone[:, at], self.exit_s[:, at], device_s)
+            stays &= ~gone[:, at]
+        sent = (stays & self.sends).astype(np.float64)
+        return self._demands(device_s, sent, sent * c.sent_bytes[:, place])
+
+    def _demands(self, device_s: Floats, sent: Floats, sent_bytes: Floats) -> Demands:
+        return Demands(
+            device_s,
+            sent,
+            server_s=sent * self.server_s,
+            uplink_bytes=sent_bytes + sent * FRAME_OVERHEAD_BYTES,
+            rest_s=sent * np.where(sent > 0, self.rest_s, 0.0),
+        )
+
+
+def cost_candidates(
+    bundle: Bundle, candidates: Candidates, device: Profile, server: Profile
+) -> Costs:
+    """Return what the candidates cost by the median times of two profiles of the bundle."""
+    manifest, cut = bundle.manifest, candidates.cut
+    runs = candidates.thresholds < CLOSED
+    spent = np.cumsum(runs * np.array([t.median_s for t in device.exits]), axis=1)
+    at = [spec.boundary for spec in manifest.exits]
+    # Measurements waver, but no head is faster than a shorter one: quantiles rely on that.
+    head_s = np.maximum.accumulate([t.median_s for t in device.head])
+    tail_s = np.array([t.median_s for t in server.tail])
+    depth = len(manifest.segments)
+    whole = manifest.reach == depth
+    rest_s = [device.between_s(k, depth) if whole else np.inf for k in range(depth + 1)]
+    held = [held_bytes(manifest, k) for k in range(depth + 1)]
+    keys = [f"{at}/{level}" for at, level in zip(cut.tolist(), candidates.level, strict=True)]
+    return Costs(
+        candidates,
+        exit_s=head_s[at] + spent if at else spent,
+        device_s=head_s[cut] + (spent[:, -1] if at else 0.0) + _medians(device.encode, keys),
+        server_s=tail_s[cut] + _medians(server.decode, keys),
+        rest_s=np.array(rest_s)[cut],
+        held_bytes=np.array(held, dtype=np.float64)[cut],
+        power=device.power,
+    )
+
+
+def _medians(timings: Mapping[str, Timing], keys: list[str]) -> Floats:
+    """Return the times of codec levels; those of plans that send nothing are 0."""
+    return np.array([timings[key].median_s if key in timings else 0.0 for key in keys])

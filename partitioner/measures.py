@@ -1,0 +1,58 @@
+"""Measures: what an objective can minimise or limit, each by its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from offramp.choices import choose
+from partitioner.costs import Floats
+from partitioner.forecast import Forecast
+
+__all__ = ["MEASURES", "Measure", "get_measure", "limit_name"]
+
+_QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of a plan of which less is better: ``values`` gives it for C candidates, (C,).
+
+    It takes the forecast and the objective's deadline, infinite without one.
+    """
+
+    name: str
+    unit: str
+    definition: str
+    values: Callable[[Forecast, float], Floats]
+
+
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        Measure("mean", "s", "mean latency", lambda f, d: f.mean_s),
+        Measure("p95", "s", "latency of all samples but 5%", lambda f, d: f.quantile_s(0.95)),
+        Measure("late", "share", "samples later than deadline_s", lambda f, d: f.late_share(d)),
+        Measure("server", "s", "time of a sample at the server", lambda f, d: f.server_s),
+        Measure("uplink", "bytes", "bytes of a sample on the uplink", lambda f, d: f.uplink_bytes),
+        Measure("period", "s", "time between samples at full throughput", lambda f, d: f.period_s),
+        Measure("energy", "j", "energy of a sample on the device", lambda f, d: f.energy_j),
+        Measure("memory", "bytes", "memory on the device", lambda f, d: f.costs.held_bytes),
+    )
+}
+"""Every measure; there is one like p95 for each percentage, such as p50 and p99.9."""
+
+
+def get_measure(name: str) -> Measure:
+    """Return a measure by its name; raise `ConfigError` if it is unknown."""
+    if (match := _QUANTILE.fullmatch(name)) and name not in MEASURES and float(match[1]) > 0:
+        share = float(match[1]) / 100
+        definition = f"latency of all samples but {1 - share:.4g}"
+        return Measure(name, "s", definition, lambda f, d: f.quantile_s(share))
+    return choose("measure", name, MEASURES)
+
+
+def limit_name(measure: Measure) -> str:
+    """Return how a limit on a measure is called: with its unit."""
+    return f"{measure.name}_{measure.unit}"

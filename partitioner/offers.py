@@ -1,0 +1,78 @@
+"""Offers: where no plan meets an objective, which limit would have to give way, and how far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from offramp.errors import PlanError
+from partitioner.conditions import Conditions
+from partitioner.costs import Floats
+from partitioner.measures import get_measure
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+from partitioner.planner import Planner
+from partitioner.reasons import say_amount
+
+__all__ = ["Offer", "check_feasible", "find_offers"]
+
+_EXACT = 1e-9
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A plan that keeps all of an objective but one limit, and comes to ``offered`` there.
+
+    ``limit`` is a measure's name, or "accuracy", of which more is better.
+    """
+
+    limit: str
+    asked: float
+    offered: float
+    plan: Plan
+
+    def describe(self) -> str:
+        """Say in words what would be kept instead."""
+        if self.limit == "accuracy":
+            return (
+                f"accuracy {self.offered:.4g} instead of {self.asked:.4g}: {self.plan.describe()}"
+            )
+        offered, asked = (say_amount(self.limit, value) for value in (self.offered, self.asked))
+        return f"{self.limit} {offered} instead of {asked}: {self.plan.describe()}"
+
+
+def find_offers(planner: Planner, objective: Objective, conditions: Conditions) -> list[Offer]:
+    """Return for each limit the nearest plan that keeps all others, if one does but not this."""
+    forecast = planner.forecast(conditions)
+    usable = np.ones(len(planner.candidates), bool)
+    if not conditions.reachable:
+        usable = ~planner.candidates.sends
+    beyond: dict[str, tuple[Floats, float]] = {
+        name: (get_measure(name).values(forecast, objective.latest_s), most)
+        for name, most in objective.kept.items()
+    }
+    floor = planner.accuracy_floor(objective)
+    beyond["accuracy"] = (-planner.accuracy(conditions.hedged), -floor)
+    keeps = {name: values <= most + _EXACT for name, (values, most) in beyond.items()}
+    offers = []
+    for name, (values, most) in beyond.items():
+        others = [kept for other, kept in keeps.items() if other != name]
+        rows = np.flatnonzero(np.logical_and.reduce([usable, *others]))
+        if len(rows) and not keeps[name][rows].any():
+            row = int(rows[values[rows].argmin()])
+            sign = -1 if name == "accuracy" else 1
+            offers.append(Offer(name, sign * most, sign * float(values[row]), planner.plan_of(row)))
+    return offers
+
+
+def check_feasible(planner: Planner, objective: Objective, conditions: Conditions) -> None:
+    """Raise `PlanError` with the nearest offers unless some plan meets the objective."""
+    ranking = planner.rank(objective, conditions)
+    if ranking.feasible[ranking.rows[0]]:
+        return
+    offers = find_offers(planner, objective, conditions)
+    nearest = "; ".join(offer.describe() for offer in offers)
+    if not offers:
+        nearest = f"only several limits at once: {planner.plan_of(int(ranking.rows[0])).describe()}"
+    raise PlanError(f"no plan meets the objective; what could be kept instead is {nearest}")

@@ -1,0 +1,158 @@
+"""The sub-command ``offramp plan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from partitioner.amounts import SHARE
+
+if TYPE_CHECKING:
+    from partitioner.planner import Planner
+    from partitioner.strategies import Strategy
+    from partitioner.what_if import Situation
+
+__all__ = ["plan"]
+
+_IN = click.Path(path_type=Path)
+_OUT = click.Path(path_type=Path, dir_okay=False)
+_ABOVE_0 = click.FloatRange(min=0, min_open=True)
+_FROM_0 = click.FloatRange(min=0)
+_MAP = (72, 20)
+_PICTURE = (200, 120)
+
+
+@click.command()
+@click.argument("bundle", type=_IN)
+@click.option("--device-profile", required=True, type=_IN, help="From offramp profile, there.")
+@click.option("--server-profile", type=_IN, help="By default, that of the device.")
+@click.option(
+    "--slowdown",
+    default=1.0,
+    show_default=True,
+    type=_ABOVE_0,
+    help="The device is slower by this.",
+)
+@click.option(
+    "--board", help="What it draws, if its profile does not say: a name like rpi4-wifi, or a file."
+)
+@click.option("--bandwidth-mbps", required=True, type=_ABOVE_0, help="Uplink, in Mbit/s.")
+@click.option("--rtt-ms", required=True, type=_FROM_0, help="Round trip of an empty message.")
+@click.option("--queue-ms", default=0.0, show_default=True, type=_FROM_0, help="Server's queue.")
+@click.option("--device-load", default=1.0, show_default=True, type=_ABOVE_0, help="Takes n times.")
+@click.option("--server-load", default=1.0, show_default=True, type=_ABOVE_0, help="Takes n times.")
+@click.option("--hedge", is_flag=True, help="The device computes on while an answer is under way.")
+@click.option(
+    "--strategy",
+    default="adaptive",
+    show_default=True,
+    help="adaptive, device_only, server_only, device_exits or static.",
+)
+@click.option("--objective", "path", type=_IN, help="YAML file of what to minimise and to keep.")
+@click.option(
+    "--minimise", help="mean, p95 or any other p, late, server, uplink, period, energy or memory."
+)
+@click.option("--max-accuracy-drop", type=SHARE, metavar="SHARE", help="[default: 1%]")
+@click.option("--deadline-ms", type=_ABOVE_0, help="At most 1% of the samples may be later.")
+@click.option(
+    "--what-if",
+    "names",
+    multiple=True,
+    metavar="AXIS",
+    help="Show which plan wins where as this changes: bandwidth, rtt, queue, device-load, "
+    "server-load or accuracy-drop. Given twice, it is a map of two.",
+)
+@click.option("--picture", type=_OUT, help="Write the map of two axes here too (SVG or PNG).")
+def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: Any) -> None:
+    """Print the best plan for BUNDLE under given conditions, the runners-up and why.
+
+    Where no plan meets the objective, the error says which limit would have to give way and how
+    far.
+    """
+    from offramp.bundle import open_bundle
+    from offramp.calibration import load_calibration
+    from offramp.errors import ConfigError
+    from offramp.exits.fitted import load_policy
+    from partitioner import strategies
+    from partitioner.boards import find_power
+    from partitioner.candidates import build_candidates
+    from partitioner.offers import check_feasible
+    from partitioner.planner import Planner
+    from partitioner.profile import load_profile
+    from partitioner.tables import plan_table
+
+    if len(names) > 2 or (picture and len(names) != 2):
+        raise ConfigError("--what-if takes one axis, or two for a map; --picture needs two")
+    opened = open_bundle(bundle)
+    device = load_profile(options["device_profile"])
+    if options["board"]:
+        device = device.drawing(find_power(options["board"]))
+    server = load_profile(options["server_profile"] or options["device_profile"])
+    strategy, at = strategies.get(options["strategy"]), _situation(options)
+    candidates = build_candidates(opened, load_calibration(opened), load_policy(opened))
+    planner = Planner(opened, candidates, device.slowed(options["slowdown"]), server)
+    check_feasible(planner, at.objective, at.conditions)
+    chosen = strategy.decide(planner, at.objective, at.conditions)
+    chosen = planner.explain(chosen, at.objective, at.conditions)
+    ranking = planner.rank(at.objective, at.conditions)
+    others = planner.runners_up(ranking, at.objective, at.conditions, beside=chosen)
+    _print(plan_table(opened, chosen, others))
+    click.echo(f"{chosen.describe()}\n{chosen.reason}")
+    if names:
+        _show_what_if(planner, strategy, at, names, picture)
+
+
+def _situation(options: dict[str, Any]) -> Situation:
+    from offramp.settings import load_settings
+    from partitioner.conditions import Conditions
+    from partitioner.objective import Objective
+    from partitioner.what_if import Situation
+
+    deadline_ms = options["deadline_ms"]
+    objective = load_settings(
+        Objective,
+        options["path"],
+        {
+            "minimise": options["minimise"],
+            "max_accuracy_drop": options["max_accuracy_drop"],
+            "deadline_s": deadline_ms / 1e3 if deadline_ms is not None else None,
+        },
+    )
+    conditions = Conditions(
+        bandwidth_bps=options["bandwidth_mbps"] * 1e6,
+        rtt_s=options["rtt_ms"] / 1e3,
+        queue_s=options["queue_ms"] / 1e3,
+        device_stretch=options["device_load"],
+        server_stretch=options["server_load"],
+        hedged=options["hedge"],
+    )
+    return Situation(objective, conditions)
+
+
+def _show_what_if(
+    planner: Planner,
+    strategy: Strategy,
+    at: Situation,
+    names: tuple[str, ...],
+    picture: Path | None,
+) -> None:
+    from partitioner.what_if import draw_map, get_axis, sweep
+    from partitioner.what_if_picture import save_map
+    from partitioner.what_if_view import map_text, region_table
+
+    if len(names) == 1:
+        axis = get_axis(names[0])
+        _print(region_table(axis, sweep(planner, strategy, at, axis)))
+        return
+    axes = (get_axis(names[0]), get_axis(names[1]))
+    _print(map_text(axes, draw_map(planner, strategy, at, axes, _MAP)))
+    if picture:
+        save_map(picture, axes, draw_map(planner, strategy, at, axes, _PICTURE))
+
+
+def _print(shown: Any) -> None:
+    from rich.console import Console
+
+    Console(soft_wrap=True).print(shown)

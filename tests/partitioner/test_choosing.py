@@ -1,0 +1,155 @@
+"""Quick decisions against slow ones, limits, and what is offered where they cannot be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from offramp.errors import PlanError
+from partitioner.conditions import Conditions
+from partitioner.measures import get_measure
+from partitioner.objective import Objective
+from partitioner.offers import check_feasible, find_offers
+from partitioner.pareto import undercut_by_none
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=SEEDS,
+    drop=st.sampled_from([0.0, 0.05, 0.3, None]),
+    deadline_s=st.sampled_from([None, 0.005, 0.03, 0.1]),
+    misses=st.sampled_from([0.0, 0.1, 0.3]),
+    reachable=st.booleans(),
+    hedged=st.booleans(),
+    price_s=st.sampled_from([0.0, 0.01, 1.0]),
+)
+def test_a_quick_decision_is_the_first_of_the_ranking(
+    world: Callable[..., Any],
+    weather: Callable[..., Conditions],
+    seed: int,
+    drop: float | None,
+    deadline_s: float | None,
+    misses: float,
+    reachable: bool,
+    hedged: bool,
+    price_s: float,
+) -> None:
+    it = world(seed)
+    now = replace(weather(seed, reachable), hedged=hedged, price_s=price_s)
+    objective = Objective(max_accuracy_drop=drop, deadline_s=deadline_s, max_miss_share=misses)
+    ranking = it.planner.rank(objective, now)
+    best, first = it.planner.best(objective, now), int(ranking.rows[0])
+    row = next(r for r in range(len(it.candidates)) if it.planner.plan_of(r).id == best.id)
+    assert ranking.target[row] == pytest.approx(ranking.target[first], rel=1e-12)
+    assert ranking.feasible[row] == ranking.feasible[first]
+    if not ranking.feasible[first]:
+        assert row == first
+
+
+@given(
+    points=arrays(
+        np.float64,
+        st.tuples(st.integers(1, 30), st.integers(1, 4)),
+        elements=st.integers(0, 5).map(float),
+    )
+)
+def test_a_point_goes_if_and_only_if_another_undercuts_it(points: Any) -> None:
+    kept = undercut_by_none(points)
+    for at, point in enumerate(points):
+        rivals = (points[kept] <= point).all(axis=1)
+        assert rivals.any()
+        if at in kept:
+            assert rivals.sum() == 1
+
+
+@pytest.mark.parametrize("name", ["p50", "p99", "server", "uplink", "period", "memory", "late"])
+def test_any_measure_can_be_minimised(
+    name: str, world: Callable[..., Any], weather: Callable[..., Conditions]
+) -> None:
+    for seed in range(5):
+        it, now = world(seed), weather(seed)
+        objective = Objective(minimise=name, max_accuracy_drop=0.1, deadline_s=0.05)
+        plan = it.planner.plan(objective, now)
+        values = get_measure(name).values(it.planner.forecast(now), 0.05)
+        ranking = it.planner.rank(objective, now)
+        assert plan.prediction is not None
+        if ranking.feasible.any():
+            assert plan.prediction.target == pytest.approx(values[ranking.feasible].min())
+        assert f"{name} " in plan.reason
+
+
+def test_a_limit_is_kept_at_the_price_of_the_target(world: Callable[..., Any]) -> None:
+    it, now = world(5, depth=4), Conditions(40e6, 0.001)
+    free = it.planner.plan(Objective(max_accuracy_drop=0.2), now)
+    assert free.prediction is not None
+    assert free.level is not None
+    most = free.prediction.bytes_mean / 2
+    objective = Objective(max_accuracy_drop=0.2, limits={"uplink_bytes": most})
+    held = it.planner.plan(objective, now)
+    assert held.prediction is not None
+    assert held.prediction.bytes_mean < most < free.prediction.bytes_mean
+    assert held.prediction.mean_s > free.prediction.mean_s
+
+
+def test_where_no_plan_fits_every_limit_alone_is_offered(world: Callable[..., Any]) -> None:
+    it, now = world(3), Conditions(1e6, 0.01)
+    c = it.candidates
+    floor = float(np.sort(c.accuracy)[-3])
+    objective = Objective(max_accuracy_drop=None, min_accuracy=floor, limits={"mean_s": 1e-3})
+    offers = {offer.limit: offer for offer in find_offers(it.planner, objective, now)}
+    mean_s = it.planner.forecast(now).mean_s
+    accurate = c.accuracy >= floor - 1e-9
+    assert not (mean_s <= 1e-3).any()
+    assert set(offers) == {"mean"}  # no loss of accuracy makes any plan so fast
+    assert offers["mean"].offered == pytest.approx(mean_s[accurate].min())
+    with pytest.raises(PlanError, match=r"could be kept instead is mean .* ms instead of 1 ms"):
+        check_feasible(it.planner, objective, now)
+    within = Objective(
+        max_accuracy_drop=None, min_accuracy=floor, limits={"mean_s": offers["mean"].offered}
+    )
+    check_feasible(it.planner, within, now)
+    assert find_offers(it.planner, within, now) == []
+
+
+def test_accuracy_is_offered_too(world: Callable[..., Any]) -> None:
+    it, now = world(3), Conditions(1e6, 0.01)
+    fastest = float(it.planner.forecast(now).mean_s.min())
+    objective = Objective(max_accuracy_drop=None, min_accuracy=1.0, limits={"mean_s": fastest})
+    offers = {offer.limit: offer for offer in find_offers(it.planner, objective, now)}
+    assert offers["accuracy"].asked == 1.0
+    assert offers["accuracy"].offered == pytest.approx(
+        it.candidates.accuracy[it.planner.forecast(now).mean_s <= fastest].max()
+    )
+
+
+def test_limits_that_only_fall_together_are_said_to(world: Callable[..., Any]) -> None:
+    it, now = world(3), Conditions(1e6, 0.01)
+    objective = Objective(max_accuracy_drop=None, limits={"mean_s": 0.0, "p95_s": 0.0})
+    assert find_offers(it.planner, objective, now) == []
+    with pytest.raises(PlanError, match="only several limits at once: cut"):
+        check_feasible(it.planner, objective, now)
+
+
+def test_a_planner_for_some_candidates_is_made_once(world: Callable[..., Any]) -> None:
+    it = world(4)
+    asked: list[int] = []
+
+    def allowed(candidates: Any) -> Any:
+        asked.append(1)
+        return candidates.cut == 0
+
+    first = it.planner.only("input", allowed)
+    assert it.planner.only("input", allowed) is first
+    assert len(asked) == 1
+    assert set(first.candidates.cut) == {0}
+    with pytest.raises(PlanError, match="none that nothing allows"):
+        it.planner.only("nothing", lambda c: c.cut < 0)
