@@ -1,86 +1,140 @@
-"""Traces of two columns: a time in seconds, and the rate from then on."""
+"""Traces of columns: a time in seconds, and the rate from then on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import accumulate, chain
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain, pairwise
 from math import isfinite
 from pathlib import Path
 
 from offramp.errors import ConfigError
+from sim.rates.source import CRUMB_BYTES
 from sim.rates.trace import RateTrace
 from sim.traces.lines import Row, bad_row
 
-__all__ = ["columns_trace", "steps_trace"]
+__all__ = ["columns_trace"]
 
 _BYTES_PER_MBIT = 1e6 / 8
-_BITS_PER_UNIT = {"mbps": 1e6, "kbps": 1e3, "bps": 1.0, "bytes_per_second": 8.0}
-_TIMES = ("seconds", "second", "time_s", "t")
-_LIMIT = 1e9
+_MBPS_PER_UNIT = {"mbps": 1.0, "kbps": 1e-3, "bps": 1e-6, "bytes_per_second": 8e-6}
+_TIMES = ("seconds", "second", "time_s", "t", "seq_num")
+_LATEST_S = 1e9
+_FASTEST_MBPS = 1e5
 
 
-def columns_trace(path: Path, rows: Iterable[Row]) -> RateTrace:
+@dataclass(frozen=True)
+class _Layout:
+    """How many columns there are, which hold the time and the rate, and what the rate counts."""
+
+    columns: int
+    time_at: int
+    rate_at: int
+    mbps_per_unit: float
+
+
+def columns_trace(path: Path, rows: Iterable[Row], rate: str | None = None) -> RateTrace:
     """The trace counted from its first row; a header may name the rate's unit, Mbit/s by default.
 
-    The last row lasts as long as the one before it, or a second if it is the only one; then the
-    trace repeats.
+    `rate` says which of a header's columns is the rate, or the unit where there is no header. Of
+    rows with the same time the last holds. The last row lasts as long as the one before it, or a
+    second if it is the only one; then the trace repeats.
     """
     given = iter(rows)
     first = next(given)
     if any(field[:1].isalpha() and not _is_number(field) for field in first[1]):
-        return _steps(path, given, _unit(path, first))
-    return _steps(path, chain([first], given), 1.0)
+        return _steps(path, given, _layout(path, first, rate))
+    if len(first[1]) != 2:
+        raise ConfigError(
+            f"trace {path}, line {first[0]}: {len(first[1])} columns and no header, where a "
+            "mahimahi trace has one (milliseconds) and a rate trace two (seconds and Mbit/s)"
+        )
+    unit = "mbps" if rate is None else rate.lower()
+    if unit not in _MBPS_PER_UNIT:
+        raise ConfigError(
+            f"trace {path} has no header that names a column {rate!r}: "
+            f"name its unit, one of {', '.join(_MBPS_PER_UNIT)}"
+        )
+    return _steps(path, chain([first], given), _Layout(2, 0, 1, _MBPS_PER_UNIT[unit]))
 
 
-def steps_trace(path: Path, times_s: list[float], mbps: list[float]) -> RateTrace:
-    """The trace of rates that hold until the next time; raise `ConfigError` if all are zero."""
-    if max(mbps) == 0:
-        raise ConfigError(f"trace {path} is all zero: give it a rate above 0, or use an outage")
-    last_s = times_s[-1] - times_s[-2] if len(times_s) > 1 else 1.0
-    knots_s = [time_s - times_s[0] for time_s in [*times_s, times_s[-1] + last_s]]
-    served = accumulate(
-        (
-            rate * _BYTES_PER_MBIT * (end_s - start_s)
-            for rate, start_s, end_s in zip(mbps, knots_s, knots_s[1:], strict=False)
-        ),
-        initial=0.0,
-    )
-    return RateTrace(knots_s, served)
-
-
-def _steps(path: Path, rows: Iterable[Row], mbps_per_unit: float) -> RateTrace:
-    pairs = list(_checked(path, rows))
+def _steps(path: Path, rows: Iterable[Row], layout: _Layout) -> RateTrace:
+    """The trace of rates that hold until the next time."""
+    pairs = list(_checked(path, rows, layout))
     if not pairs:
         raise ConfigError(f"trace {path} has a header and no rows: give it a rate")
-    return steps_trace(path, [time for time, _ in pairs], [mbps_per_unit * r for _, r in pairs])
+    pairs = [one for one, after in pairwise(pairs) if one[0] < after[0]] + pairs[-1:]
+    times_s = [time_s - pairs[0][0] for time_s, _ in pairs]
+    times_s.append(2 * times_s[-1] - times_s[-2] if len(times_s) > 1 else 1.0)
+    served = list(
+        accumulate(
+            (
+                mbps * _BYTES_PER_MBIT * (end_s - start_s)
+                for (_, mbps), (start_s, end_s) in zip(pairs, pairwise(times_s), strict=True)
+            ),
+            initial=0.0,
+        )
+    )
+    if served[-1] < CRUMB_BYTES:
+        raise ConfigError(f"trace {path} is all zero: give it a rate above 0, or use an outage")
+    return RateTrace(times_s, served)
 
 
-def _checked(path: Path, rows: Iterable[Row]) -> Iterator[tuple[float, float]]:
-    last_s = None
+def _checked(path: Path, rows: Iterable[Row], layout: _Layout) -> Iterator[tuple[float, float]]:
+    last_s = 0.0
     for row in rows:
-        try:
-            time_s, rate = (float(field) for field in row[1])
-        except ValueError:
-            raise bad_row(path, row, "is not two numbers, seconds and Mbit/s: correct it") from None
-        if not (isfinite(time_s) and 0 <= time_s <= _LIMIT and 0 <= rate <= _LIMIT):
-            raise bad_row(path, row, f"must hold numbers from 0 to {_LIMIT:g}: correct the line")
-        if last_s is not None and time_s <= last_s:
-            raise bad_row(path, row, f"does not come after {last_s:g} s: sort the trace")
+        time_s, mbps = _numbers(path, row, layout)
+        if not (isfinite(time_s) and 0 <= time_s <= _LATEST_S and 0 <= mbps < float("inf")):
+            raise bad_row(path, row, f"must hold numbers from 0, and at most {_LATEST_S:g} s")
+        if mbps > _FASTEST_MBPS:
+            raise bad_row(
+                path,
+                row,
+                f"is above {_FASTEST_MBPS:g} Mbit/s: name the unit in a header, as docs/links.md "
+                "says",
+            )
+        if time_s < last_s:
+            raise bad_row(path, row, f"comes before {last_s:g} s: sort the trace")
         last_s = time_s
-        yield time_s, rate
+        yield time_s, mbps
 
 
-def _unit(path: Path, header: Row) -> float:
-    """Return the Mbit/s that one unit of the second column is."""
-    time, rate = (field.lower() for field in header[1])
-    if time not in _TIMES or rate not in _BITS_PER_UNIT:
+def _numbers(path: Path, row: Row, layout: _Layout) -> tuple[float, float]:
+    """The time in seconds and the rate in Mbit/s that a row holds."""
+    fields = row[1]
+    try:
+        if len(fields) != layout.columns:
+            raise ValueError
+        return float(fields[layout.time_at]), float(fields[layout.rate_at]) * layout.mbps_per_unit
+    except ValueError:
+        raise bad_row(path, row, "is not two numbers, seconds and a rate: correct it") from None
+
+
+def _layout(path: Path, header: Row, rate: str | None) -> _Layout:
+    """What a header says, in which exactly one column may be the time and one the rate."""
+    names = [field.lower() for field in header[1]]
+    times = [at for at, name in enumerate(names) if name in _TIMES]
+    rates = [at for at, name in enumerate(names) if _unit(name)]
+    chosen = [at for at in rates if rate is None or names[at] == rate.lower()]
+    if len(times) != 1 or not rates:
         raise bad_row(
             path,
             header,
             f"is no header of a trace: name the columns {_TIMES[0]} and one of "
-            + ", ".join(_BITS_PER_UNIT),
+            + ", ".join(_MBPS_PER_UNIT),
         )
-    return _BITS_PER_UNIT[rate] / 1e6
+    if len(chosen) != 1:
+        raise bad_row(path, header, f"has {len(rates)} rates: {_choices(header[1], rates)}")
+    unit = _unit(names[chosen[0]])
+    return _Layout(len(names), times[0], chosen[0], _MBPS_PER_UNIT[unit])
+
+
+def _choices(names: Sequence[str], rates: Sequence[int]) -> str:
+    return "choose FILE.zip/NAME/COLUMN with one of " + ", ".join(names[at] for at in rates)
+
+
+def _unit(name: str) -> str:
+    """The unit that a column's name is, or ends with after a `_`; empty if it has none."""
+    return next((unit for unit in _MBPS_PER_UNIT if f"_{name}".endswith(f"_{unit}")), "")
 
 
 def _is_number(field: str) -> bool:

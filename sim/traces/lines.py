@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 import zlib
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 from offramp.errors import ConfigError
 from offramp.files import open_file
 
-__all__ = ["Row", "bad_row", "numbered_rows", "read_text"]
+__all__ = ["Row", "bad_row", "numbered_rows", "read_text", "unpacked_text"]
 
 _LIMIT_BYTES = 256 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -21,13 +24,19 @@ Row = tuple[int, list[str]]
 
 def read_text(path: Path) -> str:
     """The text of a trace file, decompressed if it is gzip."""
-    with open_file(path) as raw:
-        try:
-            packed = raw.peek(2)[:2] == _GZIP_MAGIC
-            with gzip.open(raw) if packed else raw as stream:
-                content = stream.read(_LIMIT_BYTES + 1)
-        except (OSError, EOFError, zlib.error):
-            raise ConfigError(f"trace {path} is damaged: name a text file, plain or gzip") from None
+    with open_file(path) as stream:
+        return unpacked_text(path, stream)
+
+
+def unpacked_text(path: Path, stream: IO[bytes]) -> str:
+    """The text that a stream holds, decompressed if it is gzip; `path` says in errors where."""
+    try:
+        content = stream.read(_LIMIT_BYTES + 1)
+        if content[:2] == _GZIP_MAGIC:
+            with gzip.open(BytesIO(content)) as packed:
+                content = packed.read(_LIMIT_BYTES + 1)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile):
+        raise ConfigError(f"trace {path} is damaged: name a text file, plain or gzip") from None
     if len(content) > _LIMIT_BYTES:
         raise ConfigError(f"trace {path} holds more than {_LIMIT_BYTES} bytes: give a shorter one")
     try:
@@ -39,10 +48,14 @@ def read_text(path: Path) -> str:
 
 
 def numbered_rows(text: str) -> Iterator[Row]:
-    """Every row that is no comment, which starts with #, nor blank; commas part fields too."""
+    """Every row that is no comment, which starts with #, nor blank.
+
+    Commas part its fields, which may be empty, and spaces do where there is no comma.
+    """
     for number, line in enumerate(text.splitlines(), start=1):
-        if (fields := line.replace(",", " ").split()) and not fields[0].startswith("#"):
-            yield number, fields
+        if line.strip() and not line.lstrip().startswith("#"):
+            fields = line.split(",") if "," in line else line.split()
+            yield number, [field.strip() for field in fields]
 
 
 def bad_row(path: Path, row: Row, why: str) -> ConfigError:

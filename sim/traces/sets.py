@@ -16,13 +16,13 @@ from offramp.errors import ConfigError
 from offramp.files import open_file
 from sim.rates.trace import RateTrace
 from sim.traces.columns import columns_trace
+from sim.traces.named import the_one_named
 
 __all__ = ["SUFFIX", "set_of", "set_trace"]
 
 SUFFIX = ".npz"
 
 _LIMIT_BYTES = 256 << 20
-_SHOWN = 3
 
 
 def set_of(path: Path) -> Path | None:
@@ -36,17 +36,10 @@ def set_trace(path: Path) -> RateTrace:
     assert home is not None
     arrays = _load(home)
     names = [str(name) for name in arrays["names"]]
-    wanted = path.relative_to(home).as_posix()
-    found = [at for at, name in enumerate(names) if name == wanted or name.endswith("/" + wanted)]
-    if len(found) != 1:
-        some = ", ".join(name.rpartition("/")[2] for name in names[:_SHOWN])
-        raise ConfigError(
-            f"trace set {home} holds {len(found) or 'no'} traces named {wanted!r}: name one of its "
-            f"{len(names)} as {home.name}/NAME, such as {some}"
-        )
-    low, high = (int(offset) for offset in arrays["offsets"][found[0] : found[0] + 2])
+    at = the_one_named(home, names, path.relative_to(home).as_posix())
+    low, high = (int(offset) for offset in arrays["offsets"][at : at + 2])
     pairs = zip(arrays["t"][low:high], arrays["mbps"][low:high], strict=True)
-    rows = ((at, [repr(float(t)), repr(float(r))]) for at, (t, r) in enumerate(pairs, 1))
+    rows = ((n, [repr(float(t)), repr(float(r))]) for n, (t, r) in enumerate(pairs, 1))
     return columns_trace(path, rows)
 
 

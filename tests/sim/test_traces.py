@@ -1,4 +1,7 @@
 import gzip
+import zipfile
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offramp.errors import ConfigError
-from sim.traces import read_trace
+from sim.traces import read_trace, sets
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 RECORDED = SHARED / "mahimahi"
@@ -79,6 +82,108 @@ def test_a_header_names_the_unit(write, header, rate):
     assert trace.knots == [(0, 0), (1, 1e6), (3, 1e6), (5, 3e6)]
 
 
+def test_a_header_finds_the_time_and_the_rate_among_many_columns(write):
+    content = "protocol,run,seq_num,throughput_mbps,state\nTCP,,0,8,\nTCP,1,2,16,on\n"
+    assert read_trace(write(content)).knots == [(0, 0), (2, 2e6), (4, 6e6)]
+
+
+def test_of_rows_with_the_same_time_the_last_holds(write):
+    assert read_trace(write("0 8\n1 99\n1 16\n2 0\n")).knots == [
+        (0, 0),
+        (1, 1e6),
+        (2, 3e6),
+        (3, 3e6),
+    ]
+    assert read_trace(write("5 99\n5 16\n")).knots == [(0, 0), (1, 2e6)]
+
+
+def test_a_fast_rate_in_small_units_is_read(write):
+    assert read_trace(write("seconds,bps\n0,4e9\n")).mean_bps == 4e9
+
+
+def an_archive(path, **changed):
+    content = {
+        "walks/a.csv": b"0,8\n1,0\n",
+        "walks/b.csv": b"1,1000000\n2,0\n",
+        "drives/a.csv": b"seq_num,Up_mbps,Down_mbps\n0,8,80\n",
+        "packets.up.gz": gzip.compress(b"1\n", mtime=0),
+        "README.md": b"# What this is\n",
+        **changed,
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.mkdir("walks")
+        for name, text in content.items():
+            archive.writestr(name, text)
+    return path
+
+
+def test_an_archive_holds_traces_like_a_folder(tmp_path):
+    home = an_archive(tmp_path / "some.zip")
+    assert read_trace(home / "walks/a.csv").knots == [(0, 0), (1, 1e6), (2, 1e6)]
+    assert read_trace(home / "packets.up.gz").period_bytes == 1500
+    for column, mbps in (("Up_mbps", 8), ("down_mbps", 80)):
+        assert read_trace(home / "drives/a.csv" / column).mean_bps == mbps * 1e6
+    # A file without a header takes the unit in the place of a column.
+    assert read_trace(home / "b.csv/bytes_per_second").knots == [(0, 0), (1, 1e6), (2, 1e6)]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("a.csv", "some.zip holds 2 traces named 'a.csv': name one .* some.zip/NAME, such as a"),
+        ("c.csv", "holds no traces named 'c.csv'"),
+        ("", "holds no traces"),
+        ("walks", "holds no traces named 'walks'"),
+        ("b.csv/x/y", "holds no traces"),
+        ("b.csv", "b.csv, line 1: '1 1000000' is above 100000 Mbit/s: name the unit"),
+        ("b.csv/fast", "no header that names a column 'fast': name its unit, one of mbps, "),
+        ("drives/a.csv", "has 2 rates: choose FILE.zip/NAME/COLUMN with one of Up_mbps, Down"),
+        ("drives/a.csv/seq_num", "has 2 rates: choose"),
+        ("packets.up.gz/mbps", "line 1: 1 columns"),
+        ("README.md", "is empty"),
+    ],
+)
+def test_what_an_archive_does_not_hold_is_refused(tmp_path, name, why):
+    with pytest.raises(ConfigError, match=why):
+        read_trace(an_archive(tmp_path / "some.zip") / name)
+
+
+def test_a_damaged_archive_is_refused(tmp_path, monkeypatch):
+    home = an_archive(tmp_path / "some.zip")
+    content = bytearray(home.read_bytes())
+    packed = content.index(b"walks/a.csv") + len("walks/a.csv")
+    torn = content[:packed] + b"??" + content[packed + 2 :]
+    for damaged in (b"", b"no zip at all", content[:-40], torn):
+        (tmp_path / "bad.zip").write_bytes(damaged)
+        with pytest.raises(ConfigError, match="is damaged"):
+            read_trace(tmp_path / "bad.zip" / "walks/a.csv")
+    encrypted = bytearray(content)
+    for at in range(len(content)):
+        if content[at : at + 4] == b"PK\x01\x02":
+            encrypted[at + 8] |= 1
+        if content[at : at + 4] == b"PK\x03\x04":
+            encrypted[at + 6] |= 1
+    (tmp_path / "bad.zip").write_bytes(encrypted)
+    with pytest.raises(ConfigError, match="is damaged or encrypted"):
+        read_trace(tmp_path / "bad.zip" / "walks/a.csv")
+    with pytest.raises(ConfigError, match=r"gone\.zip.* cannot be read"):
+        read_trace(tmp_path / "gone.zip" / "a")
+    monkeypatch.setattr("sim.traces.lines._LIMIT_BYTES", 1000)
+    big = an_archive(tmp_path / "big.zip", big=b"1\n" * 501)
+    with pytest.raises(ConfigError, match="more than 1000 bytes"):
+        read_trace(big / "big")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 500))
+def test_whatever_an_archive_holds_it_is_a_trace_or_a_config_error(tmp_path_factory, noise, at):
+    folder = tmp_path_factory.getbasetemp()
+    content = an_archive(folder / "fuzz.zip").read_bytes()
+    (folder / "fuzz.zip").write_bytes(content[:at] + noise + content[at + len(noise) :])
+    with suppress(ConfigError):
+        read_trace(folder / "fuzz.zip" / "walks/a.csv")
+
+
 def a_set(path, **changed):
     arrays = {
         "names": np.array(["walks/a", "walks/b", "drives/a"]),
@@ -129,7 +234,7 @@ def test_a_damaged_set_and_damaged_rows_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"gone\.npz"):
         read_trace(tmp_path / "gone.npz" / "b")
     for changed, why in (
-        ({"t": np.array([0, 0, 0, 0, 2], "f4")}, "does not come after"),
+        ({"t": np.array([1, 0, 0, 0, 2], "f4")}, "line 2: .* comes before 1 s"),
         ({"mbps": np.array([8, np.nan, 16, 8, 8], "f4")}, "must hold numbers"),
         ({"mbps": np.zeros(5, "f4")}, "all zero"),
     ):
@@ -158,6 +263,70 @@ def test_recorded_sets(folder, name):
     assert trace.mean_bps / 1e6 == pytest.approx((mbps * lasts_s).sum() / lasts_s.sum())
 
 
+def shared(name):
+    path = SHARED / name
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("lumos5g-abr/lumos5g_4g.npz", 175),
+        ("lumos5g-abr/lumos5g_5g.npz", 121),
+        ("pensieve/pensieve_test_fcc_hsdpa.npz", 142),
+        ("pensieve/pensieve_train_fcc_hsdpa.npz", 127),
+    ],
+)
+def test_every_trace_of_a_recorded_set_is_read(name, count, monkeypatch):
+    path = shared(name)
+    # Unpack the file once, not for every trace in it.
+    monkeypatch.setattr("sim.traces.sets._load", cache(sets._load))
+    with np.load(path, allow_pickle=False) as arrays:
+        names = [str(name) for name in arrays["names"]]
+    assert len(names) == count
+    for name in names:
+        assert 0 < read_trace(path / name).mean_bps < 5e9
+
+
+def test_every_walk_with_wifi_and_cellular_is_read():
+    path = shared("sbu-wifi-cell/traces.zip")
+    with zipfile.ZipFile(path) as archive:
+        texts = {name: archive.read(name) for name in archive.namelist() if "csv" in name}
+    assert len(texts) == 60
+    for name, text in texts.items():
+        trace = read_trace(path / name / "bytes_per_second")
+        rows = np.array([row.split(",") for row in text.decode().split()], float)
+        lasts_s = np.append(np.diff(rows[:, 0]), rows[-1, 0] - rows[-2, 0])
+        assert trace.period_bytes == pytest.approx(rows[:, 1] @ lasts_s)
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [
+        ("car-driving-trace-1.csv/Sprint_throughput_mbps", 126),
+        ("car-driving-trace-1.csv/TMobile_throughput_mbps", 126),
+        ("car-driving-trace-1.csv/Verizon_throughput_mbps", 126),
+        ("car-driving-trace-2.csv/Sprint_throughput_mbps", 126),
+        ("car-driving-trace-2.csv/TMobile_throughput_mbps", 126),
+        ("car-driving-trace-2.csv/Verizon_throughput_mbps", 126),
+        ("walking-trace.csv", 603),
+        ("data-locationA-(with-multipath).csv", 97),
+        ("data-locationC-(no-multipath).csv", 96),
+    ],
+)
+def test_the_moving_phones_of_5gophers_are_read(name, seconds):
+    trace = read_trace(shared("5gophers/5Gophers-v1.0.zip") / name)
+    assert trace.period_s == pytest.approx(seconds, abs=1)
+    assert 1e7 < trace.mean_bps < 2e9
+
+
+def test_a_table_of_single_tests_is_no_trace():
+    with pytest.raises(ConfigError, match="is no header of a trace"):
+        read_trace(shared("lumos5g-abr/speedtest_ookla_up_down_rtt.csv.gz"))
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -170,18 +339,27 @@ def test_recorded_sets(folder, name):
         ("1\n2 3\n", "line 2: '2 3' is not a whole number"),
         ("1.5\n", "line 1: '1.5' is not a whole number"),
         ("1\n" + "9" * 4000, "line 2: '9+' is above"),
-        ("0 1\n0 2\n", "line 2: '0 2' does not come after 0 s: sort"),
-        ("1 1\n0 2\n", "line 2: '0 2' does not come after 1 s: sort"),
+        ("1 1\n0 2\n", "line 2: '0 2' comes before 1 s: sort"),
         ("0 1\n1 -2\n", "line 2: '1 -2' must hold numbers from 0"),
         ("0 nan\n", "line 1: '0 nan' must hold numbers from 0"),
         ("0 1\ninf 1\n", "line 2: 'inf 1' must hold numbers from 0"),
-        ("0 1\n1 1e300\n", "line 2: '1 1e300' must hold numbers from 0"),
+        ("0 1\n1 1e300\n", "line 2: '1 1e300' is above 100000 Mbit/s: name the unit"),
+        ("1,121442\n2,90000\n", "line 1: '1 121442' is above 100000 Mbit/s: name the unit"),
+        ("0 1\n2e9 1\n", "line 2: '2e9 1' must hold numbers from 0, and at most"),
         ("0 1\n1 fast\n", "line 2: '1 fast' is not two numbers"),
         ("0 1\n1\n", "line 2: '1' is not two numbers"),
         ("0 0\n1 0\n", "is all zero"),
+        ("seconds,bps\n0,0\n1,0\n", "is all zero"),
+        ("0 5\n0 0\n", "is all zero"),
+        ("0 1e-320\n", "is all zero"),
+        ("0,1,\n", "line 1: 3 columns and no header"),
+        ("seconds,mbps,x\n0,1\n", "line 2: '0 1' is not two numbers"),
+        ("seconds,mbps,x\n0,,1\n", "line 2: '0  1' is not two numbers"),
+        ("seconds,t,mbps\n0,1,2\n", "line 1: 'seconds t mbps' is no header"),
+        ("t,up_mbps,down_mbps\n0,1,2\n", "has 2 rates: choose .* up_mbps, down_mbps"),
         ("1 2 3\n", "line 1: 3 columns"),
         ("seconds,fast\n0,1\n", "line 1: 'seconds fast' is no header of a trace"),
-        ("mbps,seconds\n0,1\n", "line 1: 'mbps seconds' is no header"),
+        ("mbps,minutes\n0,1\n", "line 1: 'mbps minutes' is no header"),
         ("seconds,mbps\n", "has a header and no rows"),
         ("seconds,mbps\n0,1\nseconds,mbps\n", "line 3: 'seconds mbps' is not two numbers"),
         (b"\xff\xfe1\n", "is not text"),
