@@ -34,13 +34,15 @@ class Phases:
         ends = list(accumulate(self.seconds))
         self.period_s = ends[-1]
         self._starts_s = [0.0, *ends[:-1]]
+        # Most links have one phase, and a simulation asks for it with every packet.
+        self._only = Span(0, 0.0, inf) if len(self.seconds) == 1 and not repeats else None
 
     def __len__(self) -> int:
         return len(self.seconds)
 
     def at(self, now_s: float) -> Span:
         """The span that holds at `now_s`."""
-        return next(self.spans(now_s))
+        return self._only or next(self.spans(now_s))
 
     def spans(self, from_s: float) -> Iterator[Span]:
         """The span that holds at `from_s` and all after it; endless where the phases repeat."""
