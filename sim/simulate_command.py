@@ -1,0 +1,131 @@
+"""The command `offramp simulate`: strategies side by side on a scenario, in virtual time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from offramp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sim.world.cells import Cell
+
+__all__ = ["simulate"]
+
+_File = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("scenario", type=_File)
+@click.option(
+    "--strategy",
+    "names",
+    multiple=True,
+    default=("adaptive",),
+    show_default=True,
+    help="Who decides; may be repeated.",
+)
+@click.option(
+    "--seeds",
+    metavar="N|A,B,...",
+    help="How many seeds, from the scenario's on, or which (3, is the seed 3 alone).  [default: 1]",
+)
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), help="Processes.  [default: the cores there are]"
+)
+@click.option("--out", type=_File, help="Folder of the results.  [default: runs/simulate-SCENARIO]")
+def simulate(
+    scenario: Path, names: tuple[str, ...], seeds: str | None, jobs: int | None, out: Path | None
+) -> None:
+    """Simulate SCENARIO, a YAML file, under each strategy and seed, and compare them.
+
+    Devices, links and servers run the deployed decision code in virtual time; answers are those of
+    the bundle's calibration samples. The same seed gives the same figures. Runs that are finished
+    are kept in --out, so that a second start makes only those that are missing.
+    """
+    from rich.console import Console
+
+    from offramp.extras import require_extra
+
+    require_extra("simulate", "simpy")
+
+    from sim.world.cells import Cell, missing, read_cell, run_cells, scenario_digest
+    from sim.world.results import results_table, write_results
+    from sim.world.scenario import read_scenario
+
+    first = read_scenario(scenario).seed
+    numbers = _numbers(seeds, first)
+    digest = scenario_digest(scenario)
+    folder = out or Path("runs") / f"simulate-{scenario.stem}"
+    cells = [
+        Cell.of(scenario, digest, name, seed, folder / "cells")
+        for name in dict.fromkeys(names)
+        for seed in numbers
+    ]
+    _make(folder / "cells")
+    todo = missing(cells)
+    if todo:
+        _show(run_cells(todo, jobs or _cores()), len(todo), len(cells))
+    runs = [figures for cell in cells if (figures := read_cell(cell)) is not None]
+    write_results(folder, digest, runs)
+    Console(soft_wrap=True).print(results_table(runs))
+    click.echo(f"figures: {folder / 'results.json'}")
+
+
+def _numbers(text: str | None, first: int) -> list[int]:
+    """Return the seeds that an option names."""
+    words = [word for word in (text or "1").replace(" ", "").split(",") if word]
+    if not words or not all(word.isascii() and word.isdigit() for word in words):
+        raise ConfigError(f"--seeds {text!r} is neither a number of seeds nor seeds with commas")
+    numbers = [int(word) for word in words]
+    if "," in (text or ""):
+        return list(dict.fromkeys(numbers))
+    if not 1 <= numbers[0] <= 10_000:
+        raise ConfigError(f"--seeds {text} is no number of seeds; give 1 to 10000")
+    return list(range(first, first + numbers[0]))
+
+
+def _show(done: Any, count: int, wanted: int) -> None:
+    """Show on standard error how far the runs are, and the time that is left."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    if count < wanted:
+        console.print(f"{wanted - count} of {wanted} runs are there already", highlight=False)
+    columns = BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(
+        TextColumn("{task.description:<24}", markup=False),
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("simulating", total=count)
+        cell: Cell
+        for cell in done:
+            bar.update(task, advance=1, description=f"{cell.strategy}, seed {cell.seed}")
+            if not console.is_terminal:
+                console.print(f"{cell.strategy}, seed {cell.seed}: done", highlight=False)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from None
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,123 @@
+"""`offramp simulate`: what it writes, what it keeps, and what it says of bad scenarios."""
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from offramp.errors import ConfigError, OfframpError, PlanError
+from sim.simulate_command import simulate
+
+SCENARIO = """
+name: small
+seed: 5
+requests: 20
+servers: [{name: edge, profiles: [profile.json]}]
+groups:
+  - name: cameras
+    count: 2
+    profile: profile.json
+    link: {trace: rate.csv, delay_s: 0.01, offset_s: 0.7}
+    arrivals: {kind: poisson, rate_hz: 5}
+    agent: {slowdown: 20}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, embedded_file, repository):
+    """A folder with a scenario of the embedded bundle, its profile and a trace."""
+    profile = repository / "examples/scenarios/profile.json"
+    (tmp_path / "profile.json").write_bytes(profile.read_bytes())
+    (tmp_path / "rate.csv").write_text("seconds,mbps\n0,5\n2,1\n3,8\n")
+    (tmp_path / "small.yaml").write_text(SCENARIO)
+    return tmp_path
+
+
+def run(folder, *options, text=None):
+    if text is not None:
+        (folder / "small.yaml").write_text(text)
+    words = [str(folder / "small.yaml"), "--jobs", "1", "--out", str(folder / "out"), *options]
+    result = CliRunner().invoke(simulate, words)
+    if isinstance(result.exception, OfframpError):
+        raise result.exception
+    assert result.exception is None
+    return result
+
+
+def test_it_writes_figures_of_every_strategy_and_seed(folder):
+    result = run(folder, "--strategy", "adaptive", "--strategy", "device_only", "--seeds", "2")
+    assert "device_only" in result.output
+    written = json.loads((folder / "out/results.json").read_text())
+    runs = [(one["strategy"], one["seed"]) for one in written["runs"]]
+    assert runs == [(name, seed) for name in ("adaptive", "device_only") for seed in (5, 6)]
+    assert all(one["total"]["requests"] == 40 for one in written["runs"])
+    assert {"histogram", "accuracy", "device_s"} <= set(written["runs"][0]["groups"]["cameras"])
+    rows = list(csv.DictReader((folder / "out/results.csv").read_text().splitlines()))
+    assert len(rows) == 8
+    assert rows[0]["group"] == "total"
+    assert float(rows[0]["mean_s"]) == written["runs"][0]["total"]["mean_s"]
+
+
+def test_what_is_finished_is_not_run_again_and_what_changed_is(folder):
+    run(folder, "--seeds", "3,")
+    (cell,) = (folder / "out/cells").iterdir()
+    before = cell.read_bytes()
+    cell.write_bytes(before.replace(b'"requests": 40', b'"requests": 41'))
+    run(folder, "--seeds", "3,4")
+    written = json.loads((folder / "out/results.json").read_text())
+    assert [one["total"]["requests"] for one in written["runs"]] == [41, 40]
+    cell.write_bytes(before[:-100])  # as a run that was broken off might leave it
+    run(folder, "--seeds", "3,")
+    assert cell.read_bytes() == before
+    (folder / "rate.csv").write_text("seconds,mbps\n0,5\n2,2\n3,8\n")
+    run(folder, "--seeds", "3,")
+    assert len(list((folder / "out/cells").glob("adaptive-3-*"))) == 2
+
+
+def test_it_runs_in_several_processes_with_the_same_figures(folder):
+    options = ("--strategy", "device_only", "--seeds", "2")
+    run(folder, *options)
+    alone = (folder / "out/results.json").read_bytes()
+    for cell in (folder / "out/cells").iterdir():
+        cell.unlink()
+    run(folder, *options, "--jobs", "2")
+    assert (folder / "out/results.json").read_bytes() == alone
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("requests: 20", "", "needs requests or duration_s"),
+        ("requests: 20", "request: 20", "did you mean 'requests'"),
+        ("kind: poisson", "kind: fish", "unknown kind 'fish'"),
+        ("trace: rate.csv", "trace: absent.csv", "absent.csv"),
+        ("slowdown: 20", "slowdown: 20, strategy: adaptive", "--strategy says it"),
+        ("slowdown: 20", "slowdown: 20, adaptive_thresholds: true", "cannot be simulated"),
+        ("count: 2", "count: 2\n    server: cloud", "there are edge"),
+        ("{trace: rate.csv,", "{preset: lte, trace: rate.csv,", "exactly one of preset"),
+        ("{trace: rate.csv, delay_s: 0.01, offset_s: 0.7}", "ltee", "did you mean 'lte'"),
+        ("seed: 5", "seed: -1", "seed"),
+        ("name: edge", "name: edge}, {name: edge", "2 servers are named 'edge'"),
+    ],
+)
+def test_a_wrong_scenario_is_refused_in_one_sentence(folder, before, after, said):
+    assert before in SCENARIO
+    with pytest.raises(ConfigError, match=said):
+        run(folder, text=SCENARIO.replace(before, after))
+
+
+def test_a_profile_of_another_bundle_is_refused(folder):
+    content = (folder / "profile.json").read_text()
+    (folder / "profile.json").write_text(content.replace('"digest":"1', '"digest":"2'))
+    with pytest.raises(PlanError, match="the profile is of bundle 2"):
+        run(folder)
+
+
+def test_an_unknown_strategy_and_seeds_that_are_none_are_refused(folder):
+    with pytest.raises(ConfigError, match="did you mean 'adaptive'"):
+        run(folder, "--strategy", "adaptiv")
+    with pytest.raises(ConfigError, match="neither a number of seeds nor seeds"):
+        run(folder, "--seeds", "some")
+    with pytest.raises(ConfigError, match="no number of seeds"):
+        run(folder, "--seeds", "0")
