@@ -22,7 +22,7 @@ from device.journal import Journal
 from device.settings import AgentSettings
 from device.sinks import Sink
 from device.sources import Sample, Source
-from device.work import Action, BundleChange, FallBack, Finish, LoadDue, RunHead, Send
+from device.work import Action, BundleChange, FallBack, Finish, LoadDue, RunHead, RunOn, Send, Work
 from offramp.address import Address
 from offramp.catalogue import Catalogue, Offer
 from offramp.errors import FrameError, InputError, LinkError, MissingReferenceError
@@ -42,7 +42,7 @@ _LOAD_S = 2.0
 _END_S = 30.0
 _CLOSE_S = 1.0
 
-_Job = RunHead | FallBack | LoadDue
+_Job = RunHead | FallBack | RunOn | LoadDue
 
 
 class Interrupted(Exception):  # noqa: N818
@@ -273,6 +273,8 @@ class Agent:
                 self._run_head(job, self._cargo[work.id])
             case FallBack(work):
                 self._fall_back(job, self._cargo[work.id])
+            case RunOn(work):
+                self._run_on(work)
             case LoadDue():
                 self._journal.note(job)
 
@@ -299,6 +301,19 @@ class Agent:
         else:
             self._tell(self._dispatch.fell_back)
 
+    def _run_on(self, work: Work) -> None:
+        cargo = self._cargo.get(work.id)
+        if cargo is None:  # the server was first
+            self._tell(self._dispatch.ran_on, work.at)
+            return
+        assert cargo.head is not None
+        try:
+            at = cargo.head.run_on(cargo.progress)
+        except InputError as error:
+            self._tell(self._dispatch.failed, str(error))
+        else:
+            self._tell(self._dispatch.ran_on, at)
+
     # -- any thread
 
     def _tell(self, event: Callable[..., list[Action]], *details: object) -> None:
@@ -314,7 +329,7 @@ class Agent:
 
     def _act(self, action: Action) -> None:
         match action:
-            case RunHead() | FallBack() | LoadDue():
+            case RunHead() | FallBack() | RunOn() | LoadDue():
                 self._jobs.put(action)
             case Finish(work):
                 cargo = self._cargo.pop(work.id)

@@ -51,6 +51,20 @@ class Board:
         """Return how long the head up to boundary ``at`` takes with the exits ``known``."""
         return self._profile.head[at].median_s + sum(map(self._exit_s, known))
 
+    def step_s(self, at: int) -> float:
+        """Return how long the segment behind boundary ``at`` takes."""
+        return self._profile.between_s(at, at + 1)
+
+    @property
+    def holds_all(self) -> bool:
+        """Whether the device can answer with the whole model."""
+        return self._whole
+
+    @property
+    def depth(self) -> int:
+        """The boundary at which the model ends."""
+        return self._depth
+
     def encoded_s(self, plan: Plan) -> float:
         """Return how long it takes until a sample that no exit answers is encoded."""
         encode_s = self._profile.encode[f"{plan.cut}/{plan.level}"].median_s

@@ -31,6 +31,7 @@ _PROBE_BYTES = (1500, 32_000)
 _STALE_S = 1.0  # an answer that took longer tells how the link was, not how it is
 _HASTE_S = 0.05
 _FORGET_S = 60.0
+_PRICE_WEIGHT = 0.2  # a server's price swings from answer to answer
 
 
 class Tuning(Settings):
@@ -66,7 +67,10 @@ class _Sent:
 
 @dataclass
 class Controller:
-    """Decides which plan is in force; every method takes the time as its first argument."""
+    """Decides which plan is in force; every method takes the time as its first argument.
+
+    ``hedged`` says whether plans may count on the device to compute on while answers are under way.
+    """
 
     planner: Planner
     objective: Objective
@@ -78,7 +82,8 @@ class Controller:
         self.breaker = Breaker(self.tuning.breaker_failures, self.tuning.breaker_retry_s)
         self.device_stretch = Stretch()
         self.server_stretch = Stretch()
-        self.queue_s = 0.0
+        self.queue_s = self.price_s = 0.0
+        self.hedged = False
         self._changes: list[PlanChange] = []
         self._plan: Plan | None = None
         self._decided_s = 0.0
@@ -106,6 +111,8 @@ class Controller:
             device_stretch=self.device_stretch.value,
             server_stretch=self.server_stretch.value,
             reachable=self._reachable(),
+            price_s=self.price_s,
+            hedged=self.hedged,
         )
 
     def plan(self, now_s: float) -> Plan:
@@ -178,6 +185,7 @@ class Controller:
             if self.estimator.surprised:
                 self._hasty_probes = max(self._hasty_probes, 2)
         self.queue_s += 0.5 * (max(timeline.queue_s, load.queue_s) - self.queue_s)
+        self.price_s += _PRICE_WEIGHT * (load.price_s - self.price_s)
         if sent.cut is not None and timeline.segment_s:
             expected = self.planner.server.tail[sent.cut].median_s
             self.server_stretch.observe(sum(timeline.segment_s), expected)

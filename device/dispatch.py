@@ -21,10 +21,22 @@ from typing import TYPE_CHECKING
 from device.board import Board
 from device.controller import Controller
 from device.fallback import give_up_s
+from device.hedge import Hedge
 from device.inflight import InFlight
+from device.result import Status
 from device.settings import AgentSettings
 from device.stream import Stream
-from device.work import Action, BundleChange, FallBack, Finish, LoadDue, Reached, RunHead, Work
+from device.work import (
+    Action,
+    BundleChange,
+    FallBack,
+    Finish,
+    LoadDue,
+    Reached,
+    RunHead,
+    RunOn,
+    Work,
+)
 from offramp.messages import Failure, Load, Timeline
 from partitioner.plan import Plan
 
@@ -49,8 +61,10 @@ class Dispatch:
         self._board = Board(planner.device, planner.bundle.manifest)
         self._inbox: deque[Work] = deque()
         self._running: Work | None = None
+        self._stepping = False
         self._in_flight = InFlight()
         self._stream = Stream(controller, settings.server)
+        self._hedge = self._new_hedge()
         self._begun = self._ended = False
         self._arrived_s = -math.inf
         self._successor: Deployment | None = None
@@ -140,9 +154,26 @@ class Dispatch:
         self._actions.append(Finish(work, "degraded", "device"))
         return self._settle(now_s)
 
+    def ran_on(self, now_s: float, at: int) -> list[Action]:
+        """The processor has come to boundary ``at`` with the sample that it was to run on."""
+        work = self._free_processor()
+        work.at = at
+        work.hedge_s += now_s - work.step_begun_s
+        self._hedge.spend(now_s - work.step_begun_s)
+        if self._in_flight.holds(work):  # else the server was first
+            assert work.board is not None
+            work.options = work.board.options(at, work.exits, self._stretch)
+            if at == work.board.depth:
+                status: Status = "ok" if self._in_flight.remove(work) else "degraded"
+                self._actions.append(Finish(work, status, "device"))
+        return self._settle(now_s)
+
     def failed(self, now_s: float, reason: str) -> list[Action]:
         """The processor found that the model does not take the sample that it was given."""
-        work = self._free_processor()
+        stepping, work = self._stepping, self._free_processor()
+        if stepping and not self._in_flight.holds(work):
+            return self._settle(now_s)  # the server has answered it
+        self._in_flight.remove(work)
         work.reason = reason
         self._actions.append(Finish(work, "failed"))
         return self._settle(now_s)
@@ -198,6 +229,8 @@ class Dispatch:
         if self._running is None:
             self._go_over(now_s)
             self._start_next(now_s)
+        if self._running is None:
+            self._run_on(now_s)
         self._report(now_s)
         actions, self._actions = self._actions, []
         return actions
@@ -209,6 +242,7 @@ class Dispatch:
             planner = deployment.planner
             self._controller.renew(planner)
             self._board = Board(planner.device, planner.bundle.manifest)
+            self._hedge = self._new_hedge()
             self._actions.append(BundleChange(now_s, deployment))
 
     def _start_next(self, now_s: float) -> None:
@@ -230,6 +264,7 @@ class Dispatch:
 
     def _start_head(self, now_s: float, work: Work) -> bool:
         """Give the processor a head, unless there is too little time before it is needed."""
+        self._controller.hedged = self._hedge.is_open(now_s)
         plan = self._controller.plan(now_s)
         if plan.level is not None and not self._may_send(now_s, work, plan):
             plan = self._controller.local_plan()
@@ -264,6 +299,7 @@ class Dispatch:
     def _let_wait(self, now_s: float, work: Work, reached: Reached) -> None:
         """Send a sample if there is time to wait for its answer, else let it fall back."""
         assert work.plan is not None
+        work.board, work.at, work.exits = self._board, reached.at, reached.exits
         work.options = self._board.options(reached.at, reached.exits, self._stretch)
         work.size_bytes = reached.size_bytes
         work.expected_s = now_s + self._controller.send_s(work.size_bytes, work.plan.cut)
@@ -282,6 +318,37 @@ class Dispatch:
             work.sent_s = now_s
             self._in_flight.add(work)
             self._stream.put(now_s, work)
+
+    def _run_on(self, now_s: float) -> None:
+        """Give the processor, which is idle, one segment of a sample whose answer is under way.
+
+        Not if that would hold up another sample: one that is in flight or the next to come.
+        """
+        work = self._in_flight.next_up()
+        if work is None or not self._hedge.is_open(now_s):
+            return
+        assert work.board is not None
+        if not work.board.holds_all:
+            return
+        end_s = now_s + work.board.step_s(work.at) * self._stretch
+        latest_s = min(self._in_flight.latest_start_s(), self._overflow_s(len(self._inbox)))
+        if end_s > latest_s - _MARGIN_S or now_s < self._next_arrival_s() < end_s:
+            return
+        self._running, self._stepping = work, True
+        work.step_begun_s = now_s
+        self._actions.append(RunOn(work))
+
+    def _next_arrival_s(self) -> float:
+        """Return when the next sample is expected of a source that does not wait."""
+        if self._settings.rate_hz is None or self._ended:
+            return math.inf
+        return self._arrived_s + 1 / self._settings.rate_hz
+
+    def _new_hedge(self) -> Hedge:
+        """Return the budget for computing on, which is none under a strategy that does not."""
+        hedges = self._controller.strategy.hedges
+        power = self._controller.planner.device.power
+        return Hedge(self._settings.hedge.share(power) if hedges else 0.0)
 
     def _fall_back(self, now_s: float, work: Work) -> None:
         if not work.reason:
@@ -304,7 +371,7 @@ class Dispatch:
         self._actions.append(Finish(work, "dropped"))
 
     def _free_processor(self) -> Work:
-        work, self._running = self._running, None
+        work, self._running, self._stepping = self._running, None, False
         assert work is not None
         return work
 

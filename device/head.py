@@ -168,6 +168,17 @@ class Head:
             sentinel = progress.sentinel is not None
             self._adaptation.learn(progress.scores, progress.logits, final, sentinel=sentinel)
 
+    def run_on(self, progress: Progress) -> int:
+        """Run one more segment of a sample that was sent; return the boundary that it came to.
+
+        At the last one the model's own answer is known here.
+        """
+        self._pace.begin()
+        self._step(progress, self.network, progress.at + 1)
+        if progress.at == self.network.depth:
+            progress.final = progress.values[0]
+        return progress.at
+
     def fall_back(self, progress: Progress, until_s: float, stretch: float) -> None:
         """Answer a sample that was encoded in vain, as well as there is time for."""
         self._pace.begin()

@@ -51,6 +51,19 @@ class InFlight:
         """Return the sample of this id if it waits for the server."""
         return self._waiting.get(sample)
 
+    def next_up(self) -> Work | None:
+        """Return the sample with the earliest deadline of those that wait for the server."""
+        return min(self._waiting.values(), key=lambda w: (w.deadline_s, w.id), default=None)
+
+    def remove(self, work: Work) -> bool:
+        """Remove a sample; tell whether it was still waiting for the server."""
+        self._forsaken.pop(work.id, None)
+        return self._waiting.pop(work.id, None) is not None
+
+    def holds(self, work: Work) -> bool:
+        """Tell whether a sample is not answered yet."""
+        return work.id in self._waiting or work.id in self._forsaken
+
     def pop_due(self, now_s: float) -> Work | None:
         """Return and remove the sample that needs the processor now, earliest deadline first."""
         due = [work for work in self._waiting.values() if work.give_up_s <= now_s]

@@ -94,6 +94,7 @@ class Journal:
             level=cargo.progress.level or (work.plan.level if work.plan else None),
             reference=cargo.progress.reference,
             sentinel=_sentinel(cargo),
+            hedge_s=work.hedge_s,
             spans=_spans(finish, cargo, now_s),
         )
         if result.status == "failed":
@@ -133,7 +134,8 @@ def _sentinel(cargo: Cargo) -> str:
 
 def _spans(finish: Finish, cargo: Cargo, now_s: float) -> Spans:
     work, progress, timeline = finish.work, cargo.progress, cargo.timeline
-    ours = Spans(work.wait_s, progress.head_s, progress.encode_s, fallback_s=work.fallback_s)
+    spent_s = work.fallback_s + work.hedge_s
+    ours = Spans(work.wait_s, progress.head_s, progress.encode_s, fallback_s=spent_s)
     if finish.by != "server":
         return ours
     return Spans(

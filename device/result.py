@@ -42,6 +42,7 @@ class Result:
     ``level`` is that at which it was sent, or would have been; ``reference`` the id of the sample
     from which its change was sent. ``sentinel`` names the exit that was sure, of a sample that was
     drawn to go on all the same.
+    ``hedge_s`` is how long the device computed on while the answer was under way.
     Times count from the run's start (``arrived_s``) and from arrival (``latency_s``,
     ``deadline_s``).
     """
@@ -63,6 +64,7 @@ class Result:
     reference: int | None = None
     ensemble: str = ""
     sentinel: str = ""
+    hedge_s: float = 0.0
     spans: Spans = Spans()
     name: str = ""
 
@@ -78,6 +80,7 @@ class Result:
         plain: dict[str, Any] = {"kind": "result", **asdict(self), "late": self.late}
         if self.label is not None:
             plain["correct"] = self.answer == self.label
+        plain["hedge_s"] = round(self.hedge_s, 6) or None
         plain["spans"] = {name: round(span, 6) for name, span in plain["spans"].items() if span}
         for name in ("arrived_s", "latency_s"):
             plain[name] = round(plain[name], 6)

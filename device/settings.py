@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 
 from device.controller import Tuning
+from device.hedge import HedgeSettings
 from device.pace import DEFAULT_SLOWDOWN
 from offramp.address import PeerAddress
 from offramp.bundle.cache import DEFAULT_LIMIT_BYTES
@@ -30,7 +31,8 @@ class AgentSettings(Settings):
     ``model`` names the bundle to fetch from a server that has several; what is fetched may take
     ``cache_limit_bytes`` of disk, together with what else is in the cache. With
     ``adaptive_thresholds`` exits follow the samples; of those that could leave, ``sentinel_share``
-    go on to tell whether the exit was right, drawn with ``sentinel_seed``.
+    go on to tell whether the exit was right, drawn with ``sentinel_seed``. ``hedge`` lets the
+    device compute on while an answer is under way, under strategies that count on it.
     """
 
     server: PeerAddress | None = None
@@ -50,6 +52,7 @@ class AgentSettings(Settings):
     sentinel_seed: Annotated[int, Field(ge=0, le=1 << 32)] = 0
     objective: Annotated[Objective, Field(validate_default=True)] = Objective()
     tuning: Tuning = Tuning()
+    hedge: HedgeSettings = HedgeSettings()
 
     @field_validator("objective")
     @classmethod

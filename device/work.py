@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from device.board import Board
 from device.controller import PlanChange
 from device.fallback import Option
 from device.result import Status
@@ -28,6 +29,7 @@ __all__ = [
     "LoadDue",
     "Reached",
     "RunHead",
+    "RunOn",
     "Send",
     "Work",
 ]
@@ -38,9 +40,11 @@ class Work:
     """A sample under way; the dispatch alone writes it, and no more after `Finish`.
 
     Times ending a name in ``_s`` are points on the caller's clock, but for ``wait_s`` (until its
-    head began) and ``fallback_s`` (in the fallback), which are spans. ``size_bytes`` is the
-    encoded boundary's size, ``sent_bytes`` what of it left the device. ``reason`` says why the
-    server's answer is no longer waited for, or why there is none.
+    head began), ``fallback_s`` (in the fallback) and ``hedge_s`` (computing on while the answer was
+    under way), which are spans. ``size_bytes`` is the encoded boundary's size, ``sent_bytes`` what
+    of it left the device. The device has come to boundary ``at``, the ``exits`` have run, and what
+    is left takes what its ``board`` says. ``reason`` says why the server's answer is no longer
+    waited for, or why there is none.
     """
 
     id: int
@@ -57,6 +61,11 @@ class Work:
     overdue: bool = False
     begun_s: float = 0.0
     fallback_s: float = 0.0
+    board: Board | None = None
+    at: int = 0
+    exits: frozenset[int] = frozenset()
+    step_begun_s: float = 0.0
+    hedge_s: float = 0.0
     reason: str = ""
 
     @property
@@ -105,6 +114,13 @@ class FallBack:
 
 
 @dataclass(frozen=True)
+class RunOn:
+    """Run one more segment of ``work``, whose answer is under way, on the processor."""
+
+    work: Work
+
+
+@dataclass(frozen=True)
 class Send:
     """Hand the encoded boundary of ``work`` to the stream, which can take it now."""
 
@@ -146,7 +162,16 @@ class BundleChange:
 
 
 Action = (
-    RunHead | FallBack | Send | Probe | Finish | PlanChange | LinkChange | LoadDue | BundleChange
+    RunHead
+    | FallBack
+    | RunOn
+    | Send
+    | Probe
+    | Finish
+    | PlanChange
+    | LinkChange
+    | LoadDue
+    | BundleChange
 )
 """What the dispatch asks for. A `Probe` goes to the stream as `Send` does; a `PlanChange` is to be
 written."""

@@ -16,6 +16,7 @@ class Adaptive(Strategy):
 
     name = "adaptive"
     adapts = True
+    hedges = True
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best of all candidates."""

@@ -14,10 +14,14 @@ __all__ = ["Strategy"]
 
 
 class Strategy(ABC):
-    """A pure rule. ``adapts`` tells whether it may be asked again when the conditions change."""
+    """A pure rule. ``adapts`` tells whether it may be asked again when the conditions change.
+
+    ``hedges`` tells whether the device may compute on while an answer is under way.
+    """
 
     name: ClassVar[str]
     adapts: ClassVar[bool]
+    hedges: ClassVar[bool] = False
 
     @abstractmethod
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:

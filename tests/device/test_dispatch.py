@@ -18,7 +18,17 @@ from device.controller import Controller, PlanChange
 from device.dispatch import Dispatch
 from device.fallback import choose_option
 from device.settings import AgentSettings
-from device.work import BundleChange, FallBack, Finish, LinkChange, LoadDue, Reached, RunHead, Send
+from device.work import (
+    BundleChange,
+    FallBack,
+    Finish,
+    LinkChange,
+    LoadDue,
+    Reached,
+    RunHead,
+    RunOn,
+    Send,
+)
 from offramp.errors import OverloadError, UnknownBundleError
 from offramp.messages import Failure, Load, Probe, Timeline
 from partitioner import strategies
@@ -38,8 +48,8 @@ BROKEN = "the stream broke"
 class Fixed(Strategy):
     name, adapts = "fixed", False
 
-    def __init__(self, plan):
-        self._plan = plan
+    def __init__(self, plan, hedges=False):
+        self._plan, self.hedges = plan, hedges
 
     def decide(self, planner, objective, conditions):
         return self._plan
@@ -125,10 +135,13 @@ class Story:
             case FallBack(work):
                 self._in_flight.discard(work.id)
                 self._fallen.add(work.id)
-                reached = self._reached[work.id]
-                option = self._choose(self.now, reached.at, reached.exits, action)
+                option = self._choose(self.now, work.at, work.exits, action)
                 self._say(f"fall back {work.id} to {'all' if option.exit is None else 'exit'}")
                 self._compute(option.time_s / action.stretch * self.pace, "fell_back")
+            case RunOn(work):
+                self._say(f"run on {work.id}")
+                seconds = self._boards[work.id].step_s(work.at) * self.pace
+                self._compute(seconds, "ran_on", work.at + 1)
             case Send(work):
                 self._say(f"send {work.id}")
                 assert work.id not in self._fallen, "sent though nobody waits for the answer"
@@ -628,6 +641,90 @@ def test_an_old_answer_from_a_deeper_cut_than_the_new_bundle_has_is_taken(planne
     assert controller.server_stretch.value == 1.0
 
 
+HEDGE = {"hedge": {"max_cpu_share": 1.0}}
+
+
+def hedging(plan):
+    return Fixed(plan, hedges=True)
+
+
+def test_the_device_computes_on_and_the_first_answer_counts(planner):
+    """Sample 0's answer takes 20 ms, the device 10; sample 1's takes 5."""
+    story = Story(planner, hedging(SEND_FEATURE), {0: 0.02, 1: 0.005}.get, **HEDGE).connect()
+    assert story.arrive(0.0, 0.1).run()[1:] == [
+        (0, "head 0"),
+        (10, "send 0"),
+        (10, "run on 0"),
+        (20, "ok 0 device"),
+        (100, "head 1"),
+        (110, "send 1"),
+        (110, "run on 1"),
+        (115, "ok 1 server"),
+    ]
+    hedges = [story.finished[sample][0][1].work.hedge_s for sample in (0, 1)]
+    assert hedges == [pytest.approx(0.01), pytest.approx(0.01)]  # the second one in vain
+
+
+def test_segment_by_segment_a_new_sample_goes_first(planner):
+    """Sample 1 comes at 5 ms, while the first of two segments runs on: it waits for that one."""
+    story = Story(planner, hedging(SEND_INPUT), silent, rate_hz=1, **HEDGE).connect()
+    log = story.arrive(0.0, 0.005).run()
+    assert log[1:] == [
+        (0, "head 0"),
+        (0, "run on 0"),
+        (0, "send 0"),
+        (10, "head 1"),
+        (10, "run on 0"),
+        (10, "send 1"),
+        (20, "ok 0 device"),
+        (20, "run on 1"),
+        (30, "run on 1"),
+        (40, "ok 1 device"),
+    ]
+
+
+def test_no_segment_is_begun_into_the_time_of_the_next_sample(planner):
+    """Samples come every 18 ms, and at 10 ms the segment would end at 20."""
+    story = Story(planner, hedging(SEND_FEATURE), silent, rate_hz=55, **HEDGE).connect()
+    log = story.arrive(0.0, 1 / 55).run()
+    assert (10, "run on 0") not in log
+    assert (28.182, "run on 0") in log
+
+
+def test_a_strategy_that_does_not_hedge_waits(planner):
+    story = Story(planner, SEND_FEATURE, **HEDGE).connect().arrive(0.0)
+    assert [what for _, what in story.run()[1:]] == ["head 0", "send 0", "ok 0 server"]
+
+
+def test_without_a_budget_the_device_waits_again(planner):
+    """A twentieth of the time: 250 ms are saved up at first, 10 are spent on each sample."""
+    hedge = {"hedge": {"max_cpu_share": 0.05}}
+    story = Story(planner, hedging(SEND_FEATURE), lambda sample: 0.05, rate_hz=20, **hedge)
+    story.connect().arrive(*(0.05 * at for at in range(60))).run()
+    hedged = [bool(story.finished[at][0][1].work.hedge_s) for at in range(60)]
+    assert all(hedged[:25])
+    assert not any(hedged[40:])
+
+
+def test_a_fallback_goes_on_from_where_the_hedge_came_to(planner):
+    """The connection breaks while the first of two segments runs: one is left."""
+    story = Story(planner, hedging(SEND_INPUT), silent, rate_hz=1, **HEDGE).connect()
+    story.at(0.005, "disconnected", BROKEN)
+    assert story.arrive(0.0).run()[-3:] == [
+        (5, "down"),
+        (10, "fall back 0 to all"),
+        (20, "degraded 0 device"),
+    ]
+
+
+def test_a_segment_that_fails_after_the_server_answered_is_nothing(planner):
+    story = Story(planner, hedging(SEND_FEATURE), lambda sample: 0.005, **HEDGE).connect()
+    story.arrive(0.0)
+    story.dispatch.ran_on = lambda now_s, at: story.dispatch.failed(now_s, "NaN")
+    assert story.run()[-1] == (15, "ok 0 server")
+    assert story.dispatch.done
+
+
 times = st.floats(0.0, 0.5)
 fates = st.one_of(
     times,
@@ -636,7 +733,10 @@ fates = st.one_of(
     st.tuples(times, st.builds(Failure, st.just("RESOURCE_EXHAUSTED"), st.just("no"), times)),
 )
 plans = st.sampled_from(
-    [SEND_INPUT, SEND_FEATURE, SEND_HARD, SEND_NOTHING, strategies.get("adaptive")]
+    [
+        *(SEND_INPUT, SEND_FEATURE, SEND_HARD, SEND_NOTHING, strategies.get("adaptive")),
+        *(hedging(SEND_INPUT), hedging(SEND_FEATURE), hedging(SEND_HARD)),
+    ]
 )
 options = st.fixed_dictionaries(
     {
@@ -644,6 +744,7 @@ options = st.fixed_dictionaries(
         "deadline_s": st.floats(0.08, 0.4),
         "rate_hz": st.sampled_from([None, 20.0]),
         "inbox": st.just(16),
+        "hedge": st.sampled_from([{}, {"max_cpu_share": 1.0}, {"max_cpu_share": 0.1}]),
     }
 )
 

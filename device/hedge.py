@@ -1,0 +1,67 @@
+"""The hedge: how much the device may compute on while answers are under way.
+
+A device that waits for the server is idle, so it may go on by itself, and the first answer counts.
+What that takes of processor and battery is held within a budget that fills with time.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from pydantic import Field
+
+from offramp.settings import Settings
+from partitioner.power import Power
+
+__all__ = ["Hedge", "HedgeSettings"]
+
+_BURST_S = 5.0
+"""So many seconds of the budget may be saved up."""
+
+
+class HedgeSettings(Settings):
+    """The most that computing on may take: a share of the processor's time, and watts in the mean.
+
+    With a share of 0 there is no hedge. Watts count only if the device's profile says what
+    computing draws.
+    """
+
+    max_cpu_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_w: Annotated[float, Field(gt=0)] | None = None
+
+    def share(self, power: Power | None) -> float:
+        """Return the share of the processor's time that both limits leave."""
+        if self.max_w is None or power is None or power.compute_w <= 0:
+            return self.max_cpu_share
+        return min(self.max_cpu_share, self.max_w / power.compute_w)
+
+
+class Hedge:
+    """A budget of seconds that fills by ``share`` each second, up to a burst; time is an argument.
+
+    Once it is spent there is no hedge until half of a burst has been saved, so that plans do not
+    go to and fro.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._left_s = self._burst_s = share * _BURST_S
+        self._now_s = -math.inf
+        self._open = share > 0
+
+    def is_open(self, now_s: float) -> bool:
+        """Tell whether the device may compute on now."""
+        if math.isfinite(self._now_s):
+            gained_s = max(now_s - self._now_s, 0.0) * self._share
+            self._left_s = min(self._left_s + gained_s, self._burst_s)
+        self._now_s = max(now_s, self._now_s)
+        if self._left_s >= self._burst_s / 2:
+            self._open = self._share > 0
+        return self._open
+
+    def spend(self, seconds: float) -> None:
+        """Take in that the device computed on for a time."""
+        self._left_s -= seconds
+        if self._left_s <= 0:
+            self._open = False
