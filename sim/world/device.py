@@ -16,7 +16,18 @@ from typing import Any
 from device.controller import Controller, PlanChange
 from device.dispatch import Dispatch
 from device.settings import AgentSettings
-from device.work import Action, FallBack, Finish, LinkChange, LoadDue, Reached, RunHead, Send
+from device.work import (
+    Action,
+    FallBack,
+    Finish,
+    LinkChange,
+    LoadDue,
+    Reached,
+    RunHead,
+    RunOn,
+    Send,
+    Work,
+)
 from offramp.messages import Failure, Load, Probe, Timeline
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.plan import Plan
@@ -92,6 +103,7 @@ class VirtualDevice:
         self._acts: dict[type, Callable[[Any], float | None]] = {
             RunHead: self._run_head,
             FallBack: self._fall_back,
+            RunOn: self._run_on,
             Send: self._send,
             Probe: self._probe,
             Finish: self._finish,
@@ -237,6 +249,20 @@ class VirtualDevice:
 
     def _fell_back(self, _: object) -> None:
         self._tell(self.dispatch.fell_back(self._clock.now_s))
+
+    def _run_on(self, action: RunOn) -> None:
+        now_s, work = self._clock.now_s, action.work
+        stretch = self._parts.load.stretch(now_s)
+        took_s = self._parts.processor.step_s(work.at) * stretch
+        if work.arrived_s >= self._requests.counted_from_s:
+            self._parts.tally.device_s += took_s
+            self._parts.tally.hedge_s += took_s
+        self._clock.at(now_s + took_s, self._ran_on, work)
+
+    def _ran_on(self, work: Work) -> None:
+        if held := self._held.get(work.id):  # else the server was first
+            self._parts.processor.run_on(held, work)
+        self._tell(self.dispatch.ran_on(self._clock.now_s, work.at + 1))
 
     def _send(self, action: Send) -> float:
         assert self._connection is not None

@@ -37,7 +37,7 @@ class Direction:
 
     def __init__(self, chain: Chain, offset_s: float) -> None:
         self._chain, self._offset_s = chain, offset_s
-        self._conditions = [(one, isinstance(one, Rate)) for one in chain.conditions]
+        self._passes = [(one.release_s, isinstance(one, Rate)) for one in chain.conditions]
         self._by_packet = not all(isinstance(one, _WHOLE) for one in chain.conditions)
         self._served_s = 0.0
         self.sending_s = 0.0
@@ -61,7 +61,7 @@ class Direction:
     def served_bytes(self, from_s: float, to_s: float) -> float:
         """Return how many bytes the rate could serve in a stretch of time; infinite without one."""
         found = math.inf
-        for condition, _ in self._conditions:
+        for condition in self._chain.conditions:
             if isinstance(condition, Rate):
                 served = condition.served.served_bytes(
                     from_s + self._offset_s, to_s + self._offset_s
@@ -71,16 +71,20 @@ class Direction:
 
     def delay_s(self, now_s: float) -> float:
         """Return the constant delay that holds now."""
-        delays = (one for one, _ in self._conditions if isinstance(one, Delay))
+        delays = (one for one in self._chain.conditions if isinstance(one, Delay))
         return sum(
             one.leave_s(now_s + self._offset_s, 0) - now_s - self._offset_s for one in delays
         )
 
     def _pass(self, time_s: float, size_bytes: int) -> float:
-        for condition, serves in self._conditions:
-            before_s, time_s = time_s, condition.release_s(time_s, size_bytes)
-            if serves and time_s < math.inf:
-                self.sending_s += time_s - max(before_s, self._served_s)
+        for release_s, serves in self._passes:
+            if not serves:
+                time_s = release_s(time_s, size_bytes)
+                continue
+            begun_s = time_s if time_s > self._served_s else self._served_s
+            time_s = release_s(time_s, size_bytes)
+            if time_s < math.inf:
+                self.sending_s += time_s - begun_s
                 self._served_s = time_s
         return time_s
 

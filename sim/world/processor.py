@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from device.board import Board
 from device.fallback import choose_option
-from device.work import FallBack, Reached, RunHead
+from device.work import FallBack, Reached, RunHead, Work
 from partitioner.candidates import CLOSED
 from partitioner.plan import Plan
 from partitioner.planner import Planner
@@ -94,6 +94,17 @@ class Processor:
         option = choose_option(options, now_s=now_s, deadline_s=job.until_s)
         self._answer(held, option.exit, job.work.plan.cut)
         return option.time_s / job.stretch * stretch
+
+    def step_s(self, at: int) -> float:
+        """Return how long the segment behind boundary ``at`` takes."""
+        return self._profile.between_s(at, at + 1)
+
+    def run_on(self, held: Held, work: Work) -> None:
+        """Take a sample that was sent one segment on; behind the last one its answer is known."""
+        assert work.plan is not None
+        held.at = work.at + 1
+        if held.at == len(self._manifest.segments):
+            self._answer(held, None, work.plan.cut)
 
     def _has_time(self, job: RunHead, now_s: float, stretch: float) -> bool:
         """Tell, quickly and on the safe side, whether a head need not look at the clock."""

@@ -19,7 +19,7 @@ __all__ = ["results_table", "write_results"]
 _SCALARS = (
     *("requests", "answered", "mean_s", "p50_s", "p90_s", "p95_s", "p99_s", "p999_s", "max_s"),
     *("late", "late_share", "accuracy", "right_share", "sent", "sent_share", "up_bytes"),
-    *("probe_bytes", "device_s", "sending_s", "waiting_s", "server_s"),
+    *("probe_bytes", "device_s", "hedge_s", "sending_s", "waiting_s", "server_s"),
 )
 
 Figures = Mapping[str, Any]

@@ -16,9 +16,10 @@ _QUANTILES = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99, "p999_s"
 class Tally:
     """Sums over requests; those of the warm-up are left out.
 
-    Of the energy a device spends it keeps the seconds: ``device_s`` that processors computed,
-    ``sending_s`` that uplinks were busy, ``waiting_s`` that samples were in flight, all added up,
-    and of servers ``server_s``, the workers' time that answers say they took.
+    Of the energy a device spends it keeps the seconds: ``device_s`` that processors computed, of
+    them ``hedge_s`` on samples whose answers were under way; ``sending_s`` that uplinks were busy;
+    ``waiting_s`` that samples were in flight, all added up; and of servers ``server_s``, the
+    workers' time that was spent on answers.
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class Tally:
         self.statuses: Counter[str] = Counter()
         self.requests = self.late = self.right = self.sent = 0
         self.up_bytes = self.probe_bytes = 0
-        self.device_s = self.sending_s = self.waiting_s = self.server_s = 0.0
+        self.device_s = self.hedge_s = self.sending_s = self.waiting_s = self.server_s = 0.0
 
     def answered(self, latency_s: float, by: str, status: str, *, right: bool, late: bool) -> None:
         """Count a request that was answered ``by`` an exit, the device or the server."""
@@ -51,7 +52,7 @@ class Tally:
         self.statuses.update(other.statuses)
         for name in ("requests", "late", "right", "sent", "up_bytes", "probe_bytes"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("device_s", "sending_s", "waiting_s", "server_s"):
+        for name in ("device_s", "hedge_s", "sending_s", "waiting_s", "server_s"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def summary(self) -> dict[str, Any]:
@@ -78,6 +79,7 @@ class Tally:
             "up_bytes": self.up_bytes,
             "probe_bytes": self.probe_bytes,
             "device_s": self.device_s,
+            "hedge_s": self.hedge_s,
             "sending_s": self.sending_s,
             "waiting_s": self.waiting_s,
             "server_s": self.server_s,

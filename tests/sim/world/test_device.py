@@ -30,6 +30,7 @@ SEND_FEATURE = Plan(1, "raw", "confidence", (CLOSED,))
 SEND_HARD = Plan(1, "raw", "confidence", (0.9,))
 SEND_NOTHING = Plan(2, None, "confidence", (CLOSED,))
 CALM = {"tuning": {"probe_s": 3600}}  # no probes but those of the start
+LEAD_S = 0.216616  # from the first dial to the begin, with a row of eight probes between
 STEADY = [{"kind": "rate", "bps": 1e6}, {"kind": "delay", "seconds": 0.005}]
 
 
@@ -47,7 +48,7 @@ class World:
     """One device with its link and server; ``log`` has (ms since the first sample, what)."""
 
     def __init__(self, planner, outcomes, plan, link=STEADY, server=True, **options):
-        self.clock, self.tally, self.log = Clock(), Tally(), []
+        self.clock, self.tally, self.log, self.links = Clock(), Tally(), [], []
         server_options = options.pop("server_options", {})
         load = LoadCourse(**options.pop("load", {}))
         options = {"deadline_s": 0.2, **CALM, **options}
@@ -76,10 +77,24 @@ class World:
         random.randrange = lambda _: next(chosen)
         requests = Requests(iter(times_s), 100, random)
         self.device = VirtualDevice(self.clock, self.parts, requests, self.connection)
+        self._tell_of_links()
         self.device.start()
         self.clock.run()
         assert self.device.done
         return self.log
+
+    def _tell_of_links(self):
+        """Log when connections open and end, in ms of the world's clock."""
+
+        def logged(what, event):
+            def tell(*details):
+                self.links.append((round(self.clock.now_s * 1e3, 3), what))
+                event(*details)
+
+            return tell
+
+        self.device.connected = logged("up", self.device.connected)
+        self.device.disconnected = logged("down", self.device.disconnected)
 
     def _note(self, now_s, finish, held):
         work = finish.work
@@ -129,3 +144,70 @@ def test_without_a_server_the_device_answers_alone(world):
 def test_a_device_that_throttles_takes_longer(world):
     story = world(SEND_NOTHING, server=False, load={"steps": [{"from_s": 0, "stretch": 2}]})
     assert story.run(0.0) == [(40.0, "ok 0 device")]
+
+
+HEDGE = {"hedge": {"max_cpu_share": 1}}
+
+
+def hedged(plan):
+    strategy = Fixed(plan)
+    strategy.hedges = True
+    return strategy
+
+
+def test_the_device_computes_on_while_an_answer_is_under_way_and_the_first_one_counts(world):
+    """The rest of the model takes 10 ms here, the way over the server 20.344."""
+    story = world(hedged(SEND_FEATURE), **HEDGE)
+    assert story.run(0.1, 0.2) == [(120.0, "ok 0 device"), (220.0, "ok 1 device")]
+    tally = story.tally.summary()
+    assert (tally["sent"], tally["hedge_s"]) == (2, pytest.approx(0.02))
+    assert tally["device_s"] == pytest.approx(0.04)
+
+
+def test_what_is_begun_while_an_answer_comes_is_ended_in_vain(world):
+    """Three times as slow as the device believes, it would answer at 160 ms."""
+    story = world(hedged(SEND_FEATURE), load={"steps": [{"from_s": 0, "stretch": 3}]}, **HEDGE)
+    assert story.run(0.1) == [(150.344, "ok 0 server")]
+    assert story.tally.summary()["device_s"] == pytest.approx(0.06)
+
+
+def outage(start_s, end_s, **options):
+    return [*STEADY, {"kind": "outage", "windows_s": [[start_s, end_s]], **options}]
+
+
+def test_a_reset_forsakes_what_is_in_flight_and_a_new_connection_follows(world):
+    """Two round trips of 11.6 ms open a connection; the link is out from 400 to 2000 ms.
+
+    The next dial, at 500 ms, is refused, and so is another at 1500, until the attempt ends at 2500;
+    200 ms later comes the next one. The sample in flight had been sent at 389.
+    """
+    story = world(SEND_FEATURE, link=outage(0.4, 2.0, reset=True))
+    log = story.run(0.38 - LEAD_S, 0.5, 3.0)
+    lost_ms = round((0.4 + 0.01 - LEAD_S) * 1e3, 3)
+    assert log == [
+        (lost_ms, "degraded 0 device"),
+        (520.0, "degraded 1 device"),
+        (3030.344, "ok 2 server"),
+    ]
+    assert story.links == [(23.2, "up"), (400.0, "down"), (2500.0, "down"), (2723.2, "up")]
+
+
+def test_what_is_on_its_way_in_an_outage_arrives_at_its_end(world):
+    """By then the device has long answered, with its exit: 50 samples a second might come."""
+    story = world(SEND_FEATURE, link=outage(0.4, 1.0))
+    log = story.run(0.395 - LEAD_S, 0.6, 2.0)
+    assert [what for _, what in log] == [
+        "degraded 0 device exit 0",
+        "degraded 1 device exit 0",
+        "ok 2 server",
+    ]
+    assert story.links == [(23.2, "up")]
+
+
+def test_after_twenty_seconds_of_silence_the_connection_is_given_up(world):
+    story = world(SEND_FEATURE, link=outage(0.4, 40.0), tuning={"probe_s": 1})
+    story.run(0.4, 50.0)
+    (_, *changes) = story.links
+    assert [what for _, what in changes] == ["down"] * (len(changes) - 1) + ["up"]
+    assert 20_000 < changes[0][0] < 21_600
+    assert 40_000 < changes[-1][0] < 43_500
