@@ -21,6 +21,7 @@ from offramp import backends
 from offramp.address import Address
 from offramp.bundle import Manifest, open_bundle, write_bundle
 from offramp.embedded.cluttered_digits import load
+from offramp.network import Network
 from partitioner.machine import this_machine
 
 pytestmark = pytest.mark.e2e
@@ -141,6 +142,26 @@ def test_a_server_that_stops_answering_without_a_word_costs_no_answer(
     late = [r for r in lines["result"] if r.get("reason") == given_up]
     assert late
     assert all(r["status"] == "degraded" for r in late)
+
+
+def test_a_device_that_computes_on_is_first_when_the_server_falls_silent(
+    embedded_file, serve, samples, profile, tmp_path
+):
+    settings, server = tmp_path / "hedge.yaml", serve(embedded_file)
+    settings.write_text("hedge: {max_cpu_share: 1.0}\nobjective: {max_accuracy_drop: 0.0}\n")
+    options = ("--server", server.address, *CALM_PACE, "--settings", settings)
+    freeze = functools.partial(server.process.send_signal, signal.SIGSTOP)
+    lines = lines_of(start(embedded_file, samples, profile, *options), 10, freeze)
+    check_all_answered(lines["result"])
+    first = [r for r in lines["result"] if r["by"] == "device" and r.get("hedge_s")]
+    assert first
+    assert all(r["status"] == "ok" for r in first)
+    assert all(r["sent_bytes"] > 0 and r["latency_s"] < 0.2 for r in first)
+    whole = Network(open_bundle(embedded_file))
+    images, _ = load("test", 40)
+    for result in first:
+        (logits,) = whole.run(0, whole.depth, [images[result["id"]][None]])
+        assert result["answer"] == int(logits[0].argmax())
 
 
 def test_the_stream_resumes_when_the_server_returns(embedded_file, serve, samples, profile):
