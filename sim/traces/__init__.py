@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from offramp.errors import ConfigError
@@ -20,7 +21,21 @@ def read_trace(path: Path) -> RateTrace:
 
     A file compressed with gzip is read as what it holds. ``SET.npz/NAME`` is a trace of a set, and
     ``FILE.zip/NAME`` a file in an archive, of which ``FILE.zip/NAME/COLUMN`` chooses a column.
+    However many links replay a trace, it is read once, and again only when its file has changed.
     """
+    try:
+        state = (set_of(path) or archive_of(path) or path).stat()
+    except (OSError, ValueError):
+        return _read(path)  # which says what is wrong with it
+    return _read_once(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _read_once(path: Path, modified_ns: int, size_bytes: int) -> RateTrace:
+    return _read(path)
+
+
+def _read(path: Path) -> RateTrace:
     if set_of(path):
         return set_trace(path)
     text, column = member_text(path) if archive_of(path) else (read_text(path), None)

@@ -413,3 +413,12 @@ def test_a_recorded_trace_serves_its_packets_in_its_time(name, lines, last_ms):
     assert trace.period_bytes == lines * 1500
     assert trace.period_s == last_ms / 1000
     assert trace.finish_s(0.0, lines * 1500 * 3) == pytest.approx(3 * trace.period_s)
+
+
+def test_a_trace_is_read_once_until_its_file_changes(tmp_path):
+    path = tmp_path / "rate.csv"
+    path.write_text("seconds,mbps\n0,5\n")
+    once = read_trace(path)
+    assert read_trace(path) is once
+    path.write_text("seconds,mbps\n0,50\n")
+    assert read_trace(path).mean_bps == 50e6
