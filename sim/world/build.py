@@ -11,17 +11,20 @@ from random import Random
 from typing import Any
 
 from device.controller import Controller
+from device.settings import AgentSettings
 from device.work import Finish
 from offramp.address import Address
 from partitioner import strategies
+from partitioner.planner import Planner
 from sim.arrivals import Arrivals, build_arrivals
+from sim.description import LinkSettings
 from sim.model import build_link
 from sim.world.clock import Clock
 from sim.world.connection import Connection
 from sim.world.device import Parts, Requests, VirtualDevice
 from sim.world.library import Library
 from sim.world.link import VirtualLink
-from sim.world.processor import Held
+from sim.world.processor import Held, Processor
 from sim.world.scenario import GroupSettings, Scenario, ServerSettings
 from sim.world.server import Capacity, VirtualServer
 from sim.world.tail import Tail
@@ -56,6 +59,20 @@ class _Run:
     seed: int
     library: Library
     watch: Watch | None
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the devices of one group share."""
+
+    group: GroupSettings
+    settings: AgentSettings
+    planner: Planner
+    processor: Processor
+    arrivals: Arrivals | None
+    tally: Tally
+    server: VirtualServer | None
+    way: LinkSettings
 
 
 def build_world(
@@ -100,43 +117,59 @@ def _add_group(world: World, group: GroupSettings, run: _Run) -> None:
     tally = world.tallies[group.name] = Tally()
     planner, processor = run.library.planner(group, server)
     arrivals = build_arrivals(group.arrivals) if group.arrivals else None
-    settings = group.agent.model_copy(
-        update={
-            "server": Address(server.name, 1) if server else None,
-            "rate_hz": None if arrivals is None else _rate_hz(arrivals),
-            "strategy": run.strategy,
-        }
+    kind = _Kind(
+        group,
+        group.agent.model_copy(
+            update={
+                "server": Address(server.name, 1) if server else None,
+                "rate_hz": None if arrivals is None else _rate_hz(arrivals),
+                "strategy": run.strategy,
+            }
+        ),
+        planner,
+        processor,
+        arrivals,
+        tally,
+        world.servers[server.name] if server else None,
+        group.link.link(),
     )
     for number in range(group.count):
-        name = f"{group.name}/{number}"
-        strategy = strategies.get(run.strategy)
-        controller = Controller(planner, settings.objective, strategy, settings.tuning)
-        parts = Parts(
-            name, settings, controller, processor, group.load, tally, _watch(run.watch, name)
-        )
-        connection = None
-        if server is not None:
-            connection = _connection(world, group, run, world.servers[server.name], number)
-        requests = _requests(arrivals, run.library.samples(group), run, name)
-        device = VirtualDevice(world.clock, parts, requests, connection)
-        world.devices.append(device)
-        if number < run.scenario.timeline.devices:
-            link = None if connection is None else connection.link
-            step_s = run.scenario.timeline.step_s
-            world.timelines.append(Timeline(world.clock, device, link, step_s))
+        _add_device(world, kind, number, run)
 
 
-def _connection(
-    world: World, group: GroupSettings, run: _Run, server: VirtualServer, number: int
-) -> Connection:
-    described = group.link.link()
-    seed = _seed(f"{run.seed}/{group.name}/{number}/link/{described.seed}")
-    model = build_link(described.model_copy(update={"seed": seed}))
-    answer = run.library.bundle(group.bundle).manifest.boundaries[-1]
+def _add_device(world: World, kind: _Kind, number: int, run: _Run) -> None:
+    name, settings = f"{kind.group.name}/{number}", kind.settings
+    strategy = strategies.get(run.strategy)
+    controller = Controller(kind.planner, settings.objective, strategy, settings.tuning)
+    parts = Parts(
+        name,
+        settings,
+        controller,
+        kind.processor,
+        kind.group.load,
+        kind.tally,
+        _watch(run.watch, name),
+    )
+    connection = _connection(world.clock, kind, number, run)
+    requests = _requests(kind.arrivals, run.library.samples(kind.group), run, name)
+    device = VirtualDevice(world.clock, parts, requests, connection)
+    world.devices.append(device)
+    if number < run.scenario.timeline.devices:
+        link = None if connection is None else connection.link
+        step_s = run.scenario.timeline.step_s
+        world.timelines.append(Timeline(world.clock, device, link, step_s))
+
+
+def _connection(clock: Clock, kind: _Kind, number: int, run: _Run) -> Connection | None:
+    if kind.server is None:
+        return None
+    seed = _seed(f"{run.seed}/{kind.group.name}/{number}/link/{kind.way.seed}")
+    model = build_link(kind.way.model_copy(update={"seed": seed}))
+    answer = kind.planner.bundle.manifest.boundaries[-1]
     return Connection(
-        world.clock,
-        VirtualLink(model, number * group.link.offset_s),
-        server,
+        clock,
+        VirtualLink(model, number * kind.group.link.offset_s),
+        kind.server,
         answer_bytes=answer.nbytes,
         rpc_s=run.scenario.rpc_s,
     )
