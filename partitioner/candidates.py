@@ -9,6 +9,7 @@ the one with more bytes is later. So evaluation is exact and needs no pass over 
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,7 @@ def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPol
     """
     manifest = bundle.manifest
     scores = score_exits(manifest, calibration, policy)
+    right = calibration.exit_logits.argmax(axis=-1) == calibration.labels
     parts = []
     for cut in manifest.cuts:
         seen = scores[: manifest.exits_before(cut)]
@@ -98,7 +100,7 @@ def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPol
             levels = [None]
         for vectors, named in _vectors(manifest, policy, seen, (cut, levels)):
             grid = _watching(vectors, manifest, policy)
-            leaving = _Leaving.by(seen, grid, calibration)
+            leaving = _Leaving.by(seen, grid, right.astype(np.float64))
             parts += [_evaluate(manifest, calibration, (cut, level), leaving) for level in named]
     return _join(parts, len(manifest.exits))
 
@@ -122,9 +124,12 @@ def _vectors(
             grid = np.concatenate([grid, watched])
         yield grid, levels
         return
+    alike: dict[tuple[tuple[float, ...], ...], list[str | None]] = defaultdict(list)
     for level in dict.fromkeys((*levels, None)):
-        if vectors := allowed.thresholds(cut, level):
-            yield np.array(vectors, dtype=np.float64), [level]
+        alike[allowed.thresholds(cut, level)].append(level)
+    for vectors, named in alike.items():
+        if vectors:
+            yield np.array(vectors, dtype=np.float64), named
 
 
 def _grid(policy: FittedPolicy, scores: Array) -> Floats:
@@ -173,14 +178,18 @@ class _Leaving:
     right: Floats
 
     @classmethod
-    def by(cls, scores: Array, grid: Floats, calibration: Calibration) -> _Leaving:
-        samples, right = len(calibration.labels), np.zeros(len(grid))
+    def by(cls, scores: Array, grid: Floats, exits_right: Floats) -> _Leaving:
+        """Let N samples leave by the scores of the exits, (exits, N).
+
+        ``exits_right``, (E, N) for all E exits of the model, is 1 where one answers rightly.
+        """
+        samples, right = exits_right.shape[1], np.zeros(len(grid))
         stays, shares = np.ones((len(grid), samples), bool), np.zeros(grid.shape)
-        for at, (score, logits) in enumerate(zip(scores, calibration.exit_logits, strict=False)):
+        for at, score in enumerate(scores):
             leaves = stays & (score >= grid[:, at, None])
             stays &= ~leaves
             shares[:, at] = leaves.mean(axis=1)
-            right += leaves @ (logits.argmax(axis=-1) == calibration.labels).astype(np.float64)
+            right += leaves @ exits_right[at]
         return cls(grid, stays.astype(np.float64), shares, right)
 
 
@@ -256,6 +265,11 @@ def _undominated(
     """
     bytes_mean, sizes = load
     runs, gone = leaving.grid < CLOSED, leaving.shares.cumsum(axis=1)
+    order = np.lexsort((bytes_mean, *-gone.T, *-right.T[::-1]))
+    # Of two rows in this order the later one is never the more accurate of the two.
+    rivals = np.triu(np.ones((len(order), len(order)), bool), 1)
+    for costs in (bytes_mean, -right[:, 1], *-gone.T, *runs.T.astype(np.float64)):
+        rivals &= costs[order][:, None] <= costs[order] + _EXACT
     sent: dict[int, NDArray[np.int32]] = {}
 
     def longest(row: int) -> NDArray[np.int32]:
@@ -263,31 +277,34 @@ def _undominated(
             sent[row] = _sent_bytes(leaving.stays[row : row + 1], sizes)[0]
         return sent[row]
 
-    order = np.lexsort((bytes_mean, *-gone.T, *-right.T[::-1]))
-    kept: list[int] = []
-    for row in order:
-        as_fast = (gone[kept] >= gone[row] - _EXACT).all(axis=1)
-        as_fast &= (runs[kept] <= runs[row]).all(axis=1)
-        as_fast &= bytes_mean[kept] <= bytes_mean[row] + _EXACT
-        as_fast &= right[kept, 1] >= right[row, 1]
-        rivals = np.array(kept, dtype=np.int64)[as_fast]
-        if not any((longest(rival) <= longest(row)).all() for rival in rivals):
-            kept.append(int(row))
-    return np.array(kept)
+    def beats(rival: int, row: int) -> bool:
+        """Tell whether no message is longer; surely not if only samples are sent that row sends."""
+        subset = (leaving.stays[rival] <= leaving.stays[row]).all()
+        return bool(subset or (longest(rival) <= longest(row)).all())
+
+    stands = np.ones(len(order), bool)
+    for at in np.flatnonzero(rivals.any(axis=0)):
+        row = int(order[at])
+        stands[at] = not any(beats(int(order[by]), row) for by in np.flatnonzero(rivals[:, at]))
+    return order[stands]
 
 
 def _join(parts: list[Candidates], exit_count: int) -> Candidates:
-    def padded(array: Floats, fill: float) -> Floats:
-        missing = exit_count - array.shape[1]
-        return np.pad(array, ((0, 0), (0, missing)), constant_values=fill)
+    def padded(arrays: list[Floats], fill: float) -> Floats:
+        joined = np.full((sum(map(len, arrays)), exit_count), fill)
+        start = 0
+        for array in arrays:
+            joined[start : start + len(array), : array.shape[1]] = array
+            start += len(array)
+        return joined
 
     return Candidates(
         policy=parts[0].policy,
         cut=np.concatenate([part.cut for part in parts]),
         level=tuple(itertools.chain.from_iterable(part.level for part in parts)),
-        thresholds=np.concatenate([padded(part.thresholds, CLOSED) for part in parts]),
+        thresholds=padded([part.thresholds for part in parts], CLOSED),
         accuracy=np.concatenate([part.accuracy for part in parts]),
-        exit_shares=np.concatenate([padded(part.exit_shares, 0.0) for part in parts]),
+        exit_shares=padded([part.exit_shares for part in parts], 0.0),
         sent_share=np.concatenate([part.sent_share for part in parts]),
         bytes_mean=np.concatenate([part.bytes_mean for part in parts]),
         sent_bytes=np.concatenate([part.sent_bytes for part in parts]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -84,9 +86,16 @@ class Allowed(_Model):
             raise ValueError("an allowed plan is there twice")
         return self
 
-    def thresholds(self, cut: int, level: str | None) -> list[tuple[float, ...]]:
+    def thresholds(self, cut: int, level: str | None) -> tuple[tuple[float, ...], ...]:
         """Return the allowed threshold vectors of a cut and codec level."""
-        return [p.thresholds for p in self.plans if (p.cut, p.level) == (cut, level)]
+        return self._by_place.get((cut, level), ())
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[int, str | None], tuple[tuple[float, ...], ...]]:
+        found: dict[tuple[int, str | None], list[tuple[float, ...]]] = defaultdict(list)
+        for plan in self.plans:
+            found[plan.cut, plan.level].append(plan.thresholds)
+        return {place: tuple(vectors) for place, vectors in found.items()}
 
 
 def allowed_lines(allowed: Allowed) -> list[str]:
