@@ -36,8 +36,14 @@ _File = click.Path(path_type=Path)
     "--jobs", type=click.IntRange(1, 256), help="Processes.  [default: the cores there are]"
 )
 @click.option("--out", type=_File, help="Folder of the results.  [default: runs/simulate-SCENARIO]")
+@click.option("--rows", is_flag=True, help="Write every request, too: cells/RUN.csv.")
 def simulate(
-    scenario: Path, names: tuple[str, ...], seeds: str | None, jobs: int | None, out: Path | None
+    scenario: Path,
+    names: tuple[str, ...],
+    seeds: str | None,
+    jobs: int | None,
+    out: Path | None,
+    rows: bool,
 ) -> None:
     """Simulate SCENARIO, a YAML file, under each strategy and seed, and compare them.
 
@@ -51,7 +57,7 @@ def simulate(
 
     require_extra("simulate", "simpy")
 
-    from sim.world.cells import Cell, missing, read_cell, run_cells, scenario_digest
+    from sim.world.cells import Cell, cell_path, missing, read_cell, run_cells, scenario_digest
     from sim.world.results import results_table, write_results
     from sim.world.scenario import read_scenario
 
@@ -60,7 +66,7 @@ def simulate(
     digest = scenario_digest(scenario)
     folder = out or Path("runs") / f"simulate-{scenario.stem}"
     cells = [
-        Cell.of(scenario, digest, name, seed, folder / "cells")
+        Cell(scenario, name, seed, cell_path(folder / "cells", digest, name, seed), rows)
         for name in dict.fromkeys(names)
         for seed in numbers
     ]

@@ -15,30 +15,41 @@ from typing import Any
 
 from offramp import __version__
 from offramp.errors import ConfigError, OfframpError
-from offramp.files import read_file, write_file
+from offramp.files import read_file, replacing, write_file
 from partitioner import strategies
 from sim.world.library import Library
+from sim.world.rows import RowWriter
 from sim.world.run import simulate
 from sim.world.scenario import Scenario, read_scenario
 
-__all__ = ["Cell", "missing", "read_cell", "run_cells", "scenario_digest"]
+__all__ = ["Cell", "cell_path", "missing", "read_cell", "run_cells", "scenario_digest"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: a scenario's file under a strategy and seed; its figures lie in ``path``."""
+    """One run: a scenario's file under a strategy and seed; its figures lie in ``path``.
+
+    Beside them lie its requests, row by row, if ``rows`` are wanted.
+    """
 
     scenario: Path
     strategy: str
     seed: int
     path: Path
+    rows: bool = False
 
-    @classmethod
-    def of(cls, scenario: Path, digest: str, strategy: str, seed: int, folder: Path) -> Cell:
-        """Return the cell whose file's name tells all that its figures hang on."""
-        strategies.get(strategy)
-        name = f"{strategy}-{seed}-{digest[:16]}.json"
-        return cls(scenario, strategy, seed, folder / name)
+    def __post_init__(self) -> None:
+        strategies.get(self.strategy)
+
+    @property
+    def rows_path(self) -> Path:
+        """Where its requests lie."""
+        return self.path.with_suffix(".csv")
+
+
+def cell_path(folder: Path, digest: str, strategy: str, seed: int) -> Path:
+    """Return the path whose name tells all that a run's figures hang on."""
+    return folder / f"{strategy}-{seed}-{digest[:16]}.json"
 
 
 def scenario_digest(path: Path) -> str:
@@ -70,8 +81,12 @@ def read_cell(cell: Cell) -> dict[str, Any] | None:
 
 
 def missing(cells: Iterable[Cell]) -> list[Cell]:
-    """Return the cells without figures."""
-    return [cell for cell in cells if read_cell(cell) is None]
+    """Return the cells without figures, or without the rows that are wanted."""
+    return [
+        cell
+        for cell in cells
+        if read_cell(cell) is None or (cell.rows and not cell.rows_path.is_file())
+    ]
 
 
 def run_cells(cells: Sequence[Cell], jobs: int) -> Iterator[Cell]:
@@ -101,7 +116,12 @@ _library = cache(Library)
 
 def _run(cell: Cell) -> None:
     scenario: Scenario = read_scenario(cell.scenario)
-    figures = simulate(scenario, cell.strategy, cell.seed, _library())
+    if not cell.rows:
+        figures = simulate(scenario, cell.strategy, cell.seed, _library())
+    else:
+        with replacing(cell.rows_path) as partial, partial.open("w", newline="") as stream:
+            rows = RowWriter(stream)
+            figures = simulate(scenario, cell.strategy, cell.seed, _library(), rows.write)
     write_file(cell.path, json.dumps(figures, indent=1).encode() + b"\n")
 
 

@@ -75,6 +75,19 @@ def test_what_is_finished_is_not_run_again_and_what_changed_is(folder):
     assert len(list((folder / "out/cells").glob("adaptive-3-*"))) == 2
 
 
+def test_with_rows_every_request_is_written_and_they_are_what_the_figures_sum_up(folder):
+    run(folder)
+    run(folder, "--rows")
+    (figures,) = json.loads((folder / "out/results.json").read_text())["runs"]
+    (path,) = (folder / "out/cells").glob("*.csv")
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert len(rows) == figures["total"]["requests"] == 40
+    latencies_s = [float(row["latency_s"]) for row in rows if row["by"]]
+    assert sum(latencies_s) / len(rows) == pytest.approx(figures["total"]["mean_s"], abs=1e-6)
+    assert sum(row["right"] == "1" for row in rows) == 40 * figures["total"]["accuracy"]
+    assert {row["device"] for row in rows} == {"cameras/0", "cameras/1"}
+
+
 def test_it_runs_in_several_processes_with_the_same_figures(folder):
     options = ("--strategy", "device_only", "--seeds", "2")
     run(folder, *options)
