@@ -60,6 +60,10 @@ class Dag:
         makers, readers = zip(*pairs, strict=True) if pairs else ((), ())
         return np.array(makers, np.int64), np.array(readers, np.int64)
 
+    def sent_s(self, s_per_byte: float) -> Array:
+        """Return what it takes to send each value, float64 (n,)."""
+        return np.where(np.isinf(self.out_bytes), np.inf, self.out_bytes * s_per_byte)
+
     def __len__(self) -> int:
         return len(self.reads)
 

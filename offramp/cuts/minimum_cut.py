@@ -13,6 +13,8 @@ and of those only blocks that could hold something as good as the best prefix of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from offramp.cuts.blocks import Blocks
@@ -31,10 +33,13 @@ _LEAST = 1e-30
 def minimum_cut(dag: Dag, s_per_byte: float, low: Cut, high: Cut) -> Cut:
     """Return the cut of least latency between two closed cuts, ``low`` inside ``high``.
 
-    One of ``low`` and ``high`` must be allowed, that is have a finite latency, else ValueError. To
-    ask more than once, keep a `Cutter`.
+    ValueError if none has a finite latency. To ask more than once, keep a `Cutter`.
     """
-    return Cutter(dag, low, high).cut(dag.device_s, dag.server_s, dag.out_bytes * s_per_byte)
+    return Cutter(dag, low, high).cut(dag.device_s, dag.server_s, dag.sent_s(s_per_byte))
+
+
+def _under(ceiling: float, costs: Sequence[Array]) -> list[Array]:
+    return [np.minimum(cost, ceiling) for cost in costs]
 
 
 class Cutter:
@@ -44,36 +49,26 @@ class Cutter:
     """
 
     def __init__(self, dag: Dag, low: Cut, high: Cut) -> None:
-        self._low, self._high = low, high
         self._blocks = blocks = Blocks(dag, low, high)
         self._layout = Layout(dag, blocks)
         made = blocks.place <= blocks.count
         self._read = np.flatnonzero(made & (blocks.last_reader > blocks.place))
-        self._from_low = self._read[blocks.place[self._read] == 0]
-        self._beyond_high = self._read[blocks.last_reader[self._read] > blocks.count]
 
     def cut(self, device_s: Array, server_s: Array, out_s: Array) -> Cut:
         """Return the cut of least cost, given what each operation costs on either side.
 
         All three are float64 (n,), not negative, perhaps infinite; ``out_s`` is what it costs to
-        send each value. ValueError if both ``low`` and ``high`` cost infinitely much.
+        send each value. ValueError if every cut costs infinitely much.
         """
-        bound = min(self._outer(device_s, server_s, out_s))
-        if not np.isfinite(bound):
-            raise ValueError("neither of the two outer cuts is allowed")
-        # What costs more than a cut known is in no better one; so everything can be finite.
-        ceiling = max(2 * bound, _LEAST)
-        costs = [np.minimum(cost, ceiling) for cost in (device_s, server_s, out_s)]
-        prefixes, fixed = self._reckon(*costs)
-        return self._choose(prefixes, fixed, costs)
-
-    def _outer(self, device_s: Array, server_s: Array, out_s: Array) -> tuple[float, float]:
-        """Return what ``low`` and ``high`` cost."""
-        low, high = self._low, self._high
-        return (
-            device_s[low].sum() + server_s[~low].sum() + out_s[self._from_low].sum(),
-            device_s[high].sum() + server_s[~high].sum() + out_s[self._beyond_high].sum(),
-        )
+        costs = (device_s, server_s, out_s)
+        ceiling = 2 * sum(float(cost[np.isfinite(cost)].sum()) for cost in costs) + _LEAST
+        least = float(self._reckon(*_under(ceiling, costs))[0].min())
+        if least >= ceiling:  # no prefix is allowed; another cut may be
+            least = self._best(_under(ceiling, costs))[0]
+            if least >= ceiling:
+                raise ValueError("no cut between the two is allowed")
+        # What costs more than a cut known is in no better one; less digits are lost with less.
+        return self._best(_under(max(2 * least, _LEAST), costs))[1]
 
     def _reckon(self, device_s: Array, server_s: Array, out_s: Array) -> tuple[Array, Array]:
         """Return what the prefixes of the order cost, and each block in any case but its insides.
@@ -93,9 +88,10 @@ class Cutter:
         fixed = on_device[blocks.starts] + on_server[blocks.ends] + crossing[blocks.starts]
         return on_device[:-1] + on_server[1:] + crossing[:-1], fixed - insides
 
-    def _choose(self, prefixes: Array, fixed: Array, costs: list[Array]) -> Cut:
-        """Return the largest of the least cuts among pivots' prefixes and what blocks hold."""
+    def _best(self, costs: Sequence[Array]) -> tuple[float, Cut]:
+        """Return the least cost and its largest cut, of pivots' prefixes and what blocks hold."""
         blocks, layout = self._blocks, self._layout
+        prefixes, fixed = self._reckon(*costs)
         load = layout.load(*costs)
         fixed = fixed + np.bincount(layout.block, load.least, len(fixed))
         tolerance = PRECISION * max(float(prefixes.min()), _LEAST)
@@ -105,12 +101,11 @@ class Cutter:
         sizes = np.concatenate([blocks.pivots, blocks.starts + 0.5])
         best = np.flatnonzero(ends <= ends.min() + tolerance)
         chosen = int(best[np.argmax(sizes[best])])
-        if chosen < len(blocks.pivots):
-            return np.asarray(blocks.place <= blocks.pivots[chosen])
+        cut = blocks.place <= int(sizes[chosen])
         block = chosen - len(blocks.pivots)
-        cut = blocks.place <= blocks.starts[block]
-        cut[layout.inner[held & (layout.block == block)]] = True
-        return np.asarray(cut)
+        if block >= 0:
+            cut[layout.inner[held & (layout.block == block)]] = True
+        return float(ends.min()), np.asarray(cut)
 
     def _solve(
         self, fixed: Array, load: Load, live: Array, tolerance: float

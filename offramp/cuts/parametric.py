@@ -18,7 +18,7 @@ def best_cuts(dag: Dag, low: Cut, high: Cut, rates: tuple[float, float]) -> list
     cutter = Cutter(dag, low, high)
 
     def solve(rate: float) -> tuple[Cut, Line]:
-        cut = cutter.cut(dag.device_s, dag.server_s, dag.out_bytes * rate)
+        cut = cutter.cut(dag.device_s, dag.server_s, dag.sent_s(rate))
         return cut, dag.line(cut)
 
     try:

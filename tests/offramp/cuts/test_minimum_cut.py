@@ -110,9 +110,21 @@ def test_nothing_runs_on_the_device_that_reads_what_the_server_makes() -> None:
     assert device == {"device", 0, 2}
 
 
-def test_two_outer_cuts_that_are_forbidden_are_an_error() -> None:
+def test_where_the_two_outer_cuts_are_forbidden_another_is_found() -> None:
+    # input -> a, b -> c: only with a on the device and b on the server is nothing infinite
+    dag = Dag(
+        reads=((), (0,), (0,), (1, 2)),
+        device_s=np.array([0, 1.0, np.inf, 1.0]),
+        server_s=np.array([np.inf, np.inf, 1.0, 1.0]),
+        out_bytes=np.array([5.0, 1.0, 2.0, 1.0]),
+    )
+    assert minimum_cut(dag, 1e-6, *_limits(dag)).tolist() == [True, True, False, False]
+    assert minimum_cut(dag, 0.0, *_limits(dag)).tolist() == [True, True, False, False]
+
+
+def test_where_every_cut_is_forbidden_there_is_an_error() -> None:
     dag = Dag(((), (0,)), np.array([0, np.inf]), np.array([np.inf, np.inf]), np.ones(2))
-    with pytest.raises(ValueError, match="neither of the two outer cuts is allowed"):
+    with pytest.raises(ValueError, match="no cut between the two is allowed"):
         minimum_cut(dag, 1.0, *_limits(dag))
 
 
