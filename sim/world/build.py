@@ -21,10 +21,11 @@ from sim.description import LinkSettings
 from sim.model import build_link
 from sim.world.clock import Clock
 from sim.world.connection import Connection
-from sim.world.device import Parts, Requests, VirtualDevice
+from sim.world.device import Parts, VirtualDevice
 from sim.world.library import Library
 from sim.world.link import VirtualLink
 from sim.world.processor import Held, Processor
+from sim.world.requests import Requests
 from sim.world.scenario import GroupSettings, Scenario, ServerSettings
 from sim.world.server import Capacity, VirtualServer
 from sim.world.tail import Tail

@@ -8,9 +8,8 @@ calibration sample's was.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 from device.controller import Controller, PlanChange
@@ -31,14 +30,16 @@ from device.work import (
 from offramp.messages import Failure, Load, Probe, Timeline
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.plan import Plan
+from sim.world.alarm import Alarm
 from sim.world.clock import Clock
 from sim.world.connection import Connection
 from sim.world.course import LoadCourse
 from sim.world.processor import Held, Processor
+from sim.world.requests import Requests
 from sim.world.server import Job
 from sim.world.tally import Tally
 
-__all__ = ["Parts", "Requests", "VirtualDevice"]
+__all__ = ["Parts", "VirtualDevice"]
 
 _SHORTEST_PAUSE_S = 0.0005  # as the agent's
 _WARM_S = 10.0  # likewise: how long it waits to know the link before the first sample
@@ -56,23 +57,6 @@ class Parts:
     load: LoadCourse
     tally: Tally
     watch: Callable[[float, Finish, Held], None] | None = None
-
-
-@dataclass(frozen=True)
-class Requests:
-    """When one device's requests come, and which samples they are.
-
-    ``times_s`` count from its start; without them each comes when the device is ready for it. It
-    is one of so many ``samples``, drawn with ``random``. At most ``count`` come, none later than
-    ``until_s``; those before ``counted_from_s`` on the world's clock are not tallied.
-    """
-
-    times_s: Iterator[float] | None
-    samples: int
-    random: Random
-    count: float = math.inf
-    until_s: float = math.inf
-    counted_from_s: float = 0.0
 
 
 class VirtualDevice:
@@ -99,7 +83,7 @@ class VirtualDevice:
         self._count = 0
         self.ended_s = 0.0
         self.plan: Plan | None = None
-        self._wake_s = self._armed_s = math.inf
+        self._alarm = Alarm(clock, self._wake)
         self._acts: dict[type, Callable[[Any], float | None]] = {
             RunHead: self._run_head,
             FallBack: self._fall_back,
@@ -182,8 +166,8 @@ class VirtualDevice:
             self._feeds = True
             self._feed()
             return
-        time_s = next(requests.times_s, math.inf)
-        if self._count >= requests.count or time_s > requests.until_s or time_s == math.inf:
+        time_s = requests.next_s(self._count)
+        if time_s == math.inf:
             self._tell(self.dispatch.ended(self._clock.now_s))
         else:
             self._clock.at(self._began_s + time_s, self._arrive)
@@ -193,7 +177,7 @@ class VirtualDevice:
         requests, dispatch = self._requests, self.dispatch
         while self._feeds and dispatch.wants_sample:
             spent_s = self._clock.now_s - self._began_s
-            if self._count >= requests.count or spent_s > requests.until_s:
+            if requests.are_over(self._count, spent_s):
                 self._feeds = False
                 self._tell(dispatch.ended(self._clock.now_s))
                 return
@@ -205,7 +189,7 @@ class VirtualDevice:
 
     def _take_one(self) -> None:
         number, self._count = self._count, self._count + 1
-        self._held[number] = Held(self._requests.random.randrange(self._requests.samples))
+        self._held[number] = Held(self._requests.draw())
         self._tell(self.dispatch.arrived(self._clock.now_s, number))
 
     # -- actions
@@ -352,20 +336,13 @@ class VirtualDevice:
         if self._feeds and self.dispatch.wants_sample:
             self._feed()  # which comes back here
             return
-        self._wake_s = max(self.dispatch.wake_s(now_s), now_s + _SHORTEST_PAUSE_S)
-        if self._wake_s < self._armed_s:
-            self._armed_s = self._wake_s
-            self._clock.at(self._wake_s, self._wake, self._wake_s)
+        self._alarm.set(max(self.dispatch.wake_s(now_s), now_s + _SHORTEST_PAUSE_S))
 
-    def _wake(self, armed_s: float) -> None:
-        if self.done or armed_s != self._armed_s:
+    def _wake(self) -> None:
+        if self.done:
             return
-        now_s, self._armed_s = self._clock.now_s, math.inf
-        if now_s < self._wake_s:
-            self._armed_s = self._wake_s
-            self._clock.at(self._wake_s, self._wake, self._wake_s)
-            return
+        now_s = self._clock.now_s
         if self._connection is not None and now_s - self._asked_s >= _SILENCE_S:
             self._connection.break_off("the server fell silent")
-            return
-        self._tell(self.dispatch.passed(now_s))
+        else:
+            self._tell(self.dispatch.passed(now_s))

@@ -19,9 +19,10 @@ from sim.model import build_link
 from sim.world.clock import Clock
 from sim.world.connection import Connection
 from sim.world.course import LoadCourse
-from sim.world.device import Parts, Requests, VirtualDevice
+from sim.world.device import Parts, VirtualDevice
 from sim.world.link import VirtualLink
 from sim.world.processor import Processor
+from sim.world.requests import Requests
 from sim.world.server import Capacity, VirtualServer
 from sim.world.tail import Tail
 from sim.world.tally import Tally
