@@ -28,7 +28,7 @@ _File = click.Path(path_type=Path)
 @click.option("--upstream", required=True, metavar="HOST:PORT", help="Where the relay connects.")
 @click.option("--link", type=_File, help="A link described in a YAML file.")
 @click.option("--preset", metavar="NAME", help="A link by name: wifi, lte or poor.")
-@click.option("--trace", type=_File, help="A recorded rate: mahimahi, CSV, SET.npz or FILE.zip/NAME.")
+@click.option("--trace", type=_File, help="A recorded rate: mahimahi, CSV, or SET.npz/NAME.")
 @click.option("--down-trace", type=_File, help="The rate towards the client, if another.")
 @click.option(
     "--delay-ms", type=click.FloatRange(min=0), help="With --trace: the delay each way [0]."
