@@ -45,10 +45,14 @@ class Condition(ABC):
 
     def release_s(self, now_s: float, nbytes: int) -> float:
         """When `nbytes` that enter at `now_s` leave; infinite if they never do."""
-        if inf in (now_s, self._last_s):
+        last_s = self._last_s
+        if now_s == inf or last_s == inf:
             return inf
-        self._last_s = max(self._last_s, self.leave_s(now_s, nbytes))
-        return self._last_s
+        left_s = self.leave_s(now_s, nbytes)
+        if left_s < last_s:
+            return last_s
+        self._last_s = left_s
+        return left_s
 
     def forget(self, now_s: float) -> None:
         """Drop whatever is still in the condition at `now_s`, so that nothing waits for it."""

@@ -27,6 +27,8 @@ class Course(Generic[S]):
 
     def at(self, now_s: float) -> S | None:
         """The settings that hold at `now_s`."""
+        if len(self.settings) == 1:  # as with most links, whose packets ask for it one by one
+            return self.settings[0]
         return self.settings[self.phases.at(now_s).index]
 
 

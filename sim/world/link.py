@@ -45,13 +45,11 @@ class Direction:
     def leave_s(self, now_s: float, size_bytes: int) -> float:
         """Return when a message that enters now has left; infinite if it never does."""
         entered_s = now_s + self._offset_s
-        if not self._by_packet or size_bytes <= PACKET_BYTES:
-            return self._pass(entered_s, size_bytes) - self._offset_s
-        for _ in range(size_bytes // PACKET_BYTES):
-            left_s = self._pass(entered_s, PACKET_BYTES)
-        if rest_bytes := size_bytes % PACKET_BYTES:
-            left_s = self._pass(entered_s, rest_bytes)
-        return left_s - self._offset_s
+        packet_bytes = PACKET_BYTES if self._by_packet else size_bytes
+        while size_bytes > packet_bytes:
+            self._pass(entered_s, packet_bytes)
+            size_bytes -= packet_bytes
+        return self._pass(entered_s, size_bytes) - self._offset_s
 
     def forget(self, now_s: float) -> None:
         """Drop what is on its way."""
