@@ -15,7 +15,7 @@ import numpy as np
 
 from offramp.tensors import Array
 
-__all__ = ["Cut", "Dag", "Line"]
+__all__ = ["Cut", "Dag", "Line", "weigh"]
 
 Cut = Array
 """A bool array (n,): which operations run on the device."""
@@ -62,7 +62,7 @@ class Dag:
 
     def sent_s(self, s_per_byte: float) -> Array:
         """Return what it takes to send each value, float64 (n,)."""
-        return np.where(np.isinf(self.out_bytes), np.inf, self.out_bytes * s_per_byte)
+        return weigh(self.out_bytes, s_per_byte)
 
     def __len__(self) -> int:
         return len(self.reads)
@@ -107,3 +107,9 @@ class Dag:
             grown = grown.copy()
             grown[at] = True
             yield grown
+
+
+def weigh(costs: Array, weight: Array | float) -> Array:
+    """Return costs times a weight of 0 or more; what is infinite stays, whatever it weighs."""
+    forbidden = np.isinf(costs)
+    return np.where(forbidden, np.inf, np.where(forbidden, 0, costs) * weight)
