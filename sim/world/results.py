@@ -47,12 +47,12 @@ def results_table(runs: Sequence[Figures]) -> Table:
     from rich import box
     from rich.table import Table
 
-    title = f"{runs[0]['scenario']}: {runs[0]['devices']} devices" if runs else None
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+    title = f"{runs[0]['scenario']}: {runs[0]['devices']} devices, times in ms" if runs else None
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("strategy", no_wrap=True)
-    for heading in ("mean ms", "p50", "p95", "p99", "late", "accuracy"):
+    for heading in ("mean", "p50", "p95", "p99", "late", "accuracy"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("bytes", "device ms", "sent"):
+    for heading in ("bytes", "device", "sent"):
         table.add_column(heading, justify="right", no_wrap=True)
     for strategy in dict.fromkeys(run["strategy"] for run in runs):
         totals = [run["total"] for run in runs if run["strategy"] == strategy]
