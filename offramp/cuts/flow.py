@@ -3,8 +3,8 @@
 Goldberg and Tarjan's algorithm (JACM 1988) in the form of Cherkassky and Goldberg (Algorithmica
 1997): first in, first out, with exact distances again and again. Its steps count, not its sums, so
 it ends with any capacities, and an arc that is used up holds exactly zero. A cut needs its first
-phase alone: what no longer reaches the server is the device's. The solvers of libraries want whole
-numbers; scipy's of 32 bits took ten to twenty times as long on graphs without pivots.
+phase alone: what no longer reaches the server is the device's. Solvers of libraries want whole
+numbers; scipy's, of 32 bits, took 2 to 24 times as long on graphs without pivots, once rounded.
 """
 
 # numba compiles what follows; it knows types by itself.

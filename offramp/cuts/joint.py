@@ -4,8 +4,8 @@ Between exits the share of samples still alive is one number, so latency on aver
 operations and values, each weighted by the share that reaches it: a minimum cut. The round trip is
 paid once by every sample that is sent on, not once a tensor, so it lies on no arc; but all cuts
 between two exits send the same share of samples, so it is added to the best of them. With E exits
-that is E + 1 cuts, and the device alone. PORTEND (ICPADS 2023) tries all there
-are. `docs/design/2026-11-23-planning.md` has the proof.
+that is E + 1 cuts, and the device alone. PORTEND (ICPADS 2023) tries every combination instead.
+`docs/design/2026-11-23-planning.md` has the proof.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class JointCutter:
 
         ``exits`` come in the graph's order. ValueError if an operation runs neither before nor
         after one of them, so that nobody knows which samples reach it; the model's inputs, which
-        are kept off the server, may come whenever.
+        read nothing and are kept off the server, may come whenever.
         """
-        inputs = np.isinf(dag.server_s)
+        inputs = np.isinf(dag.server_s) & np.array([not made for made in dag.reads])
         lows, highs = [inputs], []
         for exit_ in exits:
             before, after = dag.close(np.arange(len(dag)) == exit_.at), dag.after(exit_.at)

@@ -1,0 +1,63 @@
+"""Whether plans are the best there are, and how long they take.
+
+Exactness: random graphs of up to 14 operations against every closed set, for latency, energy, a
+mixture of prices and with exits; graphs of 2,000 operations against networkx. Speed: a new plan of
+such graphs at each of 40 bandwidths, times and transfers set anew, required within 10 ms (QDMP:
+300 ms); and the best cuts for all bandwidths.
+
+Each part is a function of the options that prints its tables and returns its figures and what the
+last line says of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.harness import Options, finish, parse
+from benchmarks.planner_exactness import against_all_cuts, against_networkx
+from benchmarks.planner_speed import time_graphs
+
+OPERATIONS = 2_000
+REQUIRED = ("chain", "ResNet-like", "Inception-like", "DenseNet-like", "random skips")
+"""What the requirement names; the other shapes are harder."""
+
+
+def exactness(options: Options) -> tuple[dict[str, Any], str]:
+    small = against_all_cuts(1_000 if options.quick else 5_000)
+    large = against_networkx(OPERATIONS, 1 if options.quick else 5)
+    wrong = sum(small["wrong"].values())
+    difference = max(shape["largest_difference"] for shape in large["shapes"])
+    line = (
+        f"{wrong} of {4 * small['graphs']:,} small plans wrong, large ones within {difference:.0e}"
+    )
+    return {"small": small, "large": large}, line
+
+
+def graphs(options: Options) -> tuple[dict[str, Any], str]:
+    timed = time_graphs(OPERATIONS, 2 if options.quick else 10)
+    worst = {
+        named: max(f["p99_ms"] for f in timed["shapes"] if (f["shape"] in REQUIRED) == named)
+        for named in (True, False)
+    }
+    line = f"{OPERATIONS:,} operations in {worst[True]:.2g} ms p99, harder ones {worst[False]:.2g}"
+    return timed, line
+
+
+PARTS: dict[str, Callable[[Options], tuple[dict[str, Any], str]]] = {
+    "exactness": exactness,
+    "graphs": graphs,
+}
+
+
+def main() -> None:
+    options = parse("planner", __doc__)
+    figures, lines = {}, []
+    for name, part in PARTS.items():
+        figures[name], line = part(options)
+        lines.append(line)
+    finish("planner", "; ".join(lines), figures, options)
+
+
+if __name__ == "__main__":
+    main()
