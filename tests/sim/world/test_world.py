@@ -146,3 +146,25 @@ def test_a_timeline_shows_the_link_beside_what_was_believed(run):
     assert by_time[2.5]["reachable"]
     assert not by_time[4.5]["reachable"]
     assert math.isfinite(by_time[4.5]["believed_bps"])
+
+
+def test_a_herd_that_marches_in_step_finds_out_that_the_server_is_slow(run):
+    """A hundred devices at the same moments ask for four times what the server can do now.
+
+    By its profile it takes 1 to 2 ms, where a device takes 40; but other work stretches that by 20.
+    """
+    slow = {"load": {"steps": [{"from_s": 0, "stretch": 20}]}}
+    herd = group(
+        count=100,
+        link={"described": {"up": [{"kind": "rate", "bps": 2e7}, DELAY]}},
+        arrivals={"kind": "periodic", "rate_hz": 2, "phase": 0},
+        agent={"deadline_s": 0.2, "slowdown": 2},
+    )
+    world = {"duration_s": 19.9, "servers": [slow], "groups": [herd]}
+    forced, free = run(world, "server_only"), run(world, "adaptive")
+    assert forced["servers"]["edge"]["refused"] > 400
+    for figures in (forced, free):
+        assert figures["total"]["requests"] == figures["total"]["answered"] == 100 * 40
+        assert figures["total"]["late_share"] < 0.02
+    assert 0 < free["total"]["sent_share"] < 0.5 * forced["total"]["sent_share"]
+    assert free["total"]["mean_s"] < 0.5 * forced["total"]["mean_s"]
