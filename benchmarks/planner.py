@@ -3,7 +3,8 @@
 Exactness: random graphs of up to 14 operations against every closed set, for latency, energy, a
 mixture of prices and with exits; graphs of 2,000 operations against networkx. Speed: a new plan of
 such graphs at each of 40 bandwidths, times and transfers set anew, required within 10 ms (QDMP:
-300 ms); and the best cuts for all bandwidths.
+300 ms); and the best cuts for all bandwidths; a joint plan of cut, level and exits of 60 blocks,
+required within 100 ms (PORTEND: 30 minutes), and decisions under new conditions, within 10 us.
 
 Each part is a function of the options that prints its tables and returns its figures and what the
 last line says of it.
@@ -16,6 +17,7 @@ from typing import Any
 
 from benchmarks.harness import Options, finish, parse
 from benchmarks.planner_exactness import against_all_cuts, against_networkx
+from benchmarks.planner_joint import time_decisions, time_joint_plans
 from benchmarks.planner_speed import time_graphs
 
 OPERATIONS = 2_000
@@ -44,9 +46,21 @@ def graphs(options: Options) -> tuple[dict[str, Any], str]:
     return timed, line
 
 
+def joint(options: Options) -> tuple[dict[str, Any], str]:
+    planned, planner = time_joint_plans(5 if options.quick else 30)
+    decided = time_decisions(planner, 2_000 if options.quick else 50_000)
+    hedge, alone = decided["hedge"], decided["no hedge"]
+    line = (
+        f"a joint plan in {planned['p50_ms']:.0f} ms, a decision in {alone['p50_us']:.1f} us "
+        f"({alone['p99_us']:.1f} p99), with a hedge {hedge['p50_us']:.1f} ({hedge['p99_us']:.1f})"
+    )
+    return {"planned": planned, "decided": decided}, line
+
+
 PARTS: dict[str, Callable[[Options], tuple[dict[str, Any], str]]] = {
     "exactness": exactness,
     "graphs": graphs,
+    "joint": joint,
 }
 
 

@@ -1,0 +1,161 @@
+"""How long a joint plan of cut, level and exits takes, and a decision under new conditions.
+
+The model has 60 blocks, four exits and four codec levels at each cut, with 20 threshold vectors and
+1,000 calibration samples made of dice: all are evaluated from the calibration arrays.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness import tabulate
+from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
+from offramp.bundle.allowed import Allowed, AllowedPlan
+from offramp.calibration import Calibration
+from offramp.exits import FittedPolicy, get
+from offramp.tensors import TensorSpec
+from partitioner.candidates import build_candidates
+from partitioner.conditions import Conditions
+from partitioner.machine import this_machine
+from partitioner.objective import Objective
+from partitioner.planner import Planner
+from partitioner.profile import Profile, Runner, Timing
+
+__all__ = ["time_decisions", "time_joint_plans"]
+
+BLOCKS, VECTORS, SAMPLES, CLASSES = 60, 20, 1_000, 10
+LEVELS = ("affine2", "affine4", "affine8", "lossless")
+EXITS_AT = (10, 22, 36, 50)
+OBJECTIVE = Objective(max_accuracy_drop=0.05, deadline_s=0.5, max_miss_share=0.05)
+DIGEST = "0" * 64
+
+
+def time_joint_plans(rounds: int) -> tuple[dict[str, Any], Planner]:
+    """Time everything from the calibration arrays to the first decision, each round anew."""
+    dice = np.random.default_rng(5)
+    manifest, calibration = _manifest(dice), _calibration(dice)
+    bundle, policy = Bundle(manifest, DIGEST, Path("nowhere")), FittedPolicy(get("confidence"))
+    device, server = _profile(2e-3), _profile(2e-4)
+    taken_s = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        found = build_candidates(bundle, calibration, policy)
+        planner = Planner(bundle, found, device, server)
+        planner.best(OBJECTIVE, Conditions(5e6, 0.03))
+        taken_s.append(time.perf_counter() - start)
+    assert manifest.allowed is not None
+    p10, p50, p90 = np.quantile(taken_s, [0.1, 0.5, 0.9]) * 1e3
+    plans = len(manifest.allowed.plans)
+    figures = {"plans": plans, "samples": SAMPLES, "p10_ms": p10, "p50_ms": p50, "p90_ms": p90}
+    tabulate(
+        f"Joint plan of {BLOCKS} blocks, ms",
+        ("plans", "samples", "p50 (p10 to p90)"),
+        [(f"{plans:,}", f"{SAMPLES:,}", f"{p50:.1f} ({p10:.1f} to {p90:.1f})")],
+    )
+    return figures, planner
+
+
+def time_decisions(planner: Planner, count: int) -> dict[str, Any]:
+    """Time decisions, each under conditions that never were before."""
+    dice, figures, rows = np.random.default_rng(6), {}, []
+    for name, hedged in (("no hedge", False), ("hedge", True)):
+        planner.best(OBJECTIVE, Conditions(5e6, 0.03, hedged=hedged))
+        taken_s = np.empty(count)
+        for at in range(count):
+            now = Conditions(
+                10 ** dice.uniform(4.5, 8.5),
+                dice.uniform(0.001, 0.2),
+                queue_s=dice.uniform(0, 0.02),
+                device_stretch=dice.uniform(1, 3),
+                hedged=hedged,
+            )
+            start = time.perf_counter()
+            planner.best(OBJECTIVE, now)
+            taken_s[at] = time.perf_counter() - start
+        p50, p99 = np.quantile(taken_s, [0.5, 0.99]) * 1e6
+        figures[name] = {"decisions": count, "p50_us": p50, "p99_us": p99}
+        rows.append((name, f"{count:,}", f"{p50:.1f}", f"{p99:.1f}"))
+    tabulate("Decision under new conditions, us", ("", "decisions", "p50", "p99"), rows)
+    return figures
+
+
+def _manifest(dice: np.random.Generator) -> Manifest:
+    grid = np.sort(dice.uniform(0.5, 1.0, (VECTORS, len(EXITS_AT))), axis=1)
+    spec = TensorSpec("x", "float32", (64,))
+    levels: dict[str, tuple[dict[str, float], ...]] = {level: ({},) for level in LEVELS}
+    plans = [
+        AllowedPlan(
+            cut=cut,
+            level=level,
+            thresholds=tuple(vector[: sum(at <= cut for at in EXITS_AT)]) if cut else (),
+            accuracy_drop=0.0,
+            left_share=0.5,
+        )
+        for cut in range(BLOCKS + 1)
+        for level in (LEVELS if cut < BLOCKS else (None,))
+        for vector in grid.tolist()
+    ]
+    made = Manifest(
+        name="dice",
+        boundaries=tuple(
+            Boundary(tensors=(spec,), levels=levels if at < BLOCKS else {})
+            for at in range(BLOCKS + 1)
+        ),
+        segments=tuple(
+            SegmentSpec(folder=f"s{at}", macs=1, reads=("x",), makes=("x",)) for at in range(BLOCKS)
+        ),
+        exits=tuple(
+            ExitSpec(name=f"e{at}", boundary=at, tensor="x", folder=f"e{at}", macs=1)
+            for at in EXITS_AT
+        ),
+        files={},
+    )
+    # More than a bundle may hold: all combinations, as the published planners try them.
+    allowed = Allowed.model_construct(samples=SAMPLES, plans=tuple(plans))
+    return made.model_copy(update={"allowed": allowed})
+
+
+def _calibration(dice: np.random.Generator) -> Calibration:
+    labels = dice.integers(0, CLASSES, SAMPLES)
+
+    def logits(skill: float) -> np.ndarray:
+        noise = dice.normal(size=(SAMPLES, CLASSES))
+        return (noise + skill * np.eye(CLASSES)[labels]).astype(np.float32)
+
+    final, keys = logits(5), [(cut, level) for cut in range(BLOCKS) for level in LEVELS]
+    kept = {key: dice.random(SAMPLES) < 0.97 for key in keys}
+    return Calibration(
+        labels=labels,
+        exit_logits=np.stack([logits(2 + at) for at in range(len(EXITS_AT))]),
+        final_logits=final,
+        answers={key: np.where(kept[key], final.argmax(1), 0).astype(np.int16) for key in keys},
+        sizes={key: dice.integers(100, 9000, SAMPLES).astype(np.int32) for key in keys},
+    )
+
+
+def _profile(block_s: float) -> Profile:
+    def timing(seconds: float) -> Timing:
+        return Timing(median_s=seconds, p10_s=seconds, p90_s=seconds, runs=1)
+
+    head = tuple(timing(at * block_s) for at in range(BLOCKS + 1))
+    runner = Runner(
+        backend="onnxruntime",
+        threads=1,
+        version="1",
+        head=head,
+        tail=head[::-1],
+        exits=tuple(timing(block_s / 10) for _ in EXITS_AT),
+    )
+    codecs = {f"{cut}/{level}": timing(block_s / 10) for cut in range(BLOCKS) for level in LEVELS}
+    return Profile(
+        digest=DIGEST,
+        machine=this_machine(),
+        measured="made of dice",
+        runners=(runner,),
+        encode=codecs,
+        decode=codecs,
+    )
