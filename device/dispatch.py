@@ -165,6 +165,7 @@ class Dispatch:
             work.options = work.board.options(at, work.exits, self._stretch)
             if at == work.board.depth:
                 status: Status = "ok" if self._in_flight.remove(work) else "degraded"
+                self._stream.withdraw(work)
                 self._actions.append(Finish(work, status, "device"))
         return self._settle(now_s)
 

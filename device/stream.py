@@ -93,6 +93,10 @@ class Stream:
         self._controller.sent(now_s, work.id, work.size_bytes, work.plan.cut)
         self._outbox.append((work, work.give_up_s))
 
+    def withdraw(self, work: Work) -> None:
+        """Let a sample's message go, if it has not gone out yet: it is answered."""
+        self._outbox = deque(entry for entry in self._outbox if entry[0] is not work)
+
     def take(self, now_s: float) -> list[Send | Probe]:
         """Return what the stream is to take now: nothing, or one message."""
         if self.up and (probe := self._probing.next(now_s)) is not None:

@@ -2,15 +2,16 @@
 
 What a candidate costs is array arithmetic (`partitioner.forecast`). Mean latency grows with every
 demand, so under any conditions one of those candidates is best that no other undercuts in all
-demands: the shortlist, of some tens, on which a decision takes microseconds. If its winner breaks a
-limit, all candidates are ranked.
+demands: the shortlist, of some tens, on which a decision takes microseconds. If its winner is late
+for too many samples, one is best of those that no other undercuts in what the last sample in time
+demands either. If none of these is in time, or there are other limits, all candidates are ranked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,15 +48,22 @@ class Ranking:
 
 @dataclass(frozen=True)
 class _Shortlist:
-    """Candidates of which one is the best under any conditions.
+    """Candidates of which one is the best under any conditions, S of them.
 
     ``mean`` holds what a sample demands in the mean, ``latest`` what the last one demands that is
-    to be in time, one entry for each candidate.
+    to be in time, each (S,); ``latest_of`` has the latter by candidate.
     """
 
     rows: NDArray[np.int64]
     mean: Demands
-    latest: list[Demands]
+    latest: Demands
+
+    @cached_property
+    def latest_of(self) -> list[Demands]:
+        return [Demands(*demands) for demands in np.stack(self.latest, axis=1).tolist()]
+
+
+_Deed = tuple[int, str | None, tuple[float, ...]]
 
 
 class Planner:
@@ -80,7 +88,7 @@ class Planner:
         self.candidates = costs.candidates
         self._views: dict[str, Planner] = {}
         self._plans: dict[int, Plan] = {}
-        self._rows: dict[str, int] = {}
+        self._rows: dict[_Deed, int] = {}
         self._shortlist = lru_cache(maxsize=8)(self._make_shortlist)
 
     def only(self, name: str, allowed: Callable[[Candidates], NDArray[np.bool_]]) -> Planner:
@@ -110,12 +118,25 @@ class Planner:
     def best(self, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan, as `plan` does, but bare."""
         if objective.minimise == "mean" and not objective.limits.given():
-            short = self._shortlist(objective, conditions.reachable, conditions.hedged)
-            if len(short.rows):
-                at = int(short.mean.cost_s(conditions).argmin())
-                if short.latest[at].latency_s(conditions) <= objective.latest_s:
-                    return self.plan_of(int(short.rows[at]))
+            row = self._quick(objective, conditions)
+            if row is not None:
+                return self.plan_of(row)
         return self.plan_of(int(self.rank(objective, conditions).rows[0]))
+
+    def _quick(self, objective: Objective, conditions: Conditions) -> int | None:
+        """Return the row of least mean cost that is in time; None if none is."""
+        short = self._shortlist(objective, conditions.reachable, conditions.hedged)
+        if not len(short.rows):
+            return None
+        at = int(short.mean.cost_s(conditions).argmin())
+        if short.latest_of[at].latency_s(conditions) <= objective.latest_s:
+            return int(short.rows[at])
+        short = self._shortlist(objective, conditions.reachable, conditions.hedged, timely=True)
+        in_time = np.flatnonzero(short.latest.latency_s(conditions) <= objective.latest_s)
+        if not len(in_time):
+            return None
+        cost_s = short.mean.cost_s(conditions)
+        return int(short.rows[in_time[cost_s[in_time].argmin()]])
 
     def forecast(self, conditions: Conditions) -> Forecast:
         """Return what every candidate would do under conditions."""
@@ -214,15 +235,22 @@ class Planner:
             return forecast.cost_s
         return get_measure(objective.minimise).values(forecast, objective.latest_s)
 
-    def _make_shortlist(self, objective: Objective, reachable: bool, hedged: bool) -> _Shortlist:
+    def _make_shortlist(
+        self, objective: Objective, reachable: bool, hedged: bool, timely: bool = False
+    ) -> _Shortlist:
+        """Return the accurate candidates that no other undercuts in the mean demands.
+
+        Where it must be ``timely``, nor in those of the last sample that is to be in time.
+        """
         usable = self.accuracy(hedged) >= self.accuracy_floor(objective) - _EXACT
         if not reachable:
             usable &= ~self._costs.sends
         rows = np.flatnonzero(usable)
-        rows = rows[undercut_by_none(np.stack(self._costs.mean, axis=1)[rows])]
         costs = self._costs.select(rows)
-        latest = np.stack(costs.tail(1 - objective.max_miss_share), axis=1)
-        return _Shortlist(rows, costs.mean, [Demands(*demands) for demands in latest.tolist()])
+        mean, latest = costs.mean, costs.tail(1 - objective.max_miss_share)
+        kept = undercut_by_none(np.stack([*mean, *latest] if timely else mean, axis=1))
+        mean, latest = (Demands(*(one[kept] for one in demands)) for demands in (mean, latest))
+        return _Shortlist(rows[kept], mean, latest)
 
     def plan_of(self, row: int) -> Plan:
         """Return a candidate as a bare plan."""
@@ -231,12 +259,13 @@ class Planner:
             active = self.bundle.manifest.exits_before(cut)
             thresholds = tuple(float(t) for t in c.thresholds[row, :active])
             self._plans[row] = Plan(cut, c.level[row], c.policy, thresholds)
-            self._rows[self._plans[row].id] = row
+            self._rows[_deed(self._plans[row])] = row
         return self._plans[row]
 
     def _row_of(self, plan: Plan) -> int | None:
         """Return a plan's row; None if it is none of the candidates."""
-        if plan.id not in self._rows:
+        deed = _deed(plan)
+        if deed not in self._rows:
             c = self.candidates
             padded = np.full(c.thresholds.shape[1], CLOSED)
             padded[: len(plan.thresholds)] = plan.thresholds
@@ -244,8 +273,13 @@ class Planner:
             rows = [int(row) for row in np.flatnonzero(same) if c.level[row] == plan.level]
             if not rows:
                 return None
-            self._rows[plan.id] = rows[0]
-        return self._rows[plan.id]
+            self._rows[deed] = rows[0]
+        return self._rows[deed]
+
+
+def _deed(plan: Plan) -> _Deed:
+    """Return what a plan does; its id does not tell an exit that is watched from a closed one."""
+    return plan.cut, plan.level, plan.thresholds
 
 
 def _excess(objective: Objective, forecast: Forecast) -> Floats:

@@ -717,6 +717,16 @@ def test_a_fallback_goes_on_from_where_the_hedge_came_to(planner):
     ]
 
 
+def test_what_the_device_answered_meanwhile_is_not_sent(planner):
+    """The stream takes nothing until 50 ms; the device is done at 20."""
+    story = Story(planner, hedging(SEND_FEATURE), silent, **HEDGE)
+    story.at(0.0, "connected").at(0.0, "begun").at(0.05, "stream_ready")
+    log = story.arrive(0.0, 0.06).run()
+    assert log[1:4] == [(0, "head 0"), (10, "run on 0"), (20, "ok 0 device")]
+    assert [what for _, what in log if what.startswith("send")] == ["send 1"]
+    assert story.finished[0][0][1].work.sent_bytes == 0
+
+
 def test_a_segment_that_fails_after_the_server_answered_is_nothing(planner):
     story = Story(planner, hedging(SEND_FEATURE), lambda sample: 0.005, **HEDGE).connect()
     story.arrive(0.0)
