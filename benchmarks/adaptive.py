@@ -18,7 +18,7 @@ from offramp.report.runs import Run, read_run
 from offramp.report.summary import RunSummary, summarise
 
 EQUAL = 0.01
-"""An accuracy at most this much lower than that of the adaptive runs counts as equal."""
+"""An accuracy at most this much lower than that of the runs of `offramp` counts as equal."""
 
 
 def main() -> None:
@@ -36,23 +36,23 @@ def main() -> None:
     equal = [
         name
         for name in STRATEGIES
-        if name != "adaptive" and accuracy[name] >= accuracy["adaptive"] - EQUAL
+        if name != "offramp" and accuracy[name] >= accuracy["offramp"] - EQUAL
     ]
     best = min(equal, key=lambda name: means[name])
-    rows = [_row(name, found, means["adaptive"]) for name, found in summaries.items()]
-    columns = ["policy", "accuracy", "late", "bytes/sample", "mean ms", "p95 ms", "adaptive / it"]
-    slowdown = runs["adaptive"][0].opening.slowdown
+    rows = [_row(name, found, means["offramp"]) for name, found in summaries.items()]
+    columns = ["policy", "accuracy", "late", "bytes/sample", "mean ms", "p95 ms", "offramp / it"]
+    slowdown = runs["offramp"][0].opening.slowdown
     tabulate(
         f"{rounds} rounds of {count} samples, {settings.rate_hz:g} a second, device slowed by "
         f"{slowdown:g}, deadline {settings.deadline_s * 1e3:g} ms; median of rounds (range)",
         columns,
         rows,
     )
-    ratio = means["adaptive"] / means[best]
+    ratio = means["offramp"] / means[best]
     finish(
         "adaptive",
         f"mean latency {ratio:.2f} times that of the best fixed policy of equal accuracy, {best} "
-        f"(accuracy {accuracy['adaptive']:.3f} against {accuracy[best]:.3f}; aim below 1)",
+        f"(accuracy {accuracy['offramp']:.3f} against {accuracy[best]:.3f}; aim below 1)",
         {
             "slowdown": slowdown,
             "ratio_to_best_fixed": ratio,

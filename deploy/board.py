@@ -16,6 +16,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def main(server: str, count: str, other: str | None = None) -> int:
     profile.write_text(json.dumps(profile_of(Path(other)) if other else measure()))
     say({"kind": "profile", "profile": json.loads(profile.read_text())})
     for name, plan in PLANS.items():
-        STRATEGIES[name] = Fixed(plan)
+        STRATEGIES[name] = partial(Fixed, plan)
         words = ["run", "--server", server, "--require-server", "--strategy", name, "--quiet"]
         words += ["--source", str(source), "--profile", str(profile), "--settings", str(settings)]
         if status := run_command([*words, "--out", "-"]):

@@ -25,8 +25,8 @@ __all__ = ["run"]
 @click.option("--require-server", is_flag=True, help="End with status 6 if it does not answer.")
 @click.option(
     "--strategy",
-    help="How plans are chosen: adaptive, device_only, server_only, device_exits or static.  "
-    "[default: adaptive]",
+    help="How plans are chosen: offramp, device_only, server_only, device_exits or fixed_split.  "
+    "[default: offramp]",
 )
 @click.option("--deadline-ms", type=float, help="Time each answer may take.  [default: 250]")
 @click.option(

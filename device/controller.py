@@ -62,14 +62,15 @@ class _Sent:
 
     at_s: float
     bits: float
-    cut: int | None
+    plan: Plan | None
 
 
 @dataclass
 class Controller:
     """Decides which plan is in force; every method takes the time as its first argument.
 
-    ``hedged`` says whether plans may count on the device to compute on while answers are under way.
+    ``hedged`` says whether plans may count on the device to compute on while answers are under way;
+    ``rate_hz`` how many samples come a second by themselves, 0 if none does.
     """
 
     planner: Planner
@@ -84,6 +85,7 @@ class Controller:
         self.server_stretch = Stretch()
         self.queue_s = self.price_s = 0.0
         self.hedged = False
+        self.rate_hz = 0.0
         self._changes: list[PlanChange] = []
         self._plan: Plan | None = None
         self._decided_s = 0.0
@@ -113,6 +115,7 @@ class Controller:
             reachable=self._reachable(),
             price_s=self.price_s,
             hedged=self.hedged,
+            rate_hz=self.rate_hz,
         )
 
     def plan(self, now_s: float) -> Plan:
@@ -137,7 +140,7 @@ class Controller:
         self._plan = None
         self._unserved = False
         for sent in self._sent.values():
-            sent.cut = None
+            sent.plan = None
 
     def local_plan(self) -> Plan:
         """Return the best plan that sends nothing, for when no more may be on its way."""
@@ -160,14 +163,14 @@ class Controller:
             3 * link.rtt_sigma_s
         )
 
-    def sent(self, now_s: float, message: int, size_bytes: int, cut: int | None = None) -> None:
-        """Take in that a message goes out; ``cut`` is None for a probe."""
+    def sent(self, now_s: float, message: int, size_bytes: int, plan: Plan | None = None) -> None:
+        """Take in that a message goes out; ``plan`` is None for a probe."""
         for old in [m for m, sent in self._sent.items() if now_s - sent.at_s > _FORGET_S]:
             del self._sent[old]
         size = size_bytes + FRAME_OVERHEAD_BYTES
         backlog = self.estimator.sent(now_s, size)
-        self._sent[message] = _Sent(now_s, backlog + 8 * size, cut)
-        if cut is not None:
+        self._sent[message] = _Sent(now_s, backlog + 8 * size, plan)
+        if plan is not None:
             self._last_sample_s = now_s
 
     def answered(self, now_s: float, message: int, timeline: Timeline, load: Load) -> None:
@@ -186,9 +189,11 @@ class Controller:
                 self._hasty_probes = max(self._hasty_probes, 2)
         self.queue_s += 0.5 * (max(timeline.queue_s, load.queue_s) - self.queue_s)
         self.price_s += _PRICE_WEIGHT * (load.price_s - self.price_s)
-        if sent.cut is not None and timeline.segment_s:
-            expected = self.planner.server.tail[sent.cut].median_s
-            self.server_stretch.observe(sum(timeline.segment_s), expected)
+        if sent.plan is not None:
+            self.strategy.learn(sent.plan, elapsed_s)
+            if timeline.segment_s:
+                expected_s = self.planner.server.tail[sent.plan.cut].median_s
+                self.server_stretch.observe(sum(timeline.segment_s), expected_s)
 
     def overdue(self, now_s: float, message: int) -> None:
         """Take in that an answer should have come by now.
@@ -220,7 +225,7 @@ class Controller:
         sent then until there is a new connection.
         """
         sent = self._sent.pop(message, None)
-        if sent is not None and sent.cut is not None:  # else it says nothing of this bundle
+        if sent is not None and sent.plan is not None:  # else it says nothing of this bundle
             self._unserved |= for_good
         self.breaker.fail(now_s)
 

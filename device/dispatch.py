@@ -57,6 +57,7 @@ class Dispatch:
     def __init__(self, controller: Controller, settings: AgentSettings) -> None:
         self._controller = controller
         self._settings = settings
+        controller.rate_hz = settings.rate_hz or 0.0
         planner = controller.planner
         self._board = Board(planner.device, planner.bundle.manifest)
         self._inbox: deque[Work] = deque()

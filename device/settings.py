@@ -38,7 +38,7 @@ class AgentSettings(Settings):
     server: PeerAddress | None = None
     model: str | None = None
     cache_limit_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 50)] = DEFAULT_LIMIT_BYTES
-    strategy: str = "adaptive"
+    strategy: str = "offramp"
     backend: str | None = None
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     slowdown: Annotated[float, Field(ge=1, le=1000)] = DEFAULT_SLOWDOWN

@@ -90,7 +90,7 @@ class Stream:
     def put(self, now_s: float, work: Work) -> None:
         """Let a sample's message wait for the stream for as long as its answer is waited for."""
         assert work.plan is not None
-        self._controller.sent(now_s, work.id, work.size_bytes, work.plan.cut)
+        self._controller.sent(now_s, work.id, work.size_bytes, work.plan)
         self._outbox.append((work, work.give_up_s))
 
     def withdraw(self, work: Work) -> None:

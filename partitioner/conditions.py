@@ -20,6 +20,8 @@ class Conditions:
 
     ``price_s`` is what a request costs all others at the server, in seconds of waiting. With
     ``hedged`` the device computes on while an answer is under way, and the first answer counts.
+    ``rate_hz`` is how many samples come a second by themselves; 0 where the next one waits until
+    the device is ready for it.
     """
 
     bandwidth_bps: float
@@ -30,6 +32,7 @@ class Conditions:
     reachable: bool = True
     price_s: float = 0.0
     hedged: bool = False
+    rate_hz: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low in (
@@ -39,6 +42,7 @@ class Conditions:
             ("device_stretch", 1e-6),
             ("server_stretch", 1e-6),
             ("price_s", 0.0),
+            ("rate_hz", 0.0),
         ):
             value = getattr(self, name)
             if not math.isfinite(value) or value < low:

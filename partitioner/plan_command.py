@@ -46,9 +46,9 @@ _PICTURE = (200, 120)
 @click.option("--hedge", is_flag=True, help="The device computes on while an answer is under way.")
 @click.option(
     "--strategy",
-    default="adaptive",
+    default="offramp",
     show_default=True,
-    help="adaptive, device_only, server_only, device_exits or static.",
+    help="offramp, device_only, server_only, device_exits or fixed_split.",
 )
 @click.option("--objective", "path", type=_IN, help="YAML file of what to minimise and to keep.")
 @click.option(

@@ -23,7 +23,7 @@ _File = click.Path(path_type=Path)
     "--strategy",
     "names",
     multiple=True,
-    default=("adaptive",),
+    default=("offramp",),
     show_default=True,
     help="Who decides; may be repeated.",
 )

@@ -35,8 +35,8 @@ def run_demo(settings: DemoSettings, console: Console) -> Path:
     _make_folder(settings)
     with _unwinds_on_signals():
         main, part = _prepare(settings, console)
-        _say(console, "\nMain job: adaptive, while the link goes good, poor, out and back")
-        featured = _run(settings, Job("main", "adaptive", main, settings.samples), console)
+        _say(console, "\nMain job: offramp, while the link goes good, poor, out and back")
+        featured = _run(settings, Job("main", "offramp", main, settings.samples), console)
         _say(console, "\nEvery strategy: the same samples, the same link, made shorter")
         runs = [
             _run(settings, Job(name, name, part, settings.table_samples), console)

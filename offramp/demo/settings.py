@@ -14,7 +14,7 @@ from offramp.settings import Settings
 
 __all__ = ["STRATEGIES", "DemoSettings", "default_bundle", "default_folder"]
 
-STRATEGIES = ("device_only", "device_exits", "server_only", "static", "adaptive")
+STRATEGIES = ("device_only", "device_exits", "server_only", "fixed_split", "offramp")
 
 Count = Annotated[int, Field(ge=10, le=100_000)]
 

@@ -18,11 +18,11 @@ _EXIT_MARKERS = ("^", "v", "<", ">")
 _DEVICE, _SERVER, _NONE = ("#D55E00", "s"), ("#0072B2", "o"), ("#000000", "x")
 
 _STRATEGIES: dict[str, Mark] = {
-    "adaptive": ("#000000", "-"),
+    "offramp": ("#000000", "-"),
     "device_only": ("#E69F00", "--"),
     "device_exits": ("#CC79A7", "-."),
     "server_only": ("#3B9FDB", ":"),
-    "static": ("#8A8D2C", (0, (6, 1.5, 1, 1.5, 1, 1.5))),  # type: ignore[dict-item]
+    "fixed_split": ("#8A8D2C", (0, (6, 1.5, 1, 1.5, 1, 1.5))),  # type: ignore[dict-item]
 }
 _OTHERS = ("#7A5195", "#6B6B6B", "#A04000", "#117A65")
 

@@ -19,7 +19,7 @@ _OUT = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--timeline",
     type=_IN,
-    help="The run whose timeline comes first, one of RUNs or another.  [default: adaptive's]",
+    help="The run whose timeline comes first, one of RUNs or another.  [default: offramp's]",
 )
 def report(
     runs: tuple[Path, ...], out: Path | None, json_out: Path | None, timeline: Path | None

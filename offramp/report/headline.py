@@ -10,12 +10,12 @@ from offramp.report.summary import RunSummary
 
 __all__ = ["Headline", "choose_subject", "write_headline"]
 
-_OWN = "adaptive"
+_OWN = "offramp"
 _MEANINGS = {
     "device_only": "everything on the device",
     "device_exits": "early exits, all on the device",
     "server_only": "everything on the server",
-    "static": "a fixed split",
+    "fixed_split": "a fixed split",
 }
 
 
@@ -28,7 +28,7 @@ class Headline:
 
 
 def choose_subject(summaries: Sequence[RunSummary]) -> int:
-    """Return the place of the run that a report is about: ``adaptive``'s, or the first."""
+    """Return the place of the run that a report is about: ``offramp``'s, or the first."""
     return next((at for at, each in enumerate(summaries) if each.strategy == _OWN), 0)
 
 

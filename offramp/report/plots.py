@@ -35,7 +35,7 @@ def plot_latencies(runs: Sequence[Run], labels: Sequence[str]) -> str:
                 where="post",
                 color=colour,
                 linestyle=line,
-                linewidth=2.6 if label == "adaptive" else 1.8,
+                linewidth=2.6 if label == "offramp" else 1.8,
                 label=_plain(label),
             )
         _mark_deadlines(axes, runs)

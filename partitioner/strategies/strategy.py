@@ -14,9 +14,10 @@ __all__ = ["Strategy"]
 
 
 class Strategy(ABC):
-    """A pure rule. ``adapts`` tells whether it may be asked again when the conditions change.
+    """A rule for one run of one device; what it returns hangs on what it was told alone.
 
-    ``hedges`` tells whether the device may compute on while an answer is under way.
+    ``adapts`` tells whether it may be asked again when the conditions change. ``hedges`` tells
+    whether the device may compute on while an answer is under way.
     """
 
     name: ClassVar[str]
@@ -26,3 +27,6 @@ class Strategy(ABC):
     @abstractmethod
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the plan for these conditions."""
+
+    def learn(self, plan: Plan, away_s: float) -> None:  # noqa: B027 - most do not learn
+        """Take in how long an answer took from the encoded boundary on, under a plan."""

@@ -54,8 +54,8 @@ def test_every_sample_must_have_an_answer(
 def test_says_what_is_degraded(
     compare: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    compare.judge([write(tmp_path / "adaptive.jsonl", "ok", "degraded")])
-    assert capsys.readouterr().out == "==> adaptive: 2 of 3 samples answered, 1 degraded\n"
+    compare.judge([write(tmp_path / "offramp.jsonl", "ok", "degraded")])
+    assert capsys.readouterr().out == "==> offramp: 2 of 3 samples answered, 1 degraded\n"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_ends_with_the_status_of_the_command_that_failed(
     fake.chmod(0o755)
     ended = subprocess.run(
         [sys.executable, DEPLOY / "compare.py"],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "STRATEGIES": "adaptive", "SHAPER": "nobody"},
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "STRATEGIES": "offramp", "SHAPER": "nobody"},
         capture_output=True,
     )
     assert ended.returncode == status

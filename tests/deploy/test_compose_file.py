@@ -109,7 +109,7 @@ def test_strategies_are_known_and_the_same_for_link_and_device(services: dict[st
     assert len(texts) == 1
     names = texts.pop().split()
     assert set(names) <= set(STRATEGIES)
-    assert {"device_only", "server_only", "static", "adaptive"} <= set(names)
+    assert {"device_only", "server_only", "fixed_split", "offramp"} <= set(names)
 
 
 def test_device_tells_the_limits_that_it_has(services: dict[str, Any]) -> None:

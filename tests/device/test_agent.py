@@ -115,7 +115,7 @@ def test_every_result_says_who_answered_and_where_the_time_went(
     assert "Raspberry Pi 4" in lines["run"][0]["slowdown_source"]
 
 
-@pytest.mark.parametrize("strategy", ["server_only", "static", "adaptive"])
+@pytest.mark.parametrize("strategy", ["server_only", "fixed_split", "offramp"])
 def test_a_server_killed_while_samples_stream_costs_no_answer(
     embedded_file, serve, samples, profile, strategy
 ):
@@ -126,7 +126,7 @@ def test_a_server_killed_while_samples_stream_costs_no_answer(
     assert [line["up"] for line in lines["link"]][-1] is False
     local = [r for r in lines["result"] if r["by"] != "server"]
     assert local
-    if strategy != "adaptive":
+    if strategy != "offramp":
         assert all(r["reason"] for r in local if r["status"] == "degraded")
 
 
@@ -197,7 +197,7 @@ def test_a_server_with_another_model_is_told_apart_and_costs_no_answer(
     files = {name: bundle.path(name).read_bytes() for name in bundle.manifest.files}
     write_bundle(tmp_path / "other.offramp", {**fields, "name": "other"}, files)
     server = serve(tmp_path / "other.offramp")
-    options = ("--server", server.address, "--rate", 8, "--strategy", "static")
+    options = ("--server", server.address, "--rate", 8, "--strategy", "fixed_split")
     lines = lines_of(start(embedded_file, samples, profile, *options))
     check_all_answered(lines["result"])
     refused = [r for r in lines["result"] if r["status"] == "degraded"]

@@ -222,7 +222,7 @@ def test_sinks_are_written_and_the_load_is_read_without_the_lock(start, monkeypa
         def write(self, line):
             self.append({**line, "free": free()})
 
-    agent, sink = start("adaptive", lambda request: logits(request, 3, 1), Watching(), rate_hz=50)
+    agent, sink = start("offramp", lambda request: logits(request, 3, 1), Watching(), rate_hz=50)
     lock = agent._changed
     monkeypatch.setattr(device.journal, "read_load", lambda: {"read_free": free()})
     agent.run(Source([Sample((IMAGE,))] * 4))

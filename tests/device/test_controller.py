@@ -7,13 +7,15 @@ from offramp.messages import Load, Timeline
 from partitioner import strategies
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.objective import Objective
+from partitioner.plan import Plan
 
+SENT = Plan(1, "channel3", "confidence", ())
 GOOD, POOR = (40e6, 0.004), (0.3e6, 0.120)
 
 
 @pytest.fixture
 def controller(planner):
-    return make(planner, "adaptive")
+    return make(planner, "offramp")
 
 
 def make(planner, strategy, **tuning):
@@ -21,10 +23,10 @@ def make(planner, strategy, **tuning):
     return Controller(planner, objective, strategies.get(strategy), Tuning(**tuning))
 
 
-def exchange(controller, now_s, message, link, size_bytes=1000, cut=1, tail_s=0.001):
+def exchange(controller, now_s, message, link, size_bytes=1000, plan=SENT, tail_s=0.001):
     """Send one message over a perfect link; return when its answer came."""
     bandwidth_bps, rtt_s = link
-    controller.sent(now_s, message, size_bytes, cut)
+    controller.sent(now_s, message, size_bytes, plan)
     elapsed_s = rtt_s + 8 * (size_bytes + FRAME_OVERHEAD_BYTES) / bandwidth_bps + tail_s
     timeline = Timeline(segment_s=(tail_s,), total_s=tail_s)
     controller.answered(now_s + elapsed_s, message, timeline, Load())
@@ -33,8 +35,8 @@ def exchange(controller, now_s, message, link, size_bytes=1000, cut=1, tail_s=0.
 
 def settle(controller, now_s, link, rounds=10):
     for at in range(rounds):
-        size, cut = ((0, None), (6000, None))[at % 2]
-        now_s = exchange(controller, now_s + 0.05, 1000 + at, link, size, cut)
+        size = (0, 6000)[at % 2]
+        now_s = exchange(controller, now_s + 0.05, 1000 + at, link, size, None)
     return now_s
 
 
@@ -50,7 +52,7 @@ def test_the_story_of_a_link_that_goes_and_comes_back(controller):
     note(now_s + 0.3)
     now_s += 0.5
     for message in (1, 2):
-        controller.sent(now_s, message, 1000, 1)
+        controller.sent(now_s, message, 1000, SENT)
         controller.unanswered(now_s + 0.4, message)
     note(now_s + 0.41)
     padding = controller.probe_bytes(now_s + 1.0)
@@ -74,7 +76,7 @@ def test_a_lost_connection_turns_the_plan_at_once(controller):
 
 def test_a_plan_is_kept_until_the_gain_exceeds_the_hysteresis(planner):
     def cuts(hysteresis):
-        controller = make(planner, "adaptive", hysteresis=hysteresis, replan_s=0.0)
+        controller = make(planner, "offramp", hysteresis=hysteresis, replan_s=0.0)
         now_s, seen = settle(controller, 0.0, (40e6, 0.004)), []
         for bandwidth_mbps in (40, 16, 14, 12, 10, 8, 6):
             now_s = settle(controller, now_s, (bandwidth_mbps * 1e6, 0.004), rounds=20)
@@ -89,7 +91,7 @@ def test_a_plan_is_kept_until_the_gain_exceeds_the_hysteresis(planner):
 
 
 def test_a_strategy_that_does_not_adapt_decides_once(planner):
-    controller = make(planner, "static")
+    controller = make(planner, "fixed_split")
     now_s = settle(controller, 0.0, GOOD)
     first = controller.plan(now_s)
     controller.disconnected(now_s)
@@ -160,7 +162,7 @@ def test_a_link_that_recovers_is_found_out_within_a_second_of_probes(controller)
 def test_while_an_answer_is_overdue_nothing_more_is_sent(controller):
     now_s = settle(controller, 0.0, GOOD)
     assert controller.plan(now_s).level is not None
-    controller.sent(now_s, 1, 1000, 1)
+    controller.sent(now_s, 1, 1000, SENT)
     controller.overdue(now_s + 0.05, 1)
     assert controller.plan(now_s + 0.05).level is None
     assert controller.probe_bytes(now_s + 1.0) == 0
@@ -172,14 +174,14 @@ def test_while_an_answer_is_overdue_nothing_more_is_sent(controller):
 def test_a_refusal_counts_as_a_failure(controller):
     settle(controller, 0.0, GOOD)
     for message in (1, 2):
-        controller.sent(2.0, message, 1000, 1)
+        controller.sent(2.0, message, 1000, SENT)
         controller.refused(2.01, message)
     assert not controller.conditions().reachable
 
 
 def test_a_server_without_the_bundle_is_asked_again_only_after_a_new_connection(controller):
     now_s = settle(controller, 0.0, GOOD)
-    controller.sent(now_s, 1, 1000, 1)
+    controller.sent(now_s, 1, 1000, SENT)
     controller.refused(now_s + 0.01, 1, for_good=True)
     now_s = settle(controller, now_s, GOOD)
     assert controller.plan(now_s).level is None
@@ -190,7 +192,7 @@ def test_a_server_without_the_bundle_is_asked_again_only_after_a_new_connection(
 
 def test_late_and_unknown_answers_do_no_harm(controller):
     now_s = settle(controller, 0.0, GOOD)
-    controller.sent(now_s, 7, 1000, 1)
+    controller.sent(now_s, 7, 1000, SENT)
     controller.unanswered(now_s + 0.2, 7)
     controller.answered(now_s + 0.4, 7, Timeline(), Load())
     controller.answered(now_s + 0.5, 7, Timeline(), Load())

@@ -580,7 +580,7 @@ def test_a_lost_probe_ends_the_start_after_a_second(planner):
 
 
 def test_without_a_server_the_device_answers_alone_and_no_link_is_reported(planner):
-    story = Story(planner, strategies.get("adaptive"), server=None).at(0.0, "begun")
+    story = Story(planner, strategies.get("offramp"), server=None).at(0.0, "begun")
     assert story.arrive(0.0).run() == [(0, "head 0"), (21, "ok 0 device")]
 
 
@@ -635,7 +635,7 @@ def test_a_server_that_no_longer_holds_the_old_bundle_still_serves_the_new_one(p
 
 def test_an_old_answer_from_a_deeper_cut_than_the_new_bundle_has_is_taken(planner, successor):
     controller = Controller(planner, Objective(max_accuracy_drop=0.0), Fixed(SEND_FEATURE))
-    controller.sent(0.0, 7, 1000, cut=99)
+    controller.sent(0.0, 7, 1000, Plan(99, "channel3", "confidence", ()))
     controller.renew(successor)
     controller.answered(0.1, 7, Timeline(segment_s=(0.5,)), Load())
     assert controller.server_stretch.value == 1.0
@@ -744,7 +744,7 @@ fates = st.one_of(
 )
 plans = st.sampled_from(
     [
-        *(SEND_INPUT, SEND_FEATURE, SEND_HARD, SEND_NOTHING, strategies.get("adaptive")),
+        *(SEND_INPUT, SEND_FEATURE, SEND_HARD, SEND_NOTHING, strategies.get("offramp")),
         *(hedging(SEND_INPUT), hedging(SEND_FEATURE), hedging(SEND_HARD)),
     ]
 )

@@ -55,7 +55,8 @@ def _answer(painter, bundle, head, result):
 
 
 @pytest.mark.parametrize(
-    ("strategy", "by"), [("device_only", "device"), ("static", "server"), ("server_only", "server")]
+    ("strategy", "by"),
+    [("device_only", "device"), ("fixed_split", "server"), ("server_only", "server")],
 )
 def test_a_device_fetches_and_answers_with_the_int8_head_and_the_server_with_float_tails(
     painter, tmp_path, strategy, by
@@ -74,7 +75,7 @@ def test_a_device_fetches_and_answers_with_the_int8_head_and_the_server_with_flo
     results = [line for line in lines if line["kind"] == "result"]
     assert [r["by"] for r in results] == [by] * COUNT
     for result in results:
-        assert strategy != "static" or 0 < result["cut"] < max(bundle.cuts)
+        assert strategy != "fixed_split" or 0 < result["cut"] < max(bundle.cuts)
         found = np.array(result["answer"])
         backends = ("onnxruntime_int8", "onnxruntime")
         expected, other = (_answer(painter, bundle, name, result) for name in backends)

@@ -57,7 +57,7 @@ def test_a_device_plans_and_loads_no_further(small, deployed, reach):
     assert set(deployed.head.network._exits) == {0, 1}
 
 
-@pytest.mark.parametrize("name", ["adaptive", "device_exits"])
+@pytest.mark.parametrize("name", ["offramp", "device_exits"])
 def test_without_a_server_all_samples_leave_at_an_exit(deployed, reach, name):
     plan = get(name).decide(deployed.planner, Objective(), LOST)
     assert (plan.cut, plan.level, plan.thresholds[-1]) == (reach, None, 0.0)

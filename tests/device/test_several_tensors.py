@@ -49,7 +49,7 @@ def painter(tmp_path_factory, one_registry):
     return home, manifest, painted
 
 
-@pytest.mark.parametrize("strategy", ["server_only", "static", "device_only"])
+@pytest.mark.parametrize("strategy", ["server_only", "fixed_split", "device_only"])
 def test_wherever_it_is_cut_the_answer_is_the_models(painter, serve, strategy):
     home, manifest, painted = painter
     bundle = home / "p.offramp"

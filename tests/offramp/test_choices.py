@@ -17,15 +17,15 @@ def test_a_member_is_found_by_its_name() -> None:
 
 
 def test_a_wrong_name_gets_all_names_and_the_nearest() -> None:
-    members = {"device_only": 1, "adaptive": 2}
+    members = {"device_only": 1, "offramp": 2}
     with pytest.raises(ConfigError) as caught:
-        choose("strategy", "adaptve", members)
+        choose("strategy", "oframp", members)
     assert str(caught.value) == (
-        "unknown strategy 'adaptve'; did you mean 'adaptive'? Choose one of device_only, adaptive"
+        "unknown strategy 'oframp'; did you mean 'offramp'? Choose one of device_only, offramp"
     )
     with pytest.raises(ConfigError) as caught:
         choose("strategy", "best", members)
-    assert str(caught.value) == "unknown strategy 'best'; choose one of device_only, adaptive"
+    assert str(caught.value) == "unknown strategy 'best'; choose one of device_only, offramp"
 
 
 def test_nearest_is_none_where_nothing_is_near() -> None:

@@ -18,7 +18,7 @@ from partitioner.what_if_picture import save_map
 from partitioner.what_if_view import legend, map_text, region_table
 
 HERE = Situation(Objective(max_accuracy_drop=0.2), Conditions(5e6, 0.004))
-ADAPTIVE = get("adaptive")
+ADAPTIVE = get("offramp")
 
 
 @pytest.mark.parametrize("name", AXES)

@@ -74,7 +74,7 @@ def test_the_demo_ends_with_a_table_and_a_report(start, tmp_path):
         run = read_run(tmp_path / "run" / f"{name}.jsonl")
         assert len(run.results) == count
         assert [phase.name for phase in run.phases] == ["good", "poor", "outage", "back"]
-        assert run.opening.strategy == ("adaptive" if name == "main" else name)
+        assert run.opening.strategy == ("offramp" if name == "main" else name)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -79,7 +79,7 @@ def run(settings):
 def test_the_main_job_comes_first_and_then_each_strategy_on_fewer_samples(stage, settings):
     run(settings)
     assert stage.profiled == 1
-    assert stage.jobs == [("main", "adaptive", 20), *((name, name, 10) for name in STRATEGIES)]
+    assert stage.jobs == [("main", "offramp", 20), *((name, name, 10) for name in STRATEGIES)]
     with (
         np.load(settings.out / "samples.npz", allow_pickle=False) as whole,
         np.load(settings.out / "samples-table.npz", allow_pickle=False) as part,

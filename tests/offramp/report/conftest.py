@@ -8,7 +8,7 @@ from offramp.report.runs import parse_run
 
 OPENING = {
     "kind": "run",
-    "strategy": "adaptive",
+    "strategy": "offramp",
     "model": "digits",
     "digest": "ab" * 32,
     "segments": 4,
@@ -127,5 +127,5 @@ def runs(make):
     """Three runs of different strategies."""
     return tuple(
         parse([*story(strategy=name), PHASES], f"{name}.jsonl")
-        for name in ("device_only", "server_only", "adaptive")
+        for name in ("device_only", "server_only", "offramp")
     )

@@ -12,7 +12,7 @@ from offramp.report.command import report
 @pytest.fixture
 def files(make, tmp_path):
     paths = []
-    for name in ("static", "adaptive"):
+    for name in ("fixed_split", "offramp"):
         path = tmp_path / f"{name}.jsonl"
         path.write_bytes(b"\n".join(make.encode(make.story(strategy=name))))
         paths.append(str(path))
@@ -30,14 +30,14 @@ def test_runs_become_table_page_and_json(files, tmp_path):
     assert "right in time" in shown.output
     assert f"report: {out}" in shown.output
     page = out.read_text()
-    assert "Second by second: static" in page
+    assert "Second by second: fixed_split" in page
     assert f"--timeline {files[0]} -o {out}" in page
     document = json.loads(json_out.read_text())
     assert (document["format"], document["differences"]) == (1, [])
-    assert [run["summary"]["label"] for run in document["runs"]] == ["static", "adaptive"]
+    assert [run["summary"]["label"] for run in document["runs"]] == ["fixed_split", "offramp"]
     assert document["runs"][1]["summary"]["bytes_per_sample"] == 250
     assert document["runs"][1]["setup"]["deadline_s"] == 0.1
-    assert document["runs"][1]["file"] == "adaptive"
+    assert document["runs"][1]["file"] == "offramp"
 
 
 def test_without_options_only_the_table_is_shown(files):

@@ -87,7 +87,7 @@ def test_the_page_says_what_ran(page):
         "a published benchmark",
         "100.0 ms",
         "offramp demo --seed 0",
-        "Second by second: adaptive, 10 samples",
+        "Second by second: offramp, 10 samples",
     ):
         assert text in page
     assert page.count("<svg") == 5

@@ -10,7 +10,7 @@ def test_a_run_is_read_back_line_by_line(make, tmp_path):
     path.write_bytes(b"\n".join(make.encode(lines)) + b"\n\n")
     run = read_run(path)
     assert run.name == "monday"
-    assert (run.opening.strategy, run.opening.machine.processor) == ("adaptive", "Chip 9")
+    assert (run.opening.strategy, run.opening.machine.processor) == ("offramp", "Chip 9")
     assert [result.id for result in run.results] == list(range(10))
     assert [(plan.at_s, plan.cut) for plan in run.plans] == [(0.0, 0), (0.8, 4)]
     assert [phase.name for phase in run.phases] == ["good", "poor", "outage", "back"]

@@ -5,7 +5,7 @@ from offramp.report.summary import SPANS, Latency, label_runs, summarise, wilson
 
 def test_a_run_in_exact_figures(make):
     summary = summarise(make.parse(make.story()))
-    assert (summary.label, summary.strategy, summary.samples) == ("adaptive", "adaptive", 10)
+    assert (summary.label, summary.strategy, summary.samples) == ("offramp", "offramp", 10)
     assert summary.accuracy == pytest.approx(7 / 9)
     assert summary.right_in_time_share == pytest.approx(0.7)
     assert summary.in_time_share == pytest.approx(0.8)
@@ -99,9 +99,9 @@ def test_labels_tell_runs_of_one_strategy_apart(make):
     runs = [
         make.parse(make.story(), "monday.jsonl"),
         make.parse(make.story(), "tuesday.jsonl"),
-        make.parse(make.story(strategy="static"), "x.jsonl"),
+        make.parse(make.story(strategy="fixed_split"), "x.jsonl"),
     ]
-    assert label_runs(runs) == ["adaptive (monday)", "adaptive (tuesday)", "static"]
+    assert label_runs(runs) == ["offramp (monday)", "offramp (tuesday)", "fixed_split"]
 
 
 def test_a_latency_is_plain_numbers(make):

@@ -50,7 +50,7 @@ def test_the_table_stands_side_by_side(summaries):
     better = dataclasses.replace(summaries[2], right_in_time_share=0.8)
     lines = draw(build_table([*summaries[:2], better]))
     words = {" ".join(line.split()) for line in lines}
-    assert "device_only server_only adaptive" in words
+    assert "device_only server_only offramp" in words
     assert "right in time 70.0% 70.0% 80.0%*" in words
     assert "95% interval 45-94% 45-94% 45-94%" in words
     assert "by exit early 60.0% 60.0% 60.0%" in words

@@ -104,7 +104,7 @@ def library(planner, outcomes):
 def run(library):
     """Simulates a scenario of the synthetic model, whose devices are not slowed by default."""
 
-    def simulate_one(description, strategy="adaptive", seed=0, watch=None):
+    def simulate_one(description, strategy="offramp", seed=0, watch=None):
         for group in description["groups"]:
             group["agent"] = {"slowdown": 1, **group.get("agent", {})}
         scenario = build_settings(Scenario, description, "scenario")

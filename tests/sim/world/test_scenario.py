@@ -21,7 +21,7 @@ def test_the_scenario_of_the_documentation_runs(repository, embedded_file):
     (server,) = scenario.servers
     for name in ("name", "queue_length", "max_wait_s", "slowdown", "batch_fixed_share"):
         assert getattr(server, name) == type(server).model_fields[name].default
-    figures = simulate(scenario.model_copy(update={"duration_s": 8.0}), "adaptive", 1)
+    figures = simulate(scenario.model_copy(update={"duration_s": 8.0}), "offramp", 1)
     assert figures["total"]["requests"] > 500
     assert figures["total"]["late_share"] < 0.1
 
@@ -29,7 +29,7 @@ def test_the_scenario_of_the_documentation_runs(repository, embedded_file):
 def test_the_example_runs(repository, embedded_file):
     scenario = read_scenario(repository / "examples/scenarios/street.yaml")
     short = scenario.model_copy(update={"duration_s": 4.0, "warm_up_s": 0.0})
-    figures = simulate(short, "adaptive", 1)
+    figures = simulate(short, "offramp", 1)
     assert set(figures["groups"]) == {"lte cameras", "wifi cameras"}
     assert figures["groups"]["wifi cameras"]["sent"] > 0
 

@@ -46,11 +46,11 @@ def run(folder, *options, text=None):
 
 
 def test_it_writes_figures_of_every_strategy_and_seed(folder):
-    result = run(folder, "--strategy", "adaptive", "--strategy", "device_only", "--seeds", "2")
+    result = run(folder, "--strategy", "offramp", "--strategy", "device_only", "--seeds", "2")
     assert "device_only" in result.output
     written = json.loads((folder / "out/results.json").read_text())
     runs = [(one["strategy"], one["seed"]) for one in written["runs"]]
-    assert runs == [(name, seed) for name in ("adaptive", "device_only") for seed in (5, 6)]
+    assert runs == [(name, seed) for name in ("offramp", "device_only") for seed in (5, 6)]
     assert all(one["total"]["requests"] == 40 for one in written["runs"])
     assert {"histogram", "accuracy", "device_s"} <= set(written["runs"][0]["groups"]["cameras"])
     rows = list(csv.DictReader((folder / "out/results.csv").read_text().splitlines()))
@@ -105,7 +105,7 @@ def test_it_runs_in_several_processes_with_the_same_figures(folder):
         ("requests: 20", "request: 20", "did you mean 'requests'"),
         ("kind: poisson", "kind: fish", "unknown kind 'fish'"),
         ("trace: rate.csv", "trace: absent.csv", "absent.csv"),
-        ("slowdown: 20", "slowdown: 20, strategy: adaptive", "--strategy says it"),
+        ("slowdown: 20", "slowdown: 20, strategy: offramp", "--strategy says it"),
         ("slowdown: 20", "slowdown: 20, adaptive_thresholds: true", "cannot be simulated"),
         ("count: 2", "count: 2\n    server: cloud", "there are edge"),
         ("{trace: rate.csv,", "{preset: lte, trace: rate.csv,", "exactly one of preset"),
@@ -128,7 +128,7 @@ def test_a_profile_of_another_bundle_is_refused(folder):
 
 
 def test_an_unknown_strategy_and_seeds_that_are_none_are_refused(folder):
-    with pytest.raises(ConfigError, match="did you mean 'adaptive'"):
+    with pytest.raises(ConfigError, match="did you mean 'offramp'"):
         run(folder, "--strategy", "adaptiv")
     with pytest.raises(ConfigError, match="neither a number of seeds nor seeds"):
         run(folder, "--seeds", "some")

@@ -48,7 +48,7 @@ WORLDS = {
 
 
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
-@pytest.mark.parametrize("strategy", ["adaptive", "server_only", "static", "device_only"])
+@pytest.mark.parametrize("strategy", ["offramp", "server_only", "fixed_split", "device_only"])
 def test_every_request_that_comes_is_finished_once(run, world, strategy):
     ended = collections.Counter()
     figures = run(world, strategy, watch=lambda name, now_s, finish, held: ended.update(
@@ -161,7 +161,7 @@ def test_a_herd_that_marches_in_step_finds_out_that_the_server_is_slow(run):
         agent={"deadline_s": 0.2, "slowdown": 2},
     )
     world = {"duration_s": 19.9, "servers": [slow], "groups": [herd]}
-    forced, free = run(world, "server_only"), run(world, "adaptive")
+    forced, free = run(world, "server_only"), run(world, "offramp")
     assert forced["servers"]["edge"]["refused"] > 400
     for figures in (forced, free):
         assert figures["total"]["requests"] == figures["total"]["answered"] == 100 * 40

@@ -1,4 +1,4 @@
-"""Strategy `adaptive`: Offramp's own, the best plan for the conditions now."""
+"""Strategy `offramp`: Offramp's own, the best plan for the conditions now."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.strategies.strategy import Strategy
 
-__all__ = ["Adaptive"]
+__all__ = ["Offramp"]
 
 
-class Adaptive(Strategy):
+class Offramp(Strategy):
     """Chooses cut, level and thresholds together, again whenever the conditions change."""
 
-    name = "adaptive"
+    name = "offramp"
     adapts = True
     hedges = True
 

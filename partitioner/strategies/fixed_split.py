@@ -1,4 +1,4 @@
-"""Strategy `static`: the best split for the conditions at the start, kept for ever."""
+"""Strategy `fixed_split`: the best split for the conditions at the start, kept for ever."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.strategies.strategy import Strategy
 
-__all__ = ["Static"]
+__all__ = ["FixedSplit"]
 
 
-class Static(Strategy):
+class FixedSplit(Strategy):
     """Splits with exits at the one cut that suits the link as it was first measured.
 
     What a deployment does that profiles once (Edgent's static setting, arXiv 1910.05316).
     """
 
-    name = "static"
+    name = "fixed_split"
     adapts = False
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
