@@ -80,7 +80,7 @@ def test_the_page_needs_nothing_else(page):
 
 def test_the_page_says_what_ran(page):
     for text in (
-        "Adaptive answered 70.0% of 10 samples correctly and in time",
+        "Offramp answered 70.0% of 10 samples correctly and in time",
         "Chip 9",
         "ab" * 32,
         "8 times slower",

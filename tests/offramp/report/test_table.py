@@ -69,7 +69,7 @@ def test_the_headline_says_what_the_subject_did_and_the_others(summaries):
     assert choose_subject(summaries[:2]) == 0
     headline = write_headline(summaries)
     assert headline.result == (
-        "Adaptive answered 70.0% of 10 samples correctly and in time, half of its answers within "
+        "Offramp answered 70.0% of 10 samples correctly and in time, half of its answers within "
         "10.0 ms, sending 250 B a sample."
     )
     assert headline.others[0] == (
@@ -83,7 +83,7 @@ def test_the_headline_without_labels_and_answers(summaries):
         summaries[2], right_in_time_share=None, latency=None, bytes_per_sample=0.0
     )
     assert write_headline([mute]).result == (
-        "Adaptive answered 80.0% of 10 samples in time, sending nothing."
+        "Offramp answered 80.0% of 10 samples in time, sending nothing."
     )
 
 

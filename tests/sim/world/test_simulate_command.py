@@ -72,7 +72,7 @@ def test_what_is_finished_is_not_run_again_and_what_changed_is(folder):
     assert cell.read_bytes() == before
     (folder / "rate.csv").write_text("seconds,mbps\n0,5\n2,2\n3,8\n")
     run(folder, "--seeds", "3,")
-    assert len(list((folder / "out/cells").glob("adaptive-3-*"))) == 2
+    assert len(list((folder / "out/cells").glob("offramp-3-*"))) == 2
 
 
 def test_with_rows_every_request_is_written_and_they_are_what_the_figures_sum_up(folder):
@@ -129,7 +129,7 @@ def test_a_profile_of_another_bundle_is_refused(folder):
 
 def test_an_unknown_strategy_and_seeds_that_are_none_are_refused(folder):
     with pytest.raises(ConfigError, match="did you mean 'offramp'"):
-        run(folder, "--strategy", "adaptiv")
+        run(folder, "--strategy", "oframp")
     with pytest.raises(ConfigError, match="neither a number of seeds nor seeds"):
         run(folder, "--seeds", "some")
     with pytest.raises(ConfigError, match="no number of seeds"):
