@@ -188,7 +188,7 @@ class Agent:
         if self._dispatch.up:
             self._wait(_WARM_S, lambda: self._dispatch.warm or not self._dispatch.up)
             with self._changed:
-                plan = self._controller.likely_plan()
+                plan = self._controller.likely_plan(time.perf_counter())
             self._head.expect(plan, _LOAD_S)
         elif self._require_server and not self._over:
             raise LinkError(self._dispatch.link_reason)

@@ -7,7 +7,9 @@ socket, clock or thread: the agent and the simulator drive the same object.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
@@ -20,7 +22,7 @@ from offramp.settings import Settings
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.objective import Objective
-from partitioner.plan import Plan, Prediction
+from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.strategies import Strategy
 
@@ -49,19 +51,26 @@ class Tuning(Settings):
 
 @dataclass(frozen=True)
 class PlanChange:
-    """A plan taken up at a time, with the conditions that led to it."""
+    """A bare plan taken up at a time, with the conditions that led to it."""
 
     at_s: float
     plan: Plan
     conditions: Conditions
+    explain: Callable[[Plan], Plan] = field(repr=False)
+
+    def explained(self) -> Plan:
+        """Return the plan with its prediction and why it was chosen, which takes milliseconds."""
+        return self.explain(self.plan)
 
 
 @dataclass
 class _Sent:
-    """A message on its way: when it left, and the bits up to its end."""
+    """A message on its way: when it left, its bits and those up to its end, when it is expected."""
 
     at_s: float
+    size_bits: float
     bits: float
+    expected_s: float
     plan: Plan | None
 
 
@@ -90,7 +99,8 @@ class Controller:
         self._plan: Plan | None = None
         self._decided_s = 0.0
         self._decided_reachable = True
-        self._sent: dict[int, _Sent] = {}
+        self._sent: dict[int, _Sent] = {}  # in the order in which they left
+        self._heard_of_s = -math.inf
         self._unserved = False
         self._overdue = False
         self._last_probe_s = -math.inf
@@ -103,18 +113,23 @@ class Controller:
         changes, self._changes = self._changes, []
         return changes
 
-    def conditions(self) -> Conditions:
-        """Return what is believed of the link and the machines."""
-        link = self.estimator.estimate()
+    def conditions(self, now_s: float) -> Conditions:
+        """Return what is believed of the link and the machines.
+
+        A device that computes on while it waits loses little if the link is worse than hoped, so
+        hope counts then, else caution. A link that has been silent is expected to stay silent for
+        as long again: outages have heavy tails.
+        """
+        link, hedged = self.estimator.estimate(now_s), self.hedged
         return Conditions(
-            bandwidth_bps=link.cautious_bps,
-            rtt_s=link.rtt_s,
-            queue_s=self.queue_s,
+            bandwidth_bps=link.hopeful_bps if hedged else link.cautious_bps,
+            rtt_s=link.hopeful_rtt_s if hedged else link.rtt_s,
+            queue_s=self.queue_s + self._silent_s(now_s),
             device_stretch=self.device_stretch.value,
             server_stretch=self.server_stretch.value,
             reachable=self._reachable(),
             price_s=self.price_s,
-            hedged=self.hedged,
+            hedged=hedged,
             rate_hz=self.rate_hz,
         )
 
@@ -127,9 +142,9 @@ class Controller:
         assert self._plan is not None
         return self._plan
 
-    def likely_plan(self) -> Plan:
+    def likely_plan(self, now_s: float) -> Plan:
         """Return the plan that would come into force now; it does not."""
-        return self.strategy.decide(self.planner, self.objective, self.conditions())
+        return self.strategy.decide(self.planner, self.objective, self.conditions(now_s))
 
     def renew(self, planner: Planner) -> None:
         """Plan with another planner from now on; what is known of link and machines stays.
@@ -142,22 +157,18 @@ class Controller:
         for sent in self._sent.values():
             sent.plan = None
 
-    def local_plan(self) -> Plan:
+    def local_plan(self, now_s: float) -> Plan:
         """Return the best plan that sends nothing, for when no more may be on its way."""
-        return self.planner.best(self.objective, replace(self.conditions(), reachable=False))
+        return self.planner.best(self.objective, replace(self.conditions(now_s), reachable=False))
 
-    def predicted(self, plan: Plan) -> Prediction | None:
-        """Return what a plan promises under the conditions now."""
-        return self.planner.predict(plan, self.objective, self.conditions())
-
-    def send_s(self, size_bytes: int, cut: int) -> float:
+    def send_s(self, now_s: float, size_bytes: int, cut: int) -> float:
         """Return how long an answer to a sample sent now is expected to take, at most.
 
         Twice the estimate, and three standard deviations of the round trip: beyond that the
         link has changed.
         """
-        link = self.estimator.estimate()
-        tail_s = self.planner.server.tail[cut].median_s * self.server_stretch.value
+        link = self.estimator.estimate(now_s)
+        tail_s = self._tail_s(cut)
         bits = 8 * (size_bytes + FRAME_OVERHEAD_BYTES)
         return 2 * (link.rtt_s + bits / link.cautious_bps + self.queue_s + tail_s) + (
             3 * link.rtt_sigma_s
@@ -168,10 +179,19 @@ class Controller:
         for old in [m for m, sent in self._sent.items() if now_s - sent.at_s > _FORGET_S]:
             del self._sent[old]
         size = size_bytes + FRAME_OVERHEAD_BYTES
-        backlog = self.estimator.sent(now_s, size)
-        self._sent[message] = _Sent(now_s, backlog + 8 * size, plan)
+        size_bits = 8 * size
+        bits = self.estimator.sent(now_s, size) + size_bits
+        link = self.estimator.estimate(now_s)
+        expected_s = now_s + link.rtt_s + bits / link.bandwidth_bps
         if plan is not None:
+            expected_s += self.queue_s + self._tail_s(plan.cut)
             self._last_sample_s = now_s
+        self._sent[message] = _Sent(now_s, size_bits, bits, expected_s, plan)
+
+    def withdrawn(self, message: int) -> None:
+        """Take in that a message did not go out after all."""
+        if sent := self._sent.pop(message, None):
+            self.estimator.withdrawn(sent.size_bits)
 
     def answered(self, now_s: float, message: int, timeline: Timeline, load: Load) -> None:
         """Take in that an answer came, in time or late."""
@@ -180,6 +200,7 @@ class Controller:
             return
         self.breaker.succeed()
         self._overdue = False
+        self._heard_of_s = max(self._heard_of_s, sent.at_s)
         elapsed_s = now_s - sent.at_s
         if elapsed_s > max(_STALE_S, 2 * (self.objective.deadline_s or 0.0)):
             self._hasty_probes = 4
@@ -259,14 +280,14 @@ class Controller:
         self._last_probe_s = now_s
         self._hasty_probes = max(self._hasty_probes - 1, 0)
         busy = now_s - self._last_sample_s < self.tuning.probe_s
-        return 0 if busy and not self._hasty_probes else self.next_probe_bytes()
+        return 0 if busy and not self._hasty_probes else self.next_probe_bytes(now_s)
 
-    def next_probe_bytes(self) -> int:
+    def next_probe_bytes(self, now_s: float) -> int:
         """Return the padding of the next probe: short and long in turn, to tell x from r."""
         self._long_probe_next = not self._long_probe_next and self._reachable()
         if not self._long_probe_next:
             return 0
-        bandwidth_bps = self.estimator.estimate().bandwidth_bps
+        bandwidth_bps = self.estimator.estimate(now_s).bandwidth_bps
         return int(min(max(_PROBE_S * bandwidth_bps / 8, _PROBE_BYTES[0]), _PROBE_BYTES[1]))
 
     def _probe_is_due(self, now_s: float) -> bool:
@@ -277,10 +298,21 @@ class Controller:
         return now_s - self._last_probe_s >= self.tuning.probe_s
 
     def _reachable(self) -> bool:
-        return self.breaker.closed and not self._unserved and not self._overdue
+        silent = self._overdue and not self.hedged
+        return self.breaker.closed and not self._unserved and not silent
+
+    def _silent_s(self, now_s: float) -> float:
+        """Return for how long an answer should have come; those to later messages count for it."""
+        for sent in self._sent.values():
+            if sent.at_s > self._heard_of_s:
+                return max(now_s - sent.expected_s, 0.0)
+        return 0.0
+
+    def _tail_s(self, cut: int) -> float:
+        return self.planner.server.tail[cut].median_s * self.server_stretch.value
 
     def _decide(self, now_s: float) -> None:
-        conditions = self.conditions()
+        conditions = self.conditions(now_s)
         chosen = self.strategy.decide(self.planner, self.objective, conditions)
         self._decided_s = now_s
         turned = self._decided_reachable != conditions.reachable
@@ -291,8 +323,8 @@ class Controller:
             if not turned and not self._is_better(chosen, conditions):
                 return
         self._plan = chosen
-        told = self.planner.explain(chosen, self.objective, conditions)
-        self._changes.append(PlanChange(now_s, told, conditions))
+        explain = partial(self.planner.explain, objective=self.objective, conditions=conditions)
+        self._changes.append(PlanChange(now_s, chosen, conditions, explain))
 
     def _is_better(self, chosen: Plan, conditions: Conditions) -> bool:
         assert self._plan is not None

@@ -269,7 +269,7 @@ class Dispatch:
         self._controller.hedged = self._hedge.is_open(now_s)
         plan = self._controller.plan(now_s)
         if plan.level is not None and not self._may_send(now_s, work, plan):
-            plan = self._controller.local_plan()
+            plan = self._controller.local_plan(now_s)
         latest_s = self._in_flight.latest_start_s()
         if plan.level is None:
             options = self._board.options(0, (), self._stretch)
@@ -304,7 +304,7 @@ class Dispatch:
         work.board, work.at, work.exits = self._board, reached.at, reached.exits
         work.options = self._board.options(reached.at, reached.exits, self._stretch)
         work.size_bytes = reached.size_bytes
-        work.expected_s = now_s + self._controller.send_s(work.size_bytes, work.plan.cut)
+        work.expected_s = now_s + self._controller.send_s(now_s, work.size_bytes, work.plan.cut)
         head_s = self._board.reached_s(work.plan.cut, frozenset()) * self._stretch
         work.give_up_s = give_up_s(
             work.options,
@@ -366,7 +366,7 @@ class Dispatch:
         self._actions.extend(self._controller.take_changes())
         if self._begun and now_s >= self._next_load_s:
             self._next_load_s = now_s + _LOAD_S
-            self._actions.append(LoadDue(now_s, self._controller.conditions()))
+            self._actions.append(LoadDue(now_s, self._controller.conditions(now_s)))
 
     def _drop(self, work: Work, reason: str) -> None:
         work.reason = reason

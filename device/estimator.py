@@ -23,6 +23,8 @@ _RATE_DRIFT = 1.0  # and x within this share of itself,
 _FAST_S_PER_BIT = 2e-8  # or of this: beyond 50 Mbit/s a rate cannot be told from a faster one
 _NOISE_S, _NOISE_SHARE = 0.001, 0.1
 _SURPRISE = 3.0
+_HOPE = 0.84  # standard deviations from the mean to the quantile of 80%
+_FORGOTTEN_S = 10.0  # what was so long ago is as little known as what was longer ago
 _LEAP = 4.0  # a changed rate is taken to be within this many times the old one, then again
 
 
@@ -30,13 +32,16 @@ _LEAP = 4.0  # a changed rate is taken to be within this many times the old one,
 class LinkEstimate:
     """What is believed of the link.
 
-    ``cautious_bps`` is the bandwidth if a bit takes one standard deviation longer than believed.
+    ``cautious_bps`` is the bandwidth if a bit takes one standard deviation longer than believed,
+    ``hopeful_bps`` its quantile of 80%, and ``hopeful_rtt_s`` the round trip's of 20%.
     """
 
     bandwidth_bps: float
     cautious_bps: float
+    hopeful_bps: float
     rtt_s: float
     rtt_sigma_s: float
+    hopeful_rtt_s: float
 
 
 class LinkEstimator:
@@ -55,14 +60,15 @@ class LinkEstimator:
         self._pipe_free = max(self._pipe_free, now_s) + 8 * size_bytes * self._x
         return backlog_s / self._x
 
+    def withdrawn(self, bits: float) -> None:
+        """Note that what was noted as sent did not go out."""
+        self._pipe_free -= bits * self._x
+
     def observe(self, now_s: float, bits: float, elapsed_s: float) -> None:
         """Take in that ``bits`` (those before the message included) came back after a time."""
-        waited = now_s - self._now if math.isfinite(self._now) else 0.0
+        self._prr, self._pxx = self._drifted(now_s)
         self._now = max(self._now, now_s)
-        drift = min(max(waited, 0.0), 10.0)
-        self._prr += _RTT_DRIFT_S**2 * drift
         scale = max(self._x, _FAST_S_PER_BIT)
-        self._pxx += (_RATE_DRIFT * scale) ** 2 * drift
         noise = (_NOISE_S + _NOISE_SHARE * elapsed_s) ** 2
         surprise = elapsed_s - (self._r + bits * self._x)
         limit = _SURPRISE * math.sqrt(self._variance(bits) + noise)
@@ -98,14 +104,26 @@ class LinkEstimator:
         """Start anew with an empty uplink, after a reconnection."""
         self._pipe_free = now_s
 
-    def estimate(self) -> LinkEstimate:
-        """Return what is believed now."""
+    def estimate(self, now_s: float) -> LinkEstimate:
+        """Return what is believed now, which is the less certain the longer nothing was heard."""
+        prr, pxx = self._drifted(now_s)
+        r_sigma, x_sigma = math.sqrt(prr), math.sqrt(pxx)
         return LinkEstimate(
             bandwidth_bps=1 / self._x,
-            cautious_bps=1 / (self._x + math.sqrt(self._pxx)),
+            cautious_bps=1 / (self._x + x_sigma),
+            hopeful_bps=1 / max(self._x - _HOPE * x_sigma, self._x / _LEAP),
             rtt_s=self._r,
-            rtt_sigma_s=math.sqrt(self._prr),
+            rtt_sigma_s=r_sigma,
+            hopeful_rtt_s=max(self._r - _HOPE * r_sigma, self._r / _LEAP),
         )
+
+    def _drifted(self, now_s: float) -> tuple[float, float]:
+        """Return the variances of r and x by now."""
+        waited_s = now_s - self._now if math.isfinite(self._now) else 0.0
+        drift_s = min(max(waited_s, 0.0), _FORGOTTEN_S)
+        scale = max(self._x, _FAST_S_PER_BIT)
+        rate_drift = _RATE_DRIFT * scale
+        return self._prr + _RTT_DRIFT_S**2 * drift_s, self._pxx + rate_drift**2 * drift_s
 
     def _is_second(self, surprise: float) -> bool:
         """Count a surprise, and tell whether the one before it went the same way."""

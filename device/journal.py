@@ -48,7 +48,8 @@ class Journal:
         """Write what happened to plan, link or bundle, or the load, which is read now."""
         line: dict[str, Any]
         match happened:
-            case PlanChange(plan=plan):
+            case PlanChange():
+                plan = happened.explained()
                 line = {"kind": "plan", "id": plan.id, **asdict(plan)}
                 line["predicted"] = line.pop("prediction")
                 line["conditions"] = asdict(happened.conditions)

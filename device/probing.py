@@ -49,4 +49,4 @@ class Probing:
             return None
         self._start_left -= 1
         self._asked_s, self._answered = now_s, False
-        return Probe(next(self._ids), self._controller.next_probe_bytes())
+        return Probe(next(self._ids), self._controller.next_probe_bytes(now_s))

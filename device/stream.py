@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 from device.controller import Controller
 from device.probing import Probing
@@ -95,15 +96,14 @@ class Stream:
 
     def withdraw(self, work: Work) -> None:
         """Let a sample's message go, if it has not gone out yet: it is answered."""
-        self._outbox = deque(entry for entry in self._outbox if entry[0] is not work)
+        self._keep(lambda message, _: message is not work)
 
     def take(self, now_s: float) -> list[Send | Probe]:
         """Return what the stream is to take now: nothing, or one message."""
         if self.up and (probe := self._probing.next(now_s)) is not None:
             self._controller.sent(now_s, probe.id, probe.padding_bytes)
             self._outbox.append((probe, now_s + _PROBE_LIFE_S))
-        if self._outbox:
-            self._outbox = deque(entry for entry in self._outbox if entry[1] > now_s)
+        self._keep(lambda _, until_s: until_s > now_s)
         if not self._ready or not self._outbox:
             return []
         self._ready = False
@@ -112,6 +112,16 @@ class Stream:
             return [message]
         message.sent_bytes = message.size_bytes
         return [Send(message)]
+
+    def _keep(self, wanted: Callable[[Work | Probe, float], bool]) -> None:
+        """Let all messages of the outbox go that are not wanted any more."""
+        kept: deque[tuple[Work | Probe, float]] = deque()
+        for message, until_s in self._outbox:
+            if wanted(message, until_s):
+                kept.append((message, until_s))
+            else:
+                self._controller.withdrawn(message.id)
+        self._outbox = kept
 
     def _note(self, now_s: float, up: bool, reason: str) -> list[LinkChange]:
         changed = self._server is not None and up is not self.up

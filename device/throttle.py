@@ -34,7 +34,8 @@ class Throttle:
     def piece_bytes(self) -> int:
         """The most that the next piece may hold; every other is small, to tell rate from delay."""
         smallest, largest = _SIZES_BYTES
-        whole = min(self._link.estimate().cautious_bps * _MOMENT_S / 8, largest)
+        link = self._link.estimate(self._asked_s or 0.0)
+        whole = min(link.cautious_bps * _MOMENT_S / 8, largest)
         return max(round(whole if self._large else whole / 4), smallest)
 
     def came(self, now_s: float, size_bytes: int, took_s: float) -> None:

@@ -45,7 +45,7 @@ class Timeline:
         if self._device.done:
             return
         now_s, controller = self._clock.now_s, self._device.controller
-        conditions, plan = controller.conditions(), self._device.plan
+        conditions, plan = controller.conditions(now_s), self._device.plan
         bandwidth_bps = rtt_s = None
         if self._link is not None:
             served = self._link.up.served_bytes(now_s - self._step_s, now_s)

@@ -460,7 +460,7 @@ def test_refusals_with_a_time_to_wait_do_not_count_as_failures(planner):
         link = lambda sample: (0.02, refusal(OverloadError, after_s))  # noqa: E731
         story = Story(planner, SEND_FEATURE, link).connect()
         story.arrive(0.0, 0.05, 0.1).run()
-        return story.controller.conditions().reachable
+        return story.controller.conditions(1.0).reachable
 
     assert reachable(0.01)
     assert not reachable(0.0)
@@ -516,7 +516,7 @@ def test_an_answer_that_is_overdue_makes_the_server_unreachable_until_the_next_o
     seen = []
     story = Story(planner, SEND_FEATURE, {1: 0.02}.get).connect()
     for time_s in (0.115, 0.117, 0.181):
-        story.at(time_s, lambda now_s: seen.append(story.controller.conditions().reachable))
+        story.at(time_s, lambda now_s: seen.append(story.controller.conditions(now_s).reachable))
     story.arrive(0.0, 0.15).run()
     assert seen == [True, False, True]
 
@@ -630,12 +630,12 @@ def test_a_server_that_no_longer_holds_the_old_bundle_still_serves_the_new_one(p
     log = story.arrive(0.0, 0.1).run()
     assert (60, "fall back 0 to all") in log
     assert log[-1] == (125, "ok 1 server")
-    assert story.controller.conditions().reachable
+    assert story.controller.conditions(1.0).reachable
 
 
 def test_an_old_answer_from_a_deeper_cut_than_the_new_bundle_has_is_taken(planner, successor):
     controller = Controller(planner, Objective(max_accuracy_drop=0.0), Fixed(SEND_FEATURE))
-    controller.sent(0.0, 7, 1000, Plan(99, "channel3", "confidence", ()))
+    controller.sent(0.0, 7, 1000, SEND_FEATURE)
     controller.renew(successor)
     controller.answered(0.1, 7, Timeline(segment_s=(0.5,)), Load())
     assert controller.server_stretch.value == 1.0

@@ -22,7 +22,7 @@ def feed(estimator, start_s, bandwidth_bps, rtt_s, sizes, gap_s=0.1):
 def test_two_sizes_tell_bandwidth_from_round_trip(bandwidth_bps, rtt_s):
     estimator = LinkEstimator()
     feed(estimator, 0.0, bandwidth_bps, rtt_s, [100, 6000] * 10)
-    link = estimator.estimate()
+    link = estimator.estimate(0.0)
     predicted = link.rtt_s + 8 * 6000 / link.bandwidth_bps
     assert predicted == pytest.approx(rtt_s + 48_000 / bandwidth_bps, rel=0.05)
     assert link.rtt_s == pytest.approx(rtt_s, rel=0.15, abs=0.0015)
@@ -32,7 +32,7 @@ def test_a_link_that_collapses_is_believed_after_three_messages():
     estimator = LinkEstimator()
     now_s = feed(estimator, 0.0, 40e6, 0.006, [110, 3000] * 10)
     feed(estimator, now_s, 0.8e6, 0.08, [3000, 3000, 3000])
-    link = estimator.estimate()
+    link = estimator.estimate(0.0)
     predicted = link.rtt_s + 24_000 / link.bandwidth_bps
     assert predicted == pytest.approx(0.08 + 24_000 / 0.8e6, rel=0.25)
 
@@ -41,7 +41,7 @@ def test_one_stray_delay_changes_little():
     estimator = LinkEstimator()
     now_s = feed(estimator, 0.0, 40e6, 0.006, [110, 3000] * 10)
     estimator.observe(now_s, 24_000, 0.06)
-    link = estimator.estimate()
+    link = estimator.estimate(0.0)
     assert link.rtt_s + 24_000 / link.bandwidth_bps < 0.02
 
 
@@ -49,25 +49,25 @@ def test_a_link_that_recovers_is_believed_after_four_messages():
     estimator = LinkEstimator()
     now_s = feed(estimator, 0.0, 0.8e6, 0.08, [110, 3000] * 10)
     feed(estimator, now_s, 40e6, 0.006, [110, 6000, 110, 6000])
-    link = estimator.estimate()
+    link = estimator.estimate(0.0)
     assert link.rtt_s + 24_000 / link.bandwidth_bps < 0.03
 
 
 def test_a_rate_once_taken_for_infinite_comes_back():
     estimator = LinkEstimator(bandwidth_bps=10e9, rtt_s=0.006)
     feed(estimator, 0.0, 40e6, 0.006, [110, 27_000] * 5)
-    assert 20e6 < estimator.estimate().bandwidth_bps < 80e6
+    assert 20e6 < estimator.estimate(0.0).bandwidth_bps < 80e6
 
 
 def test_silence_beyond_what_was_expected_lowers_the_estimate_and_less_does_not():
     estimator = LinkEstimator()
     feed(estimator, 0.0, 40e6, 0.006, [110, 3000] * 5)
-    before = estimator.estimate()
+    before = estimator.estimate(0.0)
     estimator.observe_silence(10.0, 24_000, 0.001)
-    assert estimator.estimate().rtt_s == before.rtt_s
+    assert estimator.estimate(0.0).rtt_s == before.rtt_s
     estimator.observe_silence(10.1, 24_000, 0.5)
     estimator.observe_silence(10.2, 24_000, 0.5)
-    after = estimator.estimate()
+    after = estimator.estimate(0.0)
     assert after.rtt_s + 24_000 / after.bandwidth_bps > 0.1
 
 
@@ -90,8 +90,8 @@ def test_uncertainty_grows_with_a_noisy_link_and_is_reported():
         elapsed_s = rng.uniform(0.02, 0.4) + 8 * size / 5e6
         noisy.observe(now_s + elapsed_s, 8 * size, elapsed_s)
         now_s += elapsed_s + 0.1
-    assert noisy.estimate().rtt_sigma_s > calm.estimate().rtt_sigma_s
-    link = noisy.estimate()
+    assert noisy.estimate(0.0).rtt_sigma_s > calm.estimate(0.0).rtt_sigma_s
+    link = noisy.estimate(0.0)
     assert link.cautious_bps < link.bandwidth_bps
 
 
@@ -105,7 +105,7 @@ def test_whatever_is_observed_the_estimate_stays_a_link(steps):
         now_s += gap_s
         bits = estimator.sent(now_s, size) + 8 * size
         estimator.observe(now_s, bits, elapsed_s)
-        link = estimator.estimate()
+        link = estimator.estimate(0.0)
         assert 1e3 <= link.bandwidth_bps <= 1.0001e10
         assert 0 < link.rtt_s < 1e4
         assert 0 < link.cautious_bps < link.bandwidth_bps
