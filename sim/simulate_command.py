@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from offramp.errors import ConfigError
+from offramp.errors import ConfigError, OfframpError
+from offramp.names import printable
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from sim.world.cells import Cell
 
 __all__ = ["simulate"]
@@ -57,7 +62,7 @@ def simulate(
 
     require_extra("simulate", "simpy")
 
-    from sim.world.cells import Cell, cell_path, missing, read_cell, run_cells, scenario_digest
+    from sim.world.cells import Cell, cell_path, read_cell, scenario_digest
     from sim.world.results import results_table, write_results
     from sim.world.scenario import read_scenario
 
@@ -71,13 +76,15 @@ def simulate(
         for seed in numbers
     ]
     _make(folder / "cells")
-    todo = missing(cells)
-    if todo:
-        _show(run_cells(todo, jobs or _cores()), len(todo), len(cells))
+    failures = _run_missing(cells, jobs or _cores())
     runs = [figures for cell in cells if (figures := read_cell(cell)) is not None]
+    if not runs:
+        raise failures[0][1]
     write_results(folder, digest, runs)
     Console(soft_wrap=True).print(results_table(runs))
     click.echo(f"figures: {folder / 'results.json'}")
+    if failures:
+        raise click.exceptions.Exit(_say_what_failed(failures))
 
 
 def _numbers(text: str | None, first: int) -> list[int]:
@@ -93,7 +100,35 @@ def _numbers(text: str | None, first: int) -> list[int]:
     return list(range(first, first + numbers[0]))
 
 
-def _show(done: Any, count: int, wanted: int) -> None:
+def _run_missing(cells: Sequence[Cell], jobs: int) -> list[tuple[Cell, BaseException]]:
+    """Run the cells that have no figures yet; return those that failed, with what they raised."""
+    from sim.world.cells import missing
+    from sim.world.processes import run_cells
+
+    todo = missing(cells)
+    if not todo:
+        return []
+    failures = []
+    try:
+        with _progress(len(todo), len(cells)) as bar, closing(run_cells(todo, jobs)) as ended:
+            for cell, error in ended:
+                _step(bar, cell, "done" if error is None else "failed")
+                if error is not None:
+                    failures.append((cell, error))
+    except KeyboardInterrupt:
+        kept = len(cells) - len(missing(cells))
+        place = cells[0].path.parent
+        click.echo(
+            f"interrupted: {kept} of {len(cells)} runs are finished and kept in {place}; "
+            "the same command makes the rest",
+            err=True,
+        )
+        raise
+    return failures
+
+
+@contextmanager
+def _progress(count: int, wanted: int) -> Iterator[Progress]:
     """Show on standard error how far the runs are, and the time that is left."""
     from rich.console import Console
     from rich.progress import (
@@ -116,12 +151,29 @@ def _show(done: Any, count: int, wanted: int) -> None:
         console=console,
         disable=not console.is_terminal,
     ) as bar:
-        task = bar.add_task("simulating", total=count)
-        cell: Cell
-        for cell in done:
-            bar.update(task, advance=1, description=f"{cell.strategy}, seed {cell.seed}")
-            if not console.is_terminal:
-                console.print(f"{cell.strategy}, seed {cell.seed}: done", highlight=False)
+        bar.add_task("simulating", total=count)
+        yield bar
+
+
+def _step(bar: Progress, cell: Cell, word: str) -> None:
+    """Show that a run ended."""
+    name = f"{cell.strategy}, seed {cell.seed}"
+    bar.update(bar.task_ids[0], advance=1, description=name)
+    if not bar.console.is_terminal:
+        bar.console.print(f"{name}: {word}", highlight=False, markup=False)
+
+
+def _say_what_failed(failures: Sequence[tuple[Cell, BaseException]]) -> int:
+    """Say on standard error which runs failed and why; return the exit status."""
+    reasons: dict[tuple[str, str], list[int]] = {}
+    for cell, error in failures:
+        text = str(error) if isinstance(error, OfframpError) else repr(error)
+        reasons.setdefault((cell.strategy, " ".join(text.split())), []).append(cell.seed)
+    for (strategy, text), seeds in reasons.items():
+        numbers = ", ".join(map(str, sorted(seeds)))
+        click.echo(f"{strategy} failed with seed {numbers}: {printable(text)}", err=True)
+    click.echo("what failed is not in the figures; the same command tries it again", err=True)
+    return getattr(failures[0][1], "exit_code", OfframpError.exit_code)
 
 
 def _make(folder: Path) -> None:

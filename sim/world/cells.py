@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from offramp import __version__
 from offramp.errors import ConfigError, OfframpError
-from offramp.files import read_file, replacing, write_file
+from offramp.files import read_file
 from partitioner import strategies
 from sim.world.library import Library
-from sim.world.rows import RowWriter
-from sim.world.run import simulate
-from sim.world.scenario import Scenario, read_scenario
+from sim.world.scenario import read_scenario
 
-__all__ = ["Cell", "cell_path", "missing", "read_cell", "run_cells", "scenario_digest"]
+__all__ = ["Cell", "cell_path", "missing", "read_cell", "scenario_digest"]
 
 
 @dataclass(frozen=True)
@@ -87,42 +82,6 @@ def missing(cells: Iterable[Cell]) -> list[Cell]:
         for cell in cells
         if read_cell(cell) is None or (cell.rows and not cell.rows_path.is_file())
     ]
-
-
-def run_cells(cells: Sequence[Cell], jobs: int) -> Iterator[Cell]:
-    """Run cells in so many processes and yield each when its figures are written.
-
-    Raises what a run raises; those that are under way then are ended first.
-    """
-    if jobs == 1 or len(cells) == 1:
-        for cell in cells:
-            _run(cell)
-            yield cell
-        return
-    # A fresh interpreter each: a forked one would copy locks that threads hold.
-    with ProcessPoolExecutor(min(jobs, len(cells)), get_context("spawn")) as pool:
-        futures = {pool.submit(_run, cell): cell for cell in cells}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-_library = cache(Library)
-
-
-def _run(cell: Cell) -> None:
-    scenario: Scenario = read_scenario(cell.scenario)
-    if not cell.rows:
-        figures = simulate(scenario, cell.strategy, cell.seed, _library())
-    else:
-        with replacing(cell.rows_path) as partial, partial.open("w", newline="") as stream:
-            rows = RowWriter(stream)
-            figures = simulate(scenario, cell.strategy, cell.seed, _library(), rows.write)
-    write_file(cell.path, json.dumps(figures, indent=1).encode() + b"\n")
 
 
 def _paths(values: Any) -> Iterator[Path]:

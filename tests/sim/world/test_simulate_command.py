@@ -2,12 +2,18 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 from click.testing import CliRunner
 
 from offramp.errors import ConfigError, OfframpError, PlanError
 from sim.simulate_command import simulate
+from sim.world import processes
 
 SCENARIO = """
 name: small
@@ -23,6 +29,14 @@ groups:
     agent: {slowdown: 20}
 """
 
+MAIN = """
+from offramp import cli, commands
+from sim.simulate_command import simulate
+
+commands._offramp.add_command(simulate)
+cli.main()
+"""
+
 
 @pytest.fixture
 def folder(tmp_path, embedded_file, repository):
@@ -34,11 +48,14 @@ def folder(tmp_path, embedded_file, repository):
     return tmp_path
 
 
+def words(folder, *options):
+    return [str(folder / "small.yaml"), "--jobs", "1", "--out", str(folder / "out"), *options]
+
+
 def run(folder, *options, text=None):
     if text is not None:
         (folder / "small.yaml").write_text(text)
-    words = [str(folder / "small.yaml"), "--jobs", "1", "--out", str(folder / "out"), *options]
-    result = CliRunner().invoke(simulate, words)
+    result = CliRunner().invoke(simulate, words(folder, *options))
     if isinstance(result.exception, OfframpError):
         raise result.exception
     assert result.exception is None
@@ -134,3 +151,79 @@ def test_an_unknown_strategy_and_seeds_that_are_none_are_refused(folder):
         run(folder, "--seeds", "some")
     with pytest.raises(ConfigError, match="no number of seeds"):
         run(folder, "--seeds", "0")
+
+
+def fail_under(monkeypatch, *names):
+    """Let runs fail under some strategies, as one that has nothing to offer here would."""
+    made = processes.simulate
+
+    def make(scenario, strategy, *rest):
+        if strategy in names:
+            raise PlanError(f"{strategy} has no plan for this objective")
+        return made(scenario, strategy, *rest)
+
+    monkeypatch.setattr(processes, "simulate", make)
+
+
+def test_a_strategy_that_fails_leaves_the_others_their_figures(folder, monkeypatch):
+    options = ("--strategy", "device_exits", "--strategy", "device_only", "--seeds", "2")
+    with monkeypatch.context() as patch:
+        fail_under(patch, "device_exits")
+        result = CliRunner().invoke(simulate, words(folder, *options))
+    assert result.exit_code == PlanError.exit_code
+    assert "device_exits failed with seed 5, 6: device_exits has no plan" in result.stderr
+    assert "Traceback" not in result.output
+    written = json.loads((folder / "out/results.json").read_text())["runs"]
+    assert [one["strategy"] for one in written] == ["device_only"] * 2
+    assert "2 of 4 runs are there already" in run(folder, *options).stderr
+    written = json.loads((folder / "out/results.json").read_text())["runs"]
+    assert [one["strategy"] for one in written] == ["device_exits"] * 2 + ["device_only"] * 2
+
+
+def test_where_all_fail_the_first_error_is_the_commands(folder, monkeypatch):
+    fail_under(monkeypatch, "device_only")
+    with pytest.raises(PlanError, match="device_only has no plan for this objective"):
+        run(folder, "--strategy", "device_only", "--seeds", "2")
+    assert not (folder / "out/results.json").exists()
+
+
+def test_ctrl_c_says_what_is_kept(folder, monkeypatch):
+    made = processes.simulate
+
+    def interrupt(scenario, strategy, seed, *rest):
+        if seed == 6:
+            raise KeyboardInterrupt
+        return made(scenario, strategy, seed, *rest)
+
+    monkeypatch.setattr(processes, "simulate", interrupt)
+    result = CliRunner().invoke(simulate, words(folder, "--seeds", "3", "--rows"))
+    assert "interrupted: 1 of 3 runs are finished and kept in" in result.stderr
+    assert len(list((folder / "out/cells").iterdir())) == 2, "a run with its rows, and no remains"
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("to_group", [True, False], ids=["from a terminal", "by kill"])
+def test_ctrl_c_ends_all_processes_without_remains(folder, to_group):
+    text = (folder / "small.yaml").read_text().replace("requests: 20", "requests: 20000")
+    (folder / "small.yaml").write_text(text)
+    command = [sys.executable, "-c", MAIN, "simulate", *words(folder, "--seeds", "6", "--rows")]
+    command[command.index("--jobs") + 1] = "2"
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            while not list((folder / "out").glob("cells/.*.partial")):
+                assert process.poll() is None
+                time.sleep(0.01)
+            (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert err.startswith("interrupted: 0 of 6 runs are finished and kept in")
+    assert "Traceback" not in err
+    assert not list((folder / "out/cells").iterdir())

@@ -1,0 +1,109 @@
+"""Running cells in processes: each to its end, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import cache
+from multiprocessing import active_children, get_context
+from types import FrameType
+
+from offramp.errors import OfframpError
+from offramp.files import replacing, write_file
+from sim.world.cells import Cell
+from sim.world.library import Library
+from sim.world.rows import RowWriter
+from sim.world.run import simulate
+from sim.world.scenario import read_scenario
+
+__all__ = ["run_cells"]
+
+Ended = tuple[Cell, BaseException | None]
+"""A cell whose figures are written, or with what it raised."""
+
+
+def run_cells(cells: Sequence[Cell], jobs: int) -> Generator[Ended]:
+    """Run cells in so many processes, and yield each as it ends.
+
+    Whoever closes the iterator early ends those that are under way, of which nothing is kept.
+    """
+    if jobs == 1 or len(cells) == 1:
+        for cell in cells:
+            yield cell, _attempt(cell)
+        return
+    others = set(active_children())
+    # A fresh interpreter each: a forked one would copy locks that threads hold.
+    with ProcessPoolExecutor(min(jobs, len(cells)), get_context("spawn"), _obey) as pool:
+        with _deaf():
+            futures = {pool.submit(_run_or_leave, cell): cell for cell in cells}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], _plainly(future.exception())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(active_children()) - others:
+                process.terminate()
+            raise
+
+
+_library = cache(Library)
+
+
+def _run(cell: Cell) -> None:
+    scenario = read_scenario(cell.scenario)
+    if not cell.rows:
+        figures = simulate(scenario, cell.strategy, cell.seed, _library())
+    else:
+        with replacing(cell.rows_path) as partial, partial.open("w", newline="") as stream:
+            rows = RowWriter(stream)
+            figures = simulate(scenario, cell.strategy, cell.seed, _library(), rows.write)
+    write_file(cell.path, json.dumps(figures, indent=1).encode() + b"\n")
+
+
+def _attempt(cell: Cell) -> Exception | None:
+    try:
+        _run(cell)
+    except Exception as error:
+        return error
+    return None
+
+
+def _plainly(error: BaseException | None) -> BaseException | None:
+    """Return an error, in words where a process vanished."""
+    if isinstance(error, BrokenProcessPool):
+        return OfframpError(
+            "a process was ended from outside, perhaps for want of memory; try fewer --jobs"
+        )
+    return error
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let the processes that begin meanwhile not hear Ctrl-C: they are ended by this one."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _obey() -> None:
+    """Unwind when this process is to end, so that no half-written file is left."""
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _run_or_leave(cell: Cell) -> None:
+    try:
+        _run(cell)
+    except SystemExit:  # the pool would take it for a result and go on with the next cell
+        os._exit(128 + signal.SIGTERM)
