@@ -1,0 +1,284 @@
+"""Mixtures: plans with shares by which devices that share a server handle the most samples.
+
+A plan takes so many seconds of device, uplink and server for a sample. Where samples are spread
+over several plans the means count, so one plan may load what another leaves idle. Which shares are
+best is a linear program, while the one best plan is NP-hard to find among all cuts of a graph (Hu
+et al., DADS, INFOCOM 2019). Its solution has at most three plans, and one more for each further
+limit; `docs/design` has the proofs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offramp.errors import PlanError
+from partitioner.conditions import Conditions
+from partitioner.costs import Floats
+from partitioner.forecast import Forecast
+from partitioner.measures import get_measure
+from partitioner.objective import Objective
+from partitioner.offers import check_feasible
+from partitioner.pareto import undercut_by_none
+from partitioner.plan import Plan
+from partitioner.planner import Planner
+
+__all__ = ["RESOURCES", "Mixer", "Mixture", "Part", "Sharing", "Solution", "solve"]
+
+RESOURCES = ("device", "uplink", "server")
+
+_EXACT = 1e-9
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Who shares what: ``devices`` have one server that runs ``workers`` samples at a time.
+
+    Each has an uplink of its own, or all have one together (``one_uplink``).
+    """
+
+    devices: int
+    workers: int = 1
+    one_uplink: bool = False
+
+    @property
+    def factors(self) -> Floats:
+        """How many seconds pass for one that a sample of each device takes of `RESOURCES`, (3,)."""
+        uplinks = self.devices if self.one_uplink else 1
+        return np.array([1.0, uplinks, self.devices / self.workers])
+
+
+@dataclass(frozen=True)
+class Part:
+    """One plan of a mixture: the ``share`` of samples under it, and what one of them takes.
+
+    ``takes_s`` (3,) are seconds of the device, of the uplink and of a worker of the server.
+    ``period_s`` is the time between a device's samples where all of them run under this plan.
+    """
+
+    plan: Plan
+    share: float
+    accuracy: float
+    takes_s: Floats
+    period_s: float
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The parts of a mixture, most used first; each device handles a sample every ``period_s``.
+
+    ``busy`` is the share of time that each resource works. ``worth`` is by how many percent the
+    throughput would grow with 1% more of a resource, such as a device faster by 1%;
+    ``worth_of_limits``, by measure, with a limit higher by 1%, or for "accuracy" with a floor lower
+    by 1% of the samples.
+    """
+
+    parts: tuple[Part, ...]
+    period_s: float
+    busy: dict[str, float]
+    worth: dict[str, float]
+    worth_of_limits: dict[str, float]
+
+    @property
+    def accuracy(self) -> float:
+        """The accuracy in the mean over samples."""
+        return sum(part.share * part.accuracy for part in self.parts)
+
+    @property
+    def takes_s(self) -> Floats:
+        """What a sample takes in the mean, as `Part.takes_s`."""
+        means: Floats = np.sum([part.share * part.takes_s for part in self.parts], axis=0)
+        return means
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The shares of C plans (C,), the least ``period``, and the prices (duals) of what binds it.
+
+    The period falls by ``resource_prices`` (R,), which sum to 1, times by how much less a resource
+    were loaded, and by ``limit_prices`` (L,) times by how much higher a limit were.
+    """
+
+    shares: Floats
+    period: float
+    resource_prices: Floats
+    limit_prices: Floats
+
+
+def solve(loads: Floats, values: Floats, most: Floats) -> Solution | None:
+    """Return the shares of C plans under which the busiest of R resources is least busy.
+
+    ``loads`` (C, R) are what a sample takes of each; the means of ``values`` (C, L) must be at most
+    ``most`` (L,). None if no shares keep that. The solver's tolerance of 1e-7 is absolute, so the
+    numbers that matter should be around 1.
+    """
+    from scipy.optimize import linprog  # here, since a device that runs has no scipy
+
+    count, resources = loads.shape
+    periods = np.repeat([-1.0, 0.0], [resources, len(most)])
+    found = linprog(
+        np.append(np.zeros(count), 1.0),
+        A_ub=np.column_stack([np.vstack([loads.T, values.T]), periods]),
+        b_ub=np.append(np.zeros(resources), most),
+        A_eq=np.append(np.ones(count), 0.0)[None],
+        b_eq=[1.0],
+        method="highs-ds",  # the simplex method ends in a corner, which has few plans
+    )
+    if found.x is None:
+        return None
+    shares = np.where(found.x[:count] > _EXACT, found.x[:count], 0.0)
+    prices = np.maximum(-found.ineqlin.marginals, 0.0)
+    return Solution(
+        shares / shares.sum(), float(found.x[-1]), prices[:resources], prices[resources:]
+    )
+
+
+class Mixer:
+    """Finds the best mixture, and the best plan alone, for an objective under conditions.
+
+    What the objective minimises is put aside for throughput. Its floor and limits hold for the
+    mixture: accuracy, lateness, bytes and joules are means over samples, whichever plan they come
+    under; memory has to suffice for every plan. Latencies are those of a sample that waits for no
+    other. At full load a device has no time to compute on, so there is no hedge.
+    """
+
+    def __init__(
+        self, planner: Planner, objective: Objective, conditions: Conditions, sharing: Sharing
+    ) -> None:
+        self._planner = planner
+        self._objective = objective
+        self._conditions = replace(conditions, hedged=False)
+        forecast = planner.forecast(self._conditions)
+        self._takes_s = _takes_s(forecast)
+        self._loads_s = self._takes_s * sharing.factors
+        floor = planner.accuracy_floor(objective)
+        bounds = {"accuracy": (-planner.accuracy(hedged=False), -floor)}
+        self._bounds = bounds | _shares_of_limits(forecast, objective)
+        self._usable = _usable(forecast, objective)
+
+    def best(self) -> Mixture:
+        """Return the mixture of the highest throughput.
+
+        Raises `PlanError` if no mixture meets the objective, with what could be kept instead.
+        """
+        if not len(self._usable):
+            self._refuse()
+        values = np.stack([values for values, _ in self._bounds.values()], axis=1)[self._usable]
+        kept = undercut_by_none(np.hstack([self._loads_s[self._usable], values]))
+        rows, values = self._usable[kept], values[kept]
+        most = np.array([most for _, most in self._bounds.values()])
+        units = _units(np.vstack([np.abs(values) / 1e3, np.abs(most)]).max(axis=0))
+        loads_s = self._loads_s[rows]
+        scale_s = _scale_s(loads_s)
+        found = solve(loads_s / scale_s, values / units, most / units)
+        if found is None:
+            self._refuse()
+        self._check_period(found.period * scale_s)
+        return self._mixture(rows, found, scale_s, units)
+
+    def alone(self) -> Part | None:
+        """Return the plan of the highest throughput by itself; None if none keeps the limits."""
+        keeps = [values[self._usable] <= most + _EXACT for values, most in self._bounds.values()]
+        rows = self._usable[np.logical_and.reduce(keeps)]
+        if not len(rows):
+            return None
+        return self._part(int(rows[self._loads_s[rows].max(axis=1).argmin()]), 1.0)
+
+    def quickest(self) -> Part:
+        """Return the plan of least mean latency: that which a device chooses for itself."""
+        objective = self._objective.model_copy(update={"minimise": "mean"})
+        return self._part(int(self._planner.rank(objective, self._conditions).rows[0]), 1.0)
+
+    def _mixture(
+        self, rows: NDArray[np.int64], found: Solution, scale_s: float, units: Floats
+    ) -> Mixture:
+        period_s = found.period * scale_s
+        used = np.flatnonzero(found.shares)
+        used = used[np.argsort(-found.shares[used], kind="stable")]
+        busy = found.shares @ self._loads_s[rows] / period_s
+        bounds = self._bounds.items()
+        more = np.array([0.01 * (1 if name == "accuracy" else most) for name, (_, most) in bounds])
+        growth = 100 * found.limit_prices * more / units / found.period
+        return Mixture(
+            tuple(self._part(int(rows[at]), float(found.shares[at])) for at in used),
+            period_s,
+            busy=dict(zip(RESOURCES, busy.tolist(), strict=True)),
+            worth=dict(zip(RESOURCES, found.resource_prices.tolist(), strict=True)),
+            worth_of_limits=dict(zip(self._bounds, growth.tolist(), strict=True)),
+        )
+
+    def _part(self, row: int, share: float) -> Part:
+        return Part(
+            self._planner.plan_of(row),
+            share,
+            float(self._planner.candidates.accuracy[row]),
+            self._takes_s[row],
+            float(self._loads_s[row].max()),
+        )
+
+    def _check_period(self, period_s: float) -> None:
+        """Raise `PlanError` if the objective asks for more samples than the best mixture has."""
+        most_s = self._objective.limits.period_s
+        if most_s is not None and period_s > most_s * (1 + _EXACT):
+            raise PlanError(
+                f"no mixture handles a sample of each device every {most_s * 1e3:.3g} ms; the best "
+                f"takes {period_s * 1e3:.3g} ms: allow that, or let fewer devices share"
+            )
+
+    def _refuse(self) -> NoReturn:
+        """Raise `PlanError`: a single plan is a mixture too, so none of them is feasible."""
+        limits = self._objective.limits.model_copy(update={"period_s": None})
+        objective = self._objective.model_copy(update={"limits": limits})
+        check_feasible(self._planner, objective, self._conditions)
+        raise PlanError("the mixture was not found, as limits are too far apart; give fewer")
+
+
+def _takes_s(forecast: Forecast) -> Floats:
+    """Return the seconds that a sample takes of device, uplink and server, (C, 3)."""
+    now = forecast.conditions
+    device_s = forecast.costs.mean.device_s * now.device_stretch
+    uplink_s = forecast.uplink_bytes * (8 / now.bandwidth_bps)
+    return np.stack([device_s, uplink_s, forecast.server_s], axis=1)
+
+
+def _usable(forecast: Forecast, objective: Objective) -> NDArray[np.int64]:
+    """Return the rows of the plans that the device can hold, and that need no missing server."""
+    most = objective.limits.memory_bytes
+    usable = forecast.costs.held_bytes <= (np.inf if most is None else most)
+    if not forecast.conditions.reachable:
+        usable &= ~forecast.costs.sends
+    return np.flatnonzero(usable)
+
+
+def _shares_of_limits(forecast: Forecast, objective: Objective) -> dict[str, tuple[Floats, float]]:
+    """Return what limits allow in the mean, by measure: the plans' values (C,) and the most.
+
+    A quantile is no mean, but that p95 is at most t says that a share of 0.05 may be later than t.
+    """
+    bounds: dict[str, tuple[Floats, float]] = {}
+    for name, most in objective.kept.items():
+        if name in ("memory", "period"):
+            continue
+        if name[1:].isdecimal():
+            bounds[name] = (forecast.late_share(most), 1 - int(name[1:]) / 100)
+        else:
+            bounds[name] = (get_measure(name).values(forecast, objective.latest_s), most)
+    return bounds
+
+
+def _units(sizes: Floats) -> Floats:
+    return np.where(sizes > 0, sizes, 1.0)
+
+
+def _scale_s(loads_s: Floats) -> float:
+    """Return the least period of any plan; raise `PlanError` if it is 0."""
+    scale_s = float(loads_s.max(axis=1).min())
+    if scale_s <= 0:
+        raise PlanError(
+            "by these profiles some plan takes no time at all, so throughput has no bound; measure "
+            "them with: offramp profile"
+        )
+    return scale_s
