@@ -1,0 +1,173 @@
+"""Every strategy on every recorded link: latency, misses, bytes, energy and accuracy.
+
+Simulated with the deployed decision code: one device on each of five places of a course, samples
+as fast as the device alone can just sustain them, accuracy floor and deadline alike for all.
+What was simulated is kept until scenario or code change. With --strategy only those named are
+simulated anew; of the others older figures are shown, marked with a star, or none. A scenario's
+file (in the cache's benchmarks/strategies/scenarios) is what `offramp simulate` takes, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmarks.harness import Options, build_parser, finish, tabulate
+from benchmarks.strategies_cells import (
+    Cell,
+    build_cells,
+    code_digest,
+    contenders,
+    read_cell,
+    run_cells,
+)
+from benchmarks.strategies_courses import Course, Rates, build_courses, rates_of
+from benchmarks.strategies_scores import Comparison, Score, compare, score_of
+from benchmarks.strategies_tables import cell_table, summary_line, summary_table
+from benchmarks.strategies_tasks import TASKS, Task, home, prepare
+from partitioner.boards import BOARDS
+from partitioner.strategies import STRATEGIES
+
+_QUICK = ("ATT-LTE-driving", "lumos-5g-driving", "steady", "outages")
+_QUICK_TASKS = ("fashion_mnist", "cifar10")
+_ROUNDS = 30
+_FEW = 3
+"""So many cells are shown in full."""
+
+
+@dataclass
+class Place:
+    """A task on a course, and the scores of what ran there."""
+
+    task: Task
+    course: Course
+    rates: Rates
+    scores: dict[str, Score] = field(default_factory=dict)
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """How Offramp's own strategy compares."""
+        return compare(self.scores)
+
+
+def main() -> None:
+    given = _parse()
+    requests = 100 if given.quick else 400
+    places, cells = _build(given, requests)
+    _run(_due(cells, given.strategies), given.jobs)
+    failed = _fill(places, cells)
+    _show(list(places.values()))
+    for line in failed:
+        print(f"failed: {line}")
+    line = summary_line([place.comparison for place in places.values()])
+    finish("strategies", line, _figures(places), Options(given.quick, given.json))
+
+
+def _parse() -> argparse.Namespace:
+    parser = build_parser("strategies", __doc__)
+    parser.add_argument("--task", dest="tasks", action="append", choices=list(TASKS))
+    parser.add_argument("--trace", dest="traces", action="append", help="part of a course's name")
+    names = list(STRATEGIES)
+    parser.add_argument("--strategy", dest="strategies", action="append", choices=names)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--measure", action="store_true", help="measure profiles again")
+    given = parser.parse_args()
+    given.tasks = given.tasks or list(_QUICK_TASKS if given.quick else TASKS)
+    given.traces = given.traces or list(_QUICK if given.quick else [""])
+    return given
+
+
+_Places = dict[tuple[str, str], Place]
+
+
+def _build(given: argparse.Namespace, requests: int) -> tuple[_Places, list[Cell]]:
+    """Return all places, and the cells of all contenders there."""
+    courses = [
+        course
+        for course in build_courses(home() / "traces")
+        if any(part.lower() in course.name.lower() for part in given.traces)
+    ]
+    tasks = [prepare(name, _ROUNDS, again=given.measure) for name in given.tasks]
+    places: _Places = {}
+    cells: list[Cell] = []
+    everyone = contenders()
+    for task in tasks:
+        for course in courses:
+            rates = rates_of(course, requests * task.period_s)
+            places[task.name, course.name] = Place(task, course, rates)
+            cells += build_cells(home(), task, course, requests, everyone)
+    return places, cells
+
+
+def _due(cells: Sequence[Cell], named: Sequence[str] | None) -> list[Cell]:
+    """Return the cells that have not run with today's code, of the strategies that are named."""
+    code = code_digest()
+    return [
+        cell
+        for cell in cells
+        if (not named or cell.contender.strategy in named)
+        and (read_cell(cell) or {}).get("code") != code
+    ]
+
+
+def _run(cells: Sequence[Cell], jobs: int) -> None:
+    for number, cell in enumerate(run_cells(cells, jobs) if cells else (), 1):
+        if number % 20 == 0 or number == len(cells):
+            print(f"{number} of {len(cells)}: {cell.task}, {cell.course}", flush=True)
+
+
+def _fill(places: _Places, cells: Sequence[Cell]) -> list[str]:
+    """Give every place its scores, and return what failed."""
+    failed, code = [], code_digest()
+    for cell in cells:
+        found, name = read_cell(cell), cell.contender.name
+        place = places[cell.task, cell.course]
+        if found is None:
+            continue
+        if "error" in found:
+            failed.append(f"{name} on {cell.task}, {cell.course}: {found['error']}")
+            continue
+        power = BOARDS[place.course.board].every(place.task.period_s)
+        current = found["code"] == code
+        score = score_of(found["total"], place.task.late_s, power, current=current)
+        if score is None:
+            failed.append(f"{name} on {cell.task}, {cell.course}: no answer")
+        else:
+            place.scores[name] = score
+    return failed
+
+
+def _show(places: Sequence[Place]) -> None:
+    if len(places) <= _FEW:
+        for place in places:
+            title = f"{place.task.name}, {place.course.name}, times in ms"
+            tabulate(title, *cell_table(place.scores))
+    for name in dict.fromkeys(place.task.name for place in places):
+        mine = [place for place in places if place.task.name == name]
+        task = mine[0].task
+        title = f"{name}, device {task.slowdown:.0f} times slower: {task.device_s * 1e3:g} ms"
+        rows = [(place.course.name, place.rates, place.comparison) for place in mine]
+        tabulate(title, *summary_table(rows))
+
+
+def _figures(places: _Places) -> dict[str, Any]:
+    return {
+        "places": [
+            {
+                "task": place.task.name,
+                "slowdown": place.task.slowdown,
+                "course": place.course.name,
+                "kind": place.course.kind,
+                **asdict(place.rates),
+                "scores": {name: asdict(score) for name, score in place.scores.items()},
+                "comparison": place.comparison and asdict(place.comparison),
+            }
+            for place in places.values()
+        ]
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Cells: one strategy on one task and course, simulated once and kept until something changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import offramp
+from benchmarks.strategies_courses import Course
+from benchmarks.strategies_tasks import Task
+from offramp.errors import OfframpError
+from offramp.files import read_file, write_file
+from partitioner import strategies
+from sim.world.cells import scenario_digest
+from sim.world.library import Library
+from sim.world.run import simulate
+from sim.world.scenario import read_scenario
+
+__all__ = [
+    "Cell",
+    "Contender",
+    "build_cells",
+    "code_digest",
+    "contenders",
+    "read_cell",
+    "run_cells",
+    "scenario",
+]
+
+HEDGE_SHARE = 1.0
+"""Of the processor's time: what computing on comes to is in the tables."""
+
+WARM_UP_S = 5.0
+_SEED = 0
+_DECIDES = ("device", "edge_server", "offramp", "partitioner", "sim")
+_DECIDES_NOT = ("capture", "training", "report", "demo")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A strategy with or without computing on while answers are under way."""
+
+    name: str
+    strategy: str
+    hedged: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A contender in a scenario's file; what came of it lies in ``path``."""
+
+    task: str
+    course: str
+    contender: Contender
+    scenario: Path
+    path: Path
+
+
+def contenders() -> list[Contender]:
+    """Return every registered strategy; those that may compute on, also without doing so."""
+    found = []
+    for name in strategies.STRATEGIES:
+        hedges = strategies.get(name).hedges
+        found.append(Contender(name, name, hedges))
+        if hedges:
+            found.append(Contender(f"{name}, no hedge", name, hedged=False))
+    return found
+
+
+def scenario(task: Task, course: Course, requests: int, *, hedged: bool) -> dict[str, Any]:
+    """Return the scenario of devices that have a worker of the server each."""
+    places = len(course.ways) * course.places_each
+    agent = {
+        "slowdown": task.slowdown,
+        "deadline_s": task.deadline_s,
+        "objective": {"max_accuracy_drop": 0.01},
+        "hedge": {"max_cpu_share": HEDGE_SHARE if hedged else 0.0},
+    }
+    device = {
+        "count": course.places_each,
+        "bundle": str(task.bundle),
+        "profile": str(task.profile),
+        "arrivals": {"kind": "periodic", "rate_hz": 1 / task.period_s},
+        "agent": agent,
+    }
+    return {
+        "name": f"{task.name} {course.name}",
+        "seed": _SEED,
+        "requests": requests,
+        "warm_up_s": WARM_UP_S,
+        "servers": [{"workers": places, "profiles": [str(task.profile)]}],
+        "groups": [
+            {"name": f"link {at}", "link": way, **device} for at, way in enumerate(course.ways)
+        ],
+        "timeline": {"devices": 0},
+    }
+
+
+def build_cells(
+    folder: Path, task: Task, course: Course, requests: int, chosen: Sequence[Contender]
+) -> Iterator[Cell]:
+    """Write the scenarios of a task and course to ``folder`` and yield their cells."""
+    for hedged in sorted({contender.hedged for contender in chosen}):
+        name = f"{task.name}-{course.name}" + ("-hedged" if hedged else "")
+        path = folder / "scenarios" / f"{name}-{requests}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        settings = scenario(task, course, requests, hedged=hedged)
+        write_file(path, yaml.safe_dump(settings, sort_keys=False).encode())
+        digest = scenario_digest(path)[:16]
+        for contender in chosen:
+            if contender.hedged == hedged:
+                kept = folder / "cells" / f"{name}-{contender.strategy}-{digest}.json"
+                yield Cell(task.name, course.name, contender, path, kept)
+
+
+def read_cell(cell: Cell) -> dict[str, Any] | None:
+    """Return ``code``, the digest of the code that ran, and ``total``, the figures; None if none.
+
+    A run that failed has ``error`` instead of figures.
+    """
+    with suppress(OfframpError, ValueError):
+        found = json.loads(read_file(cell.path))
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def run_cells(cells: Sequence[Cell], jobs: int) -> Iterator[Cell]:
+    """Run cells in so many processes and yield each when it is done."""
+    code = code_digest()
+    # A fresh interpreter each: a forked one would copy locks that threads hold.
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        futures = {pool.submit(_run, cell, code): cell for cell in cells}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+_library = cache(Library)
+
+
+def _run(cell: Cell, code: str) -> None:
+    """Run a cell and write what comes of it; a strategy that fails does not fail the others."""
+    found: dict[str, Any] = {"code": code}
+    try:
+        given = read_scenario(cell.scenario)
+        found["total"] = simulate(given, cell.contender.strategy, _SEED, _library())["total"]
+    except Exception as error:
+        found["error"] = f"{type(error).__name__}: {error}"
+    cell.path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(cell.path, json.dumps(found).encode())
+
+
+@cache
+def code_digest() -> str:
+    """Return a digest of all code that a simulation's figures hang on."""
+    root = Path(offramp.__file__).parents[1]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in _sources(root))).hexdigest()[:12]
+
+
+def _sources(root: Path) -> Iterable[Path]:
+    for package in _DECIDES:
+        for path in sorted((root / package).rglob("*.py")):
+            if not set(_DECIDES_NOT) & set(path.relative_to(root).parts):
+                yield path

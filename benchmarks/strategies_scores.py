@@ -1,0 +1,130 @@
+"""Scores: what came of each strategy in a cell, and how Offramp's own compares with the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from partitioner.power import Power
+
+__all__ = ["OWN", "PUBLISHED", "Comparison", "Score", "compare", "score_of"]
+
+OWN, ORACLE, ALONE = "offramp", "oracle", "device_only"
+PUBLISHED = ("neurosurgeon", "dads", "qdmp", "edgent", "spinn", "portend", "ans")
+TRIVIAL = (ALONE, "server_only")
+ALIKE = 0.005
+"""A strategy is as accurate as another if it loses no more than this share of samples to it."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The figures of one strategy in one cell, per request.
+
+    ``missed`` came later than the task's `late_s`, ``overdue`` than its deadline or never.
+    ``energy_j`` is what samples add to a board that is on anyway. ``hedge_s`` of ``device_s`` was
+    spent while the answer was under way. ``current`` is false of a run by other code than today's.
+    """
+
+    mean_s: float
+    p95_s: float
+    p99_s: float
+    missed: float
+    overdue: float
+    bytes: float
+    energy_j: float
+    accuracy: float
+    device_s: float
+    hedge_s: float
+    sent: float
+    current: bool = True
+
+
+def score_of(
+    total: Mapping[str, Any], late_s: float, power: Power, *, current: bool = True
+) -> Score | None:
+    """Return the score of a run's figures (`sim.world.tally.Tally.summary`); None without answers.
+
+    ``power`` is that of samples as often as they come (`Power.every`).
+    """
+    requests = total["requests"]
+    if not total["answered"]:
+        return None
+    in_time = sum(count for edge_s, count in total["histogram"] if edge_s <= late_s * _BIN)
+    device_s, sending_s, waiting_s = (
+        total[key] / requests for key in ("device_s", "sending_s", "waiting_s")
+    )
+    return Score(
+        mean_s=total["mean_s"],
+        p95_s=total["p95_s"],
+        p99_s=total["p99_s"],
+        missed=1 - in_time / requests,
+        overdue=total["late_share"],
+        bytes=(total["up_bytes"] + total["probe_bytes"]) / requests,
+        energy_j=power.sample_j(device_s, sending_s, waiting_s, total["sent_share"]),
+        accuracy=total["accuracy"],
+        device_s=device_s,
+        hedge_s=total["hedge_s"] / requests,
+        sent=total["sent_share"],
+        current=current,
+    )
+
+
+_BIN = 1.003  # a bin's upper edge is at most half a per cent above what is in it
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How Offramp's strategy did in a cell; None where what it is compared with did not run.
+
+    ``to_oracle`` and ``to_trivial`` are its mean latency over the oracle's and over that of the
+    better one of `TRIVIAL`; ``tail_s`` its 99th percentile less that of the device alone.
+    ``published`` is the quickest of `PUBLISHED` that is as accurate, and ``gain`` the mean latency
+    of that over its own. ``ahead`` are those that are quicker than the oracle and as accurate.
+    """
+
+    own: Score
+    to_oracle: float | None
+    tail_s: float | None
+    published: str | None
+    gain: float | None
+    to_trivial: float | None
+    ahead: tuple[str, ...]
+
+
+def compare(scores: Mapping[str, Score]) -> Comparison | None:
+    """Return how Offramp's strategy compares with the others of a cell; None if it did not run."""
+    own = scores.get(OWN)
+    if own is None:
+        return None
+    oracle, alone = scores.get(ORACLE), scores.get(ALONE)
+    trivial = [scores[name].mean_s for name in TRIVIAL if name in scores]
+    published = _quickest(scores, PUBLISHED, own)
+    return Comparison(
+        own,
+        to_oracle=own.mean_s / oracle.mean_s if oracle else None,
+        tail_s=own.p99_s - alone.p99_s if alone else None,
+        published=published,
+        gain=scores[published].mean_s / own.mean_s if published else None,
+        to_trivial=own.mean_s / min(trivial) if trivial else None,
+        ahead=_ahead(scores, oracle),
+    )
+
+
+def _quickest(scores: Mapping[str, Score], names: tuple[str, ...], own: Score) -> str | None:
+    alike = [name for name in names if name in scores and _as_accurate(scores[name], own)]
+    return min(alike, key=lambda name: scores[name].mean_s, default=None)
+
+
+def _as_accurate(one: Score, other: Score) -> bool:
+    return one.accuracy >= other.accuracy - ALIKE
+
+
+def _ahead(scores: Mapping[str, Score], oracle: Score | None) -> tuple[str, ...]:
+    if oracle is None:
+        return ()
+    return tuple(
+        name
+        for name, score in scores.items()
+        if score.mean_s < oracle.mean_s and _as_accurate(score, oracle)
+    )
