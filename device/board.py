@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Sequence
+from functools import cache
 
 from device.fallback import Option
 from offramp.bundle import Manifest
@@ -22,16 +23,23 @@ class Board:
         self._exits = list(enumerate(manifest.exits[: manifest.exits_before(manifest.reach)]))
         self._depth = len(manifest.segments)
         self._whole = manifest.reach == self._depth
+        self._options = cache(self._find_options)
 
-    def options(self, at: int, known: Container[int], stretch: float) -> list[Option]:
+    def options(self, at: int, known: frozenset[int], stretch: float) -> Sequence[Option]:
         """Return the ways to answer from boundary ``at``, where the exits ``known`` have run.
 
         They go from the best answer to the quickest.
         """
+        options = self._options(at, known)
+        if stretch == 1.0:
+            return options
+        return [Option(each.exit, each.stop, each.time_s * stretch) for each in options]
+
+    def _find_options(self, at: int, known: frozenset[int]) -> Sequence[Option]:
         options = []
         if self._whole:
             whole_s = self._profile.between_s(at, self._depth)
-            options.append(Option(None, self._depth, whole_s * stretch))
+            options.append(Option(None, self._depth, whole_s))
         for number, spec in reversed(self._exits):
             if number in known:
                 options.append(Option(number, at, 0.0))
@@ -40,7 +48,7 @@ class Board:
             if all(self._ahead(e, at) for e in (*missing, number)):
                 exits_s = sum(map(self._exit_s, (*missing, number)))
                 time_s = self._profile.between_s(at, spec.boundary) + exits_s
-                options.append(Option(number, spec.boundary, time_s * stretch))
+                options.append(Option(number, spec.boundary, time_s))
         return options
 
     def opened(self, plan: Plan) -> frozenset[int]:

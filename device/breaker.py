@@ -38,6 +38,11 @@ class Breaker:
             self._next_probe_s = now_s + self._retry_s
         self.closed = False
 
+    @property
+    def next_probe_s(self) -> float:
+        """When a probe may go out while it is open."""
+        return self._next_probe_s
+
     def may_probe(self, now_s: float) -> bool:
         """Tell whether a probe may go out now, and count it as gone out if so."""
         if self.closed or now_s < self._next_probe_s:

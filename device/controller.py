@@ -290,12 +290,16 @@ class Controller:
         bandwidth_bps = self.estimator.estimate(now_s).bandwidth_bps
         return int(min(max(_PROBE_S * bandwidth_bps / 8, _PROBE_BYTES[0]), _PROBE_BYTES[1]))
 
+    def next_probe_s(self) -> float:
+        """Return when the next probe is due, if nothing is heard until then."""
+        if not self.breaker.closed:
+            return self.breaker.next_probe_s
+        return self._last_probe_s + (_HASTE_S if self._hasty_probes else self.tuning.probe_s)
+
     def _probe_is_due(self, now_s: float) -> bool:
         if not self.breaker.closed:
             return self.breaker.may_probe(now_s)
-        if self._hasty_probes:
-            return now_s - self._last_probe_s >= _HASTE_S
-        return now_s - self._last_probe_s >= self.tuning.probe_s
+        return now_s >= self.next_probe_s()
 
     def _reachable(self) -> bool:
         silent = self._overdue and not self.hedged

@@ -47,7 +47,6 @@ __all__ = ["Dispatch"]
 
 _MARGIN_S = 0.005
 _GRACE_S = 0.05  # an answer so late is still worth more than none
-_TICK_S = 0.1
 _LOAD_S = 1.0
 
 
@@ -106,10 +105,12 @@ class Dispatch:
 
     def wake_s(self, now_s: float) -> float:
         """Return when to tell `passed` next, if nothing else happens until then."""
-        next_s = self._in_flight.next_expected_s()
-        if self._running is None:
-            next_s = min(next_s, self._in_flight.next_due_s())
-        return min(next_s, now_s + _TICK_S)
+        next_s = min(self._in_flight.next_expected_s(), self._stream.wake_s(now_s))
+        if self._begun:
+            next_s = min(next_s, self._next_load_s)
+        if self._running is None and self._in_flight:
+            next_s = min(next_s, self._in_flight.next_due_s(), self._next_step_s(now_s))
+        return next_s
 
     # -- events
 
@@ -272,7 +273,7 @@ class Dispatch:
             plan = self._controller.local_plan(now_s)
         latest_s = self._in_flight.latest_start_s()
         if plan.level is None:
-            options = self._board.options(0, (), self._stretch)
+            options = self._board.options(0, frozenset(), self._stretch)
             if now_s + min(option.time_s for option in options) > latest_s - _MARGIN_S:
                 return False
         work.plan = plan
@@ -339,6 +340,13 @@ class Dispatch:
         self._running, self._stepping = work, True
         work.step_begun_s = now_s
         self._actions.append(RunOn(work))
+
+    def _next_step_s(self, now_s: float) -> float:
+        """Return when the idle processor may compute on, where only time keeps it from that."""
+        if not self._hedge.is_open(now_s):
+            return self._hedge.opens_s(now_s)
+        arrival_s = self._next_arrival_s()
+        return arrival_s if arrival_s > now_s else math.inf
 
     def _next_arrival_s(self) -> float:
         """Return when the next sample is expected of a source that does not wait."""

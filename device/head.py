@@ -193,7 +193,7 @@ class Head:
         return thresholds
 
     def _choose(self, progress: Progress, until_s: float, stretch: float) -> Option:
-        options = self._board.options(progress.at, progress.logits, stretch)
+        options = self._board.options(progress.at, frozenset(progress.logits), stretch)
         return choose_option(options, now_s=time.perf_counter(), deadline_s=until_s)
 
     def _finish(self, progress: Progress, option: Option) -> None:

@@ -60,6 +60,12 @@ class Hedge:
             self._open = self._share > 0
         return self._open
 
+    def opens_s(self, now_s: float) -> float:
+        """Return when the device may compute on, if it may not now; infinite if never."""
+        if self._share <= 0:
+            return math.inf
+        return now_s + (self._burst_s / 2 - self._left_s) / self._share
+
     def spend(self, seconds: float) -> None:
         """Take in that the device computed on for a time."""
         self._left_s -= seconds

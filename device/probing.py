@@ -38,6 +38,12 @@ class Probing:
         """Take in that a message was answered; it may be a sample."""
         self._answered |= message >= _FIRST_ID
 
+    def next_s(self, now_s: float) -> float:
+        """Return when the next probe is due, if nothing is heard until then."""
+        if self.warm:
+            return self._controller.next_probe_s()
+        return now_s if self._answered else self._asked_s + _START_PATIENCE_S
+
     def next(self, now_s: float) -> Probe | None:
         """Return the probe to send now, or None."""
         if not self._answered and now_s - self._asked_s >= _START_PATIENCE_S:

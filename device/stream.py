@@ -98,6 +98,10 @@ class Stream:
         """Let a sample's message go, if it has not gone out yet: it is answered."""
         self._keep(lambda message, _: message is not work)
 
+    def wake_s(self, now_s: float) -> float:
+        """Return when there is a probe to take, if nothing happens until then."""
+        return self._probing.next_s(now_s) if self.up else math.inf
+
     def take(self, now_s: float) -> list[Send | Probe]:
         """Return what the stream is to take now: nothing, or one message."""
         if self.up and (probe := self._probing.next(now_s)) is not None:

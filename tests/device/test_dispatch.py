@@ -7,6 +7,7 @@ The model is that of conftest.py: a segment takes the device 10 ms, the exit beh
 import collections
 import heapq
 import itertools
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -106,14 +107,16 @@ class Story:
 
     def run(self, until_s=30.0):
         """Let everything happen, and time pass; return the log."""
+        passed_s = -math.inf
         while self.now < until_s and not (self.dispatch.done and not self._events):
             wake_s = self.dispatch.wake_s(self.now)
             if self._events and self._events[0][0] <= wake_s:
                 self.now, _, event, details = heapq.heappop(self._events)
                 event = getattr(self.dispatch, event) if isinstance(event, str) else event
             else:
-                assert wake_s > self.now, "the dispatch asks for the same moment again"
+                assert wake_s > passed_s, "the dispatch asks for the same moment again"
                 self.now, event, details = min(wake_s, until_s), self.dispatch.passed, ()
+                passed_s = self.now
             for action in event(self.now, *details) or ():
                 self._act(action)
             self.most_in_flight = max(self.most_in_flight, len(self._in_flight))
@@ -221,7 +224,7 @@ class Story:
         return seconds, Reached(at, frozenset(known), seconds, answered, size_bytes=size_bytes)
 
     def _choose(self, now_s, at, known, action):
-        options = self._boards[action.work.id].options(at, known, action.stretch)
+        options = self._boards[action.work.id].options(at, frozenset(known), action.stretch)
         return choose_option(options, now_s=now_s, deadline_s=action.until_s)
 
     def _say(self, what):
