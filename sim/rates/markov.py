@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from bisect import bisect
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from random import Random
 
 from sim.rates.curve import bytes_at, time_of
 from sim.rates.source import CRUMB_BYTES
 
-__all__ = ["LTE", "MarkovRate", "MarkovState"]
+__all__ = ["LTE", "MarkovRate", "MarkovState", "stays"]
+
+_FEWEST_KNOTS = 32
 
 
 @dataclass(frozen=True)
@@ -35,24 +41,46 @@ LTE = (
 
 `python -m benchmarks.generators --lte TRACE...` prints it and how near it comes to them."""
 
+_Chain = tuple[tuple[float, float, list[float]], ...]
+"""Of each state how often it is left, in 1/s, what it serves, in bytes/s, and the weights of the
+states after it, added up."""
+
+
+def stays(states: Sequence[MarkovState], seed: str) -> Iterator[tuple[float, float]]:
+    """Every stay in a state from the first one on: how long, and how many bytes a second; endless.
+
+    It lasts an exponentially distributed time with the mean `dwell_s`; the state after it is drawn
+    by the weights `next`. Raises `ValueError` if the rate could become 0 for ever.
+    """
+    chain, random, at = _checked(tuple(states)), Random(seed), 0
+    last = len(chain) - 1
+    while True:
+        leaving_hz, bytes_per_s, weights = chain[at]
+        stay_s = random.expovariate(leaving_hz)
+        at = bisect(weights, random.random() * weights[-1], 0, last)
+        yield stay_s, bytes_per_s
+
 
 class MarkovRate:
-    """A piecewise constant rate that moves between states and is generated as it is asked for.
+    """A piecewise constant rate, which `stays` makes as it is asked for.
 
-    It starts in the first state. A stay lasts an exponentially distributed time with the mean
-    `dwell_s`; the state after it is drawn by the weights `next`. The same seed gives the same
-    rate, in whatever order it is asked for.
+    The same seed gives the same rate, in whatever order it is asked for. Memory does not grow with
+    time: the curve of served bytes is kept for as far back as it has been asked for, and made once
+    more from the start on if somebody asks for what is before.
     """
 
     def __init__(self, states: Sequence[MarkovState], seed: str) -> None:
-        _check(states)
-        self._states, self._state = tuple(states), 0
-        self._random = Random(seed)
-        self._times_s, self._served = [0.0], [0.0]
+        self._states, self._seed = tuple(states), seed
+        self._kept = _FEWEST_KNOTS
+        _checked(self._states)
+        self._begin()
 
     def served_bytes(self, from_s: float, to_s: float) -> float:
         """The integral of the rate from `from_s` to `to_s`, in bytes."""
-        return self._position(to_s) - self._position(from_s) if to_s > from_s else 0.0
+        if to_s <= from_s:
+            return 0.0
+        before = self._position(from_s)  # the earlier one first: what is behind is forgotten
+        return self._position(to_s) - before
 
     def finish_s(self, start_s: float, nbytes: float) -> float:
         """The first time by which `nbytes` are served from `start_s` on."""
@@ -60,24 +88,35 @@ class MarkovRate:
             return start_s
         target = self._position(start_s) + nbytes
         while self._served[-1] < target - CRUMB_BYTES:
-            self._step()
+            self._stay()
         return max(start_s, time_of(self._times_s, self._served, target))
 
+    def _begin(self) -> None:
+        self._stays = stays(self._states, self._seed)
+        self._times_s, self._served = array("d", [0.0]), array("d", [0.0])
+
     def _position(self, now_s: float) -> float:
+        if now_s < self._times_s[0]:
+            self._kept *= 2
+            self._begin()
         while self._times_s[-1] <= now_s:
-            self._step()
+            self._stay()
         return bytes_at(self._times_s, self._served, now_s)
 
-    def _step(self) -> None:
-        state = self._states[self._state]
-        stay_s = self._random.expovariate(1 / state.dwell_s)
-        self._state = self._random.choices(range(len(self._states)), state.next)[0]
-        if stay_s > 0 and self._times_s[-1] + stay_s > self._times_s[-1]:
-            self._times_s.append(self._times_s[-1] + stay_s)
-            self._served.append(self._served[-1] + stay_s * state.bps / 8)
+    def _stay(self) -> None:
+        stay_s, bytes_per_s = next(self._stays)
+        times_s, served = self._times_s, self._served
+        end_s = times_s[-1] + stay_s
+        if end_s <= times_s[-1]:
+            return
+        times_s.append(end_s)
+        served.append(served[-1] + stay_s * bytes_per_s)
+        if len(times_s) > 2 * self._kept:
+            del times_s[: self._kept], served[: self._kept]
 
 
-def _check(states: Sequence[MarkovState]) -> None:
+@lru_cache(maxsize=64)
+def _checked(states: tuple[MarkovState, ...]) -> _Chain:
     """Refuse a chain whose rate can become 0 for ever, which no byte would outlive."""
     for number, state in enumerate(states):
         if len(state.next) != len(states) or min(state.next) < 0 or sum(state.next) <= 0:
@@ -89,3 +128,4 @@ def _check(states: Sequence[MarkovState]) -> None:
         alive |= {n for n, state in enumerate(states) if any(state.next[a] > 0 for a in alive)}
     if dead := set(range(len(states))) - alive:
         raise ValueError(f"state {min(dead)} must lead to a state with bps above 0")
+    return tuple((1 / one.dwell_s, one.bps / 8, list(accumulate(one.next))) for one in states)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from offramp.errors import ConfigError
-from sim.description import parse_link
+from offramp.settings import build_settings
+from sim.description import LinkSettings, parse_link
 from sim.model import build_link
 from sim.rates.fitted import fit_markov
 from sim.rates.gilbert_elliott import gilbert_elliott
@@ -222,12 +223,17 @@ def test_a_description_asks_for_a_rate_like_a_recording(tmp_path):
         MarkovSettings(like=tmp_path / "none.csv").chain()
 
 
-def test_links_with_the_same_settings_share_what_was_read(tmp_path):
-    (tmp_path / "walk.csv").write_text("0,1\n3,2\n")
-    described = parse_link({"up": [{"kind": "rate", "trace": tmp_path / "walk.csv"}]}, "my link")
+@pytest.mark.parametrize("rate", [{"trace": "walk.csv"}, {"markov": {"like": "walk.csv"}}])
+def test_links_with_the_same_settings_share_what_was_read(tmp_path, rate):
+    """Were it read or fitted again for the link of each device, the file would be missed."""
+    (tmp_path / "walk.csv").write_text("0,1\n30,2\n40,3\n")
+    described = build_settings(
+        LinkSettings, {"up": [{"kind": "rate", **rate}]}, "my link", tmp_path
+    )
     first = build_link(described)
     (tmp_path / "walk.csv").unlink()
-    assert build_link(described).up.release_s(0, 1500) == first.up.release_s(0, 1500)
+    another = build_link(described.model_copy(update={"seed": described.seed}))
+    assert another.up.release_s(0, 1500) == first.up.release_s(0, 1500)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-from itertools import pairwise
+import tracemalloc
+from itertools import islice, pairwise
 from math import inf
 from statistics import mean
 
@@ -7,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.phases import Phases
-from sim.rates.markov import MarkovRate, MarkovState
+from sim.rates import markov
+from sim.rates.markov import LTE, MarkovRate, MarkovState, stays
 from sim.rates.source import UNLIMITED, ConstantRate
 from sim.rates.switched import SwitchedRate
 from sim.rates.trace import RateTrace
@@ -18,8 +20,11 @@ def bursts() -> RateTrace:
     return RateTrace([0, 1, 2, 3], [0, 1000, 1000, 4000])
 
 
+TWO_STATES = [MarkovState(8e6, 2.0, (0, 1)), MarkovState(0, 1.0, (1, 0))]
+
+
 def two_states(seed: str = "a") -> MarkovRate:
-    return MarkovRate([MarkovState(8e6, 2.0, (0, 1)), MarkovState(0, 1.0, (1, 0))], seed)
+    return MarkovRate(TWO_STATES, seed)
 
 
 def good_out_slow() -> SwitchedRate:
@@ -123,13 +128,22 @@ def test_the_integral_adds_up(name, cuts):
 
 
 def test_a_markov_rate_dwells_and_moves_as_asked():
-    rate = two_states()
-    horizon_s = 20_000
+    rate, horizon_s = two_states(), 20_000
     # Two thirds of the time at 1e6 bytes per second, the rest at none.
     assert rate.served_bytes(0, horizon_s) / horizon_s == pytest.approx(1e6 * 2 / 3, rel=0.03)
-    stays_s = [b - a for a, b in pairwise(rate._times_s)]
+    made = list(islice(stays(TWO_STATES, "a"), 14_000))
+    assert [bytes_per_s for _, bytes_per_s in made] == [1e6, 0.0] * 7000
+    stays_s = [stay_s for stay_s, _ in made]
     assert mean(stays_s[::2]) == pytest.approx(2.0, rel=0.05)
     assert mean(stays_s[1::2]) == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_markov_rate_is_its_stays_one_after_the_other():
+    rate, now_s = two_states(), 0.0
+    for stay_s, bytes_per_s in islice(stays(TWO_STATES, "a"), 500):
+        served = rate.served_bytes(now_s, now_s + stay_s)
+        assert served == pytest.approx(stay_s * bytes_per_s, rel=1e-6, abs=1e-3)
+        now_s += stay_s
 
 
 def test_a_markov_rate_draws_the_next_state_by_its_weights():
@@ -138,11 +152,42 @@ def test_a_markov_rate_draws_the_next_state_by_its_weights():
         MarkovState(16, 1.0, (1, 0, 0)),
         MarkovState(24, 1.0, (1, 0, 0)),
     ]
-    rate = MarkovRate(states, "weights")
-    rate.served_bytes(0, 20_000)
-    stays = zip(rate._times_s, rate._times_s[1:], rate._served, rate._served[1:], strict=False)
-    levels = [round((d - c) / (b - a)) for a, b, c, d in stays]
+    levels = [bytes_per_s for _, bytes_per_s in islice(stays(states, "weights"), 20_000)]
+    assert levels[::2] == [1] * 10_000
     assert levels.count(2) / levels.count(3) == pytest.approx(3, rel=0.1)
+
+
+def test_the_memory_of_a_markov_rate_does_not_grow_with_time():
+    def held_bytes(until_s):
+        tracemalloc.start()
+        rate = MarkovRate(LTE, "long")
+        for now_s in range(0, until_s, 5):
+            rate.finish_s(now_s, 1000.0)
+        held = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return held
+
+    assert held_bytes(200_000) < held_bytes(2_000) + 2_000
+
+
+@settings(max_examples=30, deadline=None)
+@given(asked=st.lists(st.tuples(st.floats(0, 3000), st.floats(0, 500)), min_size=1, max_size=8))
+def test_a_markov_rate_answers_about_the_past_what_it_would_have_answered_then(asked):
+    rate = two_states()
+    for start_s, length_s in asked:
+        expected = two_states().served_bytes(start_s, start_s + length_s)
+        assert rate.served_bytes(start_s, start_s + length_s) == expected
+
+
+def test_a_markov_rate_is_seldom_made_again_for_who_looks_back(monkeypatch):
+    """Who asks again and again for a time that lies 400 stays behind is remembered."""
+    begun = []
+    monkeypatch.setattr(markov, "stays", lambda *given: begun.append(given) or stays(*given))
+    rate = two_states()
+    for now_s in range(0, 30_000, 300):
+        rate.finish_s(now_s + 600.0, 1.0)
+        rate.served_bytes(now_s, now_s + 300.0)
+    assert len(begun) < 8
 
 
 def test_a_markov_rate_follows_from_its_seed_and_not_from_the_questions():
