@@ -8,7 +8,7 @@ order in which the bytes enter, with times that never fall, and starts at 0.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any, ClassVar
 
@@ -53,6 +53,23 @@ class Condition(ABC):
             return last_s
         self._last_s = left_s
         return left_s
+
+    def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
+        """When each of some packets leaves, the first of which enters first.
+
+        That is what `release_s` says of one after the other; a subclass may know a quicker way.
+        """
+        return [self.release_s(*entry) for entry in zip(times_s, sizes, strict=True)]
+
+    def in_order(self, left_s: Iterable[float]) -> list[float]:
+        """When packets leave that would leave at these finite times if nothing were ahead."""
+        released, last_s = [], self._last_s
+        for time_s in left_s:
+            if time_s > last_s:
+                last_s = time_s
+            released.append(last_s)
+        self._last_s = last_s
+        return released
 
     def forget(self, now_s: float) -> None:
         """Drop whatever is still in the condition at `now_s`, so that nothing waits for it."""

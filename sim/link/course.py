@@ -25,9 +25,14 @@ class Course(Generic[S]):
     settings: tuple[S | None, ...]
     outages: tuple[tuple[Window, ...], ...]
 
+    @property
+    def only(self) -> S | None:
+        """The settings that always hold; None if there are several, or none."""
+        return self.settings[0] if len(self.settings) == 1 else None
+
     def at(self, now_s: float) -> S | None:
         """The settings that hold at `now_s`."""
-        if len(self.settings) == 1:  # as with most links, whose packets ask for it one by one
+        if len(self.settings) == 1:  # as with most links, whose messages ask for it one by one
             return self.settings[0]
         return self.settings[self.phases.at(now_s).index]
 

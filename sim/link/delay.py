@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
 from typing import Literal
 
 from pydantic import Field
@@ -31,3 +33,11 @@ class Delay(Condition):
         """When `nbytes` that enter at `now_s` would leave if nothing were ahead of them."""
         settings = self._course.at(now_s)
         return now_s + settings.seconds if settings else now_s
+
+    def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
+        """As `Condition.release_train`: one delay holds for all where there is one phase."""
+        settings = self._course.only
+        if settings is None or times_s[-1] == inf:
+            return super().release_train(times_s, sizes)
+        delay_s = settings.seconds
+        return self.in_order([time_s + delay_s for time_s in times_s])

@@ -8,7 +8,7 @@ bytes after it late as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 from math import exp, inf
 from random import Random
@@ -87,3 +87,18 @@ class Handover(Condition):
         if within_s < self._end_s:
             return min(span.start_s + self._end_s, span.end_s) + settings.extra_s
         return now_s + settings.extra_s * exp((self._end_s - within_s) / settings.decay_s)
+
+    def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
+        """As `Condition.release_train`: at once where the next interruption is behind them all."""
+        settings, span = self._course.only, self._span
+        if settings is None or span is None or times_s[-1] == inf:
+            return super().release_train(times_s, sizes)
+        began_s, end_s, extra_s = span.start_s, self._end_s, settings.extra_s
+        if times_s[0] - began_s < end_s or times_s[-1] - began_s >= self._next[0]:
+            return super().release_train(times_s, sizes)
+        if extra_s == 0:
+            return self.in_order(times_s)
+        decay_s = settings.decay_s
+        return self.in_order(
+            [one + extra_s * exp((end_s - (one - began_s)) / decay_s) for one in times_s]
+        )

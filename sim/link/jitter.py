@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf, log
 from random import Random
 from typing import Literal
 
@@ -40,3 +42,16 @@ class Jitter(Condition):
         if settings.distribution == "uniform":
             return now_s + self._random.uniform(0, 2 * settings.seconds)
         return now_s + self._random.expovariate(1 / settings.seconds)
+
+    def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
+        """As `Condition.release_train`; the draws are those of `Random.expovariate`, in line."""
+        settings, draw = self._course.only, self._random.random
+        if (
+            settings is None
+            or settings.seconds == 0
+            or settings.distribution != "exponential"
+            or times_s[-1] == inf
+        ):
+            return super().release_train(times_s, sizes)
+        rate_hz = 1 / settings.seconds
+        return self.in_order([time_s - log(1.0 - draw()) / rate_hz for time_s in times_s])

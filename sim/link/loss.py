@@ -9,6 +9,7 @@ What follows a lost segment waits for it, for a stream keeps its order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, inf, log, log1p
 from random import Random
 from typing import Literal
@@ -81,6 +82,22 @@ class Loss(Condition):
             lost += 1 + self._spared_by(settings.share)
         self._spared = lost - ended
         return now_s + late_s
+
+    def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
+        """As `Condition.release_train`: at once where no segment of a burst is lost."""
+        settings = self._course.only
+        if settings is None or settings is not self._settings or times_s[-1] == inf:
+            return super().release_train(times_s, sizes)
+        pause_s = settings.timer_s / _ACKNOWLEDGEMENTS
+        goes_on = times_s[0] - self._entered_s <= pause_s
+        before = self._burst_bytes if goes_on else 0
+        burst_bytes = before + sum(sizes)
+        begun, ended = ceil(before / SEGMENT_BYTES), ceil(burst_bytes / SEGMENT_BYTES)
+        if times_s[-1] - times_s[0] > pause_s or begun + self._spared < ended:
+            return super().release_train(times_s, sizes)
+        self._spared -= ended - begun
+        self._burst_bytes, self._entered_s = burst_bytes, times_s[-1]
+        return self.in_order(times_s)
 
     def _spared_by(self, share: float) -> int:
         """How many segments pass before one is lost."""

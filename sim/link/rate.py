@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from math import inf
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -73,3 +75,13 @@ class Rate(Condition):
     def leave_s(self, now_s: float, nbytes: int) -> float:
         """When the last of `nbytes` is served, which begins once all before them are."""
         return self.served.finish_s(max(now_s, self._last_s), nbytes)
+
+    def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
+        """As `Condition.release_train`: each packet is served once the one before it is."""
+        last_s, finish_s, released = self._last_s, self.served.finish_s, []
+        for time_s, nbytes in zip(times_s, sizes, strict=True):
+            begun_s = time_s if time_s > last_s else last_s
+            last_s = finish_s(begun_s, nbytes) if begun_s < inf else inf
+            released.append(last_s)
+        self._last_s = last_s
+        return released

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sim.line import PACKET_BYTES
 from sim.link import Chain
@@ -23,7 +23,8 @@ from sim.model import Link
 __all__ = ["Direction", "VirtualLink"]
 
 _WHOLE = (Delay, Noop, Outage, Rate)
-"""Conditions that treat a message like its packets one after the other; others draw for each."""
+"""Conditions that treat a message like its packets one after the other; others draw for each, so
+that a message passes a link which has one of those as a train of packets."""
 
 _OPENING_BYTES = 100
 _OPENING_TRIPS = 2  # TCP's handshake, then HTTP/2's settings
@@ -45,10 +46,8 @@ class Direction:
     def leave_s(self, now_s: float, size_bytes: int) -> float:
         """Return when a message that enters now has left; infinite if it never does."""
         entered_s = now_s + self._offset_s
-        packet_bytes = PACKET_BYTES if self._by_packet else size_bytes
-        while size_bytes > packet_bytes:
-            self._pass(entered_s, packet_bytes)
-            size_bytes -= packet_bytes
+        if self._by_packet and size_bytes > PACKET_BYTES:
+            return self._pass_train(entered_s, size_bytes) - self._offset_s
         return self._pass(entered_s, size_bytes) - self._offset_s
 
     def forget(self, now_s: float) -> None:
@@ -85,6 +84,27 @@ class Direction:
                 self.sending_s += time_s - begun_s
                 self._served_s = time_s
         return time_s
+
+    def _pass_train(self, entered_s: float, size_bytes: int) -> float:
+        """Let a message pass condition after condition, each of which takes all its packets."""
+        whole, rest = divmod(size_bytes, PACKET_BYTES)
+        sizes = [PACKET_BYTES] * whole + [rest] * (rest > 0)
+        times_s: Sequence[float] = [entered_s] * len(sizes)
+        for condition in self._chain.conditions:
+            left_s = condition.release_train(times_s, sizes)
+            if isinstance(condition, Rate):
+                self._count_sending(times_s, left_s)
+            times_s = left_s
+        return times_s[-1]
+
+    def _count_sending(self, entered_s: Sequence[float], left_s: Sequence[float]) -> None:
+        served_s = self._served_s
+        for begun_s, ended_s in zip(entered_s, left_s, strict=True):
+            if ended_s == math.inf:
+                break
+            self.sending_s += ended_s - (begun_s if begun_s > served_s else served_s)
+            served_s = ended_s
+        self._served_s = served_s
 
 
 class VirtualLink:

@@ -92,6 +92,46 @@ def test_the_same_seed_and_calls_give_the_same_answers(kind, settings, entries):
     assert [one.release_s(*e) for e in entries] == [other.release_s(*e) for e in entries]
 
 
+trains = st.lists(
+    st.tuples(
+        st.floats(0, 1) | st.just(0.0),
+        st.lists(st.tuples(st.floats(0, 0.02) | st.just(0.0), st.integers(1, 1500)), min_size=1),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@each_condition
+@pytest.mark.parametrize("phases", [ALWAYS, PHASED], ids=["always", "phased"])
+@examples(max_examples=15, deadline=None)
+@given(trains=trains)
+def test_a_train_of_packets_leaves_as_its_packets_one_after_the_other(
+    kind, settings, phases, trains
+):
+    """To the last bit, whatever went before, and though what is in it is dropped in between."""
+    together, alone, now_s = (*(build(kind, settings, phases=phases) for _ in range(2)), 0.0)
+    for wait_s, packets, dropped in trains:
+        times = list(_times([(now_s + wait_s, packets[0][1]), *packets[1:]]))
+        times_s, sizes = [time_s for time_s, _ in times], [nbytes for _, nbytes in times]
+        now_s = times_s[-1]
+        expected = [alone.release_s(*entry) for entry in times]
+        assert list(together.release_train(times_s, sizes)) == expected
+        if dropped:
+            together.forget(now_s)
+            alone.forget(now_s)
+
+
+@each_condition
+def test_of_a_train_whose_end_never_enters_the_rest_may_leave(kind, settings):
+    together, alone = build(kind, settings), build(kind, settings)
+    times_s, sizes = [0.1, 0.2, inf, inf], [1500, 1500, 1500, 1]
+    expected = [alone.release_s(*entry) for entry in zip(times_s, sizes, strict=True)]
+    assert list(together.release_train(times_s, sizes)) == expected
+    assert expected[1] < inf == expected[2]
+
+
 @each_condition
 def test_what_enters_after_never_stays(kind, settings):
     model = build(kind, settings)
