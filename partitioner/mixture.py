@@ -1,10 +1,8 @@
 """Mixtures: plans with shares by which devices that share a server handle the most samples.
 
 A plan takes so many seconds of device, uplink and server for a sample. Where samples are spread
-over several plans the means count, so one plan may load what another leaves idle. Which shares are
-best is a linear program, while the one best plan is NP-hard to find among all cuts of a graph (Hu
-et al., DADS, INFOCOM 2019). Its solution has at most three plans, and one more for each further
-limit; `docs/design` has the proofs.
+over several plans the means count, so one plan may load what another leaves idle. `docs/design`
+has the proofs.
 """
 
 from __future__ import annotations
@@ -25,8 +23,9 @@ from partitioner.offers import check_feasible
 from partitioner.pareto import undercut_by_none
 from partitioner.plan import Plan
 from partitioner.planner import Planner
+from partitioner.shares import Solution, solve
 
-__all__ = ["RESOURCES", "Mixer", "Mixture", "Part", "Sharing", "Solution", "solve"]
+__all__ = ["RESOURCES", "Mixer", "Mixture", "Part", "Sharing"]
 
 RESOURCES = ("device", "uplink", "server")
 
@@ -92,48 +91,6 @@ class Mixture:
         """What a sample takes in the mean, as `Part.takes_s`."""
         means: Floats = np.sum([part.share * part.takes_s for part in self.parts], axis=0)
         return means
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The shares of C plans (C,), the least ``period``, and the prices (duals) of what binds it.
-
-    The period falls by ``resource_prices`` (R,), which sum to 1, times by how much less a resource
-    were loaded, and by ``limit_prices`` (L,) times by how much higher a limit were.
-    """
-
-    shares: Floats
-    period: float
-    resource_prices: Floats
-    limit_prices: Floats
-
-
-def solve(loads: Floats, values: Floats, most: Floats) -> Solution | None:
-    """Return the shares of C plans under which the busiest of R resources is least busy.
-
-    ``loads`` (C, R) are what a sample takes of each; the means of ``values`` (C, L) must be at most
-    ``most`` (L,). None if no shares keep that. The solver's tolerance of 1e-7 is absolute, so the
-    numbers that matter should be around 1.
-    """
-    from scipy.optimize import linprog  # here, since a device that runs has no scipy
-
-    count, resources = loads.shape
-    periods = np.repeat([-1.0, 0.0], [resources, len(most)])
-    found = linprog(
-        np.append(np.zeros(count), 1.0),
-        A_ub=np.column_stack([np.vstack([loads.T, values.T]), periods]),
-        b_ub=np.append(np.zeros(resources), most),
-        A_eq=np.append(np.ones(count), 0.0)[None],
-        b_eq=[1.0],
-        method="highs-ds",  # the simplex method ends in a corner, which has few plans
-    )
-    if found.x is None:
-        return None
-    shares = np.where(found.x[:count] > _EXACT, found.x[:count], 0.0)
-    prices = np.maximum(-found.ineqlin.marginals, 0.0)
-    return Solution(
-        shares / shares.sum(), float(found.x[-1]), prices[:resources], prices[resources:]
-    )
 
 
 class Mixer:

@@ -65,6 +65,18 @@ _PICTURE = (200, 120)
     "server-load or accuracy-drop. Given twice, it is a map of two.",
 )
 @click.option("--picture", type=_OUT, help="Write the map of two axes here too (SVG or PNG).")
+@click.option(
+    "--devices",
+    type=click.IntRange(1, 1_000_000),
+    help="So many share the server: show the mixture of plans by which each handles the most "
+    "samples a second.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    help="With --devices: samples that the server runs at the same time.  [default: 1]",
+)
+@click.option("--shared-uplink", is_flag=True, help="With --devices: they share the uplink too.")
 def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: Any) -> None:
     """Print the best plan for BUNDLE under given conditions, the runners-up and why.
 
@@ -85,6 +97,7 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
 
     if len(names) > 2 or (picture and len(names) != 2):
         raise ConfigError("--what-if takes one axis, or two for a map; --picture needs two")
+    _check_sharing(options, names)
     opened = open_bundle(bundle)
     device = load_profile(options["device_profile"])
     if options["board"]:
@@ -93,6 +106,9 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
     strategy, at = strategies.get(options["strategy"]), _situation(options)
     candidates = build_candidates(opened, load_calibration(opened), load_policy(opened))
     planner = Planner(opened, candidates, device.slowed(options["slowdown"]), server)
+    if options["devices"]:
+        _show_mixture(planner, at, options)
+        return
     check_feasible(planner, at.objective, at.conditions)
     chosen = strategy.decide(planner, at.objective, at.conditions)
     chosen = planner.explain(chosen, at.objective, at.conditions)
@@ -129,6 +145,38 @@ def _situation(options: dict[str, Any]) -> Situation:
         hedged=options["hedge"],
     )
     return Situation(objective, conditions)
+
+
+def _check_sharing(options: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Raise `ConfigError` if options are given that mean nothing with --devices, or without."""
+    from offramp.errors import ConfigError
+
+    if options["devices"] is None:
+        if options["workers"] or options["shared_uplink"]:
+            raise ConfigError("--workers and --shared-uplink are of a shared server; add --devices")
+        return
+    for name, given in (
+        ("--what-if", names),
+        ("--strategy", options["strategy"] != "offramp"),
+        ("--hedge", options["hedge"]),
+        ("--minimise", options["minimise"]),
+    ):
+        if given:
+            raise ConfigError(f"--devices mixes all plans for throughput; leave out {name}")
+
+
+def _show_mixture(planner: Planner, at: Situation, options: dict[str, Any]) -> None:
+    from offramp.extras import require_extra
+    from partitioner.mixture import Mixer, Sharing
+    from partitioner.mixture_view import mixture_lines, mixture_table
+
+    require_extra("compile", "scipy")
+    sharing = Sharing(options["devices"], options["workers"] or 1, options["shared_uplink"])
+    mixer = Mixer(planner, at.objective, at.conditions, sharing)
+    mixture = mixer.best()
+    _print(mixture_table(mixture, sharing))
+    for line in mixture_lines(mixture, mixer.alone(), mixer.quickest()):
+        click.echo(line)
 
 
 def _show_what_if(

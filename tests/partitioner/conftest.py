@@ -243,6 +243,26 @@ def world(make_profile: MakeProfile) -> Callable[..., World]:
     return partial(make_world, make_profile)
 
 
+@pytest.fixture(scope="session")
+def made_up(
+    make_profile: MakeProfile,
+    embedded_file: Path,
+    embedded: Bundle,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[str]:
+    """The bundle that comes with Offramp and a profile of round numbers: arguments of a command."""
+    keys = [
+        f"{at}/{level}" for at, b in enumerate(embedded.manifest.boundaries) for level in b.levels
+    ]
+    heads_s = np.linspace(0, 4e-3, len(embedded.manifest.boundaries))
+    times_s = {key: 2e-4 + 1e-6 * at for at, key in enumerate(keys)}
+    exits_s = [3e-4] * len(embedded.manifest.exits)
+    profile = make_profile(embedded.digest, heads_s, exits_s, times_s, times_s)
+    out = tmp_path_factory.mktemp("profiles") / "here.json"
+    out.write_text(profile.model_dump_json(indent=1))
+    return [str(embedded_file), "--device-profile", str(out)]
+
+
 def make_conditions(seed: int, reachable: bool = True) -> Conditions:
     dice = np.random.default_rng(seed)
     return Conditions(

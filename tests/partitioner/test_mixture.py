@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 import partitioner.costs
 from offramp.errors import PlanError
 from partitioner.conditions import Conditions
-from partitioner.mixture import RESOURCES, Mixer, Sharing, solve
+from partitioner.mixture import RESOURCES, Mixer, Sharing
 from partitioner.objective import Objective
 from partitioner.planner import Planner
 from partitioner.profile import Profile, Timing
+from partitioner.shares import solve
 
 SEEDS = st.integers(0, 2**32 - 1)
 HERE = Conditions(4e6, 0.004)

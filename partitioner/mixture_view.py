@@ -1,0 +1,70 @@
+"""Mixtures in the terminal: plans with their shares, what is busy, and what more would bring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from partitioner.mixture import RESOURCES, Mixture, Part, Sharing
+
+__all__ = ["mixture_lines", "mixture_table"]
+
+_SMALL = 0.005
+"""Worths below are not told: half a hundredth of a percent for a percent."""
+
+
+def mixture_table(mixture: Mixture, sharing: Sharing) -> Table:
+    """Return what a sample takes under each plan and in the mean, and how busy that makes each."""
+    per_device_hz = 1 / mixture.period_s
+    title = f"{per_device_hz:.4g} samples a second on each device"
+    if sharing.devices > 1:
+        title += f", {per_device_hz * sharing.devices:.4g} on all {sharing.devices}"
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("share", justify="right")
+    table.add_column("plan")
+    for name in (*(f"{resource} ms" for resource in RESOURCES), "accuracy"):
+        table.add_column(name, justify="right")
+    for part in mixture.parts:
+        table.add_row(
+            f"{part.share:.1%}",
+            Text(part.plan.describe()),
+            *(f"{takes_s * 1e3:.3g}" for takes_s in part.takes_s),
+            f"{part.accuracy:.4f}",
+        )
+    table.add_section()
+    means = (f"{takes_s * 1e3:.3g}" for takes_s in mixture.takes_s)
+    table.add_row("", "in the mean", *means, f"{mixture.accuracy:.4f}")
+    table.add_row("", "busy", *(f"{mixture.busy[name]:.0%}" for name in RESOURCES))
+    worths = (mixture.worth[name] for name in RESOURCES)
+    table.add_row("", "1% more of it brings", *(_percent(worth) for worth in worths))
+    return table
+
+
+def mixture_lines(mixture: Mixture, alone: Part | None, quickest: Part) -> Iterator[str]:
+    """Say what holds the throughput back, what limits cost, and what single plans reach."""
+    tight = sorted(RESOURCES, key=lambda name: -mixture.worth[name])
+    tight = [name for name in tight if mixture.worth[name] > _SMALL]
+    yield f"bottleneck: {', '.join(tight)}"
+    for name, worth in mixture.worth_of_limits.items():
+        if name == "accuracy" and worth * 0.1 > _SMALL:
+            yield f"an accuracy floor lower by 0.1% of the samples brings {worth * 0.1:.2g}% more"
+        elif name != "accuracy" and worth > _SMALL:
+            yield f"a limit on {name} higher by 1% brings {worth:.2g}% more"
+    if alone is None:
+        yield "no single plan keeps the limits"
+    else:
+        yield f"best single plan, {_compared(alone, mixture)}"
+    yield f"plan of least mean latency, {_compared(quickest, mixture)}"
+
+
+def _compared(part: Part, mixture: Mixture) -> str:
+    more = part.period_s / mixture.period_s - 1
+    text = f"{part.plan.describe()}: {1 / part.period_s:.4g} samples a second"
+    return f"{text}; the mixture handles {more:.0%} more"
+
+
+def _percent(worth: float) -> str:
+    return f"{worth:.2f}%" if worth > _SMALL else "-"
