@@ -1,30 +1,70 @@
 """Colours and marks: the same thing looks the same in every plot, and to colour-blind eyes too.
 
 Hues are those of Okabe and Ito. Whatever runs on the device is warm, the server blue, exits
-green, the network purple; strategies take the hues that are left, and a line style each.
+green, the network purple. Strategies have a colour, a line style and a marker each: families share
+a hue (fixed ones of their own, published ones without exits blue-green, with exits purple, those
+that know the future grey), and within a family line and marker tell them apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-__all__ = ["SPAN_COLOURS", "Mark", "answerer_marks", "strategy_styles"]
+__all__ = ["OWN", "SPAN_COLOURS", "STYLES", "Mark", "Style", "answerer_marks", "strategy_styles"]
+
+OWN = "offramp"
+"""Offramp's own strategy, which plots emphasise and a report is about."""
 
 Mark = tuple[str, str]
-"""A colour and a marker or line style, as matplotlib names them."""
+"""A colour and a marker, as matplotlib names them."""
 
 _EXIT_GREENS = ("#9BD8B4", "#3CAE7A", "#00734C", "#00402B")
 _EXIT_MARKERS = ("^", "v", "<", ">")
 _DEVICE, _SERVER, _NONE = ("#D55E00", "s"), ("#0072B2", "o"), ("#000000", "x")
 
-_STRATEGIES: dict[str, Mark] = {
-    "offramp": ("#000000", "-"),
-    "device_only": ("#E69F00", "--"),
-    "device_exits": ("#CC79A7", "-."),
-    "server_only": ("#3B9FDB", ":"),
-    "fixed_split": ("#8A8D2C", (0, (6, 1.5, 1, 1.5, 1, 1.5))),  # type: ignore[dict-item]
+
+@dataclass(frozen=True)
+class Style:
+    """How a strategy is drawn: ``dashes`` are lengths on and off, in line widths; none, a line."""
+
+    colour: str
+    dashes: tuple[float, ...] = ()
+    marker: str = "o"
+    width: float = 1.8
+
+    @property
+    def line(self) -> str | tuple[float, tuple[float, ...]]:
+        """The line style as matplotlib takes it."""
+        return (0.0, self.dashes) if self.dashes else "-"
+
+
+_DASHED, _DOTTED, _DASH_DOT = (3.7, 1.6), (1.0, 1.65), (6.4, 1.6, 1.0, 1.6)
+_LONG, _DASH_DOT_DOT = (8.0, 2.0), (6.0, 1.5, 1.0, 1.5, 1.0, 1.5)
+
+STYLES: dict[str, Style] = {
+    OWN: Style("#000000", (), "*", 2.6),
+    "device_only": Style("#E69F00", _DASHED, "s"),
+    "device_exits": Style("#D55E00", _DASH_DOT, "^"),
+    "server_only": Style("#3B9FDB", _DOTTED, "o"),
+    "server_only_raw": Style("#0072B2", _DASHED, "h"),
+    "fixed_split": Style("#8A8D2C", _DASH_DOT_DOT, "D"),
+    "neurosurgeon": Style("#00A087", (), "v"),
+    "dads": Style("#00664F", _DASHED, "<"),
+    "qdmp": Style("#5FC9B4", _DASH_DOT, ">"),
+    "edgent": Style("#CC79A7", (), "P"),
+    "spinn": Style("#882255", _LONG, "X"),
+    "portend": Style("#B04FD0", _DASH_DOT, "d"),
+    "ans": Style("#7A4B2A", _LONG, "p"),
+    "static": Style("#999999", _DASHED, "8"),
+    "oracle": Style("#5A5A5A", _DOTTED, "H", 2.2),
 }
-_OTHERS = ("#7A5195", "#6B6B6B", "#A04000", "#117A65")
+_OTHERS = (
+    Style("#44AA99", _LONG, "."),
+    Style("#AA4499", _DOTTED, "1"),
+    Style("#6B6B6B", (), "2"),
+    Style("#A04000", _DASH_DOT_DOT, "3"),
+)
 
 SPAN_COLOURS: dict[str, tuple[str, str]] = {
     "wait_s": ("waiting on the device", "#BDBDBD"),
@@ -51,8 +91,8 @@ def answerer_marks(names: Sequence[str]) -> dict[str, Mark]:
     return marks
 
 
-def strategy_styles(labels: Sequence[str]) -> dict[str, Mark]:
-    """Return colour and line style for each run, those that are well known always the same."""
-    others = [label for label in labels if label not in _STRATEGIES]
-    spare = {label: (_OTHERS[at % len(_OTHERS)], "-") for at, label in enumerate(others)}
-    return {label: _STRATEGIES.get(label) or spare[label] for label in labels}
+def strategy_styles(labels: Sequence[str]) -> dict[str, Style]:
+    """Return a style for each run, those that are well known always the same."""
+    others = [label for label in labels if label not in STYLES]
+    spare = {label: _OTHERS[at % len(_OTHERS)] for at, label in enumerate(others)}
+    return {label: STYLES.get(label) or spare[label] for label in labels}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from offramp.report.colours import OWN
 from offramp.report.metrics import show_bytes, show_seconds, show_share
 from offramp.report.summary import RunSummary
 
 __all__ = ["Headline", "choose_subject", "write_headline"]
 
-_OWN = "offramp"
 _MEANINGS = {
     "device_only": "everything on the device",
     "device_exits": "early exits, all on the device",
@@ -29,7 +29,7 @@ class Headline:
 
 def choose_subject(summaries: Sequence[RunSummary]) -> int:
     """Return the place of the run that a report is about: ``offramp``'s, or the first."""
-    return next((at for at, each in enumerate(summaries) if each.strategy == _OWN), 0)
+    return next((at for at, each in enumerate(summaries) if each.strategy == OWN), 0)
 
 
 def write_headline(summaries: Sequence[RunSummary]) -> Headline:

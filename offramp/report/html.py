@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from offramp.bundle.quantised import cost_lines, cost_rows
-from offramp.extras import require_extra
 from offramp.files import write_file
 from offramp.report.headline import choose_subject, write_headline
 from offramp.report.metrics import compare
+from offramp.report.page import render_page, require_packages
 from offramp.report.runs import Run
 from offramp.report.setup import describe_setup, find_differences
 from offramp.report.summary import label_runs, summarise
@@ -52,15 +51,13 @@ def write_html(report: Report, path: Path) -> None:
 
 def render_html(report: Report) -> str:
     """Return the report as one HTML page without any reference to elsewhere."""
-    require_extra("demo", "jinja2", "matplotlib")
-    from jinja2 import Environment, StrictUndefined
-
+    require_packages()
     labels = label_runs(report.compared)
     pairs = zip(report.compared, labels, strict=True)
     summaries = [summarise(run, label) for run, label in pairs]
-    template = files("offramp.report").joinpath("report.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(template).render(
+    return render_page(
+        "offramp.report",
+        "report.html",
         headline=write_headline(summaries),
         summaries=summaries,
         rows=compare(summaries),

@@ -15,7 +15,6 @@ from offramp.report.summary import RunSummary
 __all__ = ["plot_bytes", "plot_latencies", "plot_spans"]
 
 _LEAST_MS = 0.01  # a logarithmic axis has no 0
-_POINTS = ("o", "s", "D", "^", "v", "P", "X")
 
 
 def plot_latencies(runs: Sequence[Run], labels: Sequence[str]) -> str:
@@ -28,14 +27,14 @@ def plot_latencies(runs: Sequence[Run], labels: Sequence[str]) -> str:
             answers_ms = np.sort([r.latency_s * 1e3 for r in run.results if r.answered])
             answers_ms = np.maximum(answers_ms, _LEAST_MS)
             share = np.arange(1, len(answers_ms) + 1) / len(run.results) * 100
-            colour, line = styles[label]
+            style = styles[label]
             axes.step(
                 [*answers_ms[:1], *answers_ms],
                 [*[0.0][: len(answers_ms)], *share],
                 where="post",
-                color=colour,
-                linestyle=line,
-                linewidth=2.6 if label == "offramp" else 1.8,
+                color=style.colour,
+                linestyle=style.line,
+                linewidth=style.width,
                 label=_plain(label),
             )
         _mark_deadlines(axes, runs)
@@ -81,7 +80,7 @@ def plot_bytes(summaries: Sequence[RunSummary]) -> str:
         most = max(summary.bytes_per_sample for summary in summaries)
         apart_kb = max(most, 1.0) / 1000 * 0.012  # runs that send the same stay visible
         seen: dict[int, int] = {}
-        for at, summary in enumerate(summaries):
+        for summary in summaries:
             if summary.accuracy is None or summary.accuracy_interval is None:
                 continue
             place = round(summary.bytes_per_sample / max(most, 1.0) * 80)
@@ -90,8 +89,8 @@ def plot_bytes(summaries: Sequence[RunSummary]) -> str:
                 summary.bytes_per_sample / 1000 + apart_kb * seen.get(place, 0),
                 summary.accuracy * 100,
                 [[(summary.accuracy - low) * 100], [(high - summary.accuracy) * 100]],
-                fmt=_POINTS[at % len(_POINTS)],
-                color=styles[summary.label][0],
+                fmt=styles[summary.label].marker,
+                color=styles[summary.label].colour,
                 markersize=9,
                 capsize=4,
                 label=_plain(summary.label),
