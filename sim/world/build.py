@@ -28,6 +28,7 @@ from sim.world.processor import Held, Processor
 from sim.world.requests import Requests
 from sim.world.scenario import GroupSettings, Scenario, ServerSettings
 from sim.world.server import Capacity, VirtualServer
+from sim.world.spread import Draws
 from sim.world.tail import Tail
 from sim.world.tally import Tally
 from sim.world.timeline import Timeline
@@ -150,6 +151,7 @@ def _add_device(world: World, kind: _Kind, number: int, run: _Run) -> None:
         kind.group.load,
         kind.tally,
         _watch(run.watch, name),
+        run.scenario.handover_s,
     )
     connection = _connection(world.clock, kind, number, run)
     requests = _requests(kind.arrivals, run.library.samples(kind.group), run, name)
@@ -172,7 +174,7 @@ def _connection(clock: Clock, kind: _Kind, number: int, run: _Run) -> Connection
         VirtualLink(model, number * kind.group.link.offset_s),
         kind.server,
         answer_bytes=answer.nbytes,
-        rpc_s=run.scenario.rpc_s,
+        rpc_s=Draws(run.scenario.rpc_s, f"{run.seed}/{kind.group.name}/{number}/rpc"),
     )
 
 

@@ -14,6 +14,7 @@ from partitioner.costs import FRAME_OVERHEAD_BYTES
 from sim.world.clock import Clock
 from sim.world.link import VirtualLink
 from sim.world.server import Job, VirtualServer
+from sim.world.spread import Draws
 
 __all__ = ["ANSWER_OVERHEAD_BYTES", "Connection", "Listener", "Sent"]
 
@@ -55,8 +56,9 @@ class Sent(NamedTuple):
 class Connection:
     """One device's way to its server, over ``stream`` after ``stream``.
 
-    ``rpc_s`` is what a message and its answer cost besides bytes on the link and the engine:
-    serialisation, HTTP/2 and hand-overs between threads at both ends, half of it each way.
+    ``rpc_s`` draws what a message and its answer cost besides bytes on the link and the engine:
+    serialisation, HTTP/2 and hand-overs between threads at both ends. Half of the least passes on
+    the way to the server, the rest on the way back; what spreads does not change the order.
     """
 
     def __init__(
@@ -66,12 +68,13 @@ class Connection:
         server: VirtualServer,
         *,
         answer_bytes: int,
-        rpc_s: float,
+        rpc_s: Draws,
     ) -> None:
         self.link, self.stream = link, 0
         self._clock, self._server = clock, server
         self._answer_bytes = answer_bytes + ANSWER_OVERHEAD_BYTES
-        self._way_s = rpc_s / 2
+        self._rpc_s, self._way_s = rpc_s, rpc_s.least_s / 2
+        self._back_s = 0.0
         self._listener: Listener | None = None
         self._up = self._closed = False
         self._attempts = 0
@@ -128,7 +131,9 @@ class Connection:
         return Sent(self.link.ready_s(now_s), up.sending_s - before_s)
 
     def _down_link(self, size_bytes: int, then: Callable[..., None], detail: object) -> None:
-        back_s = self.link.down.leave_s(self._clock.now_s + self._way_s, size_bytes)
+        enters_s = self._clock.now_s + self._rpc_s.next_s() - self._way_s
+        self._back_s = max(self._back_s, enters_s)
+        back_s = self.link.down.leave_s(self._back_s, size_bytes)
         if back_s < math.inf:
             self._clock.at(back_s, then, detail)
 

@@ -48,7 +48,10 @@ _SILENCE_S = 20.0  # after so long the transport's keepalive gives a silent serv
 
 @dataclass(frozen=True)
 class Parts:
-    """What a device is made of; devices of one group share the processor, load and tally."""
+    """What a device is made of; devices of one group share the processor, load and tally.
+
+    ``handover_s`` passes between a sample's turn and its head: threads hand it over.
+    """
 
     name: str
     settings: AgentSettings
@@ -57,6 +60,7 @@ class Parts:
     load: LoadCourse
     tally: Tally
     watch: Callable[[float, Finish, Held], None] | None = None
+    handover_s: float = 0.0
 
 
 class VirtualDevice:
@@ -213,12 +217,12 @@ class VirtualDevice:
         self._rearm(now_s)
 
     def _run_head(self, action: RunHead) -> None:
-        now_s, held = self._clock.now_s, self._held[action.work.id]
-        stretch = self._parts.load.stretch(now_s)
-        took_s, reached = self._parts.processor.run_head(action, held, now_s, stretch)
+        begun_s = self._clock.now_s + self._parts.handover_s
+        held, stretch = self._held[action.work.id], self._parts.load.stretch(begun_s)
+        took_s, reached = self._parts.processor.run_head(action, held, begun_s, stretch)
         if action.work.arrived_s >= self._requests.counted_from_s:
             self._parts.tally.device_s += took_s
-        self._clock.at(now_s + took_s, self._head_done, reached)
+        self._clock.at(begun_s + took_s, self._head_done, reached)
 
     def _head_done(self, reached: Reached) -> None:
         self._tell(self.dispatch.head_done(self._clock.now_s, reached))

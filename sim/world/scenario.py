@@ -14,6 +14,7 @@ from offramp.settings import Settings, load_settings
 from sim.arrivals import AnyArrivalSettings
 from sim.beside import FileBeside
 from sim.world.course import LoadCourse
+from sim.world.spread import Spread
 from sim.world.way import WaySettings
 
 __all__ = ["GroupSettings", "Scenario", "ServerSettings", "TimelineSettings", "read_scenario"]
@@ -98,7 +99,8 @@ class Scenario(Settings):
     Each device's requests end after ``requests`` or ``duration_s``, whichever comes first; those
     that arrive before ``warm_up_s`` are left out of the figures. ``rpc_s`` is what a message and
     its answer cost besides engine and link: 1.2 ms in gRPC and 2.3 ms in hand-overs between
-    threads were measured by `python -m benchmarks.overhead`.
+    threads were measured by `python -m benchmarks.overhead`. ``handover_s`` is what a sample takes
+    on the device besides computing; `python -m benchmarks.validation` measures both.
     """
 
     name: Name = "scenario"
@@ -106,7 +108,8 @@ class Scenario(Settings):
     requests: Annotated[int, Field(ge=1)] | None = None
     duration_s: Seconds | None = None
     warm_up_s: Annotated[float, Field(ge=0)] = 0.0
-    rpc_s: Annotated[float, Field(ge=0, le=1)] = 0.0035
+    rpc_s: Spread = (0.0035,)
+    handover_s: Annotated[float, Field(ge=0, le=1)] = 0.0
     servers: tuple[ServerSettings, ...] = (ServerSettings(),)
     groups: Annotated[tuple[GroupSettings, ...], Field(min_length=1)]
     timeline: TimelineSettings = TimelineSettings()

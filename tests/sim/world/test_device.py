@@ -24,6 +24,7 @@ from sim.world.link import VirtualLink
 from sim.world.processor import Processor
 from sim.world.requests import Requests
 from sim.world.server import Capacity, VirtualServer
+from sim.world.spread import Draws
 from sim.world.tail import Tail
 from sim.world.tally import Tally
 
@@ -51,6 +52,7 @@ class World:
     def __init__(self, planner, outcomes, plan, link=STEADY, server=True, **options):
         self.clock, self.tally, self.log, self.links = Clock(), Tally(), [], []
         server_options = options.pop("server_options", {})
+        rpc_s, handover_s = options.pop("rpc_s", (0.0,)), options.pop("handover_s", 0.0)
         load = LoadCourse(**options.pop("load", {}))
         options = {"deadline_s": 0.2, **CALM, **options}
         if server:
@@ -59,8 +61,9 @@ class World:
         strategy = plan if isinstance(plan, Strategy) else Fixed(plan)
         objective = Objective(max_accuracy_drop=0.0, deadline_s=settings.deadline_s)
         controller = Controller(planner, objective, strategy, settings.tuning)
+        processor = Processor(planner, outcomes)
         self.parts = Parts(
-            "a", settings, controller, Processor(planner, outcomes), load, self.tally, self._note
+            "a", settings, controller, processor, load, self.tally, self._note, handover_s
         )
         tail = Tail(planner.server, 0.5)
         digest = planner.bundle.digest
@@ -69,7 +72,11 @@ class World:
         self.connection = None
         if server:
             self.connection = Connection(
-                self.clock, VirtualLink(model), self.server, answer_bytes=8, rpc_s=0.0
+                self.clock,
+                VirtualLink(model),
+                self.server,
+                answer_bytes=8,
+                rpc_s=Draws(rpc_s, "rpc"),
             )
 
     def run(self, *times_s, samples=None):
@@ -120,6 +127,22 @@ def test_a_sample_goes_up_and_its_answer_comes_down(world):
     assert tally["server_s"] == pytest.approx(0.002)
     assert tally["waiting_s"] == pytest.approx(2 * 0.020344)
     assert tally["accuracy"] == 1.0
+
+
+def test_hand_overs_come_before_the_head_and_calls_on_both_ways(world):
+    """3 ms and 2 ms for each sample; the processor is not free for others meanwhile."""
+    story = world(SEND_FEATURE, handover_s=0.003, rpc_s=(0.002,))
+    assert story.run(0.1, 0.105) == [(135.344, "ok 0 server"), (148.344, "ok 1 server")]
+    assert story.tally.summary()["device_s"] == pytest.approx(0.02)
+
+
+def test_what_a_call_costs_is_drawn_but_answers_keep_their_order(world):
+    story = world(SEND_FEATURE, rpc_s=(0.0, 0.004), max_in_flight=16, inbox=16)
+    log = story.run(*(0.1 + 0.011 * n for n in range(40)), samples=[0] * 40)
+    spent_ms = [ms - 100 - 11 * n - 30.344 for n, (ms, _) in enumerate(log)]
+    assert [what for _, what in log] == [f"ok {n} server" for n in range(40)]
+    assert 0 <= min(spent_ms) < 0.5
+    assert 3.5 < max(spent_ms) <= 4.0
 
 
 def test_the_next_ones_head_runs_while_one_is_on_its_way(world):
