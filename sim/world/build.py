@@ -140,7 +140,9 @@ def _add_group(world: World, group: GroupSettings, run: _Run) -> None:
 
 
 def _add_device(world: World, kind: _Kind, number: int, run: _Run) -> None:
-    name, settings = f"{kind.group.name}/{number}", kind.settings
+    name, settings, timeline = f"{kind.group.name}/{number}", kind.settings, None
+    if number < run.scenario.timeline.devices:
+        timeline = Timeline(world.clock, run.scenario.timeline.step_s)
     strategy = strategies.get(run.strategy)
     controller = Controller(kind.planner, settings.objective, strategy, settings.tuning)
     parts = Parts(
@@ -150,17 +152,16 @@ def _add_device(world: World, kind: _Kind, number: int, run: _Run) -> None:
         kind.processor,
         kind.group.load,
         kind.tally,
-        _watch(run.watch, name),
+        _watch(run.watch, name, timeline),
         run.scenario.handover_s,
     )
     connection = _connection(world.clock, kind, number, run)
     requests = _requests(kind.arrivals, run.library.samples(kind.group), run, name)
     device = VirtualDevice(world.clock, parts, requests, connection)
     world.devices.append(device)
-    if number < run.scenario.timeline.devices:
-        link = None if connection is None else connection.link
-        step_s = run.scenario.timeline.step_s
-        world.timelines.append(Timeline(world.clock, device, link, step_s))
+    if timeline is not None:
+        timeline.follow(device, None if connection is None else connection.link)
+        world.timelines.append(timeline)
 
 
 def _connection(clock: Clock, kind: _Kind, number: int, run: _Run) -> Connection | None:
@@ -190,12 +191,17 @@ def _requests(arrivals: Arrivals | None, samples: int, run: _Run, name: str) -> 
     )
 
 
-def _watch(watch: Watch | None, name: str) -> Callable[[float, Finish, Held], None] | None:
-    if watch is None:
+def _watch(
+    watch: Watch | None, name: str, timeline: Timeline | None
+) -> Callable[[float, Finish, Held], None] | None:
+    if watch is None and timeline is None:
         return None
 
     def tell(now_s: float, finish: Finish, held: Held) -> None:
-        watch(name, now_s, finish, held)
+        if timeline is not None:
+            timeline.note(now_s, finish)
+        if watch is not None:
+            watch(name, now_s, finish, held)
 
     return tell
 
