@@ -5,6 +5,7 @@ mixture of prices and with exits; graphs of 2,000 operations against networkx. S
 such graphs at each of 40 bandwidths, times and transfers set anew, required within 10 ms (QDMP:
 300 ms); and the best cuts for all bandwidths; a joint plan of cut, level and exits of 60 blocks,
 required within 100 ms (PORTEND: 30 minutes), and decisions under new conditions, within 10 us.
+Throughput: what a mixture of plans brings over one where devices share a server.
 
 Each part is a function of the options that prints its tables and returns its figures and what the
 last line says of it.
@@ -18,6 +19,7 @@ from typing import Any
 from benchmarks.harness import Options, finish, parse
 from benchmarks.planner_exactness import against_all_cuts, against_networkx
 from benchmarks.planner_joint import time_decisions, time_joint_plans
+from benchmarks.planner_mixture import mix_chains, mix_embedded
 from benchmarks.planner_speed import time_graphs
 
 OPERATIONS = 2_000
@@ -57,10 +59,24 @@ def joint(options: Options) -> tuple[dict[str, Any], str]:
     return {"planned": planned, "decided": decided}, line
 
 
+def mixture(options: Options) -> tuple[dict[str, Any], str]:
+    chains = mix_chains(200 if options.quick else 5_000)
+    embedded = mix_embedded(3 if options.quick else 30)
+    gains = [c["mixture_hz"] / c["single_hz"] - 1 for c in embedded["cells"]]
+    single, quickest = chains["over_single"], chains["over_quickest"]
+    line = (
+        f"mixtures over the best single plan {single['mean']:+.1%} in the mean on random chains "
+        f"(most {single['most']:+.0%}), over that of least latency {quickest['mean']:+.0%} (most "
+        f"{quickest['most']:+.0%}); embedded bundle {min(gains):+.0%} to {max(gains):+.0%}"
+    )
+    return {"chains": chains, "embedded": embedded}, line
+
+
 PARTS: dict[str, Callable[[Options], tuple[dict[str, Any], str]]] = {
     "exactness": exactness,
     "graphs": graphs,
     "joint": joint,
+    "mixture": mixture,
 }
 
 
