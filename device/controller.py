@@ -17,6 +17,7 @@ from pydantic import Field
 from device.breaker import Breaker
 from device.estimator import LinkEstimator
 from device.stretch import Stretch
+from device.vain import VainShare
 from offramp.messages import Load, Timeline
 from offramp.settings import Settings
 from partitioner.conditions import Conditions
@@ -72,6 +73,7 @@ class _Sent:
     bits: float
     expected_s: float
     plan: Plan | None
+    outrun: bool = False
 
 
 @dataclass
@@ -94,6 +96,7 @@ class Controller:
         self.server_stretch = Stretch()
         self.queue_s = self.price_s = 0.0
         self.hedged = False
+        self._vain = VainShare()
         self.rate_hz = 0.0
         self._changes: list[PlanChange] = []
         self._plan: Plan | None = None
@@ -130,6 +133,7 @@ class Controller:
             reachable=self._reachable(),
             price_s=self.price_s,
             hedged=hedged,
+            vain_share=self._vain.at(now_s) if hedged else 0.0,
             rate_hz=self.rate_hz,
         )
 
@@ -211,10 +215,18 @@ class Controller:
         self.queue_s += 0.5 * (max(timeline.queue_s, load.queue_s) - self.queue_s)
         self.price_s += _PRICE_WEIGHT * (load.price_s - self.price_s)
         if sent.plan is not None:
+            if not sent.outrun:
+                self._vain.observe(now_s, vain=False)
             self.strategy.learn(sent.plan, elapsed_s)
             if timeline.segment_s:
                 expected_s = self.planner.server.tail[sent.plan.cut].median_s
                 self.server_stretch.observe(sum(timeline.segment_s), expected_s)
+
+    def outrun(self, now_s: float, message: int) -> None:
+        """Take in that the device itself had the answer before the server's came."""
+        self._vain.observe(now_s, vain=True)
+        if sent := self._sent.get(message):
+            sent.outrun = True
 
     def overdue(self, now_s: float, message: int) -> None:
         """Take in that an answer should have come by now.

@@ -166,7 +166,10 @@ class Dispatch:
             assert work.board is not None
             work.options = work.board.options(at, work.exits, self._stretch)
             if at == work.board.depth:
-                status: Status = "ok" if self._in_flight.remove(work) else "degraded"
+                waited = self._in_flight.remove(work)
+                if waited:
+                    self._controller.outrun(now_s, work.id)
+                status: Status = "ok" if waited else "degraded"
                 self._stream.withdraw(work)
                 self._actions.append(Finish(work, status, "device"))
         return self._settle(now_s)
@@ -267,7 +270,7 @@ class Dispatch:
 
     def _start_head(self, now_s: float, work: Work) -> bool:
         """Give the processor a head, unless there is too little time before it is needed."""
-        self._controller.hedged = self._hedge.is_open(now_s)
+        self._controller.hedged = self._board.holds_all and self._hedge.is_open(now_s)
         plan = self._controller.plan(now_s)
         if plan.level is not None and not self._may_send(now_s, work, plan):
             plan = self._controller.local_plan(now_s)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Patience"]
+from device.reconnect import pause_s
 
-_PAUSES_S = (0.1, 0.2, 0.5, 1.0)
+__all__ = ["Patience"]
 
 
 class Patience:
@@ -31,6 +31,5 @@ class Patience:
 
     def pause_s(self) -> float:
         """Return how long to wait before the next try."""
-        pause_s = _PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)]
         self._failures += 1
-        return pause_s
+        return pause_s(self._failures - 1)

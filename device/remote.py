@@ -11,6 +11,7 @@ from typing import Protocol
 import grpc
 
 from device.channel import open_channel
+from device.reconnect import CONNECT_S, Reconnection
 from offramp.address import Address
 from offramp.catalogue import Catalogue
 from offramp.errors import BundleError
@@ -19,9 +20,6 @@ from protos.offramp.v1 import inference_pb2 as pb
 from protos.offramp.v1.edge_pb2_grpc import EdgeStub
 
 __all__ = ["Listener", "Remote"]
-
-_CONNECT_S = 2.0
-_RETRY_S = (0.1, 0.2, 0.5, 1.0)
 
 _Outbox = queue.SimpleQueue[Request | Probe | None]
 
@@ -75,17 +73,16 @@ class Remote:
         if call is not None:
             call.cancel()  # type: ignore[no-untyped-call]
         if self._thread.ident is not None:
-            self._thread.join(timeout=_CONNECT_S + 1)
+            self._thread.join(timeout=CONNECT_S + 1)
 
     def _run(self) -> None:
-        attempt = 0
+        reconnection = Reconnection()
         while not self._closing.is_set():
             opened, reason = self._session()
             if self._closing.is_set():
                 return
             self._listener.on_state(False, reason)
-            attempt = 0 if opened else attempt + 1
-            self._closing.wait(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+            self._closing.wait(reconnection.ended(opened=opened))
 
     def _session(self) -> tuple[bool, str]:
         """Run one connection to its end; return whether it opened, and why it ended."""
@@ -93,7 +90,7 @@ class Remote:
         with open_channel(self.address) as channel:
             self._opening = grpc.channel_ready_future(channel)
             try:
-                self._opening.result(timeout=_CONNECT_S)
+                self._opening.result(timeout=CONNECT_S)
             except (grpc.FutureTimeoutError, grpc.FutureCancelledError):
                 return False, f"{self.address} does not answer; is the server running?"
             outbox: _Outbox = queue.SimpleQueue()

@@ -20,7 +20,8 @@ class Conditions:
 
     ``price_s`` is what a request costs all others at the server, in seconds of waiting. With
     ``hedged`` the device computes on while an answer is under way, and the first answer counts.
-    ``rate_hz`` is how many samples come a second by themselves; 0 where the next one waits until
+    It answers a share of what is sent before the server does that looked like the server's before:
+    ``vain_share``. ``rate_hz`` is how many samples come a second by themselves; 0 where the next one waits until
     the device is ready for it.
     """
 
@@ -32,9 +33,17 @@ class Conditions:
     reachable: bool = True
     price_s: float = 0.0
     hedged: bool = False
+    vain_share: float = 0.0
     rate_hz: float = 0.0
 
+    @property
+    def interval_s(self) -> float:
+        """How long it takes until the next sample comes by itself; infinite if none does."""
+        return 1 / self.rate_hz if self.rate_hz else math.inf
+
     def __post_init__(self) -> None:
+        if not 0 <= self.vain_share <= 1:
+            raise PlanError(f"conditions: vain_share is {self.vain_share}; it is a share, 0 to 1")
         for name, low in (
             ("bandwidth_bps", 1.0),
             ("rtt_s", 0.0),

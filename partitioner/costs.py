@@ -22,13 +22,23 @@ from partitioner.conditions import Conditions
 from partitioner.power import Power
 from partitioner.profile import Profile, Timing
 
-__all__ = ["FRAME_OVERHEAD_BYTES", "Costs", "Demands", "Floats", "cost_candidates"]
+__all__ = [
+    "FRAME_OVERHEAD_BYTES",
+    "Bill",
+    "Costs",
+    "Demands",
+    "Floats",
+    "cost_candidates",
+    "first_s",
+]
 
 FRAME_OVERHEAD_BYTES = 110
 """Bytes that a request adds to its frames: protobuf fields, gRPC and HTTP/2 framing, TCP/IP."""
 
-_IN_VAIN = 0.01
-"""What a second of an upload whose answer comes too late costs, in seconds."""
+_IN_VAIN_S = 1e-4
+"""What an upload costs whose answer comes too late, in seconds: next to nothing."""
+
+_NEVER_S = 1e9
 
 Floats = NDArray[np.float64]
 
@@ -48,9 +58,9 @@ class Demands(NamedTuple):
 
     def latency_s(self, now: Conditions) -> Floats:
         """Return the latency under conditions: linear in each of them but for the hedge."""
-        away_s = self.away_s(now)
+        away_s, here_s = self.away_s(now), self.rest_s * now.device_stretch
         if now.hedged:
-            away_s = np.minimum(away_s, self.rest_s * now.device_stretch)
+            away_s = first_s(away_s, here_s, now.vain_share)
         return self.device_s * now.device_stretch + away_s
 
     def cost_s(self, now: Conditions) -> Floats:
@@ -62,8 +72,22 @@ class Demands(NamedTuple):
         away_s = self.away_s(now) + self.sent * now.price_s
         if now.hedged:
             here_s = self.rest_s * now.device_stretch
-            away_s = np.minimum(away_s, here_s + _IN_VAIN * away_s)
+            away_s = first_s(away_s, here_s + _IN_VAIN_S * self.sent, now.vain_share)
         return self.device_s * now.device_stretch + away_s
+
+    def period_s(self, now: Conditions) -> Floats:
+        """Return the least time between samples, pipelined: of the busiest of all."""
+        link_s = self.uplink_bytes * (8 / now.bandwidth_bps)
+        server_s = self.server_s * now.server_stretch
+        busiest_s: Floats = np.maximum(
+            np.maximum(self.device_s * now.device_stretch, link_s), server_s
+        )
+        return busiest_s
+
+    @property
+    def away(self) -> tuple[Floats, Floats, Floats]:
+        """What is demanded of link and server."""
+        return self.sent, self.server_s, self.uplink_bytes
 
     def away_s(self, now: Conditions) -> Floats:
         """Return the time from the encoded boundary to the server's answer."""
@@ -72,6 +96,45 @@ class Demands(NamedTuple):
             + self.server_s * now.server_stretch
             + self.uplink_bytes * (8 / now.bandwidth_bps)
         )
+
+
+def first_s(away_s: Floats, here_s: Floats, vain_share: float) -> Floats:
+    """Return how long it takes until server or device have answered, whoever is first."""
+    kept = 1 - vain_share
+    first: Floats = np.minimum(away_s * kept, here_s * kept)
+    return first + here_s * vain_share if vain_share else first
+
+
+class Bill:
+    """Demands of S candidates as one matrix: what each costs takes microseconds."""
+
+    def __init__(self, demands: Demands) -> None:
+        own = demands.device_s, np.minimum(demands.rest_s, _NEVER_S), _IN_VAIN_S * demands.sent
+        self._alone = np.stack([demands.device_s, *demands.away])
+        self._raced = np.stack([*own, *demands.away])
+
+    def cost_s(self, now: Conditions) -> Floats:
+        """Return what `Demands.cost_s` does, (S,)."""
+        stretch, s_per_byte = now.device_stretch, 8 / now.bandwidth_bps
+        fixed_s = now.rtt_s + now.queue_s + now.price_s
+        if not now.hedged:
+            weights = stretch, fixed_s, now.server_stretch, s_per_byte
+            alone: Floats = np.array(weights) @ self._alone
+            return alone
+        vain = now.vain_share
+        kept = 1 - vain
+        always_s, here_s, away_s = (
+            np.array(
+                (
+                    (stretch, stretch * vain, vain, 0.0, 0.0, 0.0),
+                    (0.0, stretch * kept, kept, 0.0, 0.0, 0.0),
+                    (0.0, 0.0, 0.0, fixed_s * kept, now.server_stretch * kept, s_per_byte * kept),
+                )
+            )
+            @ self._raced
+        )
+        raced: Floats = always_s + np.minimum(here_s, away_s)
+        return raced
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
 from offramp.errors import PlanError
 from partitioner.conditions import Conditions
-from partitioner.costs import FRAME_OVERHEAD_BYTES, Costs, Floats
+from partitioner.costs import FRAME_OVERHEAD_BYTES, Costs, Floats, first_s
 
-__all__ = ["Forecast"]
+__all__ = ["Forecast", "at_worst"]
+
+
+def at_worst(now: Conditions, share: float) -> Conditions:
+    """Return the conditions of the sample that so large a share of all is not slower than."""
+    if not now.vain_share:
+        return now
+    return replace(now, vain_share=1.0 if now.vain_share > 1 - share else 0.0)
 
 
 class Forecast:
@@ -31,8 +39,11 @@ class Forecast:
         return self.costs.mean.cost_s(self.conditions)
 
     def quantile_s(self, share: float) -> Floats:
-        """Return the latency that a share of the samples does not exceed."""
-        return self.costs.tail(share).latency_s(self.conditions)
+        """Return the latency that a share of the samples does not exceed.
+
+        If more than the rest of what is sent is answered here all the same, it is as if all were.
+        """
+        return self.costs.tail(share).latency_s(at_worst(self.conditions, share))
 
     def late_share(self, deadline_s: float) -> Floats:
         """Return the share of samples that are answered later than ``deadline_s``."""
@@ -42,13 +53,16 @@ class Forecast:
         fixed_s = now.rtt_s + now.queue_s + FRAME_OVERHEAD_BYTES * s_per_byte
         away_s = costs.sends * (fixed_s + costs.server_s * now.server_stretch)
         room = (deadline_s - device_s - away_s) / s_per_byte
+        vain = np.zeros_like(device_s)
         if now.hedged:
             here_s = device_s + costs.rest_s * now.device_stretch
             room = np.where(costs.sends & (here_s <= deadline_s), np.inf, room)
+            vain = np.where(costs.sends & (here_s > deadline_s), now.vain_share, 0.0)
         # Zeros stand for those that left; they count only where those that stay are all late.
         samples = c.sent_bytes.shape[1]
         stayed = np.rint((1.0 - c.exit_shares.sum(axis=1)) * samples)
         late: Floats = np.minimum((c.sent_bytes > room[:, None]).sum(axis=1), stayed) / samples
+        late += vain * (stayed / samples - late)
         late_exits = costs.exit_s * now.device_stretch > deadline_s
         late += (c.exit_shares * late_exits).sum(axis=1)
         return late
@@ -78,13 +92,11 @@ class Forecast:
         away_s, here_s = demands.away_s(now), demands.rest_s * now.device_stretch
         device_s = demands.device_s * now.device_stretch
         if now.hedged:
-            device_s = device_s + np.minimum(away_s, here_s)
+            device_s = device_s + first_s(away_s, here_s, now.vain_share)
         sending_s = demands.uplink_bytes * (8 / now.bandwidth_bps)
         return power.sample_j(device_s, sending_s, away_s - sending_s, demands.sent)
 
     @cached_property
     def period_s(self) -> Floats:
         """Least time between samples, pipelined: that of the busiest of device, link and server."""
-        device_s = self.costs.mean.device_s * self.conditions.device_stretch
-        link_s = self.uplink_bytes * (8 / self.conditions.bandwidth_bps)
-        return np.maximum(np.maximum(device_s, link_s), self.server_s)
+        return self.costs.mean.period_s(self.conditions)

@@ -9,6 +9,7 @@ demands either. If none of these is in time, or there are other limits, all cand
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -20,8 +21,8 @@ from offramp.bundle import Bundle
 from offramp.errors import PlanError
 from partitioner.candidates import CLOSED, Candidates
 from partitioner.conditions import Conditions
-from partitioner.costs import Costs, Demands, Floats, cost_candidates
-from partitioner.forecast import Forecast
+from partitioner.costs import Bill, Costs, Demands, Floats, cost_candidates
+from partitioner.forecast import Forecast, at_worst
 from partitioner.measures import get_measure
 from partitioner.objective import Objective
 from partitioner.pareto import undercut_by_none
@@ -51,12 +52,21 @@ class _Shortlist:
     """Candidates of which one is the best under any conditions, S of them.
 
     ``mean`` holds what a sample demands in the mean, ``latest`` what the last one demands that is
-    to be in time, each (S,); ``latest_of`` has the latter by candidate.
+    to be in time, each (S,); ``mean_of`` and ``latest_of`` have
+    these by candidate.
     """
 
     rows: NDArray[np.int64]
     mean: Demands
     latest: Demands
+
+    @cached_property
+    def bill(self) -> Bill:
+        return Bill(self.mean)
+
+    @cached_property
+    def mean_of(self) -> list[Demands]:
+        return [Demands(*demands) for demands in np.stack(self.mean, axis=1).tolist()]
 
     @cached_property
     def latest_of(self) -> list[Demands]:
@@ -124,18 +134,24 @@ class Planner:
         return self.plan_of(int(self.rank(objective, conditions).rows[0]))
 
     def _quick(self, objective: Objective, conditions: Conditions) -> int | None:
-        """Return the row of least mean cost that is in time; None if none is."""
+        """Return the row of least mean cost that is in time and keeps up; None if none does."""
         short = self._shortlist(objective, conditions.reachable, conditions.hedged)
         if not len(short.rows):
             return None
-        at = int(short.mean.cost_s(conditions).argmin())
-        if short.latest_of[at].latency_s(conditions) <= objective.latest_s:
+        at = int(short.bill.cost_s(conditions).argmin())
+        worst = at_worst(conditions, 1 - objective.max_miss_share)
+        if short.latest_of[at].latency_s(worst) <= objective.latest_s and (
+            not conditions.rate_hz
+            or short.mean_of[at].period_s(conditions) <= conditions.interval_s
+        ):
             return int(short.rows[at])
         short = self._shortlist(objective, conditions.reachable, conditions.hedged, timely=True)
-        in_time = np.flatnonzero(short.latest.latency_s(conditions) <= objective.latest_s)
+        allowed = short.latest.latency_s(worst) <= objective.latest_s
+        allowed &= short.mean.period_s(conditions) <= conditions.interval_s
+        in_time = np.flatnonzero(allowed)
         if not len(in_time):
             return None
-        cost_s = short.mean.cost_s(conditions)
+        cost_s = short.bill.cost_s(conditions)
         return int(short.rows[in_time[cost_s[in_time].argmin()]])
 
     def forecast(self, conditions: Conditions) -> Forecast:
@@ -283,9 +299,15 @@ def _deed(plan: Plan) -> _Deed:
 
 
 def _excess(objective: Objective, forecast: Forecast) -> Floats:
-    """Return by how much candidates break the limits, (C,): the sum of shares; 0 if they do not."""
+    """Return by how much candidates break the limits, (C,): the sum of shares; 0 if they do not.
+
+    One that is slower than samples come breaks a limit, too.
+    """
     total = np.zeros(len(forecast.costs))
-    for name, most in objective.kept.items():
+    limits = objective.kept
+    if forecast.conditions.rate_hz:
+        limits["period"] = min(limits.get("period", math.inf), forecast.conditions.interval_s)
+    for name, most in limits.items():
         values = get_measure(name).values(forecast, objective.latest_s)
         beyond = values > most * (1 + _EXACT) + _EXACT
         total += np.where(beyond, values - most, 0.0) / max(most, 1e-3)
