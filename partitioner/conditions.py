@@ -20,9 +20,9 @@ class Conditions:
 
     ``price_s`` is what a request costs all others at the server, in seconds of waiting. With
     ``hedged`` the device computes on while an answer is under way, and the first answer counts.
-    It answers a share of what is sent before the server does that looked like the server's before:
-    ``vain_share``. ``rate_hz`` is how many samples come a second by themselves; 0 where the next one waits until
-    the device is ready for it.
+    Of what was sent because that looked quicker, the device answers a ``vain_share`` first all the
+    same. ``rate_hz`` is how many samples come a second by themselves; 0 where the next one waits
+    until the device is ready for it.
     """
 
     bandwidth_bps: float

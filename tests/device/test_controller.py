@@ -204,3 +204,42 @@ def test_the_time_allowed_for_an_answer_covers_what_the_link_takes(controller):
     settle(controller, 0.0, GOOD)
     needed_s = GOOD[1] + 8 * 1110 / GOOD[0] + 0.001
     assert needed_s < controller.send_s(1.0, 1000, 1) < 10 * needed_s
+
+
+def test_a_silent_link_is_expected_to_stay_silent_for_as_long_again(controller):
+    now_s = settle(controller, 0.0, GOOD)
+    controller.sent(now_s, 1, 1000, SENT)
+    usual_s = controller.conditions(now_s).queue_s
+    assert controller.conditions(now_s + 0.001).queue_s == usual_s
+    silent = [controller.conditions(now_s + wait_s).queue_s - usual_s for wait_s in (0.1, 0.2, 0.3)]
+    assert silent == pytest.approx([silent[0], silent[0] + 0.1, silent[0] + 0.2])
+    assert 0.08 < silent[0] < 0.1
+    controller.sent(now_s + 0.3, 2, 1000, SENT)
+    controller.answered(now_s + 0.4, 2, Timeline(), Load())
+    assert controller.conditions(now_s + 0.4).queue_s < silent[0]
+
+
+def test_what_was_withdrawn_is_not_waited_for(controller):
+    now_s = settle(controller, 0.0, GOOD)
+    before = controller.estimator.sent(now_s, 0)
+    controller.sent(now_s, 1, 100_000, SENT)
+    controller.withdrawn(1)
+    controller.withdrawn(1)
+    assert controller.conditions(now_s + 9.0).queue_s == controller.queue_s
+    assert controller.estimator.sent(now_s, 0) == pytest.approx(before)
+
+
+def test_a_device_that_computes_on_hopes_and_counts_what_was_in_vain(controller):
+    now_s = settle(controller, 0.0, GOOD)
+    careful = controller.conditions(now_s)
+    controller.hedged = True
+    hopeful = controller.conditions(now_s)
+    assert hopeful.bandwidth_bps > careful.bandwidth_bps
+    assert hopeful.rtt_s < careful.rtt_s
+    assert hopeful.vain_share == careful.vain_share == 0.0
+    controller.sent(now_s, 1, 1000, SENT)
+    controller.outrun(now_s + 0.1, 1)
+    controller.answered(now_s + 0.2, 1, Timeline(), Load())
+    assert 0 < controller.conditions(now_s + 0.2).vain_share < 1
+    controller.hedged = False
+    assert controller.conditions(now_s + 0.2).vain_share == 0.0

@@ -31,6 +31,8 @@ SEEDS = st.integers(0, 2**32 - 1)
     reachable=st.booleans(),
     hedged=st.booleans(),
     price_s=st.sampled_from([0.0, 0.01, 1.0]),
+    vain_share=st.sampled_from([0.0, 0.05, 0.2]),
+    rate_hz=st.sampled_from([0.0, 5.0, 50.0, 500.0]),
 )
 def test_a_quick_decision_is_the_first_of_the_ranking(
     world: Callable[..., Any],
@@ -42,9 +44,17 @@ def test_a_quick_decision_is_the_first_of_the_ranking(
     reachable: bool,
     hedged: bool,
     price_s: float,
+    vain_share: float,
+    rate_hz: float,
 ) -> None:
     it = world(seed)
-    now = replace(weather(seed, reachable), hedged=hedged, price_s=price_s)
+    now = replace(
+        weather(seed, reachable),
+        hedged=hedged,
+        price_s=price_s,
+        vain_share=vain_share,
+        rate_hz=rate_hz,
+    )
     objective = Objective(max_accuracy_drop=drop, deadline_s=deadline_s, max_miss_share=misses)
     ranking = it.planner.rank(objective, now)
     best, first = it.planner.best(objective, now), int(ranking.rows[0])
@@ -153,3 +163,22 @@ def test_a_planner_for_some_candidates_is_made_once(world: Callable[..., Any]) -
     assert set(first.candidates.cut) == {0}
     with pytest.raises(PlanError, match="none that nothing allows"):
         it.planner.only("nothing", lambda c: c.cut < 0)
+
+
+def test_a_plan_keeps_up_with_the_samples_that_come_if_any_does(
+    world: Callable[..., Any], weather: Callable[..., Conditions]
+) -> None:
+    turned = 0
+    for seed in range(40):
+        it, now = world(seed), weather(seed)
+        usual = it.planner.best(Objective(), now)
+        period_s = it.planner.forecast(now).period_s
+        rows = {it.planner.plan_of(row).id: row for row in range(len(it.candidates))}
+        hurry = replace(now, rate_hz=1.001 / period_s[rows[usual.id]])
+        chosen = it.planner.best(Objective(), hurry)
+        floor = it.planner.accuracy_floor(Objective()) - 1e-12
+        accurate = it.candidates.accuracy >= floor
+        if (period_s[accurate] <= hurry.interval_s).any():
+            assert period_s[rows[chosen.id]] <= hurry.interval_s
+            turned += chosen.id != usual.id
+    assert turned > 5
