@@ -12,6 +12,7 @@ __all__ = [
     "DEADLINE_PASSED",
     "STOPPING",
     "Ticket",
+    "deadline_s",
     "expired_in_queue",
     "expired_on_the_way",
     "queue_full",
@@ -42,7 +43,7 @@ class Ticket:
 
     def deadline_s(self, longest_s: float) -> float:
         """Return when the answer is of no use any more, at most ``longest_s`` from reception."""
-        return self.timeline.received_s + min(self.request.timeout_s or longest_s, longest_s)
+        return deadline_s(self.timeline.received_s, self.request.timeout_s, longest_s)
 
     def failed(self, failure: Failure, queue_s: float = 0.0) -> Answer:
         """Return the answer that says why there is none."""
@@ -50,6 +51,11 @@ class Ticket:
         return Answer(
             self.request.id, failure=failure, timeline=timeline, plan_id=self.request.plan_id
         )
+
+
+def deadline_s(received_s: float, timeout_s: float, longest_s: float) -> float:
+    """Return until when a sample may take whose device waits ``timeout_s``, 0 for any time."""
+    return received_s + min(timeout_s or longest_s, longest_s)
 
 
 def queue_full(retry_after_s: float) -> Failure:

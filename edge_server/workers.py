@@ -1,10 +1,9 @@
-"""The workers: threads that take samples from the schedule and run them on the engine.
+"""The workers: threads that take samples from the backlog and run them on the engine.
 
-The decisions are `Schedule`'s, `BatchSizes`' and `LoadMeter`'s; here are only the lock, the clock
-and the threads. A worker takes the samples that wait at one place, takes them one step on together,
-and gives back those that have more to do, so that an earlier deadline overtakes them there. ONNX
-Runtime and torch let go of the interpreter while they compute, so the event loop goes on reading
-and writing.
+The decisions are `Backlog`'s and `BatchSizes`'; here are only the lock, the clock and the threads.
+A worker takes the samples that wait at one place, takes them one step on together, and gives back
+those that have more to do, so that an earlier deadline overtakes them there. ONNX Runtime and torch
+let go of the interpreter while they compute, so the event loop goes on reading and writing.
 """
 
 from __future__ import annotations
@@ -15,17 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from edge_server.backlog import Backlog, why_expired
 from edge_server.engine import Engine
-from edge_server.load import LoadMeter
 from edge_server.passage import Passage, Place
-from edge_server.schedule import Entry, Schedule
-from edge_server.ticket import (
-    STOPPING,
-    Ticket,
-    expired_in_queue,
-    expired_on_the_way,
-    queue_full,
-)
+from edge_server.schedule import Entry
+from edge_server.ticket import STOPPING, Ticket
 from offramp.errors import EngineError, OfframpError
 from offramp.messages import Answer, Failure, Load, failure_of
 
@@ -38,15 +31,32 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Task:
-    """A ticket under way; ``passage`` is None until its frames are decoded.
+    """A ticket under way, a `Sample`; ``passage`` is None until its frames are decoded.
 
-    ``spent_s`` is its share of the engine's time, ``answer`` there once it has ended.
+    ``first`` is its place until then. ``answer`` is there once it has ended.
     """
 
     ticket: Ticket
+    first: Place
     passage: Passage | None = None
     spent_s: float = 0.0
     answer: Answer | None = None
+
+    @property
+    def received_s(self) -> float:
+        return self.ticket.timeline.received_s
+
+    @property
+    def begun(self) -> bool:
+        return self.passage is not None
+
+    @property
+    def place(self) -> Place:
+        return self.passage.place if self.passage else self.first
+
+    @property
+    def ended(self) -> bool:
+        return self.answer is not None
 
 
 class WorkerPool:
@@ -60,9 +70,7 @@ class WorkerPool:
         self.engine = engine
         self.cpu_share = 0.0
         self.max_wait_s = max_wait_s
-        self._schedule: Schedule[_Task] = Schedule(queue_length)
-        self._meter = LoadMeter(workers)
-        self._running = 0
+        self._backlog: Backlog[_Task] = Backlog(workers, queue_length)
         self._due = 0  # accepted, and neither delivered nor withdrawn
         self._stopping = self._closed = False
         lock = threading.Lock()
@@ -79,40 +87,31 @@ class WorkerPool:
         """Accept a ticket, or say why it is refused; then `Ticket.deliver` is not called."""
         try:
             self.engine.check(ticket.request)
-            place = self.engine.place_of(ticket.request)
+            task = _Task(ticket, self.engine.place_of(ticket.request))
         except OfframpError as error:
             return failure_of(error)
         with self._ready:
             if self._stopping:
                 return STOPPING
             now_s = time.monotonic()
-            expired = self._schedule.expire(now_s)
-            retry_after_s = self._schedule.offer(
-                _Task(ticket),
-                ticket.deadline_s(self.max_wait_s),
-                self._meter.service_s / len(self._threads),
-                place,
-            )
-            if retry_after_s is None:
+            admission = self._backlog.admit(now_s, task, ticket.deadline_s(self.max_wait_s))
+            if admission.refusal is None:
                 self._due += 1
-                self._meter.arrived(now_s)
                 self._ready.notify()
-        self._report_expired(expired, now_s)
-        return None if retry_after_s is None else queue_full(retry_after_s)
+        self._report_expired(admission.expired, now_s)
+        return admission.refusal
 
     def withdraw(self, owner: object) -> int:
         """Drop an owner's waiting tickets without an answer and return how many there were."""
         with self._settled:
-            withdrawn = self._schedule.withdraw(lambda task: task.ticket.owner is owner)
+            withdrawn = self._backlog.withdraw(lambda task: task.ticket.owner is owner)
             self._settle(len(withdrawn))
         return len(withdrawn)
 
     def load(self) -> Load:
         """Return how busy the pool is now."""
         with self._ready:
-            return self._meter.load(
-                len(self._schedule), self._running, self.cpu_share, time.monotonic()
-            )
+            return self._backlog.load(time.monotonic(), self.cpu_share)
 
     def drain(self, limit_s: float) -> bool:
         """Refuse new tickets, wait until all others are delivered, and tell whether they were."""
@@ -124,7 +123,7 @@ class WorkerPool:
         """Fail what still waits and end the threads; one that computes on is left behind."""
         with self._ready:
             self._stopping = self._closed = True
-            left = self._schedule.withdraw(lambda task: True)
+            left = self._backlog.withdraw(lambda task: True)
             self._ready.notify_all()
         for task in left:
             self._deliver(task.ticket, task.ticket.failed(STOPPING))
@@ -134,7 +133,7 @@ class WorkerPool:
 
     def _work(self) -> None:
         while (batch := self._take()) is not None:
-            going = batch
+            going: Sequence[Entry[_Task]] = batch
             while going:
                 self._advance([entry.item for entry in going])
                 going = self._let_go(going)
@@ -143,17 +142,12 @@ class WorkerPool:
         """Return what to run next, as soon as there is something; None once the pool is closed."""
         while True:
             with self._ready:
-                while not self._closed and not len(self._schedule):
+                while not self._closed and not len(self._backlog):
                     self._ready.wait(_WAIT_S)
                 if self._closed:
                     return None
                 now_s = time.monotonic()
-                taken = self._schedule.take(now_s, self.engine.sizes.best_size)
-                self._running += len(taken.batch)
-                for entry in taken.batch:
-                    if entry.item.passage is None:
-                        received_s = entry.item.ticket.timeline.received_s
-                        self._meter.started(now_s - received_s, now_s)
+                taken = self._backlog.take(now_s, self.engine.sizes.best_size)
             self._report_expired(taken.expired, now_s)
             if taken.batch:
                 return taken.batch
@@ -173,24 +167,17 @@ class WorkerPool:
             if task.answer is None and task.passage and task.passage.ended:
                 self._try(self._finish, [task])
 
-    def _let_go(self, entries: Sequence[Entry[_Task]]) -> list[Entry[_Task]]:
+    def _let_go(self, entries: Sequence[Entry[_Task]]) -> Sequence[Entry[_Task]]:
         """Deliver the answers there are and let the other samples wait for their next step.
 
         Once the pool is closed they cannot, and are returned: what was begun is ended.
         """
         with self._ready:
-            now_s, going = time.monotonic(), [e for e in entries if e.item.answer is None]
-            ended = [entry.item for entry in entries if entry.item.answer]
-            for task in ended:
-                self._meter.finished(task.spent_s, now_s)
-            self._running -= len(ended)
+            ended, going = self._backlog.stepped(time.monotonic(), entries)
             if not self._closed:
-                for entry in going:
-                    assert entry.item.passage is not None
-                    self._schedule.put_back(entry, entry.item.passage.place)
-                self._running -= len(going)
+                self._backlog.put_back(going)
                 self._ready.notify(len(going))
-                going = []
+                going = ()
         for task in ended:
             assert task.answer is not None
             self._deliver(task.ticket, task.answer)
@@ -245,10 +232,8 @@ class WorkerPool:
 
     def _report_expired(self, tasks: list[_Task], now_s: float) -> None:
         for task in tasks:
-            ticket, passage = task.ticket, task.passage
-            queue_s = now_s - ticket.timeline.received_s
-            failure = expired_on_the_way(passage.at) if passage else expired_in_queue(queue_s)
-            self._deliver(ticket, ticket.failed(failure, queue_s))
+            failure = why_expired(now_s, task)
+            self._deliver(task.ticket, task.ticket.failed(failure, now_s - task.received_s))
 
     def _deliver(self, ticket: Ticket, answer: Answer) -> None:
         ticket.deliver(answer)

@@ -1,4 +1,4 @@
-"""The connection of a virtual device: opens, breaks and opens again as `device.remote` does.
+"""The connection of a virtual device: opens, breaks and opens again as `device.reconnect` says.
 
 Messages go over the link to the server and back; those on their way when it breaks are lost.
 """
@@ -9,11 +9,13 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from device.reconnect import CONNECT_S, Reconnection
 from offramp.messages import Failure, Load, Probe, Timeline
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from sim.world.clock import Clock
+from sim.world.job import Job
 from sim.world.link import VirtualLink
-from sim.world.server import Job, VirtualServer
+from sim.world.server import VirtualServer
 from sim.world.spread import Draws
 
 __all__ = ["ANSWER_OVERHEAD_BYTES", "Connection", "Listener", "Sent"]
@@ -21,9 +23,6 @@ __all__ = ["ANSWER_OVERHEAD_BYTES", "Connection", "Listener", "Sent"]
 ANSWER_OVERHEAD_BYTES = 50 + FRAME_OVERHEAD_BYTES
 """Bytes that an answer adds to its outputs: what a request does, timeline and load."""
 
-# What device.remote allows an attempt, and waits before the next one.
-_CONNECT_S = 2.0
-_RETRY_S = (0.1, 0.2, 0.5, 1.0)
 _DIAL_AGAIN_S = 1.0  # gRPC's own pause after a refusal, within an attempt
 
 
@@ -77,7 +76,7 @@ class Connection:
         self._back_s = 0.0
         self._listener: Listener | None = None
         self._up = self._closed = False
-        self._attempts = 0
+        self._reconnection = Reconnection()
 
     def open(self, listener: Listener) -> None:
         """Begin to connect, and go on to for as long as it is not closed."""
@@ -104,8 +103,8 @@ class Connection:
         """Break, and begin to connect again."""
         assert self._listener is not None
         self._drop()
-        self._attempts = 0
-        self._clock.at(self._clock.now_s + _RETRY_S[0], self._attempt)
+        pause_s = self._reconnection.ended(opened=True)
+        self._clock.at(self._clock.now_s + pause_s, self._attempt)
         self._listener.disconnected(reason)
 
     # -- the server's end of the link, where a job's client is this
@@ -167,7 +166,7 @@ class Connection:
     # -- opening and breaking
 
     def _attempt(self, _: object) -> None:
-        self._dial(self._clock.now_s + _CONNECT_S)
+        self._dial(self._clock.now_s + CONNECT_S)
 
     def _dial(self, until_s: float) -> None:
         """Open the link if that ends in time, else let the attempt fail then."""
@@ -188,14 +187,13 @@ class Connection:
     def _opened(self, stream: int) -> None:
         if self._closed or stream != self.stream or self._listener is None:
             return
-        self._up, self._attempts = True, 0
+        self._up = True
         self._listener.connected()
 
     def _failed(self, _: object) -> None:
         if self._closed or self._listener is None:
             return
-        self._attempts += 1
-        pause_s = _RETRY_S[min(self._attempts, len(_RETRY_S) - 1)]
+        pause_s = self._reconnection.ended(opened=False)
         self._clock.at(self._clock.now_s + pause_s, self._attempt)
         self._listener.disconnected("the server does not answer; is it running?")
 

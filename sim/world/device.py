@@ -34,9 +34,9 @@ from sim.world.alarm import Alarm
 from sim.world.clock import Clock
 from sim.world.connection import Connection
 from sim.world.course import LoadCourse
+from sim.world.job import Job
 from sim.world.processor import Held, Processor
 from sim.world.requests import Requests
-from sim.world.server import Job
 from sim.world.tally import Tally
 
 __all__ = ["Parts", "VirtualDevice"]

@@ -1,4 +1,4 @@
-"""Virtual servers: the deployed schedule, batch sizes and load meter, with times from a profile.
+"""Virtual servers: the deployed backlog and batch sizes, with times from a profile.
 
 What `edge_server.workers` does with threads and an engine happens here in virtual time, step by
 step in the same order.
@@ -9,54 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from edge_server.backlog import Backlog, why_expired
 from edge_server.batching import BatchSizes
-from edge_server.load import LoadMeter
-from edge_server.passage import Place
-from edge_server.schedule import Entry, Schedule
-from edge_server.ticket import expired_in_queue, expired_on_the_way, queue_full
+from edge_server.schedule import Entry
+from edge_server.ticket import deadline_s
 from offramp.fusing import FUSE_AFTER, Streak
-from offramp.messages import Failure, Load, Timeline
+from offramp.messages import Load, Timeline
 from sim.world.clock import Clock
 from sim.world.course import LoadCourse
+from sim.world.job import Client, Job
 from sim.world.tail import Tail
 
-__all__ = ["Capacity", "Client", "Job", "ServerTotals", "VirtualServer"]
-
-
-class Client(Protocol):
-    """Who sent a job, on whom its end is called at the server's end of the link."""
-
-    def served(self, job: Job, timeline: Timeline, load: Load) -> None:
-        """Take an answer on its way back."""
-
-    def turned_away(self, job: Job, failure: Failure) -> None:
-        """Take a failure on its way back."""
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """A sample on its way through a server, which its client sent over its ``stream``-th stream."""
-
-    client: Client
-    stream: int
-    id: int
-    digest: str
-    cut: int
-    level: str
-    timeout_s: float
-    size_bytes: int
-    received_s: float = 0.0
-    at: int = 0
-    begun: bool = False
-    decode_s: float = 0.0
-    segment_s: list[float] = field(default_factory=list)
-    spent_s: float = 0.0
-
-    def place(self) -> Place:
-        """What comes next for it. A bottleneck's decoder counts as decoding."""
-        return Place(self.digest, self.at, False)
+__all__ = ["Capacity", "ServerTotals", "VirtualServer"]
 
 
 @dataclass
@@ -92,53 +57,43 @@ class VirtualServer:
         self._clock, self._tails, self._load = clock, tails, capacity.load
         self.workers = self._idle = capacity.workers
         self._max_wait_s = capacity.max_wait_s
-        self._schedule: Schedule[Job] = Schedule(capacity.queue_length)
+        self._backlog: Backlog[Job] = Backlog(self.workers, capacity.queue_length)
         self._sizes = BatchSizes()
-        self._meter = LoadMeter(self.workers)
         self._streak = Streak()
         self._fused: dict[str, int] = {}
-        self._running = 0
         self.totals = ServerTotals()
 
     def load(self) -> Load:
         """Return what an answer that leaves now tells its device."""
-        cpu_share = 1 - self._idle / self.workers
-        now_s = self._clock.now_s
-        return self._meter.load(len(self._schedule), self._running, cpu_share, now_s)
+        return self._backlog.load(self._clock.now_s, 1 - self._idle / self.workers)
 
     def arrive(self, job: Job) -> None:
         """Accept a job that comes now, or turn it away."""
         now_s = self._clock.now_s
-        job.received_s, job.at = now_s, job.cut
-        self._report_expired(self._schedule.expire(now_s))
-        retry_after_s = self._schedule.offer(
-            job,
-            now_s + min(job.timeout_s or self._max_wait_s, self._max_wait_s),
-            self._meter.service_s / self.workers,
-            job.place(),
-        )
-        if retry_after_s is not None:
+        job.received_s, job.place = now_s, self._tails[job.digest].places[job.cut]
+        until_s = deadline_s(now_s, job.timeout_s, self._max_wait_s)
+        refusal, expired = self._backlog.admit(now_s, job, until_s)
+        self._report_expired(expired)
+        if refusal is not None:
             self.totals.refused += 1
-            job.client.turned_away(job, queue_full(retry_after_s))
+            job.client.turned_away(job, refusal)
             return
         self.totals.accepted += 1
-        self._meter.arrived(now_s)
         self._work()
 
     def withdraw(self, client: Client) -> None:
         """Drop what waits here of a client whose stream is gone."""
-        self._schedule.withdraw(lambda job: job.client is client)
+        self._backlog.withdraw(lambda job: job.client is client)
 
     def _work(self) -> None:
         """Give idle workers what waits."""
-        while self._idle and len(self._schedule):
+        while self._idle and len(self._backlog):
             now_s = self._clock.now_s
-            taken = self._schedule.take(now_s, self._sizes.best_size)
+            taken = self._backlog.take(now_s, self._sizes.best_size)
             self._report_expired(taken.expired)
             if not taken.batch:
                 return
             self._idle -= 1
-            self._running += len(taken.batch)
             took_s = self._begin(now_s, taken.batch)
             self._clock.at(now_s + took_s, self._stepped, taken.batch)
 
@@ -149,8 +104,6 @@ class VirtualServer:
         for job in jobs:
             if not job.begun:
                 job.begun = True
-                waited_s = now_s - job.received_s
-                self._meter.started(waited_s, now_s)
                 job.decode_s = self._tails[job.digest].decode_s(job.cut, job.level) * stretch
                 job.spent_s += job.decode_s
                 decode_s += job.decode_s
@@ -159,13 +112,14 @@ class VirtualServer:
         return decode_s + self._step(jobs, stretch)
 
     def _step(self, jobs: Sequence[Job], stretch: float) -> float:
-        place, tail = jobs[0].place(), self._tails[jobs[0].digest]
+        place = jobs[0].place
+        tail = self._tails[place.digest]
         stop = tail.depth if self._fused.get(place.digest) == place.at else place.at + 1
         step_s = tail.step_s(place.at, stop, len(jobs)) * stretch
         self._sizes.observe(place, len(jobs), step_s)
         self.totals.batches[len(jobs)] += 1
         for job in jobs:
-            job.at = stop
+            job.place, job.ended = tail.places[stop], stop == tail.depth
             job.segment_s.append(step_s)
             job.spent_s += step_s / len(jobs)
         return step_s
@@ -174,16 +128,8 @@ class VirtualServer:
         """Answer what has come to its end, and let the others wait for their next step."""
         now_s = self._clock.now_s
         self._idle += 1
-        self._running -= len(batch)
-        ended = []
-        for entry in batch:
-            job = entry.item
-            if job.at < self._tails[job.digest].depth:
-                self._schedule.put_back(entry, job.place())
-            else:
-                self._meter.finished(job.spent_s, now_s)
-                self.totals.busy_s += job.spent_s
-                ended.append(job)
+        ended, going = self._backlog.stepped(now_s, batch)
+        self._backlog.put_back(going)
         for job in ended:
             self._answer(now_s, job)
         self._work()
@@ -192,6 +138,7 @@ class VirtualServer:
         total_s = now_s - job.received_s
         queue_s = max(total_s - job.decode_s - sum(job.segment_s), 0.0)
         self.totals.answered += 1
+        self.totals.busy_s += job.spent_s
         self.totals.queue_s += queue_s
         timeline = Timeline(
             received_s=job.received_s,
@@ -206,6 +153,4 @@ class VirtualServer:
     def _report_expired(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
             self.totals.expired += 1
-            queue_s = self._clock.now_s - job.received_s
-            failure = expired_on_the_way(job.at) if job.begun else expired_in_queue(queue_s)
-            job.client.turned_away(job, failure)
+            job.client.turned_away(job, why_expired(self._clock.now_s, job))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
+from edge_server.passage import Place
 from partitioner.profile import Profile
 
 __all__ = ["Tail"]
@@ -14,6 +15,7 @@ class Tail:
 
     A step over b samples takes ``fixed_share + (1 - fixed_share) * b`` times as long as over one,
     which is what the profile has measured: every launch has a fixed cost, and each sample its own.
+    ``places`` holds what comes next at each boundary, the last of which, ``depth``, is the end.
     """
 
     def __init__(self, profile: Profile, fixed_share: float) -> None:
@@ -23,6 +25,7 @@ class Tail:
         self._decode_s = {key: timing.median_s for key, timing in profile.decode.items()}
         self._fixed_share = fixed_share
         self.depth = len(self._tail_s) - 1
+        self.places = [Place(profile.digest, at, False) for at in range(self.depth + 1)]
 
     def decode_s(self, cut: int, level: str) -> float:
         """Return how long one sample's frames take to decode."""

@@ -6,7 +6,8 @@ import pytest
 
 from sim.world.clock import Clock
 from sim.world.course import LoadCourse
-from sim.world.server import Capacity, Job, VirtualServer
+from sim.world.job import Job
+from sim.world.server import Capacity, VirtualServer
 from sim.world.tail import Tail
 
 DIGEST = "1" * 64

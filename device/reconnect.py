@@ -1,0 +1,29 @@
+"""Reconnection: how long a device tries to connect, and waits before it tries again."""
+
+from __future__ import annotations
+
+__all__ = ["CONNECT_S", "Reconnection", "pause_s"]
+
+CONNECT_S = 2.0
+"""An attempt that has not opened a connection by then has failed."""
+
+_PAUSES_S = (0.1, 0.2, 0.5, 1.0)
+
+
+def pause_s(failures: int) -> float:
+    """Return how long to wait after so many failures in a row."""
+    return _PAUSES_S[min(failures, len(_PAUSES_S) - 1)]
+
+
+class Reconnection:
+    """Counts the attempts that failed since a connection was last open."""
+
+    __slots__ = ("_failures",)
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def ended(self, *, opened: bool) -> float:
+        """Return how long to wait now that an attempt, or the connection it ``opened``, ended."""
+        self._failures = 0 if opened else self._failures + 1
+        return pause_s(self._failures)
