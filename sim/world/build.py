@@ -33,7 +33,7 @@ from sim.world.tail import Tail
 from sim.world.tally import Tally
 from sim.world.timeline import Timeline
 
-__all__ = ["Watch", "World", "build_world"]
+__all__ = ["Watch", "World", "build_world", "link_seed"]
 
 Watch = Callable[[str, float, Finish, Held], None]
 """Told of every request that ends: its device's name, when, how and what was held of it."""
@@ -167,7 +167,7 @@ def _add_device(world: World, kind: _Kind, number: int, run: _Run) -> None:
 def _connection(clock: Clock, kind: _Kind, number: int, run: _Run) -> Connection | None:
     if kind.server is None:
         return None
-    seed = _seed(f"{run.seed}/{kind.group.name}/{number}/link/{kind.way.seed}")
+    seed = link_seed(run.seed, f"{kind.group.name}/{number}", kind.way)
     model = build_link(kind.way.model_copy(update={"seed": seed}))
     answer = kind.planner.bundle.manifest.boundaries[-1]
     return Connection(
@@ -213,5 +213,7 @@ def _rate_hz(arrivals: Arrivals) -> float:
     return min(max(_FOR_RATE / max(last_s, 1e-9), 1e-6), 86_400.0)
 
 
-def _seed(text: str) -> int:
+def link_seed(seed: int, device: str, way: LinkSettings) -> int:
+    """Return the seed of what is random in a device's link in the run with a seed."""
+    text = f"{seed}/{device}/link/{way.seed}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
