@@ -10,8 +10,11 @@ file (in the cache's benchmarks/strategies/scenarios) is what `offramp simulate`
 from __future__ import annotations
 
 import argparse
+import datetime
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Options, build_parser, finish, tabulate
@@ -23,11 +26,14 @@ from benchmarks.strategies_cells import (
     read_cell,
     run_cells,
 )
-from benchmarks.strategies_courses import Course, Rates, build_courses, rates_of
-from benchmarks.strategies_scores import Comparison, Score, compare, score_of
+from benchmarks.strategies_courses import build_courses, rates_of
+from benchmarks.strategies_page import draw, page
+from benchmarks.strategies_scores import Place, score_of
 from benchmarks.strategies_tables import cell_table, summary_line, summary_table
-from benchmarks.strategies_tasks import TASKS, Task, home, prepare
+from benchmarks.strategies_tasks import TASKS, home, prepare
+from offramp.files import write_file
 from partitioner.boards import BOARDS
+from partitioner.machine import this_machine
 from partitioner.strategies import STRATEGIES
 
 _QUICK = ("ATT-LTE-driving", "lumos-5g-driving", "steady", "outages")
@@ -37,21 +43,6 @@ _FEW = 3
 """So many cells are shown in full."""
 
 
-@dataclass
-class Place:
-    """A task on a course, and the scores of what ran there."""
-
-    task: Task
-    course: Course
-    rates: Rates
-    scores: dict[str, Score] = field(default_factory=dict)
-
-    @property
-    def comparison(self) -> Comparison | None:
-        """How Offramp's own strategy compares."""
-        return compare(self.scores)
-
-
 def main() -> None:
     given = _parse()
     requests = 100 if given.quick else 400
@@ -59,9 +50,11 @@ def main() -> None:
     _run(_due(cells, given.strategies), given.jobs)
     failed = _fill(places, cells)
     _show(list(places.values()))
-    for line in failed:
-        print(f"failed: {line}")
+    for (name, reason), count in Counter(failed).items():
+        print(f"failed on {count} of {len(places)}: {name}: {reason}")
     line = summary_line([place.comparison for place in places.values()])
+    if given.write:
+        _write(given.write, list(places.values()))
     finish("strategies", line, _figures(places), Options(given.quick, given.json))
 
 
@@ -73,6 +66,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--strategy", dest="strategies", action="append", choices=names)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--measure", action="store_true", help="measure profiles again")
+    parser.add_argument("--write", type=Path, help="write a page, and a figure beside it")
     given = parser.parse_args()
     given.tasks = given.tasks or list(_QUICK_TASKS if given.quick else TASKS)
     given.traces = given.traces or list(_QUICK if given.quick else [""])
@@ -108,7 +102,7 @@ def _due(cells: Sequence[Cell], named: Sequence[str] | None) -> list[Cell]:
         cell
         for cell in cells
         if (not named or cell.contender.strategy in named)
-        and (read_cell(cell) or {}).get("code") != code
+        and ((found := read_cell(cell)) is None or found["code"] != code or "error" in found)
     ]
 
 
@@ -118,22 +112,22 @@ def _run(cells: Sequence[Cell], jobs: int) -> None:
             print(f"{number} of {len(cells)}: {cell.task}, {cell.course}", flush=True)
 
 
-def _fill(places: _Places, cells: Sequence[Cell]) -> list[str]:
-    """Give every place its scores, and return what failed."""
-    failed, code = [], code_digest()
+def _fill(places: _Places, cells: Sequence[Cell]) -> list[tuple[str, str]]:
+    """Give every place its scores, and return which contenders failed, and why."""
+    failed, code = list[tuple[str, str]](), code_digest()
     for cell in cells:
         found, name = read_cell(cell), cell.contender.name
         place = places[cell.task, cell.course]
         if found is None:
             continue
         if "error" in found:
-            failed.append(f"{name} on {cell.task}, {cell.course}: {found['error']}")
+            failed.append((name, found["error"]))
             continue
         power = BOARDS[place.course.board].every(place.task.period_s)
         current = found["code"] == code
         score = score_of(found["total"], place.task.late_s, power, current=current)
         if score is None:
-            failed.append(f"{name} on {cell.task}, {cell.course}: no answer")
+            failed.append((name, "no answer"))
         else:
             place.scores[name] = score
     return failed
@@ -150,6 +144,15 @@ def _show(places: Sequence[Place]) -> None:
         title = f"{name}, device {task.slowdown:.0f} times slower: {task.device_s * 1e3:g} ms"
         rows = [(place.course.name, place.rates, place.comparison) for place in mine]
         tabulate(title, *summary_table(rows))
+
+
+def _write(path: Path, places: Sequence[Place]) -> None:
+    """Write the page and, in ``figures`` beside it, the figure."""
+    figure = path.with_name("figures") / "strategies.svg"
+    figure.parent.mkdir(exist_ok=True)
+    write_file(figure, draw(places).encode())
+    head = f"{datetime.date.today()} ({this_machine().processor}, {this_machine().cores} cores)"
+    write_file(path, page(places, head, f"figures/{figure.name}").encode())
 
 
 def _figures(places: _Places) -> dict[str, Any]:

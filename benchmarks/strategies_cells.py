@@ -21,12 +21,13 @@ from benchmarks.strategies_tasks import Task
 from offramp.errors import OfframpError
 from offramp.files import read_file, write_file
 from partitioner import strategies
-from sim.world.cells import scenario_digest
 from sim.world.library import Library
 from sim.world.run import simulate
 from sim.world.scenario import read_scenario
 
 __all__ = [
+    "HEDGE_SHARE",
+    "WARM_UP_S",
     "Cell",
     "Contender",
     "build_cells",
@@ -115,8 +116,9 @@ def build_cells(
         path = folder / "scenarios" / f"{name}-{requests}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         settings = scenario(task, course, requests, hedged=hedged)
-        write_file(path, yaml.safe_dump(settings, sort_keys=False).encode())
-        digest = scenario_digest(path)[:16]
+        text = yaml.safe_dump(settings, sort_keys=False).encode()
+        write_file(path, text)
+        digest = hashlib.sha256(text + read_file(task.profile)).hexdigest()[:16]
         for contender in chosen:
             if contender.hedged == hedged:
                 kept = folder / "cells" / f"{name}-{contender.strategy}-{digest}.json"

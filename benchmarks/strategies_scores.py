@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.strategies_courses import Course, Rates
+from benchmarks.strategies_tasks import Task
 from partitioner.power import Power
 
-__all__ = ["OWN", "PUBLISHED", "Comparison", "Score", "compare", "score_of"]
+__all__ = ["ORACLE", "OWN", "PUBLISHED", "Comparison", "Place", "Score", "compare", "score_of"]
 
 OWN, ORACLE, ALONE = "offramp", "oracle", "device_only"
 PUBLISHED = ("neurosurgeon", "dads", "qdmp", "edgent", "spinn", "portend", "ans")
@@ -128,3 +130,18 @@ def _ahead(scores: Mapping[str, Score], oracle: Score | None) -> tuple[str, ...]
         for name, score in scores.items()
         if score.mean_s < oracle.mean_s and _as_accurate(score, oracle)
     )
+
+
+@dataclass
+class Place:
+    """A task on a course, and the scores of what ran there."""
+
+    task: Task
+    course: Course
+    rates: Rates
+    scores: dict[str, Score] = field(default_factory=dict)
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """How Offramp's own strategy compares."""
+        return compare(self.scores)

@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from benchmarks.strategies_courses import Rates
 from benchmarks.strategies_scores import Comparison, Score
 
-__all__ = ["Table", "cell_table", "summary_line", "summary_table"]
+__all__ = [
+    "AIM_GAIN",
+    "AIM_ORACLE",
+    "AIM_TAIL_S",
+    "AIM_TRIVIAL",
+    "Table",
+    "cell_table",
+    "summary_line",
+    "summary_table",
+]
 
 Table = tuple[list[str], list[list[str]]]
 """Headings, and rows."""

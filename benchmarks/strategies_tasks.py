@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.codec_bundles import bundle_of
-from offramp.bundle import Bundle, open_bundle
+from offramp.bundle import open_bundle
 from offramp.bundle.cache import cache_folder
 from offramp.files import write_file
 from partitioner.measure import measure_profile
@@ -79,16 +78,30 @@ def prepare(name: str, rounds: int, *, again: bool = False) -> Task:
 
 def _codec_bundle(name: str) -> Path:
     """Return the newest bundle that the benchmark of codecs has compiled, or let it compile one."""
-    made = sorted(home().parent.glob(f"codec-{name}-*.offramp"), key=lambda p: p.stat().st_mtime)
-    return made[-1] if made else _path(bundle_of(name))
+    made = _made(name)
+    if not made:
+        from benchmarks.codec_bundles import bundle_of  # it takes torch
+
+        bundle_of(name)
+        made = _made(name)
+    return made[-1]
 
 
-def _path(bundle: Bundle) -> Path:
-    (made,) = home().parent.glob(f"codec-{bundle.manifest.name}-*.offramp")
-    return made
+def _made(name: str) -> list[Path]:
+    """Return the bundles of codecs' benchmark, the newest last."""
+    found = home().parent.glob(f"codec-{name}-*.offramp")
+    return sorted(found, key=lambda path: path.stat().st_mtime)
+
+
+def _large_bundle() -> Path:
+    from benchmarks.large_bundle import large_bundle
+
+    return large_bundle()
 
 
 TASKS: dict[str, tuple[Callable[[], Path], float]] = {
-    name: (partial(_codec_bundle, name), 0.2) for name in ("fashion_mnist", "cifar10")
+    "fashion_mnist": (partial(_codec_bundle, "fashion_mnist"), 0.2),
+    "cifar10": (partial(_codec_bundle, "cifar10"), 0.2),
+    "resnet_50": (_large_bundle, 0.5),
 }
 """By name: what finds or makes the bundle, and the whole model's time on the device."""

@@ -1,0 +1,86 @@
+"""Cells: simulated once, kept until code or scenario change, and none takes others down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import examples
+from benchmarks.harness import BUNDLE
+from benchmarks.strategies_cells import (
+    Cell,
+    Contender,
+    build_cells,
+    code_digest,
+    contenders,
+    read_cell,
+    run_cells,
+    scenario,
+)
+from benchmarks.strategies_courses import PLACES, Course, build_courses
+from benchmarks.strategies_tasks import Task
+from offramp.settings import build_settings
+from partitioner.strategies import STRATEGIES
+from sim.world.scenario import Scenario
+
+PROFILE = Path(next(iter(examples.__path__))) / "scenarios" / "profile.json"
+TASK = Task("digits", BUNDLE, PROFILE, 60.0, 0.2)
+ALONE = Contender("device_only", "device_only", hedged=False)
+
+
+@pytest.fixture
+def steady(tmp_path: Path) -> Course:
+    return next(c for c in build_courses(tmp_path / "scaled", tmp_path) if c.name == "steady")
+
+
+def test_every_strategy_takes_part_and_the_one_that_hedges_also_without() -> None:
+    found = contenders()
+    assert {contender.strategy for contender in found} == set(STRATEGIES)
+    assert {c.name for c in found if c.strategy == "offramp"} == {"offramp", "offramp, no hedge"}
+    assert [c.name for c in found if c.hedged] == ["offramp"]
+
+
+def test_a_scenario_gives_each_place_a_worker_and_the_device_just_enough_time(
+    steady: Course,
+) -> None:
+    found = build_settings(Scenario, scenario(TASK, steady, 100, hedged=True), "it")
+    (group,) = found.groups
+    assert group.count == found.servers[0].workers == PLACES
+    assert group.agent.slowdown == 60
+    assert group.agent.deadline_s == group.agent.objective.deadline_s == pytest.approx(1.0)
+    assert group.agent.hedge.max_cpu_share > 0
+    assert group.arrivals is not None
+    assert 1 / group.arrivals.model_dump()["rate_hz"] == pytest.approx(0.3)
+    alone = build_settings(Scenario, scenario(TASK, steady, 100, hedged=False), "it")
+    assert alone.groups[0].agent.hedge.max_cpu_share == 0
+
+
+def test_cells_are_run_and_one_that_fails_leaves_the_others(tmp_path: Path, steady: Course) -> None:
+    chosen = [ALONE, Contender("nobody", "nobody", hedged=False)]
+    cells = list(build_cells(tmp_path, TASK, steady, 40, chosen))
+    assert [read_cell(cell) for cell in cells] == [None, None]
+    assert {cell.contender.name for cell in run_cells(cells, 1)} == {"device_only", "nobody"}
+    ran, failed = map(read_cell, cells)
+    assert ran is not None
+    assert failed is not None
+    assert ran["code"] == failed["code"] == code_digest()
+    assert 0 < ran["total"]["answered"] < 40 * PLACES  # those of the warm-up are left out
+    assert "unknown strategy 'nobody'" in failed["error"]
+
+
+def test_a_cell_lies_elsewhere_once_its_scenario_or_profile_changes(
+    tmp_path: Path, steady: Course
+) -> None:
+    def path_of(task: Task, requests: int) -> Path:
+        (cell,) = build_cells(tmp_path, task, steady, requests, [ALONE])
+        assert isinstance(cell, Cell)
+        return cell.path
+
+    profile = tmp_path / "profile.json"
+    profile.write_text(PROFILE.read_text().replace('"slowdown":1.0', '"slowdown":2.0'))
+    paths = {path_of(TASK, 40), path_of(TASK, 50), path_of(replace(TASK, slowdown=61.0), 40)}
+    paths.add(path_of(replace(TASK, profile=profile), 40))
+    assert len(paths) == 4
+    assert path_of(TASK, 40) in paths
