@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,16 @@ from offramp.exits import FittedPolicy
 from offramp.exits.policy import CLOSED, WATCHED
 from offramp.tensors import Array
 
-__all__ = ["CLOSED", "WATCHED", "Candidates", "build_candidates"]
+__all__ = [
+    "CLOSED",
+    "WATCHED",
+    "Candidates",
+    "Place",
+    "Recorded",
+    "build_candidates",
+    "evaluate",
+    "threshold_choices",
+]
 
 _MAX_VECTORS = 2000
 _EXACT = 1e-9  # sums of shares and bytes are exact but for rounding
@@ -31,6 +41,29 @@ _GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, CLOSED)
 _LEAVING = (0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.4, 0.2)  # shares that thresholds let leave
 
 Floats = NDArray[np.float64]
+Place = tuple[int, str | None]
+"""A cut and a codec level, None where nothing is sent."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What candidates are evaluated on: a bundle's calibration samples and its exit policy."""
+
+    manifest: Manifest
+    calibration: Calibration
+    policy: FittedPolicy
+
+    @cached_property
+    def scores(self) -> Array:
+        """How sure each exit is of each sample, (E, N)."""
+        return score_exits(self.manifest, self.calibration, self.policy)
+
+    @cached_property
+    def exits_right(self) -> Floats:
+        """Where each exit answers rightly, 1.0, (E, N)."""
+        answers = self.calibration.exit_logits.argmax(axis=-1)
+        right: Floats = (answers == self.calibration.labels).astype(np.float64)
+        return right
 
 
 @dataclass(frozen=True)
@@ -42,7 +75,7 @@ class Candidates:
     ``bytes_mean`` (C,) over all samples, ``sent_bytes`` (C, N): the bytes of the samples sent, in
     ascending order at the end of each row, zeros before them. ``hedged_accuracy`` (C,) is the
     lower one of two: that of the plan, and what it is if the device ends itself what is sent.
-    ``whole_accuracy`` is that of the whole model on the device.
+    ``whole_accuracy`` is that of the whole model on the device. All of it was ``recorded``.
     """
 
     policy: str
@@ -56,6 +89,7 @@ class Candidates:
     sent_bytes: NDArray[np.int32]
     hedged_accuracy: Floats
     whole_accuracy: float
+    recorded: Recorded
 
     def __len__(self) -> int:
         return len(self.cut)
@@ -80,6 +114,7 @@ class Candidates:
             self.sent_bytes[kept],
             self.hedged_accuracy[kept],
             self.whole_accuracy,
+            self.recorded,
         )
 
 
@@ -90,19 +125,44 @@ def build_candidates(bundle: Bundle, calibration: Calibration, policy: FittedPol
     that are allowed, all combinations are these.
     """
     manifest = bundle.manifest
-    scores = score_exits(manifest, calibration, policy)
-    right = calibration.exit_logits.argmax(axis=-1) == calibration.labels
+    recorded = Recorded(manifest, calibration, policy)
     parts = []
     for cut in manifest.cuts:
-        seen = scores[: manifest.exits_before(cut)]
+        seen = recorded.scores[: manifest.exits_before(cut)]
         levels: list[str | None] = [level for at, level in calibration.levels if at == cut]
         if cut == max(manifest.cuts):
             levels = [None]
         for vectors, named in _vectors(manifest, policy, seen, (cut, levels)):
-            grid = _watching(vectors, manifest, policy)
-            leaving = _Leaving.by(seen, grid, right.astype(np.float64))
-            parts += [_evaluate(manifest, calibration, (cut, level), leaving) for level in named]
+            leaving = _leaving(recorded, cut, vectors)
+            parts += [_evaluate(recorded, (cut, level), leaving) for level in named]
     return _join(parts, len(manifest.exits))
+
+
+def evaluate(recorded: Recorded, wanted: Mapping[Place, Floats]) -> Candidates:
+    """Evaluate given threshold vectors, (V, exits before the cut), at each place; all are kept."""
+    parts = []
+    for place, vectors in wanted.items():
+        leaving = _leaving(recorded, place[0], vectors)
+        parts.append(_evaluate(recorded, place, leaving, prune=False))
+    return _join(parts, len(recorded.manifest.exits))
+
+
+def threshold_choices(recorded: Recorded, count: int) -> Floats:
+    """Return so many thresholds from low to high that could hold for any exit, closed the last."""
+    if not recorded.manifest.exits:
+        return np.array([CLOSED])
+    places = np.linspace(0, len(_GRID) - 1, count).round().astype(int)
+    if recorded.policy.rule.name == "confidence":
+        return np.array([_GRID[at] for at in places])
+    shares = 1 - np.array(_LEAVING)[places[:-1]]
+    return np.array([*np.quantile(recorded.scores, shares), CLOSED])
+
+
+def _leaving(recorded: Recorded, cut: int, vectors: Floats) -> _Leaving:
+    """Return what threshold vectors do up to a cut."""
+    seen = recorded.scores[: recorded.manifest.exits_before(cut)]
+    grid = _watching(vectors, recorded.manifest, recorded.policy)
+    return _Leaving.by(seen, grid, recorded.exits_right)
 
 
 def _vectors(
@@ -194,11 +254,9 @@ class _Leaving:
 
 
 def _evaluate(
-    manifest: Manifest,
-    calibration: Calibration,
-    place: tuple[int, str | None],
-    leaving: _Leaving,
+    recorded: Recorded, place: Place, leaving: _Leaving, *, prune: bool = True
 ) -> Candidates:
+    manifest, calibration = recorded.manifest, recorded.calibration
     (cut, level), labels, grid = place, calibration.labels, leaving.grid
     right = _right(manifest, calibration, place, leaving)
     here = right if level is None else _right(manifest, calibration, (cut, None), leaving)
@@ -206,7 +264,9 @@ def _evaluate(
     stay_share = leaving.stays.mean(axis=1)
     bytes_mean = leaving.stays @ sizes.astype(np.float64) / len(labels)
     least = np.minimum(right, here)
-    kept = _undominated(np.stack([right, least], axis=1), leaving, (bytes_mean, sizes))
+    kept = np.arange(len(grid))
+    if prune:
+        kept = _undominated(np.stack([right, least], axis=1), leaving, (bytes_mean, sizes))
     return Candidates(
         policy=manifest.policy,
         cut=np.full(len(kept), cut),
@@ -219,13 +279,14 @@ def _evaluate(
         sent_bytes=_sent_bytes(leaving.stays[kept], sizes),
         hedged_accuracy=least[kept] / len(labels),
         whole_accuracy=calibration.accuracy,
+        recorded=recorded,
     )
 
 
 def _right(
     manifest: Manifest,
     calibration: Calibration,
-    place: tuple[int, str | None],
+    place: Place,
     leaving: _Leaving,
 ) -> Floats:
     """Return how many samples each threshold vector answers rightly, (V,).
@@ -310,4 +371,5 @@ def _join(parts: list[Candidates], exit_count: int) -> Candidates:
         sent_bytes=np.concatenate([part.sent_bytes for part in parts]),
         hedged_accuracy=np.concatenate([part.hedged_accuracy for part in parts]),
         whole_accuracy=parts[0].whole_accuracy,
+        recorded=parts[0].recorded,
     )

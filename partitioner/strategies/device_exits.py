@@ -19,4 +19,8 @@ class DeviceExits(Strategy):
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan that sends nothing."""
-        return planner.only(self.name, lambda c: ~c.sends).best(objective, conditions)
+        return self.among(planner).best(objective, conditions)
+
+    def among(self, planner: Planner) -> Planner:
+        """Return a planner for the plans that send nothing."""
+        return planner.only(self.name, lambda c: ~c.sends)

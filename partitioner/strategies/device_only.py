@@ -20,8 +20,11 @@ class DeviceOnly(Strategy):
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the plan of the last cut with every exit closed."""
+        return self.among(planner).best(objective, conditions)
+
+    def among(self, planner: Planner) -> Planner:
+        """Return a planner for that one plan."""
         depth = max(planner.bundle.cuts)
-        whole = planner.only(
+        return planner.only(
             self.name, lambda c: (c.cut == depth) & (c.thresholds >= CLOSED).all(axis=1)
         )
-        return whole.best(objective, conditions)

@@ -25,5 +25,8 @@ class FixedSplit(Strategy):
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan that sends something and runs something on the device."""
         conditions = replace(conditions, reachable=True)
-        splits = planner.only(self.name, lambda c: (c.cut > 0) & c.sends)
-        return splits.best(objective, conditions)
+        return self.among(planner).best(objective, conditions)
+
+    def among(self, planner: Planner) -> Planner:
+        """Return a planner for the plans that split."""
+        return planner.only(self.name, lambda c: (c.cut > 0) & c.sends)

@@ -22,4 +22,8 @@ class ServerOnly(Strategy):
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan of cut 0, as if the server could be reached."""
         conditions = replace(conditions, reachable=True)
-        return planner.only(self.name, lambda c: c.cut == 0).best(objective, conditions)
+        return self.among(planner).best(objective, conditions)
+
+    def among(self, planner: Planner) -> Planner:
+        """Return a planner for the plans of cut 0."""
+        return planner.only(self.name, lambda c: c.cut == 0)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import partial
+from itertools import count, islice, pairwise, takewhile
 from random import Random
 from typing import Any
 
-from device.controller import Controller
 from device.settings import AgentSettings
 from device.work import Finish
 from offramp.address import Address
@@ -18,10 +18,13 @@ from partitioner import strategies
 from partitioner.planner import Planner
 from sim.arrivals import Arrivals, build_arrivals
 from sim.description import LinkSettings
-from sim.model import build_link
+from sim.model import Link, build_link
+from sim.world.clairvoyant import Truth, make_controller
 from sim.world.clock import Clock
-from sim.world.connection import Connection
+from sim.world.connection import ANSWER_OVERHEAD_BYTES, Connection
+from sim.world.course import LoadCourse
 from sim.world.device import Parts, VirtualDevice
+from sim.world.foresight import Foresight, Way
 from sim.world.library import Library
 from sim.world.link import VirtualLink
 from sim.world.processor import Held, Processor
@@ -39,6 +42,8 @@ Watch = Callable[[str, float, Finish, Held], None]
 """Told of every request that ends: its device's name, when, how and what was held of it."""
 
 _FOR_RATE = 1000
+_MOST_ARRIVALS = 1_000_000
+_FORESEEN = 400
 
 
 @dataclass
@@ -143,8 +148,10 @@ def _add_device(world: World, kind: _Kind, number: int, run: _Run) -> None:
     name, settings, timeline = f"{kind.group.name}/{number}", kind.settings, None
     if number < run.scenario.timeline.devices:
         timeline = Timeline(world.clock, run.scenario.timeline.step_s)
-    strategy = strategies.get(run.strategy)
-    controller = Controller(kind.planner, settings.objective, strategy, settings.tuning)
+    strategy, model = strategies.get(run.strategy, simulated=True), _link(kind, number, run)
+    connection = None if kind.server is None else _connection(world.clock, kind, number, run, model)
+    truth = partial(_truth, kind, number, run, model, connection)
+    controller = make_controller(kind.planner, settings.objective, strategy, settings.tuning, truth)
     parts = Parts(
         name,
         settings,
@@ -155,7 +162,6 @@ def _add_device(world: World, kind: _Kind, number: int, run: _Run) -> None:
         _watch(run.watch, name, timeline),
         run.scenario.handover_s,
     )
-    connection = _connection(world.clock, kind, number, run)
     requests = _requests(kind.arrivals, run.library.samples(kind.group), run, name)
     device = VirtualDevice(world.clock, parts, requests, connection)
     world.devices.append(device)
@@ -164,19 +170,52 @@ def _add_device(world: World, kind: _Kind, number: int, run: _Run) -> None:
         world.timelines.append(timeline)
 
 
-def _connection(clock: Clock, kind: _Kind, number: int, run: _Run) -> Connection | None:
-    if kind.server is None:
-        return None
+def _link(kind: _Kind, number: int, run: _Run) -> Link:
     seed = link_seed(run.seed, f"{kind.group.name}/{number}", kind.way)
-    model = build_link(kind.way.model_copy(update={"seed": seed}))
-    answer = kind.planner.bundle.manifest.boundaries[-1]
+    return build_link(kind.way.model_copy(update={"seed": seed}))
+
+
+def _connection(clock: Clock, kind: _Kind, number: int, run: _Run, model: Link) -> Connection:
+    assert kind.server is not None
     return Connection(
         clock,
         VirtualLink(model, number * kind.group.link.offset_s),
         kind.server,
-        answer_bytes=answer.nbytes,
+        answer_bytes=kind.planner.bundle.manifest.boundaries[-1].nbytes,
         rpc_s=Draws(run.scenario.rpc_s, f"{run.seed}/{kind.group.name}/{number}/rpc"),
     )
+
+
+def _truth(
+    kind: _Kind, number: int, run: _Run, model: Link, connection: Connection | None
+) -> Truth:
+    """Return what the device is in for; without a server that is its own load."""
+    way, server = None, _server_of(kind.group, run)
+    if connection is not None:
+        way = Way(
+            model,
+            offset_s=number * kind.group.link.offset_s,
+            answer_bytes=kind.planner.bundle.manifest.boundaries[-1].nbytes + ANSWER_OVERHEAD_BYTES,
+            rpc_s=_mean_s(run.scenario.rpc_s),
+            is_up=lambda: connection._up,
+        )
+    server_load = LoadCourse() if server is None else server.load
+    foresight = Foresight(way, kind.server, server_load)
+    return Truth(foresight, kind.group.load, _some_arrivals_s(kind, number, run))
+
+
+def _some_arrivals_s(kind: _Kind, number: int, run: _Run) -> list[float]:
+    """Return when some of a device's requests come, evenly chosen.
+
+    Where each comes when the device is ready for it, as if that took it the whole model every time.
+    """
+    requests = _requests(kind.arrivals, 1, run, f"{kind.group.name}/{number}")
+    whole_s = max(kind.planner.device.head[-1].median_s, 1e-4)
+    times_s = count(0.0, whole_s) if requests.times_s is None else requests.times_s
+    within = takewhile(lambda time_s: time_s <= requests.until_s, times_s)
+    most = _MOST_ARRIVALS if requests.count == math.inf else int(requests.count)
+    found = list(islice(within, most))
+    return found[:: -(-len(found) // _FORESEEN)] if found else [0.0]
 
 
 def _requests(arrivals: Arrivals | None, samples: int, run: _Run, name: str) -> Requests:
@@ -217,3 +256,11 @@ def link_seed(seed: int, device: str, way: LinkSettings) -> int:
     """Return the seed of what is random in a device's link in the run with a seed."""
     text = f"{seed}/{device}/link/{way.seed}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
+
+
+def _mean_s(quantiles_s: Sequence[float]) -> float:
+    """Return the mean of a spread, linear between its quantiles."""
+    if len(quantiles_s) == 1:
+        return quantiles_s[0]
+    middles = [(low + high) / 2 for low, high in pairwise(quantiles_s)]
+    return sum(middles) / len(middles)

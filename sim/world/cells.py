@@ -34,7 +34,7 @@ class Cell:
     rows: bool = False
 
     def __post_init__(self) -> None:
-        strategies.get(self.strategy)
+        strategies.get(self.strategy, simulated=True)
 
     @property
     def rows_path(self) -> Path:

@@ -1,0 +1,139 @@
+"""Controllers of virtual devices: the deployed one, and one that knows what comes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from device.controller import Controller, PlanChange, Tuning
+from partitioner.conditions import Conditions
+from partitioner.costs import FRAME_OVERHEAD_BYTES
+from partitioner.foreseen import best_foreseen
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+from partitioner.planner import Planner
+from partitioner.strategies import Clairvoyant, Strategy
+from sim.world.course import LoadCourse
+from sim.world.foresight import Coming, Foresight
+
+__all__ = ["Seer", "Truth", "make_controller"]
+
+_SLACK_S = 1e-3
+_FASTEST_BPS = 1e12
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a virtual device is in for: its link and server, its own load, when samples come."""
+
+    foresight: Foresight
+    load: LoadCourse
+    arrivals_s: Sequence[float]
+
+
+class _Prompt(Controller):
+    """The deployed controller under a strategy that is not steady: what it decides, holds."""
+
+    def _is_better(self, chosen: Plan, conditions: Conditions) -> bool:
+        return True
+
+
+@dataclass
+class Seer(Controller):
+    """A controller whose strategy is told what comes; it estimates nothing and sends no probes.
+
+    A plan is made for every sample, or once for all that will come. Answers are waited for until
+    they come, or given up at once if none will.
+    """
+
+    truth: Truth = field(kw_only=True)
+
+    def conditions(self, now_s: float) -> Conditions:
+        """Return what is true of link and machines, as far as conditions can say it."""
+        foresight, now = self.truth.foresight, self._coming(now_s)
+        rtt_s = foresight.away_s(now_s, 0.0, 0.0)
+        known = now.reachable and rtt_s < math.inf
+        return Conditions(
+            bandwidth_bps=min(foresight.bandwidth_bps(now_s), _FASTEST_BPS) if known else 1.0,
+            rtt_s=rtt_s if known else 0.0,
+            device_stretch=now.device_stretch,
+            reachable=now.reachable,
+            rate_hz=self.rate_hz,
+        )
+
+    def plan(self, now_s: float) -> Plan:
+        """Return the plan that is the best for what comes."""
+        self.device_stretch.value = self.truth.load.stretch(now_s)
+        if self.strategy.adapts:
+            self._take_up(now_s, self._foresee([self._coming(now_s)]))
+        elif self._plan is None:
+            self._take_up(
+                now_s, self._foresee([self._to_come(at_s) for at_s in self.truth.arrivals_s])
+            )
+        assert self._plan is not None
+        return self._plan
+
+    def local_plan(self, now_s: float) -> Plan:
+        """Return the best plan that sends nothing."""
+        return best_foreseen(self.planner, self.objective, [self._coming(now_s)], alone=True)
+
+    def send_s(self, now_s: float, size_bytes: int, cut: int) -> float:
+        """Return how long an answer to a sample sent now takes; infinite if none comes."""
+        decodes = self.planner.server.decode.items()
+        decode_s = max(time.median_s for key, time in decodes if key.startswith(f"{cut}/"))
+        server_s = self.planner.server.tail[cut].median_s + decode_s
+        size = size_bytes + FRAME_OVERHEAD_BYTES
+        return self.truth.foresight.away_s(now_s, size, server_s) + _SLACK_S
+
+    def overdue(self, now_s: float, message: int) -> None:
+        """Nothing is to be learnt from silence."""
+
+    def computed(self, observed_s: float, expected_s: float) -> None:
+        """Nor from how long the device took."""
+
+    def probe_bytes(self, now_s: float) -> int | None:
+        """Return that no probe is due."""
+        return None
+
+    def next_probe_s(self) -> float:
+        """Return that none will be."""
+        return math.inf
+
+    def _foresee(self, futures: Sequence[Coming]) -> Plan:
+        assert isinstance(self.strategy, Clairvoyant)
+        return self.strategy.foresee(self.planner, self.objective, futures)
+
+    def _coming(self, now_s: float) -> Coming:
+        """Return what happens to a sample that begins now."""
+        foresight = self.truth.foresight
+        stretch, up = self.truth.load.stretch(now_s), foresight.reaches(now_s)
+        return Coming(foresight, now_s, stretch, up)
+
+    def _to_come(self, at_s: float) -> Coming:
+        """Return what happens to one that begins at a time from now."""
+        foresight = self.truth.foresight
+        stretch, open_ = self.truth.load.stretch(at_s), foresight.is_open(at_s)
+        return Coming(foresight, at_s, stretch, open_)
+
+    def _take_up(self, now_s: float, chosen: Plan) -> None:
+        if self._plan is not None and chosen.id == self._plan.id:
+            return
+        self._plan, conditions = chosen, self.conditions(now_s)
+        explain = partial(self.planner.explain, objective=self.objective, conditions=conditions)
+        self._changes.append(PlanChange(now_s, chosen, conditions, explain))
+
+
+def make_controller(
+    planner: Planner,
+    objective: Objective,
+    strategy: Strategy,
+    tuning: Tuning,
+    truth: Callable[[], Truth],
+) -> Controller:
+    """Return what decides on a virtual device's plans: what is deployed, wherever that exists."""
+    if strategy.clairvoyant:
+        return Seer(planner, objective, strategy, tuning, truth=truth())
+    kind = Controller if strategy.steady else _Prompt
+    return kind(planner, objective, strategy, tuning)

@@ -1,0 +1,184 @@
+"""Foresight: what a link, a server and a device will do, without changing anything of them.
+
+A message is followed through the conditions of the link behind what is on it already. What is
+random there is not drawn: jitter delays by its mean, and losses by what their repair takes in the
+mean. Rates, delays, outages and hand-overs are known exactly.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import singledispatchmethod
+
+from sim.link.condition import Chain, Condition
+from sim.link.handover import Handover
+from sim.link.jitter import Jitter
+from sim.link.loss import SEGMENT_BYTES, Loss
+from sim.link.outage import Blackout, Outage
+from sim.model import Link
+from sim.phases import Span
+from sim.rates.switched import Window
+from sim.world.course import LoadCourse
+from sim.world.server import VirtualServer
+
+__all__ = ["Coming", "Foresight", "Way"]
+
+_BY_TIMER = 3  # the first segments of a burst are repaired by the timer, as in `sim.link.loss`
+
+
+@dataclass(frozen=True)
+class Way:
+    """The way to a server and back: the link, and its course, which is ``offset_s`` ahead.
+
+    ``rpc_s`` is what a message and its answer of so many bytes cost besides, half of it each way.
+    ``is_up`` tells whether there is a connection now.
+    """
+
+    link: Link
+    offset_s: float
+    answer_bytes: int
+    rpc_s: float
+    is_up: Callable[[], bool]
+
+
+class Foresight:
+    """What will become of what is sent; every time is the world's."""
+
+    def __init__(
+        self, way: Way | None, server: VirtualServer | None, server_load: LoadCourse
+    ) -> None:
+        self._way, self._server, self._server_load = way, server, server_load
+        self._windows: dict[tuple[int, float], _Windows] = {}
+
+    def reaches(self, now_s: float) -> bool:
+        """Tell whether there is a connection now."""
+        return self._way is not None and self._way.is_up()
+
+    def is_open(self, at_s: float) -> bool:
+        """Tell whether there could be a connection at a time, whatever it is now."""
+        way = self._way
+        if way is None:
+            return False
+        begins = (b.start_s for b in self._resets(at_s + way.offset_s))
+        return next(begins, math.inf) > at_s + way.offset_s
+
+    def away_s(self, sent_s: float, size_bytes: float, server_s: float) -> float:
+        """Return how long the answer takes to a message that is sent at a time; maybe for ever.
+
+        What is on its way when the connection breaks is lost. The server's wait is what it
+        measures now.
+        """
+        way, server = self._way, self._server
+        if way is None or server is None:
+            return math.inf
+        came_s = self._pass(way.link.up, sent_s + way.rpc_s / 2, size_bytes)
+        if came_s == math.inf:
+            return math.inf
+        took_s = server.load().queue_s + server_s * self._server_load.stretch(came_s)
+        back_s = self._pass(way.link.down, came_s + took_s + way.rpc_s / 2, way.answer_bytes)
+        return back_s - sent_s if back_s < self._next_break_s(sent_s) else math.inf
+
+    def bandwidth_bps(self, now_s: float, for_bytes: float = 10_000.0) -> float:
+        """Return how fast the uplink takes some more bytes."""
+        took_s = self.away_s(now_s, for_bytes, 0.0) - self.away_s(now_s, 0.0, 0.0)
+        return 8 * for_bytes / took_s if took_s > 0 else math.inf
+
+    def _pass(self, chain: Chain, entered_s: float, size_bytes: float) -> float:
+        assert self._way is not None
+        time_s = entered_s + self._way.offset_s
+        for condition in chain.conditions:
+            ahead_s = condition._last_s
+            if math.inf in (time_s, ahead_s):
+                return math.inf
+            time_s = max(self._leave_s(condition, time_s, size_bytes), ahead_s)
+        return time_s - self._way.offset_s
+
+    @singledispatchmethod
+    def _leave_s(self, condition: Condition, now_s: float, size_bytes: float) -> float:
+        """Return when bytes leave a condition in the mean; all but those below draw nothing."""
+        return condition.leave_s(now_s, math.ceil(size_bytes))
+
+    @_leave_s.register
+    def _(self, condition: Jitter, now_s: float, size_bytes: float) -> float:
+        settings = condition._course.at(now_s)
+        return now_s + settings.seconds if settings else now_s
+
+    @_leave_s.register
+    def _(self, condition: Loss, now_s: float, size_bytes: float) -> float:
+        settings = condition._course.at(now_s)
+        if settings is None:
+            return now_s
+        segments, kept = math.ceil(size_bytes / SEGMENT_BYTES), 1 - settings.share
+        by_timer = min(segments, _BY_TIMER)
+        in_time = 1 - kept ** (segments - by_timer)
+        timer_s = (1 - kept**by_timer) * settings.timer_s
+        return now_s + timer_s + kept**by_timer * in_time * settings.rtt_s
+
+    @_leave_s.register
+    def _(self, condition: Handover, now_s: float, size_bytes: float) -> float:
+        span = condition._course.phases.at(now_s)
+        settings = condition._course.settings[span.index]
+        if settings is None:
+            return now_s
+        key = id(condition), span.start_s
+        if key not in self._windows:
+            seed = f"{condition._seed}/{span.start_s!r}"
+            self._windows[key] = _Windows(settings.windows(seed), span)
+        end_s = self._windows[key].last_end_s(now_s)
+        if now_s < end_s:
+            return min(end_s, span.end_s) + settings.extra_s
+        return now_s + settings.extra_s * math.exp((end_s - now_s) / settings.decay_s)
+
+    def _next_break_s(self, after_s: float) -> float:
+        """Return when connections break next."""
+        assert self._way is not None
+        offset_s = self._way.offset_s
+        begins = (b.start_s for b in self._resets(after_s + offset_s))
+        return next((one for one in begins if one > after_s + offset_s), math.inf) - offset_s
+
+    def _resets(self, from_s: float) -> Iterator[Blackout]:
+        """Yield the outages that break connections and end after a time of the link's."""
+        assert self._way is not None
+        each = [one.blackouts(from_s) for one in self._way.link.outages if _resets(one)]
+        merged = heapq.merge(*each, key=lambda blackout: blackout.start_s)
+        return (blackout for blackout in merged if blackout.reset)
+
+
+def _resets(outage: Outage) -> bool:
+    return any(reset for windows in outage._windows for _, _, reset in windows)
+
+
+class _Windows:
+    """The interruptions of one stay in a phase, read as far as they are asked for."""
+
+    def __init__(self, windows: Iterator[Window], span: Span) -> None:
+        self._windows, self._origin_s = windows, span.start_s
+        self._starts_s: list[float] = []
+        self._ends_s: list[float] = []
+
+    def last_end_s(self, now_s: float) -> float:
+        """Return when the last interruption that began by now ends; long ago if there is none."""
+        while not self._starts_s or self._starts_s[-1] <= now_s:
+            start_s, end_s = next(self._windows)
+            self._starts_s.append(self._origin_s + start_s)
+            self._ends_s.append(self._origin_s + end_s)
+        begun = bisect_right(self._starts_s, now_s)
+        return self._ends_s[begun - 1] if begun else -math.inf
+
+
+@dataclass(frozen=True)
+class Coming:
+    """What will happen to a sample whose head begins at a time (`partitioner.future.Future`)."""
+
+    foresight: Foresight
+    at_s: float
+    device_stretch: float
+    reachable: bool
+
+    def away_s(self, after_s: float, size_bytes: float, server_s: float) -> float:
+        """Return how long the answer takes to what is sent after a time from then."""
+        return self.foresight.away_s(self.at_s + after_s, size_bytes, server_s)
