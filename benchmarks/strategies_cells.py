@@ -71,7 +71,7 @@ def contenders() -> list[Contender]:
     """Return every registered strategy; those that may compute on, also without doing so."""
     found = []
     for name in strategies.STRATEGIES:
-        hedges = strategies.get(name).hedges
+        hedges = strategies.STRATEGIES[name]().hedges
         found.append(Contender(name, name, hedges))
         if hedges:
             found.append(Contender(f"{name}, no hedge", name, hedged=False))
