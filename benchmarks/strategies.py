@@ -27,7 +27,7 @@ from benchmarks.strategies_cells import (
     run_cells,
 )
 from benchmarks.strategies_courses import build_courses, rates_of
-from benchmarks.strategies_page import draw, page
+from benchmarks.strategies_page import ahead_of_oracle, draw, page
 from benchmarks.strategies_scores import Place, score_of
 from benchmarks.strategies_tables import cell_table, summary_line, summary_table
 from benchmarks.strategies_tasks import TASKS, home, prepare
@@ -50,6 +50,8 @@ def main() -> None:
     _run(_due(cells, given.strategies), given.jobs)
     failed = _fill(places, cells)
     _show(list(places.values()))
+    for line in ahead_of_oracle(list(places.values())):
+        print(f"ahead of the oracle: {line}")
     for (name, reason), count in Counter(failed).items():
         print(f"failed on {count} of {len(places)}: {name}: {reason}")
     line = summary_line([place.comparison for place in places.values()])

@@ -21,7 +21,7 @@ from benchmarks.strategies_tables import (
 )
 from offramp.report.figure import new_figure, plot_style, to_svg
 
-__all__ = ["aims_table", "draw", "page"]
+__all__ = ["ahead_of_oracle", "aims_table", "draw", "page"]
 
 _HEAD = """\
 # Strategies measured
@@ -70,6 +70,7 @@ def _parts(places: Sequence[Place], made: str, figure: str) -> Iterator[str]:
         published=", ".join(f"`{name}`" for name in PUBLISHED),
     )
     yield f"## Aims\n\n{_markdown(aims_table(places))}"
+    yield f"Quicker than the oracle and as accurate: {'; '.join(ahead_of_oracle(places)) or 'none'}."
     yield f"![mean latency over the oracle's]({figure})"
     for name, mine in _by_task(places):
         task = mine[0].task
@@ -114,6 +115,24 @@ def aims_table(places: Sequence[Place]) -> Table:
             if found:
                 rows.append([title, name, *_against(found, limit, least=at_outages)])
     return ["aim", "task", "limit", "median", "worst", "reached"], rows
+
+
+def ahead_of_oracle(places: Sequence[Place]) -> list[str]:
+    """Say which contenders were quicker than the oracle, and as accurate, and where.
+
+    One that computes on while an answer is under way may be; of another it says that something is
+    wrong with the oracle or with the accounts.
+    """
+    found = []
+    for name in dict.fromkeys(name for place in places for name in place.scores):
+        where = [
+            f"{place.course.name} {place.scores[name].mean_s / place.scores[ORACLE].mean_s:.3f}"
+            for place in places
+            if place.comparison is not None and name in place.comparison.ahead
+        ]
+        if where:
+            found.append(f"{name} on {len(where)} of {len(places)} ({', '.join(where)})")
+    return found
 
 
 def _against(found: Sequence[tuple[float, str]], limit: float, *, least: bool) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.strategies_courses import Course, Rates
-from benchmarks.strategies_page import aims_table, draw, page
+from benchmarks.strategies_page import ahead_of_oracle, aims_table, draw, page
 from benchmarks.strategies_scores import PUBLISHED, Place, Score, compare, score_of
 from benchmarks.strategies_tables import cell_table, summary_line, summary_table
 from benchmarks.strategies_tasks import Task
@@ -106,6 +106,9 @@ def test_who_is_ahead_of_the_oracle_is_named_if_it_is_as_accurate() -> None:
     found = compare({**SCORES, **rivals})
     assert found is not None
     assert found.ahead == ("dads",)
+    places = [place("calm", 0, {**SCORES, **rivals}), place("other")]
+    assert ahead_of_oracle(places) == ["dads on 1 of 2 (calm 0.938)"]
+    assert ahead_of_oracle(places[1:]) == []
 
 
 def test_what_did_not_run_is_not_compared() -> None:
