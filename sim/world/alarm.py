@@ -17,6 +17,8 @@ class Alarm:
     alarm that is put off often costs no more than one that rings.
     """
 
+    __slots__ = ("_armed_s", "_clock", "_ring", "_wanted_s")
+
     def __init__(self, clock: Clock, ring: Callable[[], None]) -> None:
         self._clock, self._ring = clock, ring
         self._wanted_s = self._armed_s = math.inf

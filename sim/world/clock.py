@@ -10,6 +10,18 @@ import simpy
 __all__ = ["Clock"]
 
 
+class _Call(simpy.Event):
+    """An event that is one call; it triggers by itself, as `simpy.Timeout` does."""
+
+    _ok = True
+
+    def __init__(
+        self, callbacks: list[Callable[[Any], None]], call: Callable[[Any], None], detail: object
+    ) -> None:
+        # Nobody waits for it and nothing asks for its value: what `Event` sets up is left out.
+        self.callbacks, self.call, self.detail = callbacks, call, detail
+
+
 class Clock:
     """SimPy's environment, on which a thing that will happen is one event with one callback.
 
@@ -19,19 +31,19 @@ class Clock:
 
     def __init__(self) -> None:
         self._env = simpy.Environment()
+        self._callbacks: list[Callable[[Any], None]] = [self._happen]
         self.now_s = 0.0
 
     def at(self, time_s: float, call: Callable[[Any], None], detail: object = None) -> None:
         """Let ``call`` be made with ``detail`` at a time, which is now if it is past."""
         wait_s = time_s - self.now_s
-        event = simpy.Timeout(self._env, wait_s if wait_s > 0 else 0.0, (call, detail))
-        event.callbacks.append(self._happen)
+        event = _Call(self._callbacks, call, detail)
+        self._env.schedule(event, delay=wait_s if wait_s > 0 else 0.0)
 
     def run(self) -> None:
         """Let everything happen that is to."""
         self._env.run()
 
-    def _happen(self, event: simpy.Event) -> None:
+    def _happen(self, event: _Call) -> None:
         self.now_s = self._env.now
-        call, detail = event.value  # type: ignore[misc]
-        call(detail)
+        event.call(event.detail)

@@ -9,58 +9,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from device.controller import Controller, PlanChange
 from device.dispatch import Dispatch
-from device.settings import AgentSettings
 from device.work import (
     Action,
     FallBack,
     Finish,
     LinkChange,
     LoadDue,
-    Reached,
     RunHead,
     RunOn,
     Send,
-    Work,
 )
 from offramp.messages import Failure, Load, Probe, Timeline
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.plan import Plan
 from sim.world.alarm import Alarm
 from sim.world.clock import Clock
+from sim.world.computing import Computing
 from sim.world.connection import Connection
-from sim.world.course import LoadCourse
+from sim.world.counting import Counting
 from sim.world.job import Job
-from sim.world.processor import Held, Processor
+from sim.world.parts import Parts
 from sim.world.requests import Requests
-from sim.world.tally import Tally
 
 __all__ = ["Parts", "VirtualDevice"]
 
 _SHORTEST_PAUSE_S = 0.0005  # as the agent's
 _WARM_S = 10.0  # likewise: how long it waits to know the link before the first sample
 _SILENCE_S = 20.0  # after so long the transport's keepalive gives a silent server up
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a device is made of; devices of one group share the processor, load and tally.
-
-    ``handover_s`` passes between a sample's turn and its head: threads hand it over.
-    """
-
-    name: str
-    settings: AgentSettings
-    controller: Controller
-    processor: Processor
-    load: LoadCourse
-    tally: Tally
-    watch: Callable[[float, Finish, Held], None] | None = None
-    handover_s: float = 0.0
 
 
 class VirtualDevice:
@@ -79,8 +58,8 @@ class VirtualDevice:
         self._clock, self._parts, self._requests = clock, parts, requests
         self._connection = connection
         self.dispatch = Dispatch(parts.controller, parts.settings)
-        self._digest = parts.controller.planner.bundle.digest
-        self._held: dict[int, Held] = {}
+        self._counting = Counting(parts.tally, requests.counted_from_s)
+        self._computing = Computing(clock, parts, self.dispatch, self._counting, self._tell)
         self._begun = self._feeds = self.done = False
         self._began_s = 0.0
         self._asked_s = math.inf  # since when nothing was heard
@@ -88,17 +67,6 @@ class VirtualDevice:
         self.ended_s = 0.0
         self.plan: Plan | None = None
         self._alarm = Alarm(clock, self._wake)
-        self._acts: dict[type, Callable[[Any], float | None]] = {
-            RunHead: self._run_head,
-            FallBack: self._fall_back,
-            RunOn: self._run_on,
-            Send: self._send,
-            Probe: self._probe,
-            Finish: self._finish,
-            LinkChange: self._note,
-            PlanChange: self._take_up,
-            LoadDue: self._note,
-        }
 
     @property
     def name(self) -> str:
@@ -136,8 +104,7 @@ class VirtualDevice:
     def served(self, job: Job, timeline: Timeline, load: Load) -> None:
         """The server answered; the answer has now come back over the link."""
         self._asked_s, now_s = math.inf, self._clock.now_s
-        if now_s >= self._requests.counted_from_s:
-            self._parts.tally.server_s += job.spent_s
+        self._counting.served(now_s, job.spent_s)
         self._tell(self.dispatch.answered(now_s, job.id, timeline, load))
 
     def replied(self, probe: Probe, timeline: Timeline, load: Load) -> None:
@@ -193,7 +160,7 @@ class VirtualDevice:
 
     def _take_one(self) -> None:
         number, self._count = self._count, self._count + 1
-        self._held[number] = Held(self._requests.draw())
+        self._computing.hold(number, self._requests.draw())
         self._tell(self.dispatch.arrived(self._clock.now_s, number))
 
     # -- actions
@@ -204,7 +171,7 @@ class VirtualDevice:
         while True:
             ready_s: float | None = None
             for action in actions:
-                told = self._acts[type(action)](action)
+                told = _ACTS[type(action)](self, action)
                 ready_s = told if told is not None else ready_s
             if ready_s is None:
                 break
@@ -217,40 +184,13 @@ class VirtualDevice:
         self._rearm(now_s)
 
     def _run_head(self, action: RunHead) -> None:
-        begun_s = self._clock.now_s + self._parts.handover_s
-        held, stretch = self._held[action.work.id], self._parts.load.stretch(begun_s)
-        took_s, reached = self._parts.processor.run_head(action, held, begun_s, stretch)
-        if action.work.arrived_s >= self._requests.counted_from_s:
-            self._parts.tally.device_s += took_s
-        self._clock.at(begun_s + took_s, self._head_done, reached)
-
-    def _head_done(self, reached: Reached) -> None:
-        self._tell(self.dispatch.head_done(self._clock.now_s, reached))
+        self._computing.run_head(action)
 
     def _fall_back(self, action: FallBack) -> None:
-        now_s, held = self._clock.now_s, self._held[action.work.id]
-        stretch = self._parts.load.stretch(now_s)
-        took_s = self._parts.processor.fall_back(action, held, now_s, stretch)
-        if action.work.arrived_s >= self._requests.counted_from_s:
-            self._parts.tally.device_s += took_s
-        self._clock.at(now_s + took_s, self._fell_back)
-
-    def _fell_back(self, _: object) -> None:
-        self._tell(self.dispatch.fell_back(self._clock.now_s))
+        self._computing.fall_back(action)
 
     def _run_on(self, action: RunOn) -> None:
-        now_s, work = self._clock.now_s, action.work
-        stretch = self._parts.load.stretch(now_s)
-        took_s = self._parts.processor.step_s(work.at) * stretch
-        if work.arrived_s >= self._requests.counted_from_s:
-            self._parts.tally.device_s += took_s
-            self._parts.tally.hedge_s += took_s
-        self._clock.at(now_s + took_s, self._ran_on, work)
-
-    def _ran_on(self, work: Work) -> None:
-        if held := self._held.get(work.id):  # else the server was first
-            self._parts.processor.run_on(held, work)
-        self._tell(self.dispatch.ran_on(self._clock.now_s, work.at + 1))
+        self._computing.run_on(action)
 
     def _send(self, action: Send) -> float:
         assert self._connection is not None
@@ -263,7 +203,7 @@ class VirtualDevice:
             self._connection,
             self._connection.stream,
             work.id,
-            self._digest,
+            self._parts.controller.planner.bundle.digest,
             plan.cut,
             plan.level,
             timeout_s,
@@ -271,43 +211,22 @@ class VirtualDevice:
         )
         sent = self._connection.send(job)
         self._asked_s = min(self._asked_s, now_s)
-        if work.arrived_s >= self._requests.counted_from_s:
-            tally = self._parts.tally
-            tally.sent += 1
-            tally.up_bytes += size_bytes
-            tally.sending_s += sent.sending_s
+        self._counting.sent(work, size_bytes, sent.sending_s)
         return sent.ready_s
 
     def _probe(self, probe: Probe) -> float:
         assert self._connection is not None
         sent = self._connection.probe(probe)
         self._asked_s = min(self._asked_s, self._clock.now_s)
-        if self._clock.now_s >= self._requests.counted_from_s:
-            tally = self._parts.tally
-            tally.probe_bytes += probe.padding_bytes + FRAME_OVERHEAD_BYTES
-            tally.sending_s += sent.sending_s
+        size_bytes = probe.padding_bytes + FRAME_OVERHEAD_BYTES
+        self._counting.probed(self._clock.now_s, size_bytes, sent.sending_s)
         return sent.ready_s
 
     def _finish(self, action: Finish) -> None:
-        now_s, work, held = self._clock.now_s, action.work, self._held.pop(action.work.id)
-        if action.by == "server":
-            assert held.outcomes is not None
-            held.right, held.exit = bool(held.outcomes.right[held.sample]), None
-        if work.arrived_s >= self._requests.counted_from_s:
-            self._count_in(now_s, action, held)
+        now_s, held = self._clock.now_s, self._computing.let_go(action)
+        self._counting.finished(now_s, action, held)
         if self._parts.watch is not None:
             self._parts.watch(now_s, action, held)
-
-    def _count_in(self, now_s: float, action: Finish, held: Held) -> None:
-        tally, work = self._parts.tally, action.work
-        if not action.by:
-            tally.unanswered(action.status)
-            return
-        if work.sent_s:
-            tally.waiting_s += (work.begun_s or now_s) - work.sent_s
-        by = action.by if held.exit is None else f"exit {held.exit}"
-        late = now_s > work.deadline_s
-        tally.answered(now_s - work.arrived_s, by, action.status, right=held.right, late=late)
 
     def _take_up(self, change: PlanChange) -> None:
         self.plan = change.plan
@@ -350,3 +269,17 @@ class VirtualDevice:
             self._connection.break_off("the server fell silent")
         else:
             self._tell(self.dispatch.passed(now_s))
+
+
+_ACTS: dict[type, Callable[[VirtualDevice, Any], float | None]] = {
+    RunHead: VirtualDevice._run_head,
+    FallBack: VirtualDevice._fall_back,
+    RunOn: VirtualDevice._run_on,
+    Send: VirtualDevice._send,
+    Probe: VirtualDevice._probe,
+    Finish: VirtualDevice._finish,
+    LinkChange: VirtualDevice._note,
+    PlanChange: VirtualDevice._take_up,
+    LoadDue: VirtualDevice._note,
+}
+"""What a device does for each kind of action; what is sent returns when the stream takes more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from sim.line import PACKET_BYTES
@@ -36,9 +36,10 @@ class Direction:
     ``sending_s`` is how long its rate, or all of it if it has none, was busy.
     """
 
+    __slots__ = ("_by_packet", "_chain", "_offset_s", "_served_s", "sending_s")
+
     def __init__(self, chain: Chain, offset_s: float) -> None:
         self._chain, self._offset_s = chain, offset_s
-        self._passes = [(one.release_s, isinstance(one, Rate)) for one in chain.conditions]
         self._by_packet = not all(isinstance(one, _WHOLE) for one in chain.conditions)
         self._served_s = 0.0
         self.sending_s = 0.0
@@ -74,12 +75,12 @@ class Direction:
         )
 
     def _pass(self, time_s: float, size_bytes: int) -> float:
-        for release_s, serves in self._passes:
-            if not serves:
-                time_s = release_s(time_s, size_bytes)
+        for condition in self._chain.conditions:
+            if not isinstance(condition, Rate):
+                time_s = condition.release_s(time_s, size_bytes)
                 continue
             begun_s = time_s if time_s > self._served_s else self._served_s
-            time_s = release_s(time_s, size_bytes)
+            time_s = condition.release_s(time_s, size_bytes)
             if time_s < math.inf:
                 self.sending_s += time_s - begun_s
                 self._served_s = time_s
@@ -110,10 +111,12 @@ class Direction:
 class VirtualLink:
     """Both directions between a device and its server; ``offset_s`` ahead in the link's course."""
 
+    __slots__ = ("_held_bytes", "_model", "_offset_s", "_under_way", "down", "up")
+
     def __init__(self, model: Link, offset_s: float = 0.0) -> None:
         self.up, self.down = Direction(model.up, offset_s), Direction(model.down, offset_s)
         self._model, self._offset_s = model, offset_s
-        self._under_way: deque[tuple[float, int]] = deque()
+        self._under_way: list[tuple[float, int]] = []
         self._held_bytes = 0
 
     def send_s(self, now_s: float, size_bytes: int) -> float:
@@ -126,8 +129,10 @@ class VirtualLink:
     def ready_s(self, now_s: float) -> float:
         """Return from when on the sender's buffer takes another message."""
         waiting, limit = self._under_way, self._model.buffer_bytes
-        while waiting and waiting[0][0] <= now_s:
-            self._held_bytes -= waiting.popleft()[1]
+        if waiting and waiting[0][0] <= now_s:
+            arrived = bisect_right(waiting, now_s, key=lambda message: message[0])
+            self._held_bytes -= sum(size_bytes for _, size_bytes in waiting[:arrived])
+            del waiting[:arrived]
         if self._held_bytes < limit:
             return now_s
         held_bytes = self._held_bytes

@@ -40,11 +40,12 @@ class Draws:
 
     def __init__(self, quantiles_s: tuple[float, ...], seed: str) -> None:
         self.least_s = quantiles_s[0]
-        self._quantiles_s, self._random = quantiles_s, Random(seed)
+        self._quantiles_s = quantiles_s
+        self._random = Random(seed) if len(quantiles_s) > 1 else None
 
     def next_s(self) -> float:
         """Return the next time."""
-        if len(self._quantiles_s) == 1:
+        if self._random is None:
             return self.least_s
         place = self._random.random() * (len(self._quantiles_s) - 1)
         at = int(place)
