@@ -70,7 +70,8 @@ def _parts(places: Sequence[Place], made: str, figure: str) -> Iterator[str]:
         published=", ".join(f"`{name}`" for name in PUBLISHED),
     )
     yield f"## Aims\n\n{_markdown(aims_table(places))}"
-    yield f"Quicker than the oracle and as accurate: {'; '.join(ahead_of_oracle(places)) or 'none'}."
+    ahead = "; ".join(ahead_of_oracle(places)) or "none"
+    yield f"Quicker than the oracle and as accurate: {ahead}."
     yield f"![mean latency over the oracle's]({figure})"
     for name, mine in _by_task(places):
         task = mine[0].task
