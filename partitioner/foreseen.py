@@ -78,10 +78,11 @@ def best_foreseen(
 ) -> Plan:
     """Return the plan of least mean latency over all that comes, of those accurate enough.
 
-    If none is, of the most accurate. It sends nothing if the device is to answer ``alone``. Besides
-    the accuracy floor and the deadline, at which the device answers what no one else has, an
-    objective changes nothing.
+    If none is, of the most accurate. It sends nothing if the device is to answer ``alone``, or if
+    there is never a connection. Besides the accuracy floor and the deadline, at which the device
+    answers what no one else has, an objective changes nothing.
     """
+    alone |= not any(future.reachable for future in futures)
     courses = _courses_of(planner)(objective)
     best, least_s = courses.alone, np.inf
     if best is not None:

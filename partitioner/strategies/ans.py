@@ -21,7 +21,7 @@ _FRAMES = 200
 _FORCED = 0.25
 _KEY, _WEIGHT = 0.8, 0.2  # of key frames and of all others: how little these explore
 _DELTA = 0.1
-_LONGEST, _NOISE = 0.02, 0.005
+_LONGEST, _NOISE = 0.05, 0.01
 _EXACT = 1e-12
 
 
@@ -39,7 +39,7 @@ class Ans(Strategy):
     and not by type of layer, so there are 4 contexts instead of 7, of which the constant, for the
     round trip, is new; contexts are scaled to at most 1, times by the device's own for the whole
     model. No frame is a key frame. The regulariser is 1, where theirs is drawn. The bounds on
-    parameters and noise are a 50th and a 10th of theirs, with which it would still explore after a
+    parameters and noise are a 20th and a 5th of theirs, with which it would still explore after a
     thousand frames. All of it is to its advantage. An answer that never comes teaches nothing.
     """
 

@@ -97,7 +97,7 @@ class Seer(Controller):
         """Return that no probe is due."""
         return None
 
-    def next_probe_s(self) -> float:
+    def next_probe_s(self, now_s: float) -> float:
         """Return that none will be."""
         return math.inf
 

@@ -66,11 +66,13 @@ class Foresight:
         begins = (b.start_s for b in self._resets(at_s + way.offset_s))
         return next(begins, math.inf) > at_s + way.offset_s
 
-    def away_s(self, sent_s: float, size_bytes: float, server_s: float) -> float:
+    def away_s(
+        self, sent_s: float, size_bytes: float, server_s: float, up_s: float | None = None
+    ) -> float:
         """Return how long the answer takes to a message that is sent at a time; maybe for ever.
 
-        What is on its way when the connection breaks is lost. The server's wait is what it
-        measures now.
+        There was a connection at ``up_s``, by default then. What is to go out or on its way when it
+        breaks is lost. The server's wait is what it measures now.
         """
         way, server = self._way, self._server
         if way is None or server is None:
@@ -80,7 +82,8 @@ class Foresight:
             return math.inf
         took_s = server.load().queue_s + server_s * self._server_load.stretch(came_s)
         back_s = self._pass(way.link.down, came_s + took_s + way.rpc_s / 2, way.answer_bytes)
-        return back_s - sent_s if back_s < self._next_break_s(sent_s) else math.inf
+        break_s = self._next_break_s(sent_s if up_s is None else up_s)
+        return back_s - sent_s if back_s < break_s else math.inf
 
     def bandwidth_bps(self, now_s: float, for_bytes: float = 10_000.0) -> float:
         """Return how fast the uplink takes some more bytes."""
@@ -181,4 +184,4 @@ class Coming:
 
     def away_s(self, after_s: float, size_bytes: float, server_s: float) -> float:
         """Return how long the answer takes to what is sent after a time from then."""
-        return self.foresight.away_s(self.at_s + after_s, size_bytes, server_s)
+        return self.foresight.away_s(self.at_s + after_s, size_bytes, server_s, self.at_s)
