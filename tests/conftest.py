@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from offramp.calibration import Calibration
     from offramp.capture.early_exit import EarlyExitModel
     from offramp.samples import LabelledSamples
+    from partitioner.planner import Planner
     from partitioner.profile import Profile
 
 # A shell that starts the tests in the background lets them and their children ignore Ctrl-C.
@@ -137,6 +138,81 @@ def make_profile() -> Callable[..., Profile]:
             encode={key: timing(t) for key, t in encode_s.items()},
             decode={key: timing(t) for key, t in decode_s.items()},
         )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def two_segments() -> Callable[[int, int], tuple[Bundle, Calibration]]:
+    """Makes a synthetic bundle of two segments, with one exit between them, and its calibration.
+
+    Of 100 samples the first half is easy for the exit, and it is wrong about the last 20. Every
+    image takes so many bytes, and every feature at the cut in the middle.
+    """
+    from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
+    from offramp.calibration import Calibration
+    from offramp.tensors import TensorSpec
+
+    count = 100
+
+    def bundle() -> Bundle:
+        image = TensorSpec("image", "float32", (50, 50, 1))
+        feature, logits = (
+            TensorSpec(n, "float32", (s,)) for n, s in (("feature", 250), ("logits", 2))
+        )
+        manifest = Manifest(
+            name="synthetic",
+            boundaries=(
+                Boundary(tensors=(image,), levels={"raw": ({},)}),
+                Boundary(tensors=(feature,), levels={"raw": ({},)}),
+                Boundary(tensors=(logits,)),
+            ),
+            segments=(
+                SegmentSpec(folder="a", macs=1, reads=("image",), makes=("feature",)),
+                SegmentSpec(folder="b", macs=1, reads=("feature",), makes=("logits",)),
+            ),
+            exits=(ExitSpec(name="middle", boundary=1, tensor="feature", folder="e", macs=1),),
+            files={},
+        )
+        return Bundle(manifest, "1" * 64, Path("nowhere"))
+
+    def make(image_bytes: int, feature_bytes: int) -> tuple[Bundle, Calibration]:
+        labels = np.arange(count) % 2
+        sure = np.where(np.arange(count) < count // 2, 5.0, 0.1)
+        exit_logits = np.where(labels[:, None] == [0, 1], sure[:, None], 0.0).astype(np.float32)
+        wrong = np.arange(count) >= 80
+        exit_logits[wrong] = exit_logits[wrong][:, ::-1]
+        answers = labels.astype(np.int16)
+        sizes = {(0, "raw"): image_bytes, (1, "raw"): feature_bytes}
+        calibration = Calibration(
+            labels=labels,
+            exit_logits=exit_logits[None],
+            final_logits=np.where(labels[:, None] == [0, 1], 5.0, 0.0).astype(np.float32),
+            answers=dict.fromkeys(sizes, answers),
+            sizes={place: np.full(count, size, np.int32) for place, size in sizes.items()},
+        )
+        return bundle(), calibration
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def two_segments_planner(
+    make_profile: Callable[..., Profile],
+) -> Callable[[Bundle, Calibration], Planner]:
+    """Makes their planner: a segment takes the device 10 ms and the server 1, the exit 1 ms."""
+    from offramp.exits import FittedPolicy, get
+    from partitioner.candidates import build_candidates
+    from partitioner.planner import Planner
+
+    def make(bundle: Bundle, calibration: Calibration) -> Planner:
+        codecs_s = {"0/raw": 0.0, "1/raw": 0.0}
+        device, server = (
+            make_profile(bundle.digest, [0.0, s, 2 * s], [s / 10], codecs_s, codecs_s)
+            for s in (0.010, 0.001)
+        )
+        candidates = build_candidates(bundle, calibration, FittedPolicy(get("confidence")))
+        return Planner(bundle, candidates, device, server)
 
     return make
 

@@ -9,70 +9,19 @@ import numpy as np
 import pytest
 
 from offramp import backends
-from offramp.bundle import (
-    Boundary,
-    Bundle,
-    ExitSpec,
-    Manifest,
-    SegmentSpec,
-    open_bundle,
-    write_bundle,
-)
+from offramp.bundle import Bundle, Manifest, open_bundle, write_bundle
 from offramp.bundle.allowed import Allowed, AllowedPlan
-from offramp.calibration import Calibration
-from offramp.exits import FittedPolicy, get
 from offramp.exits.policy import CLOSED
-from offramp.tensors import TensorSpec
-from partitioner.candidates import build_candidates
 from partitioner.machine import this_machine
 from partitioner.planner import Planner
 
-N = 100
-CONFIDENCE = FittedPolicy(get("confidence"))
 COMMAND = [sys.executable, "-c", "from offramp.cli import main; main()"]
 
 
 @pytest.fixture(scope="session")
-def planner(make_profile):
+def planner(two_segments, two_segments_planner):
     """Head 10 ms a segment on the device, 1 ms on the server; 1000 B at the cut in the middle."""
-    boundaries = (
-        Boundary(tensors=(TensorSpec("image", "float32", (50, 50, 1)),), levels={"raw": ({},)}),
-        Boundary(tensors=(TensorSpec("feature", "float32", (250,)),), levels={"raw": ({},)}),
-        Boundary(tensors=(TensorSpec("logits", "float32", (2,)),)),
-    )
-    manifest = Manifest(
-        name="synthetic",
-        boundaries=boundaries,
-        segments=(
-            SegmentSpec(folder="a", macs=1, reads=("image",), makes=("feature",)),
-            SegmentSpec(folder="b", macs=1, reads=("feature",), makes=("logits",)),
-        ),
-        exits=(ExitSpec(name="middle", boundary=1, tensor="feature", folder="e", macs=1),),
-        files={},
-    )
-    bundle = Bundle(manifest, "1" * 64, Path("nowhere"))
-    labels = np.arange(N) % 2
-    sure = np.where(np.arange(N) < N // 2, 5.0, 0.1)  # half of the samples are easy
-    exit_logits = np.where(labels[:, None] == [0, 1], sure[:, None], 0.0).astype(np.float32)
-    hard_and_wrong = np.arange(N) >= 80
-    exit_logits[hard_and_wrong] = exit_logits[hard_and_wrong][:, ::-1]
-    final = np.where(labels[:, None] == [0, 1], 5.0, 0.0).astype(np.float32)
-    calibration = Calibration(
-        labels=labels,
-        exit_logits=exit_logits[None],
-        final_logits=final,
-        answers={(0, "raw"): labels.astype(np.int16), (1, "raw"): labels.astype(np.int16)},
-        sizes={
-            (0, "raw"): np.full(N, 10_000, np.int32),
-            (1, "raw"): np.full(N, 1000, np.int32),
-        },
-    )
-    nothing = {"0/raw": 0.0, "1/raw": 0.0}
-    device, server = (
-        make_profile(bundle.digest, [0.0, s, 2 * s], [s / 10], nothing, nothing)
-        for s in (0.010, 0.001)
-    )
-    return Planner(bundle, build_candidates(bundle, calibration, CONFIDENCE), device, server)
+    return two_segments_planner(*two_segments(10_000, 1000))
 
 
 @pytest.fixture(scope="session")
