@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -63,11 +63,13 @@ def simulate(
     require_extra("simulate", "simpy")
 
     from sim.world.cells import Cell, cell_path, read_cell, scenario_digest
-    from sim.world.results import results_table, write_results
+    from sim.world.library import Library
+    from sim.world.results import gather_results, results_table, write_results
     from sim.world.scenario import read_scenario
+    from sim.world.setup import describe_scenario
 
-    first = read_scenario(scenario).seed
-    numbers = _numbers(seeds, first)
+    described = read_scenario(scenario)
+    numbers = _numbers(seeds, described.seed)
     digest = scenario_digest(scenario)
     folder = out or Path("runs") / f"simulate-{scenario.stem}"
     cells = [
@@ -80,11 +82,27 @@ def simulate(
     runs = [figures for cell in cells if (figures := read_cell(cell)) is not None]
     if not runs:
         raise failures[0][1]
-    write_results(folder, digest, runs)
+    results = gather_results(digest, describe_scenario(described, Library()), runs)
+    write_results(folder, results)
     Console(soft_wrap=True).print(results_table(runs))
-    click.echo(f"figures: {folder / 'results.json'}")
+    click.echo(f"figures: {folder / 'results.json'}, {folder / 'results.csv'}")
+    _write_report(results, folder / "report.html")
     if failures:
         raise click.exceptions.Exit(_say_what_failed(failures))
+
+
+def _write_report(results: Mapping[str, Any], path: Path) -> None:
+    """Write the report, or say what to install for it: the figures are there without it."""
+    from offramp.report.page import require_packages
+    from sim.report.page import write_report
+
+    try:
+        require_packages()
+    except ConfigError as error:
+        click.echo(f"no report: {error}; the same command makes it then", err=True)
+        return
+    write_report(results, path)
+    click.echo(f"report: {path}")
 
 
 def _numbers(text: str | None, first: int) -> list[int]:

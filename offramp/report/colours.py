@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["OWN", "SPAN_COLOURS", "STYLES", "Mark", "Style", "answerer_marks", "strategy_styles"]
 
@@ -34,7 +35,7 @@ class Style:
     width: float = 1.8
 
     @property
-    def line(self) -> str | tuple[float, tuple[float, ...]]:
+    def line(self) -> Any:
         """The line style as matplotlib takes it."""
         return (0.0, self.dashes) if self.dashes else "-"
 

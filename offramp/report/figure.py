@@ -6,15 +6,23 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import inf
-from typing import TYPE_CHECKING, Any
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["WIDTH_INCH", "new_figure", "plot_style", "to_svg", "use_plain_ticks"]
+__all__ = [
+    "WIDTH_INCH",
+    "fit_scale",
+    "new_figure",
+    "plot_style",
+    "to_svg",
+    "use_plain_ticks",
+]
 
 WIDTH_INCH = 10.0
+_WIDE = 6.0  # from this ratio on a logarithmic axis has ticks enough
 _INK, _GRID = "#333333", "#E3E3E3"
 _STYLE: Any = {
     "axes.edgecolor": "#9A9A9A",
@@ -65,6 +73,14 @@ def to_svg(figure: Figure, name: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     return re.sub(r'<g id="[^"]*"', "<g", text)  # groups that nothing refers to
+
+
+def fit_scale(axes: Any, axis: Literal["x", "y"], values: Any) -> None:
+    """Make an axis logarithmic with plain ticks where its values span much, else linear."""
+    known = [value for value in values if isfinite(value) and value > 0]
+    if known and max(known) > _WIDE * min(known):
+        axes.set(**{f"{axis}scale": "log"})
+        use_plain_ticks(getattr(axes, f"{axis}axis"))
 
 
 def use_plain_ticks(axis: Any) -> None:

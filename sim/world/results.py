@@ -10,32 +10,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offramp.files import write_file
+from partitioner.power import Power
+from sim.world.energy import energy_j
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["results_table", "write_results"]
+__all__ = ["gather_results", "results_table", "write_results"]
 
 _SCALARS = (
     *("requests", "answered", "mean_s", "p50_s", "p90_s", "p95_s", "p99_s", "p999_s", "max_s"),
     *("late", "late_share", "accuracy", "right_share", "sent", "sent_share", "up_bytes"),
-    *("probe_bytes", "device_s", "hedge_s", "sending_s", "waiting_s", "server_s"),
+    *("probe_bytes", "device_s", "hedge_s", "sending_s", "waiting_s", "server_s", "energy_j"),
 )
 
 Figures = Mapping[str, Any]
 
 
-def write_results(folder: Path, digest: str, runs: Sequence[Figures]) -> None:
-    """Write ``results.json``, with all figures of all runs, and ``results.csv``.
+def gather_results(digest: str, setup: Figures, runs: Sequence[Figures]) -> dict[str, Any]:
+    """Return what ``results.json`` holds: the setup (`describe_scenario`) and all runs.
 
-    The latter has a row for each run and group, and one for all groups, ``total``.
+    Where the boards' power is known, each group's figures gain ``energy_j``, which is None in
+    others, and so do the totals.
     """
-    content = {"digest": digest, "runs": list(runs)}
-    write_file(folder / "results.json", json.dumps(content, indent=1).encode() + b"\n")
+    return {"digest": digest, "scenario": dict(setup), "runs": [_powered(r, setup) for r in runs]}
+
+
+def write_results(folder: Path, results: Figures) -> None:
+    """Write ``results.json``, and ``results.csv``: rows for each run's groups and their total.
+
+    The latter is called ``total``.
+    """
+    write_file(folder / "results.json", json.dumps(results, indent=1).encode() + b"\n")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["strategy", "seed", "group", *_SCALARS])
-    for run in runs:
+    for run in results["runs"]:
         for name, figures in (("total", run["total"]), *run["groups"].items()):
             row = ["" if figures[key] is None else figures[key] for key in _SCALARS]
             writer.writerow([run["strategy"], run["seed"], name, *row])
@@ -63,21 +73,38 @@ def results_table(runs: Sequence[Figures]) -> Table:
             *(_ms(figures[key] for figures in totals) for key in ("p95_s", "p99_s")),
             _share(figures["late_share"] for figures in totals),
             _share(figures["accuracy"] for figures in totals),
-            f"{_mean(f['up_bytes'] / n for f, n in zip(totals, each, strict=True)):.0f}",
+            f"{_mean(f['up_bytes'] / n for f, n in zip(totals, each, strict=True)) or 0:.0f}",
             _ms(f["device_s"] / n for f, n in zip(totals, each, strict=True)),
             _share(figures["sent_share"] for figures in totals),
         )
     return table
 
 
-def _mean(values: Iterable[float | None]) -> float:
+def _powered(run: Figures, setup: Figures) -> dict[str, Any]:
+    """Return a run's figures with the energy of its groups, and of all together."""
+    groups = {}
+    for group in setup["groups"]:
+        figures, drawn = run["groups"][group["name"]], None
+        if group["power"] is not None:
+            counted_s = max(run["simulated_s"] - setup["warm_up_s"], 1e-9)
+            period_s = group["count"] * counted_s / max(figures["requests"], 1)
+            drawn = energy_j(figures, Power.model_validate(group["power"]), period_s)
+        groups[group["name"]] = {**figures, "energy_j": drawn}
+    each = [figures["energy_j"] for figures in groups.values()]
+    total = None if None in each else sum(each)
+    return {**run, "total": {**run["total"], "energy_j": total}, "groups": groups}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else float("nan")
+    return sum(known) / len(known) if known else None
 
 
 def _ms(values: Iterable[float | None]) -> str:
-    return f"{_mean(values) * 1e3:.1f}"
+    mean_s = _mean(values)
+    return "-" if mean_s is None else f"{mean_s * 1e3:.1f}"
 
 
 def _share(values: Iterable[float | None]) -> str:
-    return f"{_mean(values):.2%}"
+    mean = _mean(values)
+    return "-" if mean is None else f"{mean:.2%}"

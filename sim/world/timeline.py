@@ -39,7 +39,8 @@ class Timeline:
     def __init__(self, clock: Clock, step_s: float) -> None:
         self._clock, self._step_s = clock, step_s
         self.rows: list[list[Any]] = []
-        self._clear()
+        self._finished = self._late = self._answers = 0
+        self._sum_s = self._most_s = 0.0
 
     def follow(self, device: VirtualDevice, link: VirtualLink | None) -> None:
         """Begin with a device and its link, if it has one."""

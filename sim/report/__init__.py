@@ -1,0 +1,1 @@
+"""The report of `offramp simulate`: what its results say, in words, tables and figures."""

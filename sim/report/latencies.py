@@ -1,0 +1,119 @@
+"""The plot of latencies: which share of requests was answered within a time, and which not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from offramp.report.colours import Style, strategy_styles
+from offramp.report.figure import new_figure, use_plain_ticks
+from sim.report.contenders import Contender
+from sim.report.curves import Curve, curve_over_seeds
+from sim.world.histogram import RATIO
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_latencies"]
+
+_RARE = ((1e-2, "1 in 100"), (1e-3, "1 in 1000"))
+_RAREST = 1e-7
+
+
+def draw_latencies(contenders: Sequence[Contender], deadlines_s: Sequence[float]) -> Figure:
+    """Draw the share answered within a time above, and below it the share that was not.
+
+    The line is of all seeds together, the band behind it goes from the least to the most of them.
+    """
+    styles = strategy_styles([one.name for one in contenders])
+    figure = new_figure(7.4)
+    within, beyond = figure.subplots(2, sharex=True)
+    rarest = 1.0
+    for one in sorted(contenders, key=lambda one: styles[one.name].width):  # one's own on top
+        curve = curve_over_seeds(one.figures())
+        rarest = min(rarest, 1 / max(sum(f["requests"] for f in one.figures()), 1))
+        if curve is not None:
+            _draw(within, curve, styles[one.name], missing=False)
+            _draw(beyond, curve, styles[one.name], missing=True)
+    for axes in (within, beyond):
+        _mark_deadlines(axes, deadlines_s, named=axes is within)
+    within.set(ylim=(0, 102), ylabel="answered within it (% of requests)")
+    _scale(within, beyond, max(rarest, _RAREST))
+    _legend(figure, contenders, styles)
+    return figure
+
+
+def _draw(axes: Any, curve: Curve, style: Style, *, missing: bool) -> None:
+    """Draw a curve from the lower edge of its first bin on."""
+    times_ms = np.append(curve.times_s[0] / RATIO, curve.times_s) * 1e3
+
+    def shown(share: Any) -> Any:
+        from_zero = np.append(0.0, share)
+        return np.where(from_zero < 1 - 1e-12, 1 - from_zero, 0.0) if missing else from_zero * 100
+
+    if not np.array_equal(curve.least, curve.most):
+        axes.fill_between(
+            times_ms,
+            shown(curve.least),
+            shown(curve.most),
+            step="post",
+            color=style.colour,
+            alpha=0.13,
+            linewidth=0,
+        )
+    axes.step(
+        times_ms,
+        shown(curve.share),
+        where="post",
+        color=style.colour,
+        linestyle=style.line,
+        linewidth=style.width,
+    )
+
+
+def _scale(within: Any, beyond: Any, rarest: float) -> None:
+    beyond.set_xscale("log")
+    use_plain_ticks(beyond.xaxis)
+    beyond.set_yscale("log", nonpositive="mask")
+    use_plain_ticks(beyond.yaxis)
+    beyond.set(ylim=(rarest / 1.5, 1.2), xlabel="latency (ms, logarithmic)")
+    beyond.set_ylabel("not answered within it\n(share of requests, logarithmic)")
+    for share, name in _RARE:
+        if share > rarest:
+            beyond.axhline(share, color="#BBBBBB", linewidth=1)
+            beyond.annotate(
+                name,
+                (0.0, share),
+                (4, 2),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                fontsize=8,
+                color="#666666",
+            )
+
+
+def _mark_deadlines(axes: Any, deadlines_s: Sequence[float], *, named: bool) -> None:
+    for deadline_s in sorted(set(deadlines_s)):
+        axes.axvline(deadline_s * 1e3, color="#555555", linewidth=1)
+        if named:
+            axes.annotate(
+                f"deadline {deadline_s * 1e3:g} ms",
+                (deadline_s * 1e3, 4),
+                (-4, 0),
+                textcoords="offset points",
+                ha="right",
+                fontsize=9,
+            )
+
+
+def _legend(figure: Any, contenders: Sequence[Contender], styles: dict[str, Style]) -> None:
+    from matplotlib.lines import Line2D
+
+    keys = [
+        Line2D([], [], color=s.colour, linestyle=s.line, linewidth=s.width, label=f" {one.name}")
+        for one in contenders
+        for s in (styles[one.name],)
+    ]
+    figure.legend(handles=keys, loc="outside right center", fontsize=9, handlelength=3.2)

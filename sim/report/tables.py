@@ -1,0 +1,123 @@
+"""Tables: the strategies' figures with their spread over the seeds, and the servers'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from offramp.report.metrics import show_seconds
+from sim.report.contenders import Contender, Figures, OverSeeds
+from sim.report.metrics import Metric, show_share
+
+__all__ = ["Cell", "Row", "Table", "build_table", "server_table"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure as text, with its range over the seeds if they differ; ``best`` of its column."""
+
+    text: str
+    range: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells of one strategy."""
+
+    name: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings with their meanings, and a row for each strategy."""
+
+    headings: tuple[tuple[str, str], ...]
+    rows: tuple[Row, ...]
+
+
+def build_table(
+    contenders: Sequence[Contender], metrics: Sequence[Metric], group: str | None = None
+) -> Table:
+    """Return the table of some metrics, of one group or of all together.
+
+    The best is one of those that do not know the future.
+    """
+    columns = [_column(contenders, metric, group) for metric in metrics]
+    return Table(
+        tuple((metric.title, metric.meaning) for metric in metrics),
+        tuple(
+            Row(one.name, tuple(column[place] for column in columns))
+            for place, one in enumerate(contenders)
+        ),
+    )
+
+
+def server_table(contenders: Sequence[Contender], server: str) -> Table:
+    """Return what became of one server under each strategy, in the mean over the seeds."""
+    headings = (
+        ("busy", "share of its workers' time"),
+        ("mean queue", "of what it answered"),
+        ("answered", "samples a run"),
+        ("refused", "samples a run, for its queue was full"),
+        ("expired", "samples a run, whose time was over"),
+        ("samples a step", "mean over its steps"),
+        ("largest step", "samples"),
+    )
+    return Table(headings, tuple(Row(one.name, _served(one, server)) for one in contenders))
+
+
+def _column(contenders: Sequence[Contender], metric: Metric, group: str | None) -> list[Cell]:
+    found = [one.over_seeds(metric.value, group) for one in contenders]
+    texts = ["-" if one is None else metric.show(one.mean) for one in found]
+    live = [
+        one.mean
+        for one, contender in zip(found, contenders, strict=True)
+        if one is not None and not contender.clairvoyant
+    ]
+    best = ""
+    if metric.best and len({metric.show(mean) for mean in live}) > 1:
+        best = metric.show(max(live) if metric.best == "most" else min(live))
+    return [
+        Cell(text, _range(one, metric), bool(best) and text == best and not contender.clairvoyant)
+        for text, one, contender in zip(texts, found, contenders, strict=True)
+    ]
+
+
+def _range(one: OverSeeds | None, metric: Metric) -> str:
+    """Return the range over the seeds, with the unit once if both ends have it."""
+    if one is None:
+        return ""
+    least, most = metric.show(one.least), metric.show(one.most)
+    if least == most:
+        return ""
+    (number, _, unit), (_, _, other) = least.partition(" "), most.partition(" ")
+    return f"{number} to {most}" if unit == other else f"{least} to {most}"
+
+
+def _served(contender: Contender, server: str) -> tuple[Cell, ...]:
+    runs = [run["servers"][server] for run in contender.runs]
+    waits_s = [run["queue_mean_s"] for run in runs if run["queue_mean_s"] is not None]
+    sizes = [_sizes(run) for run in runs]
+    steps = sum(count for each in sizes for _, count in each)
+    samples = sum(size * count for each in sizes for size, count in each)
+    most = max((size for each in sizes for size, _ in each), default=0)
+    return (
+        Cell(show_share(_mean([run["busy_share"] for run in runs]))),
+        Cell(show_seconds(_mean(waits_s)) if waits_s else "-"),
+        *(Cell(f"{_mean([run[key] for run in runs]):.0f}") for key in _COUNTS),
+        Cell(f"{samples / steps:.2f}" if steps else "-"),
+        Cell(str(most) if steps else "-"),
+    )
+
+
+_COUNTS = ("answered", "refused", "expired")
+
+
+def _sizes(run: Figures) -> list[tuple[int, int]]:
+    return [(int(size), count) for size, count in run["batch_sizes"].items()]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
