@@ -9,9 +9,20 @@ from typing import Any
 
 import click
 
-__all__ = ["MEMORY", "SHARE", "TIME"]
+__all__ = ["MEMORY", "SHARE", "TIME", "Range"]
 
 _NUMBER = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*([A-Za-z%]*)\s*")
+
+
+class Range(click.FloatRange):
+    """A finite number from one to another."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number; fail where it is none, such as nan, or beyond the range."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):  # that which is no number passes all comparisons
+            self.fail(f"{number} is no finite number.", param, ctx)
+        return number
 
 
 class _Amount(click.ParamType[float]):

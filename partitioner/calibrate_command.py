@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from partitioner.amounts import MEMORY, SHARE, TIME
+from partitioner.amounts import MEMORY, SHARE, TIME, Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 _IN = click.Path(path_type=Path)
-_ABOVE_0 = click.FloatRange(min=0, min_open=True)
 _MUCH = 0.1
 _LIMITS = {
     "mean_s": "max_mean_time",
@@ -69,8 +68,16 @@ _LIMITS = {
 @click.option("--max-memory", type=MEMORY, metavar="SIZE", help="Of the device's weights, tensors.")
 @click.option("--max-sent", type=SHARE, metavar="SHARE", help="Samples sent to the server.")
 @click.option("--profile", type=_IN, help="The device's, from offramp profile; times need it.")
-@click.option("--slowdown", type=_ABOVE_0, help="The device is slower than its profile by this.")
-@click.option("--seed", default=0, show_default=True, help="Seed by which samples are parted.")
+@click.option(
+    "--slowdown", type=Range(1e-6, 1e6), help="The device is slower than its profile by this."
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2**32 - 1),
+    help="Seed by which samples are parted.",
+)
 @click.option(
     "-o",
     "--out",

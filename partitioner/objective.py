@@ -9,10 +9,12 @@ from pydantic import Field, field_validator, model_validator
 
 from offramp.settings import Settings
 from partitioner.measures import get_measure
+from partitioner.number import Number
 
 __all__ = ["Limits", "Objective"]
 
-Amount = Annotated[float, Field(ge=0)]
+Amount = Annotated[Number, Field(ge=0, le=1e15)]
+Share = Annotated[Number, Field(ge=0, le=1)]
 
 
 class Limits(Settings):
@@ -44,10 +46,10 @@ class Objective(Settings):
     """
 
     minimise: str = "mean"
-    max_accuracy_drop: Annotated[float, Field(ge=0, le=1)] | None = 0.01
-    min_accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
-    deadline_s: Annotated[float, Field(gt=0)] | None = None
-    max_miss_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    max_accuracy_drop: Share | None = 0.01
+    min_accuracy: Share | None = None
+    deadline_s: Annotated[Number, Field(gt=0, le=1e6)] | None = None
+    max_miss_share: Annotated[Number, Field(ge=0, lt=1)] = 0.01
     limits: Limits = Limits()
 
     @field_validator("minimise")
@@ -58,7 +60,7 @@ class Objective(Settings):
     @model_validator(mode="after")
     def _has_a_deadline(self) -> Objective:
         if self.minimise == "late" and self.deadline_s is None:
-            raise ValueError("to minimise late samples it needs a deadline_s")
+            raise ValueError("to minimise late samples it needs a deadline_s; give one")
         return self
 
     @property

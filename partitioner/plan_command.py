@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from partitioner.amounts import SHARE
+from partitioner.amounts import SHARE, Range
 
 if TYPE_CHECKING:
     from partitioner.planner import Planner
@@ -18,8 +18,9 @@ __all__ = ["plan"]
 
 _IN = click.Path(path_type=Path)
 _OUT = click.Path(path_type=Path, dir_okay=False)
-_ABOVE_0 = click.FloatRange(min=0, min_open=True)
-_FROM_0 = click.FloatRange(min=0)
+_FACTOR = Range(1e-6, 1e6)
+_BANDWIDTH_MBPS = Range(1e-6, 1e6)
+_TIME_MS = Range(0, 1e9)
 _MAP = (72, 20)
 _PICTURE = (200, 120)
 
@@ -32,17 +33,17 @@ _PICTURE = (200, 120)
     "--slowdown",
     default=1.0,
     show_default=True,
-    type=_ABOVE_0,
+    type=_FACTOR,
     help="The device is slower by this.",
 )
 @click.option(
     "--board", help="What it draws, if its profile does not say: a name like rpi4-wifi, or a file."
 )
-@click.option("--bandwidth-mbps", required=True, type=_ABOVE_0, help="Uplink, in Mbit/s.")
-@click.option("--rtt-ms", required=True, type=_FROM_0, help="Round trip of an empty message.")
-@click.option("--queue-ms", default=0.0, show_default=True, type=_FROM_0, help="Server's queue.")
-@click.option("--device-load", default=1.0, show_default=True, type=_ABOVE_0, help="Takes n times.")
-@click.option("--server-load", default=1.0, show_default=True, type=_ABOVE_0, help="Takes n times.")
+@click.option("--bandwidth-mbps", required=True, type=_BANDWIDTH_MBPS, help="Uplink, in Mbit/s.")
+@click.option("--rtt-ms", required=True, type=_TIME_MS, help="Round trip of an empty message.")
+@click.option("--queue-ms", default=0.0, show_default=True, type=_TIME_MS, help="Server's queue.")
+@click.option("--device-load", default=1.0, show_default=True, type=_FACTOR, help="Takes n times.")
+@click.option("--server-load", default=1.0, show_default=True, type=_FACTOR, help="Takes n times.")
 @click.option("--hedge", is_flag=True, help="The device computes on while an answer is under way.")
 @click.option(
     "--strategy",
@@ -55,7 +56,11 @@ _PICTURE = (200, 120)
     "--minimise", help="mean, p95 or any other p, late, server, uplink, period, energy or memory."
 )
 @click.option("--max-accuracy-drop", type=SHARE, metavar="SHARE", help="[default: 1%]")
-@click.option("--deadline-ms", type=_ABOVE_0, help="At most 1% of the samples may be later.")
+@click.option(
+    "--deadline-ms",
+    type=Range(0, 1e9, min_open=True),
+    help="At most 1% of the samples may be later.",
+)
 @click.option(
     "--what-if",
     "names",
@@ -94,9 +99,14 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
     from partitioner.planner import Planner
     from partitioner.profile import load_profile
     from partitioner.tables import plan_table
+    from partitioner.what_if import get_axis
 
     if len(names) > 2 or (picture and len(names) != 2):
         raise ConfigError("--what-if takes one axis, or two for a map; --picture needs two")
+    if len(names) != len(set(names)):
+        raise ConfigError(f"--what-if {names[0]} is given twice; a map needs two different axes")
+    for name in names:
+        get_axis(name)
     _check_sharing(options, names)
     opened = open_bundle(bundle)
     device = load_profile(options["device_profile"])

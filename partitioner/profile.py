@@ -10,9 +10,9 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from offramp.bundle import Bundle
 from offramp.errors import PlanError
@@ -25,11 +25,11 @@ __all__ = ["WORTH_IT", "Machine", "Profile", "Runner", "Timing", "load_profile"]
 WORTH_IT = 1.05
 """A cut runs on another backend or thread count than the rest if it is faster by this factor."""
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Timing(_Model):
@@ -39,6 +39,13 @@ class Timing(_Model):
     p10_s: Seconds
     p90_s: Seconds
     runs: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Timing:
+        if not self.p10_s <= self.median_s <= self.p90_s:
+            given = f"{self.p10_s:.4g}, {self.median_s:.4g}, {self.p90_s:.4g}"
+            raise ValueError(f"p10_s, median_s and p90_s are {given}; they must not fall")
+        return self
 
     def scaled(self, factor: float) -> Timing:
         """Return the time that a machine slower by ``factor`` would take."""
@@ -169,12 +176,17 @@ class Profile(_Model):
         """Return this profile as of a board slower by ``factor``, or raise `PlanError`."""
         if not (math.isfinite(factor) and factor > 0):
             raise PlanError(f"the slowdown is {factor}; it must be a positive number")
-        return self._with(
-            slowdown=self.slowdown * factor,
-            runners=tuple(runner.scaled(factor) for runner in self.runners),
-            encode={key: t.scaled(factor) for key, t in self.encode.items()},
-            decode={key: t.scaled(factor) for key, t in self.decode.items()},
-        )
+        try:
+            return self._with(
+                slowdown=self.slowdown * factor,
+                runners=tuple(runner.scaled(factor) for runner in self.runners),
+                encode={key: t.scaled(factor) for key, t in self.encode.items()},
+                decode={key: t.scaled(factor) for key, t in self.decode.items()},
+            )
+        except ValidationError as error:
+            raise PlanError(
+                f"a slowdown of {factor:g} makes no profile: {describe_error(error)}; give less"
+            ) from None
 
     def taken_over(self, digest: str) -> Profile:
         """Return this profile as that of another bundle, whose parts take as long."""
@@ -195,9 +207,15 @@ class Profile(_Model):
         manifest = bundle.manifest
         keys = {f"{at}/{level}" for at, b in enumerate(manifest.boundaries) for level in b.levels}
         cuts, exits = len(manifest.boundaries), len(manifest.exits)
-        lengths = {(len(r.head), len(r.tail), len(r.exits)) for r in self.runners}
-        if lengths != {(cuts, cuts, exits)} or not set(self.encode) == set(self.decode) == keys:
-            raise PlanError("the profile lacks entries for this bundle; measure it again")
+        for runner in self.runners:
+            for part, count in (("head", cuts), ("tail", cuts), ("exits", exits)):
+                if (has := len(getattr(runner, part))) != count:
+                    _refuse(f"{part} of {runner.backend} has {has} times and not {count}")
+        for part, timings in (("encode", self.encode), ("decode", self.decode)):
+            if lacking := keys - set(timings):
+                _refuse(f"{part} lacks {min(lacking)!r}")
+            if unknown := set(timings) - keys:
+                _refuse(f"{part} has {min(unknown)!r}, which the bundle has not")
 
     def check_heads(self, bundle: Bundle) -> None:
         """Raise `PlanError` unless these heads are what ``bundle`` was calibrated with."""
@@ -213,6 +231,12 @@ class Profile(_Model):
         """Return a changed profile; a model's own copy would take what is cached along."""
         kept = {name: getattr(self, name) for name in type(self).model_fields}
         return Profile(**{**kept, **changes})
+
+
+def _refuse(what: str) -> NoReturn:
+    raise PlanError(
+        f"the profile does not fit its bundle: {what}; measure it again with: offramp profile"
+    )
 
 
 def load_profile(path: Path) -> Profile:

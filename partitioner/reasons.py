@@ -47,6 +47,8 @@ def say_amount(name: str, amount: float) -> str:
     unit = get_measure(name).unit
     if unit == "s":
         return f"{amount * 1e3:.3g} ms"
+    if unit == "bytes" and amount >= 1000:
+        return f"{amount:,.0f} bytes"
     return f"{amount:.1%}" if unit == "share" else f"{amount:.4g} {unit}"
 
 

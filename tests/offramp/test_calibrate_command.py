@@ -463,7 +463,7 @@ def test_limits_within_a_promise(embedded_file: Path, tmp_path: Path, profile: P
     ("words", "said"),
     [
         (["--max-sent", "120%"], "'120%' is no share; write it as 0.5% or 0.005, at most 100%"),
-        (["--slowdown", "0"], "0.0 is not in the range x>0"),
+        (["--slowdown", "0"], "0.0 is not in the range"),
         (["--max-memory", "64"], "'64' is no memory size; write it as 64MB or 64MiB"),
         (["--max-memory", "0MB"], "--max-memory is 0; give more"),
         (["--max-memory", "10kB"], "above the limit of 0.01 MB; raise the limit"),

@@ -263,6 +263,21 @@ def made_up(
     return [str(embedded_file), "--device-profile", str(out)]
 
 
+@pytest.fixture(scope="module")
+def candidates_once() -> Iterator[None]:
+    """Commands evaluate the candidates of a bundle once, not each time."""
+    found: dict[str, Candidates] = {}
+
+    def build(bundle: Bundle, *given: object) -> Candidates:
+        if bundle.digest not in found:
+            found[bundle.digest] = build_candidates(bundle, *given)
+        return found[bundle.digest]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "build_candidates", build)
+        yield
+
+
 def make_conditions(seed: int, reachable: bool = True) -> Conditions:
     dice = np.random.default_rng(seed)
     return Conditions(
