@@ -18,6 +18,11 @@ TIME_CONSTANT_S = 2.0
 _PAUSE = 2.0  # time constants: as part of a mean, a longer silence would hide that it is over
 
 
+def _decay(age_s: float, time_constant_s: float) -> float:
+    """Return what a reading of an age counts for."""
+    return math.exp(-max(age_s, 0.0) / time_constant_s)
+
+
 class RecentMean:
     """A mean in which each reading's weight decays exponentially with its age."""
 
@@ -48,38 +53,47 @@ class RecentMean:
         Once the weight of what was read has decayed below that of one reading, zeros make up
         for the rest: a server that nobody uses reports no waiting.
         """
-        return self._sum * self._decay(now_s) / max(self.weight(now_s), 1.0)
+        decay = self._decay(now_s)
+        return self._sum * decay / max(self._weight * decay, 1.0)
 
     def _decay(self, now_s: float) -> float:
-        return math.exp(-max(now_s - self._at_s, 0.0) / self._time_constant_s)
+        return _decay(now_s - self._at_s, self._time_constant_s)
 
 
 class RecentSpread:
     """Mean and spread of readings whose weights decay as those of `RecentMean`."""
 
     def __init__(self, time_constant_s: float = TIME_CONSTANT_S) -> None:
-        self._mean = RecentMean(time_constant_s)
-        self._square = RecentMean(time_constant_s)
+        self._time_constant_s = time_constant_s
+        self._sum = self._square = self._weight = 0.0
+        self._at_s = -math.inf
 
     def add(self, reading: float, now_s: float) -> None:
         """Take a reading."""
-        self._mean.add(reading, now_s)
-        self._square.add(reading * reading, now_s)
+        decay = self._decay(now_s)
+        self._sum = self._sum * decay + reading
+        self._square = self._square * decay + reading * reading
+        self._weight = self._weight * decay + 1.0
+        self._at_s = now_s
 
     @property
     def mean(self) -> float:
         """The mean as of the last reading; zero before the first."""
-        return self._mean.value
+        return self._sum / self._weight if self._weight else 0.0
 
     @property
     def scv(self) -> float:
         """The squared coefficient of variation; zero before the second reading."""
-        square = self.mean * self.mean
-        return max(self._square.value / square - 1, 0.0) if square else 0.0
+        mean = self.mean
+        square = mean * mean
+        return max(self._square / self._weight / square - 1, 0.0) if square else 0.0
 
     def weight(self, now_s: float) -> float:
         """Return how many new readings those that there were count as."""
-        return self._mean.weight(now_s)
+        return self._weight * self._decay(now_s)
+
+    def _decay(self, now_s: float) -> float:
+        return _decay(now_s - self._at_s, self._time_constant_s)
 
 
 class Arrivals:
