@@ -38,5 +38,5 @@ def test_it_has_every_axis_and_only_options_that_there_are():
     assert all(f"`{name}`" in PAGE for name in AXES)
     options = {option for parameter in plan.params for option in parameter.opts}
     commands = re.findall(r"^    offramp plan (.*(?:\\\n.*)?)$", PAGE, re.M)
-    assert len(commands) == 3
+    assert len(commands) == 4
     assert set(re.findall(r"--[a-z-]+", " ".join(commands))) <= options
