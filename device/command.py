@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from partitioner.amounts import SHARE
+from partitioner.strategy_names import DEPLOYED, either_of
 
 __all__ = ["run"]
 
@@ -25,8 +26,7 @@ __all__ = ["run"]
 @click.option("--require-server", is_flag=True, help="End with status 6 if it does not answer.")
 @click.option(
     "--strategy",
-    help="How plans are chosen: offramp, device_only, server_only, device_exits or fixed_split.  "
-    "[default: offramp]",
+    help=f"How plans are chosen: {either_of(DEPLOYED)}.  [default: offramp]",
 )
 @click.option("--deadline-ms", type=float, help="Time each answer may take.  [default: 250]")
 @click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from partitioner.amounts import SHARE, Range
+from partitioner.strategy_names import DEPLOYED, either_of
 
 if TYPE_CHECKING:
     from partitioner.planner import Planner
@@ -49,7 +50,7 @@ _PICTURE = (200, 120)
     "--strategy",
     default="offramp",
     show_default=True,
-    help="offramp, device_only, server_only, device_exits or fixed_split.",
+    help=f"{either_of(DEPLOYED)}.",
 )
 @click.option("--objective", "path", type=_IN, help="YAML file of what to minimise and to keep.")
 @click.option(
@@ -121,7 +122,7 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
         return
     check_feasible(planner, at.objective, at.conditions)
     chosen = strategy.decide(planner, at.objective, at.conditions)
-    chosen = planner.explain(chosen, at.objective, at.conditions)
+    chosen = strategy.explain(planner, chosen, at.objective, at.conditions)
     ranking = planner.rank(at.objective, at.conditions)
     others = planner.runners_up(ranking, at.objective, at.conditions, beside=chosen)
     _print(plan_table(opened, chosen, others))

@@ -11,6 +11,7 @@ import click
 
 from offramp.errors import ConfigError, OfframpError
 from offramp.names import printable
+from partitioner.strategy_names import DEPLOYED, SIMULATED, either_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -30,7 +31,7 @@ _File = click.Path(path_type=Path)
     multiple=True,
     default=("offramp",),
     show_default=True,
-    help="Who decides; may be repeated.",
+    help=f"Who decides: {either_of((*DEPLOYED, *SIMULATED))}; may be repeated.",
 )
 @click.option(
     "--seeds",

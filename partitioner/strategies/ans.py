@@ -44,6 +44,7 @@ class Ans(Strategy):
     """
 
     name = "ans"
+    rule = "the cut of the least bound of what a bandit has learnt of latencies"
     adapts = True
     steady = False
 

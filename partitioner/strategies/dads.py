@@ -30,6 +30,7 @@ class Dads(Strategy):
     """
 
     name = "dads"
+    rule = "the cut of least latency, or of most throughput if that one does not keep up"
     adapts = True
     steady = False
 

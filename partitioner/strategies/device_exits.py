@@ -15,6 +15,7 @@ class DeviceExits(Strategy):
     """Sends nothing; what early exits alone give (BranchyNet, arXiv 1709.01686)."""
 
     name = "device_exits"
+    rule = "the best exits for the objective, all on the device"
     adapts = False
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:

@@ -16,6 +16,7 @@ class DeviceOnly(Strategy):
     """Sends nothing and leaves nowhere."""
 
     name = "device_only"
+    rule = "the whole model on the device, without exits"
     adapts = False
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:

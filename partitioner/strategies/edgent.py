@@ -33,6 +33,7 @@ class Edgent(Strategy):
     """
 
     name = "edgent"
+    rule = "the deepest exit that meets the deadline, with its best partition, for all samples"
     adapts = True
     steady = False
 

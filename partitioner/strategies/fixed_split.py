@@ -20,6 +20,7 @@ class FixedSplit(Strategy):
     """
 
     name = "fixed_split"
+    rule = "the best split for the link as it was first measured, for ever"
     adapts = False
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:

@@ -30,6 +30,7 @@ class Neurosurgeon(Strategy):
     """
 
     name = "neurosurgeon"
+    rule = "the cut of a chain with the least latency, or energy if that is minimised"
     adapts = True
     steady = False
 

@@ -15,6 +15,7 @@ class Offramp(Strategy):
     """Chooses cut, level and thresholds together, again whenever the conditions change."""
 
     name = "offramp"
+    rule = "the best cut, level and thresholds for the conditions now"
     adapts = True
     hedges = True
 

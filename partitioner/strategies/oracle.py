@@ -24,6 +24,7 @@ class Oracle(Clairvoyant):
     """
 
     name = "oracle"
+    rule = "the best plan for what comes, for each sample"
     adapts = True
 
     def foresee(self, planner: Planner, objective: Objective, futures: Sequence[Future]) -> Plan:

@@ -40,6 +40,7 @@ class Portend(Strategy):
     """
 
     name = "portend"
+    rule = "the least latency over cuts and thresholds by formulas of its own, tensors raw"
     adapts = True
     steady = False
 

@@ -25,6 +25,7 @@ class Qdmp(Strategy):
     """
 
     name = "qdmp"
+    rule = "the cut of least latency, whatever the load"
     adapts = True
     steady = False
 

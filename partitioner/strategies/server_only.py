@@ -17,6 +17,7 @@ class ServerOnly(Strategy):
     """Sends every sample's input, with the input codec that is best among those accurate enough."""
 
     name = "server_only"
+    rule = "the whole model on the server, which gets the input by the best codec"
     adapts = False
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:

@@ -23,6 +23,7 @@ class ServerOnlyRaw(Strategy):
     """
 
     name = "server_only_raw"
+    rule = "the whole model on the server, which gets the input as it is"
     adapts = False
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:

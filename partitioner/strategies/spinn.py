@@ -37,6 +37,7 @@ class Spinn(Strategy):
     """
 
     name = "spinn"
+    rule = "the best split and one threshold for all exits, with features in 8 bits"
     adapts = True
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:

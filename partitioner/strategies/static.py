@@ -22,6 +22,7 @@ class Static(Clairvoyant):
     """
 
     name = "static"
+    rule = "the best single plan in hindsight of the whole run"
     adapts = False
 
     def foresee(self, planner: Planner, objective: Objective, futures: Sequence[Future]) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from offramp.errors import ConfigError
@@ -19,14 +20,15 @@ __all__ = ["Clairvoyant", "Strategy"]
 class Strategy(ABC):
     """A rule for one run of one device; what it returns hangs on what it was told alone.
 
-    ``adapts`` tells whether it may be asked again when the conditions change. ``hedges`` tells
-    whether the device may compute on while an answer is under way. ``steady`` tells whether its
-    plan stays in force until another promises clearly more of what the objective asks for; a
-    published rule that chooses by something else says no. One that is ``clairvoyant`` exists in
-    simulation alone.
+    ``rule`` says in words what it takes. ``adapts`` tells whether it may be asked again when the
+    conditions change. ``hedges`` tells whether the device may compute on while an answer is under
+    way. ``steady`` tells whether its plan stays in force until another promises clearly more of
+    what the objective asks for; a published rule that chooses by something else says no. One that
+    is ``clairvoyant`` exists in simulation alone.
     """
 
     name: ClassVar[str]
+    rule: ClassVar[str]
     adapts: ClassVar[bool]
     hedges: ClassVar[bool] = False
     steady: ClassVar[bool] = True
@@ -39,6 +41,13 @@ class Strategy(ABC):
     def among(self, planner: Planner) -> Planner:
         """Return a planner for the plans that it chooses from."""
         return planner
+
+    def explain(
+        self, planner: Planner, plan: Plan, objective: Objective, conditions: Conditions
+    ) -> Plan:
+        """Return a plan that it decided on with what it would do now and why it was chosen."""
+        told = self.among(planner).explain(plan, objective, conditions)
+        return told if self.steady else replace(told, reason=f"{self.name} takes {self.rule}")
 
     def learn(self, plan: Plan, away_s: float) -> None:  # noqa: B027 - most do not learn
         """Take in how long an answer took from the encoded boundary on, under a plan."""

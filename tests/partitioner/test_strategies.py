@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
 import partitioner.strategies as package
+from device.command import run
 from offramp.errors import ConfigError, PlanError
 from partitioner.candidates import CLOSED
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
 from partitioner.plan import Plan
+from partitioner.plan_command import plan as plan_command
 from partitioner.strategies import STRATEGIES, Clairvoyant, Strategy, get
+from partitioner.strategy_names import DEPLOYED, SIMULATED
+from sim.simulate_command import simulate
 
 OBJECTIVES = (
     Objective(),
@@ -92,6 +99,23 @@ def test_every_strategy_is_registered_and_makes_a_promise() -> None:
         get("unheard")
 
 
+@pytest.mark.parametrize(
+    ("command", "names"), [(plan_command, LIVE), (run, LIVE), (simulate, list(STRATEGIES))]
+)
+def test_the_help_names_every_strategy_that_there_is(
+    command: click.Command, names: list[str]
+) -> None:
+    told = CliRunner().invoke(command, ["--help"]).output
+    described = told[told.index("--strategy") :]
+    described = described[: described.index("[default:")]
+    assert set(names) == set(STRATEGIES) & set(re.findall(r"\w+", described))
+
+
+def test_the_names_are_those_of_the_registry() -> None:
+    assert sorted(DEPLOYED) == sorted(LIVE)
+    assert sorted((*DEPLOYED, *SIMULATED)) == sorted(STRATEGIES)
+
+
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in LIVE])
 def test_what_knows_what_comes_exists_in_simulation_alone(
     name: str, world: Callable[..., Any]
@@ -117,11 +141,13 @@ def test_it_returns_its_kind_of_plan_whatever_the_conditions(
         if 0.0 not in plan.thresholds:
             assert plan.level in (manifest.boundaries[plan.cut].levels or (None,))
         assert plan.policy == "confidence"
-        view = get(name, simulated=True).among(it.planner)
-        told = view.explain(plan, objective, now)
+        strategy = get(name, simulated=True)
+        told = strategy.explain(it.planner, plan, objective, now)
+        predicted = strategy.among(it.planner).predict(plan, objective, now)
         assert told.id == plan.id
+        assert told.prediction == predicted is not None
+        assert (strategy.rule in told.reason) is not strategy.steady
         assert told.reason
-        assert told.prediction == view.predict(plan, objective, now) is not None
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
