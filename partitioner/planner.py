@@ -226,6 +226,16 @@ class Planner:
             target=float(get_measure(objective.minimise).values(forecast, objective.latest_s)[0]),
         )
 
+    def meets(self, plan: Plan, objective: Objective, conditions: Conditions) -> bool:
+        """Tell whether a plan of the candidates meets the objective now."""
+        row = self._row_of(plan)
+        if row is None or (plan.level is not None and not conditions.reachable):
+            return False
+        accuracy = float(self.accuracy(conditions.hedged)[row])
+        forecast = Forecast(self._costs.select(np.array([row])), conditions)
+        accurate = accuracy >= self.accuracy_floor(objective) - _EXACT
+        return accurate and not _excess(objective, forecast).any()
+
     def accuracy(self, hedged: bool) -> Floats:
         """Return the candidates' accuracy, (C,); with a hedge, whoever answers what is sent."""
         return self.candidates.hedged_accuracy if hedged else self.candidates.accuracy

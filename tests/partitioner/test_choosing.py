@@ -18,6 +18,7 @@ from partitioner.measures import get_measure
 from partitioner.objective import Objective
 from partitioner.offers import check_feasible, find_offers
 from partitioner.pareto import undercut_by_none
+from partitioner.plan import Plan
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -139,6 +140,25 @@ def test_accuracy_is_offered_too(world: Callable[..., Any]) -> None:
     assert offers["accuracy"].offered == pytest.approx(
         it.candidates.accuracy[it.planner.forecast(now).mean_s <= fastest].max()
     )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_plan_meets_what_the_ranking_says_it_does(
+    seed: int, world: Callable[..., Any], weather: Callable[..., Conditions]
+) -> None:
+    it, now = world(seed), weather(seed)
+    p95_s = float(np.median(it.planner.forecast(now).quantile_s(0.95)))
+    limits = {"uplink_bytes": 3000, "p95_s": p95_s}
+    objective = Objective(max_accuracy_drop=0.1, limits=limits)
+    ranking = it.planner.rank(objective, now)
+    assert 0 < ranking.feasible.sum() < len(it.candidates)
+    for row in range(0, len(it.candidates), 7):
+        plan = it.planner.plan_of(row)
+        assert it.planner.meets(plan, objective, now) == ranking.feasible[row]
+        there = replace(now, reachable=False)
+        here = plan.level is None and ranking.feasible[row]
+        assert it.planner.meets(plan, objective, there) == here
+    assert not it.planner.meets(Plan(0, "unheard", "confidence", ()), objective, now)
 
 
 def test_limits_that_only_fall_together_are_said_to(world: Callable[..., Any]) -> None:
