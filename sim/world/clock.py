@@ -26,13 +26,14 @@ class Clock:
     """SimPy's environment, on which a thing that will happen is one event with one callback.
 
     A generator process for each message would cost several events each. Calls for one moment
-    happen in the order in which they were asked for. ``now_s`` starts at 0.
+    happen in the order in which they were asked for. ``now_s`` starts at 0; ``happened`` counts
+    the calls made.
     """
 
     def __init__(self) -> None:
         self._env = simpy.Environment()
         self._callbacks: list[Callable[[Any], None]] = [self._happen]
-        self.now_s = 0.0
+        self.now_s, self.happened = 0.0, 0
 
     def at(self, time_s: float, call: Callable[[Any], None], detail: object = None) -> None:
         """Let ``call`` be made with ``detail`` at a time, which is now if it is past."""
@@ -46,4 +47,5 @@ class Clock:
 
     def _happen(self, event: _Call) -> None:
         self.now_s = self._env.now
+        self.happened += 1
         event.call(event.detail)
