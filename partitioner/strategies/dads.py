@@ -21,10 +21,10 @@ class Dads(Strategy):
     the busiest of device, link and server can do with that, it takes the cut with which the busiest
     of the three has the least to do.
 
-    The paper finds its cuts as minimum cuts of the model's graph, which the compiler did with the
-    same construction (`offramp.cuts.minimum_cut`): it swept the bandwidth and kept the distinct
-    optima as the bundle's boundaries, several tensors wide where the graph is. So trying them is
-    that minimum cut with measured times instead of sums over layers. Under a heavy load the
+    Reconstructed: the paper finds its cuts as minimum cuts of the model's graph, which the compiler
+    did with the same construction (`offramp.cuts.minimum_cut`): it swept the bandwidth and kept the
+    distinct optima as the bundle's boundaries, several tensors wide where the graph is. So trying
+    them is that minimum cut with measured times instead of sums over layers. Under a heavy load the
     paper's problem is NP-hard and solved within a factor of 3; here it is solved exactly among the
     boundaries. Both are to its advantage.
     """
