@@ -39,6 +39,7 @@ class Spinn(Strategy):
     name = "spinn"
     rule = "the best split and one threshold for all exits, with features in 8 bits"
     adapts = True
+    steady = False
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best split and threshold for the conditions."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from device.controller import Controller, PlanChange, Tuning
 from partitioner.conditions import Conditions
@@ -36,7 +37,7 @@ class Truth:
 class _Prompt(Controller):
     """The deployed controller under a strategy that is not steady: what it decides, holds."""
 
-    def _is_better(self, chosen: Plan, conditions: Conditions) -> bool:
+    def _is_better(self, chosen: Plan, *beliefs: Any) -> bool:
         return True
 
 
