@@ -122,11 +122,12 @@ def _fill(places: _Places, cells: Sequence[Cell]) -> list[tuple[str, str]]:
         place = places[cell.task, cell.course]
         if found is None:
             continue
+        current = found["code"] == code
         if "error" in found:
-            failed.append((name, found["error"]))
+            if current:
+                failed.append((name, found["error"]))
             continue
         power = BOARDS[place.course.board].every(place.task.period_s)
-        current = found["code"] == code
         score = score_of(found["total"], place.task.late_s, power, current=current)
         if score is None:
             failed.append((name, "no answer"))
