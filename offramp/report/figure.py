@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +22,9 @@ __all__ = [
 ]
 
 WIDTH_INCH = 10.0
-_WIDE = 6.0  # from this ratio on a logarithmic axis has ticks enough
+_WIDE, _VERY_WIDE = 6.0, 200.0
+"""Ratios from which on a logarithmic axis has ticks enough, and from which on more than enough."""
+
 _INK, _GRID = "#333333", "#E3E3E3"
 _STYLE: Any = {
     "axes.edgecolor": "#9A9A9A",
@@ -68,6 +70,7 @@ def to_svg(figure: Figure, name: str) -> str:
 
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     buffer = io.StringIO()
+    _settle(figure)
     with rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue()
@@ -75,20 +78,34 @@ def to_svg(figure: Figure, name: str) -> str:
     return re.sub(r'<g id="[^"]*"', "<g", text)  # groups that nothing refers to
 
 
-def fit_scale(axes: Any, axis: Literal["x", "y"], values: Any) -> None:
+def _settle(figure: Figure) -> None:
+    """Lay a figure out, and round: the solver's last digits differ from one time to the next."""
+    if figure.get_layout_engine() is None:
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(float(v), 4) for v in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
+
+
+def fit_scale(axes: Any, axis: Literal["x", "y"], values: Iterable[float]) -> None:
     """Make an axis logarithmic with plain ticks where its values span much, else linear."""
     known = [value for value in values if isfinite(value) and value > 0]
     if known and max(known) > _WIDE * min(known):
         axes.set(**{f"{axis}scale": "log"})
-        use_plain_ticks(getattr(axes, f"{axis}axis"))
+        _set_ticks(getattr(axes, f"{axis}axis"), max(known) / min(known))
 
 
 def use_plain_ticks(axis: Any) -> None:
     """Write 10, 20, 50 on a logarithmic axis, or 10, 100, 1000 where it spans more."""
+    low, high = axis.get_data_interval()
+    _set_ticks(axis, high / low if 0 < low < high < inf else 1.0)
+
+
+def _set_ticks(axis: Any, ratio: float) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    low, high = axis.get_data_interval()
-    wide = 0 < low < high < inf and high / low > 200
-    axis.set_major_locator(LogLocator(10, subs=(1,) if wide else (1, 2, 5)))
+    axis.set_major_locator(LogLocator(10, subs=(1,) if ratio > _VERY_WIDE else (1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Offer", "draw_trade", "find_offers", "spent_on"]
 
+_LINE = "#8A8A8A"
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -107,7 +109,6 @@ def _seconds(figures: Figures) -> float | None:
 
 def _draw_panel(axes: Any, offers: Sequence[Offer], x: _Side, y: _Side) -> None:
     styles = strategy_styles([offer.name for offer in offers])
-    _draw_frontier(axes, [offer for offer in offers if offer.live], x, y)
     for offer in offers:
         style, across, up = styles[offer.name], x.read(offer), y.read(offer)
         axes.errorbar(
@@ -127,6 +128,7 @@ def _draw_panel(axes: Any, offers: Sequence[Offer], x: _Side, y: _Side) -> None:
     if y.logarithmic:
         fit_scale(axes, "y", [y.read(offer).mean for offer in offers])
     axes.set(xlabel=x.label, ylabel=y.label)
+    _draw_frontier(axes, [offer for offer in offers if offer.live], x, y)
 
 
 def _error(spread: OverSeeds, factor: float) -> Any:
@@ -135,15 +137,23 @@ def _error(spread: OverSeeds, factor: float) -> Any:
 
 
 def _draw_frontier(axes: Any, offers: Sequence[Offer], x: _Side, y: _Side) -> None:
+    """Draw the line that no offer lies beyond, to the edges of the panel."""
     points = [(offer.point[x.place], offer.point[y.place]) for offer in offers]
     best = [offers[place] for place in frontier(points)]
+    if not best:
+        return
+    (_, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    across = [x.read(offer).mean * x.factor for offer in best]
+    up = [y.read(offer).mean * y.factor for offer in best]
     axes.step(
-        [x.read(offer).mean * x.factor for offer in best],
-        [y.read(offer).mean * y.factor for offer in best],
+        [across[0], *across, right],
+        [bottom if y.place == 1 else top, *up, up[-1]],
         where="post",
-        color="#9A9A9A",
+        color=_LINE,
         linewidth=1.2,
         zorder=1,
+        scalex=False,
+        scaley=False,
     )
 
 
@@ -164,5 +174,5 @@ def _legend(figure: Any, offers: Sequence[Offer]) -> None:
         )
         for offer in offers
     ]
-    keys.append(Line2D([], [], color="#9A9A9A", linewidth=1.2, label="frontier of each pair"))
+    keys.append(Line2D([], [], color=_LINE, linewidth=1.2, label="frontier of each pair"))
     figure.legend(handles=keys, loc="outside lower center", ncols=4, fontsize=9)
