@@ -38,7 +38,7 @@ class Library:
         """
         bundle, agent = self.bundle(group.bundle), group.agent
         if group.profile is not None:
-            return self._profile(group.profile).only(agent.backend, agent.threads)
+            return self._fitting(group.profile, bundle).only(agent.backend, agent.threads)
         found = recall(bundle, agent.backend, agent.threads)
         if found is None:
             raise PlanError(
@@ -49,9 +49,11 @@ class Library:
 
     def tail_profile(self, server: ServerSettings, group: GroupSettings) -> Profile:
         """Return the profile of a server for a group's bundle, as devices know it."""
-        digest = self.bundle(group.bundle).digest
-        known = {profile.digest: profile for profile in map(self._profile, server.profiles)}
-        return known.get(digest, self.board(group)).slowed(server.slowdown)
+        bundle = self.bundle(group.bundle)
+        for path in reversed(server.profiles):
+            if self._profile(path).digest == bundle.digest:
+                return self._fitting(path, bundle).slowed(server.slowdown)
+        return self.board(group).slowed(server.slowdown)
 
     def planner(
         self, group: GroupSettings, server: ServerSettings | None
@@ -69,6 +71,15 @@ class Library:
     def samples(self, group: GroupSettings) -> int:
         """Return how many calibration samples a group's bundle has."""
         return len(self._outcomes(group.bundle))
+
+    def _fitting(self, path: Path, bundle: Bundle) -> Profile:
+        """Return a file's profile; raise `PlanError` that names the file if it does not fit."""
+        profile = self._profile(path)
+        try:
+            profile.check(bundle)
+        except PlanError as error:
+            raise PlanError(f"{path}: {error}") from None
+        return profile
 
     def _open(self, path: Path | None) -> Bundle:
         return open_bundle(path or default_bundle())
