@@ -93,6 +93,7 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
     from offramp.calibration import load_calibration
     from offramp.errors import ConfigError
     from offramp.exits.fitted import load_policy
+    from offramp.files import check_writable
     from partitioner import strategies
     from partitioner.boards import find_power
     from partitioner.candidates import build_candidates
@@ -108,6 +109,8 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
         raise ConfigError(f"--what-if {names[0]} is given twice; a map needs two different axes")
     for name in names:
         get_axis(name)
+    if picture:
+        check_writable(picture)
     _check_sharing(options, names)
     opened = open_bundle(bundle)
     device = load_profile(options["device_profile"])
@@ -203,12 +206,12 @@ def _show_what_if(
 
     if len(names) == 1:
         axis = get_axis(names[0])
-        _print(region_table(axis, sweep(planner, strategy, at, axis)))
+        _print(region_table(axis, sweep(planner, strategy, at, axis), at))
         return
     axes = (get_axis(names[0]), get_axis(names[1]))
-    _print(map_text(axes, draw_map(planner, strategy, at, axes, _MAP)))
+    _print(map_text(axes, draw_map(planner, strategy, at, axes, _MAP), at))
     if picture:
-        save_map(picture, axes, draw_map(planner, strategy, at, axes, _PICTURE))
+        save_map(picture, axes, draw_map(planner, strategy, at, axes, _PICTURE), at)
 
 
 def _print(shown: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -34,8 +35,8 @@ class Situation:
 class Axis:
     """Something that may change, from ``low`` to ``high``; ``logarithmic`` if ratios count.
 
-    ``put`` returns the situation with another value. ``per_unit`` is what one of the ``unit`` that
-    people read is in the value's own.
+    ``get`` returns its value in a situation, ``put`` the situation with another value. ``per_unit``
+    is what one of the ``unit`` that people read is in the value's own.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Axis:
     low: float
     high: float
     logarithmic: bool
+    get: Callable[[Situation], float]
     put: Callable[[Situation, float], Situation]
 
     def values(self, count: int) -> list[float]:
@@ -51,21 +53,40 @@ class Axis:
         space = np.geomspace if self.logarithmic else np.linspace
         return [float(value) for value in space(self.low, self.high, count)]
 
+    def place(self, value: float, count: int) -> int | None:
+        """Return which of ``count`` values is nearest to one; None if it is not on the axis."""
+        if not self.low <= value <= self.high:
+            return None
+        space = np.log if self.logarithmic else float
+        low, high, at = (float(space(v)) for v in (self.low, self.high, value))
+        return round((at - low) / (high - low) * (count - 1))
+
     def between(self, low: float, high: float) -> float:
         """Return the value in the middle of two on the axis."""
         return (low * high) ** 0.5 if self.logarithmic else (low + high) / 2
 
     def show(self, value: float) -> str:
         """Return a value as people read it, without its unit."""
-        return f"{value / self.per_unit:.3g}"
+        shown = value / self.per_unit
+        return f"{shown:.3g}" if shown < 999.5 else f"{shown:.0f}"
 
 
-def _condition(name: str) -> Callable[[Situation, float], Situation]:
+def _condition(
+    name: str,
+) -> tuple[Callable[[Situation], float], Callable[[Situation, float], Situation]]:
+    def get(at: Situation) -> float:
+        return float(getattr(at.conditions, name))
+
     def put(at: Situation, value: float) -> Situation:
         changes: dict[str, Any] = {name: value}
         return replace(at, conditions=replace(at.conditions, **changes))
 
-    return put
+    return get, put
+
+
+def _get_drop(at: Situation) -> float:
+    drop = at.objective.max_accuracy_drop
+    return math.inf if drop is None else drop
 
 
 def _put_drop(at: Situation, value: float) -> Situation:
@@ -76,23 +97,28 @@ def _put_drop(at: Situation, value: float) -> Situation:
 AXES = {
     axis.name: axis
     for axis in (
-        Axis("bandwidth", "Mbit/s", 1e6, 0.03e6, 300e6, True, _condition("bandwidth_bps")),
-        Axis("rtt", "ms", 1e-3, 1e-3, 1.0, True, _condition("rtt_s")),
-        Axis("queue", "ms", 1e-3, 1e-3, 1.0, True, _condition("queue_s")),
-        Axis("device-load", "times", 1.0, 1.0, 16.0, True, _condition("device_stretch")),
-        Axis("server-load", "times", 1.0, 1.0, 64.0, True, _condition("server_stretch")),
-        Axis("accuracy-drop", "%", 0.01, 0.0, 0.05, False, _put_drop),
+        Axis("bandwidth", "Mbit/s", 1e6, 0.03e6, 300e6, True, *_condition("bandwidth_bps")),
+        Axis("rtt", "ms", 1e-3, 1e-3, 1.0, True, *_condition("rtt_s")),
+        Axis("queue", "ms", 1e-3, 1e-3, 1.0, True, *_condition("queue_s")),
+        Axis("device-load", "times", 1.0, 1.0, 16.0, True, *_condition("device_stretch")),
+        Axis("server-load", "times", 1.0, 1.0, 64.0, True, *_condition("server_stretch")),
+        Axis("accuracy-drop", "%", 0.01, 0.0, 0.05, False, _get_drop, _put_drop),
     )
 }
 
 
 @dataclass(frozen=True)
 class Region:
-    """The values from ``low`` to ``high`` of an axis, at which one plan wins."""
+    """The values from ``low`` to ``high`` of an axis, at which one plan wins.
+
+    ``plan`` is None where that which wins does not meet the objective. ``targets`` are what the
+    objective minimises, at both ends.
+    """
 
     low: float
     high: float
-    plan: Plan
+    plan: Plan | None
+    targets: tuple[float, float]
 
 
 def get_axis(name: str) -> Axis:
@@ -107,29 +133,46 @@ def sweep(planner: Planner, strategy: Strategy, at: Situation, axis: Axis) -> li
     256 values that are tried first nothing is seen.
     """
 
-    def wins(value: float) -> Plan:
-        moved = axis.put(at, value)
-        return strategy.decide(planner, moved.objective, moved.conditions)
+    def wins(value: float) -> Plan | None:
+        return _winner(planner, strategy, axis.put(at, value))
+
+    def region(low: float, high: float, plan: Plan | None) -> Region:
+        ends = [_target(planner, plan, axis.put(at, value)) for value in (low, high)]
+        return Region(low, high, plan, (ends[0], ends[1]))
 
     values = axis.values(_STEPS)
     plans = [wins(value) for value in values]
     regions: list[Region] = []
     start = values[0]
     for (low, before), (high, after) in pairwise(zip(values, plans, strict=True)):
-        if before.id != after.id:
+        if before != after:
             border = _border(axis, wins, (low, high), before)
-            regions.append(Region(start, border, before))
+            regions.append(region(start, border, before))
             start = border
-    return [*regions, Region(start, values[-1], plans[-1])]
+    return [*regions, region(start, values[-1], plans[-1])]
+
+
+def _winner(planner: Planner, strategy: Strategy, at: Situation) -> Plan | None:
+    """Return the plan that a strategy chooses; None if it does not meet the objective."""
+    plan = strategy.decide(planner, at.objective, at.conditions)
+    return plan if planner.meets(plan, at.objective, at.conditions) else None
+
+
+def _target(planner: Planner, plan: Plan | None, at: Situation) -> float:
+    prediction = plan and planner.predict(plan, at.objective, at.conditions)
+    return prediction.target if prediction else math.nan
 
 
 def _border(
-    axis: Axis, wins: Callable[[float], Plan], between: tuple[float, float], before: Plan
+    axis: Axis,
+    wins: Callable[[float], Plan | None],
+    between: tuple[float, float],
+    before: Plan | None,
 ) -> float:
     low, high = between
     while high - low > _NEAR * max(high, axis.high * _NEAR):
         middle = axis.between(low, high)
-        low, high = (middle, high) if wins(middle).id == before.id else (low, middle)
+        low, high = (middle, high) if wins(middle) == before else (low, middle)
     return high
 
 
@@ -139,11 +182,17 @@ def draw_map(
     at: Situation,
     axes: tuple[Axis, Axis],
     shape: tuple[int, int],
-) -> list[list[Plan]]:
-    """Return which plan wins at every pair of values of two axes, (second, first)."""
+) -> list[list[Plan | None]]:
+    """Return which plan wins at every pair of values of two axes, (second, first).
+
+    None stands where that which wins does not meet the objective.
+    """
+    if axes[0] is AXES["accuracy-drop"]:  # each objective is prepared for once, not in every row
+        turned = draw_map(planner, strategy, at, (axes[1], axes[0]), (shape[1], shape[0]))
+        return [list(column) for column in zip(*turned, strict=True)]
     first, second = (axis.values(count) for axis, count in zip(axes, shape, strict=True))
-    plans: list[list[Plan]] = []
+    plans = []
     for y in second:
-        row: Sequence[Situation] = [axes[0].put(axes[1].put(at, y), x) for x in first]
-        plans.append([strategy.decide(planner, s.objective, s.conditions) for s in row])
+        row = [axes[0].put(axes[1].put(at, y), x) for x in first]
+        plans.append([_winner(planner, strategy, situation) for situation in row])
     return plans

@@ -2,53 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from offramp.errors import ConfigError
-from partitioner.plan import Plan
-from partitioner.what_if import Axis
-from partitioner.what_if_view import COLOURS, legend
+from partitioner.measures import get_measure
+from partitioner.what_if import Axis, Situation
+from partitioner.what_if_legend import COLOURS, UNMET, Legend, Places, make_legend
 
 __all__ = ["save_map"]
 
+_OTHER, _UNMET = "#444444", "#ffffff"
 
-def save_map(path: Path, axes: tuple[Axis, Axis], plans: Sequence[Sequence[Plan]]) -> None:
+
+def save_map(path: Path, axes: tuple[Axis, Axis], places: Places, at: Situation) -> None:
     """Write a map as a picture, SVG or PNG by the file's ending.
 
     Raises `ConfigError` if matplotlib is missing or the file cannot be written.
     """
     try:
-        from matplotlib.colors import ListedColormap
         from matplotlib.figure import Figure
-        from matplotlib.patches import Patch
     except ImportError:
         raise ConfigError(
             "a picture needs matplotlib; install it with: pip install 'offramp[demo]'"
         ) from None
-    marks = list(legend(plans).values())[: len(COLOURS)]
-    numbers = {plan.id: at for at, (_, plan) in enumerate(marks)}
-    cells = np.array([[numbers.get(plan.id, len(COLOURS)) for plan in row] for row in plans])
-    figure = Figure((9, 4.6), layout="constrained")
+    figure = Figure((9, 5), layout="constrained")
     board = figure.add_subplot()
-    x, y = (
-        np.array(axis.values(count)) / axis.per_unit
-        for axis, count in zip(axes, (len(plans[0]), len(plans)), strict=True)
-    )
-    white = ListedColormap([*COLOURS, "#ffffff"])
-    board.pcolormesh(x, y, cells, cmap=white, vmin=-0.5, vmax=len(COLOURS) + 0.5)
+    legend = make_legend(places)
+    _paint(board, axes, places, legend)
     first, second = axes
+    title = f"which plan has the least {get_measure(at.objective.minimise).definition}"
+    if all(axis.place(axis.get(at), 2) is not None for axis in axes):
+        here = [axis.get(at) / axis.per_unit for axis in axes]
+        board.plot(*here, "k+", markersize=14, markeredgewidth=2, scalex=False, scaley=False)
+        now = ", ".join(f"{axis.name} {axis.show(axis.get(at))} {axis.unit}" for axis in axes)
+        title += f"; now (+) {now}"
     board.set(
+        title=title,
         xscale="log" if first.logarithmic else "linear",
         yscale="log" if second.logarithmic else "linear",
         xlabel=f"{first.name} ({first.unit})",
         ylabel=f"{second.name} ({second.unit})",
     )
-    patches = [Patch(color=COLOURS[at], label=p.describe()) for at, (_, p) in enumerate(marks)]
-    figure.legend(handles=patches, loc="outside lower left", ncols=2, fontsize=8)
+    for scale in (board.xaxis, board.yaxis):
+        scale.set_major_formatter("{x:g}")
+    figure.legend(handles=_patches(places, legend), loc="outside lower left", ncols=2, fontsize=8)
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the picture {path} cannot be written: {error}") from None
+
+
+def _paint(board: Any, axes: tuple[Axis, Axis], places: Places, legend: Legend) -> None:
+    """Fill the places of a map, each with its plan's colour."""
+    from matplotlib.colors import ListedColormap
+
+    other, unmet = len(COLOURS), len(COLOURS) + 1
+    cells = [
+        [unmet if plan is None else min(legend.numbers[plan.id], other) for plan in row]
+        for row in places
+    ]
+    x, y = (
+        np.array(axis.values(count)) / axis.per_unit
+        for axis, count in zip(axes, (len(places[0]), len(places)), strict=True)
+    )
+    colours = ListedColormap([*COLOURS, _OTHER, _UNMET])
+    board.pcolormesh(x, y, np.array(cells), cmap=colours, vmin=-0.5, vmax=unmet + 0.5)
+
+
+def _patches(places: Places, legend: Legend) -> list[Any]:
+    """Return what each colour stands for."""
+    from matplotlib.patches import Patch
+
+    named = zip(COLOURS, legend.texts, strict=False)
+    patches = [Patch(color=colour, label=text) for colour, text in named]
+    if len(legend.texts) > len(COLOURS):
+        patches.append(Patch(color=_OTHER, label="other plans"))
+    if any(plan is None for row in places for plan in row):
+        patches.append(Patch(facecolor=_UNMET, edgecolor="black", label=UNMET))
+    return patches

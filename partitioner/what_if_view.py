@@ -2,61 +2,81 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from partitioner.plan import Plan
-from partitioner.what_if import Axis, Region
+from partitioner.reasons import say_amount
+from partitioner.what_if import Axis, Region, Situation
+from partitioner.what_if_legend import COLOURS, UNMET, Legend, Places, make_legend
 
-__all__ = ["COLOURS", "legend", "map_text", "region_table"]
+__all__ = ["map_text", "region_table"]
 
-COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#ee8866")
 _MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_OTHER = "."
+_OTHER, _UNMET, _HERE = ".", "-", "+"
+_TICKS = 4
 
 
-def region_table(axis: Axis, regions: Sequence[Region]) -> Table:
-    """Return which plan wins from where to where."""
-    table = Table(title=Text(f"what if {axis.name} changes"))
+def region_table(axis: Axis, regions: Sequence[Region], at: Situation) -> Table:
+    """Return which plan wins from where to where, and how good it is at both ends."""
+    name = at.objective.minimise
+    title = f"what if {axis.name} changes; now {axis.show(axis.get(at))} {axis.unit}"
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(Text(f"{axis.name} ({axis.unit})"))
     table.add_column("plan")
+    table.add_column(Text(name), justify="right")
     for region in regions:
         span = f"{axis.show(region.low)} to {axis.show(region.high)}"
-        table.add_row(Text(span), Text(region.plan.describe()))
+        if region.plan is None:
+            table.add_row(Text(span), UNMET, "")
+            continue
+        low, high = (say_amount(name, target) for target in region.targets)
+        target = low if low == high else f"{low} to {high}"
+        table.add_row(Text(span), Text(region.plan.describe()), Text(target))
     return table
 
 
-def legend(plans: Sequence[Sequence[Plan]]) -> dict[str, tuple[str, Plan]]:
-    """Return a mark for each plan of a map, by its id: that which wins at most places first.
-
-    Where there are more plans than marks, the rest has none.
-    """
-    counts = Counter(plan.id for row in plans for plan in row)
-    by_id = {plan.id: plan for row in plans for plan in row}
-    most = counts.most_common(len(_MARKS))
-    return {name: (_MARKS[at], by_id[name]) for at, (name, _) in enumerate(most)}
-
-
-def map_text(axes: tuple[Axis, Axis], plans: Sequence[Sequence[Plan]]) -> Text:
+def map_text(axes: tuple[Axis, Axis], places: Places, at: Situation) -> Text:
     """Return a map as text: the first axis to the right, the second upwards."""
-    first, second = axes
-    marks = legend(plans)
-    text = Text()
-    values = second.values(len(plans))
-    for value, row in reversed(list(zip(values, plans, strict=True))):
+    (first, second), legend = axes, make_legend(places)
+    height, width = len(places), len(places[0])
+    here = second.place(second.get(at), height), first.place(first.get(at), width)
+    marks = [[_mark(legend, plan) for plan in row] for row in places]
+    text = Text(f"{second.name} ({second.unit})\n")
+    for y, value in reversed(list(enumerate(second.values(height)))):
         text.append(f"{second.show(value):>8} ")
-        for plan in row:
-            mark = marks.get(plan.id, (_OTHER, plan))[0]
-            at = _MARKS.find(mark)
-            text.append(mark, f"bold white on {COLOURS[at % len(COLOURS)]}" if at >= 0 else "")
+        for x, (mark, style) in enumerate(marks[y]):
+            text.append(_HERE if (y, x) == here else mark, style)
         text.append("\n")
-    width = len(plans[0])
-    low, high = first.show(first.low), first.show(first.high)
-    text.append(f"{second.unit:>8} {low}{high:>{max(width - len(low), 1)}}\n")
-    text.append(f"to the right {first.name} ({first.unit}), upwards {second.name}\n")
-    for mark, plan in marks.values():
-        text.append(f"{mark}  {plan.describe()}\n")
+    text.append(f"{'':9}{_scale(first, width)}\n{f'{first.name} ({first.unit})':>{9 + width}}\n")
+    for mark, line in zip(_MARKS, legend.texts, strict=False):
+        text.append(f"{mark}  {line}\n")
+    shown = {mark for row in marks for mark, _ in row}
+    others = {_OTHER: "other plans", _UNMET: UNMET}
+    text.append("".join(f"{mark}  {what}\n" for mark, what in others.items() if mark in shown))
+    if None not in here:
+        now = ", ".join(f"{axis.name} {axis.show(axis.get(at))} {axis.unit}" for axis in axes)
+        text.append(f"{_HERE}  now: {now}\n")
     return text
+
+
+def _mark(legend: Legend, plan: Plan | None) -> tuple[str, str]:
+    """Return the letter of a plan and its style."""
+    if plan is None:
+        return _UNMET, ""
+    number = legend.numbers[plan.id]
+    if number >= len(_MARKS):
+        return _OTHER, ""
+    return _MARKS[number], f"bold white on {COLOURS[number % len(COLOURS)]}"
+
+
+def _scale(axis: Axis, width: int) -> str:
+    """Return some of an axis's values, each below its place."""
+    line = ""
+    for tick, value in enumerate(axis.values(_TICKS + 1)):
+        shown, at = axis.show(value), tick * (width - 1) // _TICKS
+        line = line.ljust(min(at, width - len(shown))) + shown
+    return line

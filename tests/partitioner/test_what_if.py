@@ -12,10 +12,12 @@ import pytest
 from offramp.errors import ConfigError
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
+from partitioner.plan import Plan
 from partitioner.strategies import get
 from partitioner.what_if import AXES, Situation, draw_map, get_axis, sweep
+from partitioner.what_if_legend import COLOURS, UNMET, make_legend
 from partitioner.what_if_picture import save_map
-from partitioner.what_if_view import legend, map_text, region_table
+from partitioner.what_if_view import map_text, region_table
 
 HERE = Situation(Objective(max_accuracy_drop=0.2), Conditions(5e6, 0.004))
 ADAPTIVE = get("offramp")
@@ -28,11 +30,13 @@ def test_on_both_sides_of_a_border_its_plan_wins(name: str, world: Callable[...,
     assert (regions[0].low, regions[-1].high) == (axis.low, axis.high)
     for before, after in pairwise(regions):
         assert before.high == after.low
+        assert before.plan
+        assert after.plan
         assert before.plan.id != after.plan.id
     for region in regions:
         inside = axis.put(HERE, axis.between(max(region.low, axis.high * 1e-6), region.high))
         best = it.planner.best(inside.objective, inside.conditions)
-        if len(regions) < 6:  # a narrow region may hold a narrower one
+        if len(regions) < 6 and region.plan:  # a narrow region may hold a narrower one
             assert best.id == region.plan.id
     if name == "bandwidth":
         assert len(regions) > 1
@@ -45,17 +49,70 @@ def test_a_map_shows_the_best_plan_at_every_place(world: Callable[..., Any]) -> 
     assert (len(plans), {len(row) for row in plans}) == (5, {7})
     for y, row in zip(axes[1].values(5), plans, strict=True):
         for x, plan in zip(axes[0].values(7), row, strict=True):
+            assert plan is not None
             assert plan.id == it.planner.best(HERE.objective, Conditions(x, y)).id
-    text = map_text(axes, plans).plain
-    assert len(legend(plans)) > 1
-    for mark, plan in legend(plans).values():
-        assert f"{mark}  {plan.describe()}" in text
+    legend = make_legend(plans)
+    assert len(legend.texts) > 1
+    text = map_text(axes, plans, HERE).plain
+    for mark, said in zip("ABCDEFGH", legend.texts, strict=False):
+        assert f"{mark}  {said}" in text
+    assert text.endswith("+  now: bandwidth 5 Mbit/s, rtt 4 ms\n")
+    rows = text.splitlines()[1:6]
+    assert [row.find("+") for row in rows] == [-1, -1, -1, 12, -1]  # 4 ms is nearest to 5.6
+
+
+def test_a_map_says_where_the_objective_is_not_met(world: Callable[..., Any]) -> None:
+    it = world(5, depth=4)
+    axes = (AXES["bandwidth"], AXES["rtt"])
+    deadline_s = 0.0205
+    objective = Objective(max_accuracy_drop=0.2, deadline_s=deadline_s, max_miss_share=0.0)
+    at = Situation(objective, HERE.conditions)
+    plans = draw_map(it.planner, ADAPTIVE, at, axes, (6, 6))
+    met = [
+        [it.planner.rank(objective, Conditions(x, y)).feasible.any() for x in axes[0].values(6)]
+        for y in axes[1].values(6)
+    ]
+    assert [[plan is not None for plan in row] for row in plans] == met
+    assert {found for row in met for found in row} == {True, False}
+    text = map_text(axes, plans, at).plain
+    assert f"-  {UNMET}" in text
+    assert text.count("-") >= sum(not found for row in met for found in row)
+    regions = sweep(it.planner, ADAPTIVE, at, axes[1])
+    assert None in [region.plan for region in regions]
+    cells = list(region_table(axes[1], regions, at).columns[1].cells)
+    assert [cell == UNMET for cell in cells] == [region.plan is None for region in regions]
+
+
+def test_axes_may_be_swapped(world: Callable[..., Any]) -> None:
+    axes = (AXES["accuracy-drop"], AXES["bandwidth"])
+    drawn = draw_map(world(5).planner, ADAPTIVE, HERE, axes, (5, 4))
+    turned = draw_map(world(5).planner, ADAPTIVE, HERE, axes[::-1], (4, 5))
+    assert drawn == [list(column) for column in zip(*turned, strict=True)]
+    assert len({plan.id for row in drawn for plan in row if plan}) > 1
+
+
+def test_many_plans_are_told_apart_by_cut_and_level_alone() -> None:
+    few = [Plan(1, "raw", "confidence", (at / 10,)) for at in range(len(COLOURS))]
+    assert make_legend([few]).texts == tuple(plan.describe() for plan in few)
+    many = [*few, Plan(0, "raw", "confidence", ()), few[0]]
+    legend = make_legend([many])
+    assert legend.texts == ("cut 1, sends raw, thresholds vary", "cut 0, sends raw")
+    assert {legend.numbers[plan.id] for plan in few} == {0}
+
+
+def test_the_values_of_an_axis_are_where_it_says(world: Callable[..., Any]) -> None:
+    for axis in AXES.values():
+        values = axis.values(9)
+        assert [axis.place(value, 9) for value in values] == list(range(9))
+        assert axis.get(axis.put(HERE, values[3])) == pytest.approx(values[3])
+        assert axis.place(axis.low - 1e-9, 9) is None
 
 
 def test_a_table_tells_the_values_in_the_units_of_people(world: Callable[..., Any]) -> None:
     axis = AXES["bandwidth"]
-    table = region_table(axis, sweep(world(5).planner, ADAPTIVE, HERE, axis))
+    table = region_table(axis, sweep(world(5).planner, ADAPTIVE, HERE, axis), HERE)
     assert str(next(iter(table.columns[0].cells))).startswith("0.03 to ")
+    assert str(next(iter(table.columns[2].cells))).endswith(" ms")
 
 
 @pytest.mark.parametrize("ending", ["svg", "png"])
@@ -65,7 +122,7 @@ def test_a_map_is_drawn_as_a_picture(
     axes = (AXES["rtt"], AXES["accuracy-drop"])
     plans = draw_map(world(5).planner, ADAPTIVE, HERE, axes, (5, 4))
     path = tmp_path / f"map.{ending}"
-    save_map(path, axes, plans)
+    save_map(path, axes, plans, HERE)
     assert path.read_bytes()[:5] in (b"<?xml", b"\x89PNG\r")
 
 
@@ -76,7 +133,7 @@ def test_a_picture_that_cannot_be_written_is_one_sentence(
     plans = draw_map(world(5).planner, ADAPTIVE, HERE, axes, (3, 3))
     for path in (tmp_path / "none" / "map.svg", tmp_path / "map.nothing"):
         with pytest.raises(ConfigError, match="cannot be written"):
-            save_map(path, axes, plans)
+            save_map(path, axes, plans, HERE)
 
 
 def test_an_unknown_axis_is_named_with_the_nearest() -> None:
