@@ -78,7 +78,7 @@ class Rate(Condition):
 
     def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
         """As `Condition.release_train`: each packet is served once the one before it is."""
-        last_s, finish_s, released = self._last_s, self.served.finish_s, []
+        last_s, finish_s, released = self._last_s, (self.served.only or self.served).finish_s, []
         for time_s, nbytes in zip(times_s, sizes, strict=True):
             begun_s = time_s if time_s > last_s else last_s
             last_s = finish_s(begun_s, nbytes) if begun_s < inf else inf

@@ -42,9 +42,9 @@ class SwitchedRate:
         self, phases: Phases, sources: Sequence[RateSource], gaps: Sequence[Sequence[Window]]
     ) -> None:
         self._phases, self._sources, self._gaps = phases, tuple(sources), tuple(gaps)
-        # Most links have one phase without gaps: their source's time is the link's.
         steady = len(phases) == 1 and not phases.repeats and not self._gaps[0]
-        self._only = self._sources[0] if steady else None
+        self.only: RateSource | None = self._sources[0] if steady else None
+        """The source whose time is the link's, as with most links: one phase without gaps."""
         self._cycle_bytes = self.served_bytes(0.0, phases.period_s) if phases.repeats else inf
 
     def served_bytes(self, from_s: float, to_s: float) -> float:
@@ -58,8 +58,8 @@ class SwitchedRate:
         """The first time by which `nbytes` are served from `start_s` on; infinite if never."""
         if nbytes <= 0:
             return start_s
-        if self._only is not None:
-            return self._only.finish_s(start_s, nbytes)
+        if self.only is not None:
+            return self.only.finish_s(start_s, nbytes)
         if self._cycle_bytes == 0:
             return inf
         # Whole cycles serve the same bytes from wherever they start; leave the last to the loop.
