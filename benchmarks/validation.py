@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from benchmarks.harness import BUNDLE, Options, build_parser, finish, spread, ta
 from benchmarks.validation_cases import Case, build_cases, path_case
 from benchmarks.validation_figure import BAND, draw
 from benchmarks.validation_live import LiveRun
-from benchmarks.validation_path import LivePath, measure_path
+from benchmarks.validation_path import LivePath, measure_loading_s, measure_path
 from benchmarks.validation_score import QUANTILES, Score, compare
 from benchmarks.validation_twin import simulate_case
-from offramp.bundle import open_bundle
+from offramp.bundle import Bundle, open_bundle
 from offramp.report.runs import Run
 from partitioner.measure import measure_profile
 from partitioner.profile import Profile
@@ -39,7 +39,7 @@ def main() -> None:
         cases = build_cases(bench.profile_file, _trace(given), seconds)
         for at in range(rounds):
             bench.take_turns(cases, at)
-        path = measure_path(bench.path_runs, bench.profile)
+        path = measure_path(bench.path_runs, bench.profile, measure_loading_s(bench.bundle))
         scores = [bench.score(case, path) for case in cases]
     _show(path, scores)
     if given.figure:
@@ -49,7 +49,7 @@ def main() -> None:
         "validation",
         f"predicted within {worst:.1%} of the measured median and p95 in {len(scores)} scenarios "
         f"(required {BAND:.0%})",
-        {"path": {"rpc_s": path.rpc_s, "handover_s": path.handover_s}, "cases": _plain(scores)},
+        {"path": asdict(path), "cases": _plain(scores)},
         Options(given.quick, given.json),
     )
 
@@ -83,7 +83,8 @@ class _Bench:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.profile: Profile = measure_profile(open_bundle(BUNDLE), rounds=30, report=print)
+        self.bundle: Bundle = open_bundle(BUNDLE)
+        self.profile: Profile = measure_profile(self.bundle, rounds=30, report=print)
         self.profile_file.write_text(self.profile.model_dump_json())
 
     @property
@@ -116,7 +117,7 @@ class _Bench:
 def _show(path: LivePath, scores: list[Score]) -> None:
     print(
         f"a call beside computing and link takes {spread(path.rpc_s)} ms, hand-overs on the device "
-        f"{path.handover_s * 1e3:.3g} ms"
+        f"{path.handover_s * 1e3:.3g} ms, loading the first slow codec level {path.load_s:.2g} s"
     )
     columns = ["scenario", "requests", "same party"]
     for name in QUANTILES:

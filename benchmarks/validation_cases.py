@@ -101,8 +101,13 @@ def _group(
     agent: dict[str, Any],
     name: str = "camera",
 ) -> dict[str, Any]:
-    arrivals = {"kind": "periodic", "rate_hz": rate_hz, "phase": 0}
-    return {"name": name, "profile": profile, "link": link, "arrivals": arrivals, "agent": agent}
+    return {
+        "name": name,
+        "profile": profile,
+        "link": link,
+        "arrivals": {"kind": "periodic", "rate_hz": rate_hz, "phase": 0},
+        "agent": {"connect_s": 20, **agent},  # many processes start at once
+    }
 
 
 def _scenario(name: str, requests: int, groups: Sequence[dict[str, Any]]) -> Scenario:

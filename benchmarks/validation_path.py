@@ -1,29 +1,43 @@
 """The path: what a sample that is sent takes beside computing and the link, measured live.
 
-One live run over a link that does nothing, in which every sample is sent. Its results say where
-each sample's time went; what is more than the profile's computing is the path's.
+Live runs over a link that does nothing, in which every sample is sent. Their results say where each
+sample's time went; what is more than the profile's computing is the path's.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from offramp.bundle import Bundle
 from offramp.report.lines import ResultLine
 from offramp.report.runs import Run
 from partitioner.profile import Profile
+from sim.world.readiness import slow_levels
 
-__all__ = ["LivePath", "measure_path"]
+__all__ = ["LivePath", "measure_loading_s", "measure_path"]
 
 _QUANTILES = 201
+_LOAD = """
+import sys, time
+from pathlib import Path
+from offramp.bundle import open_bundle
+from offramp.network import Network
+network = Network(open_bundle(Path(sys.argv[1])), segments=range(0))
+began_s = time.perf_counter()
+network.prepare(int(sys.argv[2]), sys.argv[3], "encoder")
+print(time.perf_counter() - began_s)
+"""
 _AWAY = ("network_s", "queue_s", "decode_s", "tail_s")
 
 
 @dataclass(frozen=True)
 class LivePath:
-    """What a scenario's ``rpc_s`` and ``handover_s`` are here.
+    """What a scenario's ``rpc_s``, ``handover_s`` and ``load_s`` are here.
 
     ``rpc_s`` are quantiles. What the server's computing took more than the profile says counts as
     well: between samples its caches grow cold, and other processes take turns with it.
@@ -31,9 +45,10 @@ class LivePath:
 
     rpc_s: tuple[float, ...]
     handover_s: float
+    load_s: float = 0.0
 
 
-def measure_path(runs: Sequence[Run], profile: Profile) -> LivePath:
+def measure_path(runs: Sequence[Run], profile: Profile, load_s: float) -> LivePath:
     """Return what the samples of some runs took, all sent under one plan of cut 0.
 
     ``profile`` is that of this machine, not slowed.
@@ -50,7 +65,20 @@ def measure_path(runs: Sequence[Run], profile: Profile) -> LivePath:
             rpc_s.append(max(spent_s - away_s, 0.0))
             handover_s.append(max(result.latency_s - spent_s - here_s, 0.0))
     quantiles_s = np.quantile(rpc_s, np.linspace(0, 1, _QUANTILES))
-    return LivePath(tuple(map(float, quantiles_s)), float(np.median(handover_s)))
+    return LivePath(tuple(map(float, quantiles_s)), float(np.median(handover_s)), load_s)
+
+
+def measure_loading_s(bundle: Bundle) -> float:
+    """Return how long a new process takes to load a codec level with compiled loops.
+
+    The best of two: the first process on a machine compiles them.
+    """
+    level = next(iter(sorted(slow_levels(bundle.manifest))), None)
+    if level is None:
+        return 0.0
+    command = [sys.executable, "-c", _LOAD, str(bundle.folder), *map(str, level)]
+    spent_s = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(2)]
+    return min(map(float, spent_s))
 
 
 def _away_s(result: ResultLine) -> float:

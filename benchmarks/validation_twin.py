@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from benchmarks.validation_cases import Case
 from benchmarks.validation_path import LivePath
@@ -32,8 +32,7 @@ def simulate_case(
     """
     scenario = case.scenario
     if path is not None:
-        measured = {"rpc_s": path.rpc_s, "handover_s": path.handover_s}
-        scenario = scenario.model_copy(update=measured)
+        scenario = scenario.model_copy(update=asdict(path))
     found: dict[str, dict[int, Simulated]] = {}
 
     def watch(device: str, now_s: float, finish: Finish, held: Held) -> None:

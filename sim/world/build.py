@@ -28,6 +28,7 @@ from sim.world.foresight import Foresight, Way
 from sim.world.library import Library
 from sim.world.link import VirtualLink
 from sim.world.processor import Held, Processor
+from sim.world.readiness import Readiness
 from sim.world.requests import Requests
 from sim.world.scenario import GroupSettings, Scenario, ServerSettings
 from sim.world.server import Capacity, VirtualServer
@@ -161,6 +162,7 @@ def _add_device(world: World, kind: _Kind, number: int, run: _Run) -> None:
         kind.tally,
         _watch(run.watch, name, timeline),
         run.scenario.handover_s,
+        Readiness(kind.processor.slow_levels, run.scenario.load_s) if run.scenario.load_s else None,
     )
     requests = _requests(kind.arrivals, run.library.samples(kind.group), run, name)
     device = VirtualDevice(world.clock, parts, requests, connection)

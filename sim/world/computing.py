@@ -39,6 +39,10 @@ class Computing:
         """Hold a request, which is one of the calibration samples."""
         self._held[number] = Held(sample)
 
+    def level(self, work: Work) -> str:
+        """Return the level at which a sample was encoded."""
+        return self._held[work.id].level
+
     def let_go(self, action: Finish) -> Held:
         """Hold a request no longer; return what was held, with whether its answer is right."""
         held = self._held.pop(action.work.id)
@@ -52,7 +56,7 @@ class Computing:
         parts, held = self._parts, self._held[action.work.id]
         begun_s = self._clock.now_s + parts.handover_s
         stretch = parts.load.stretch(begun_s)
-        took_s, reached = parts.processor.run_head(action, held, begun_s, stretch)
+        took_s, reached = parts.processor.run_head(action, held, begun_s, stretch, parts.readiness)
         self._counting.computed(action.work, took_s)
         self._clock.at(begun_s + took_s, self._head_done, reached)
 

@@ -60,7 +60,7 @@ class VirtualDevice:
         self.dispatch = Dispatch(parts.controller, parts.settings)
         self._counting = Counting(parts.tally, requests.counted_from_s)
         self._computing = Computing(clock, parts, self.dispatch, self._counting, self._tell)
-        self._begun = self._feeds = self.done = False
+        self._begun = self._prepared = self._feeds = self.done = False
         self._began_s = 0.0
         self._asked_s = math.inf  # since when nothing was heard
         self._count = 0
@@ -123,6 +123,16 @@ class VirtualDevice:
         if not self.dispatch.up:
             self._begin(None)
 
+    def _prepare(self, now_s: float) -> None:
+        """Load what the first plan is likely to send by, then begin."""
+        self._prepared = True
+        readiness = self._parts.readiness
+        if readiness is None or self._begun:
+            self._begin(None)
+        else:
+            plan = self.controller.likely_plan(now_s)
+            self._clock.at(readiness.expect(now_s, plan), self._begin)
+
     def _begin(self, _: object) -> None:
         if self._begun:
             return
@@ -179,8 +189,8 @@ class VirtualDevice:
                 self._await_ready(ready_s)
                 break
             actions = self.dispatch.stream_ready(now_s)
-        if not self._begun and self.dispatch.warm:
-            self._begin(None)
+        if not self._prepared and self.dispatch.warm:
+            self._prepare(now_s)
         self._rearm(now_s)
 
     def _run_head(self, action: RunHead) -> None:
@@ -196,7 +206,6 @@ class VirtualDevice:
         assert self._connection is not None
         now_s, work, plan = self._clock.now_s, action.work, action.work.plan
         assert plan is not None
-        assert plan.level is not None
         timeout_s = max(work.deadline_s - now_s, 1e-3)
         size_bytes = work.size_bytes + FRAME_OVERHEAD_BYTES
         job = Job(
@@ -205,7 +214,7 @@ class VirtualDevice:
             work.id,
             self._parts.controller.planner.bundle.digest,
             plan.cut,
-            plan.level,
+            self._computing.level(work),
             timeout_s,
             size_bytes,
         )

@@ -5,7 +5,7 @@ It does what `device.head.Head` does, with times and recorded outcomes instead o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from device.board import Board
@@ -15,6 +15,7 @@ from partitioner.candidates import CLOSED
 from partitioner.plan import Plan
 from partitioner.planner import Planner
 from sim.world.outcomes import Outcomes, PlanOutcomes
+from sim.world.readiness import Readiness, slow_levels
 
 __all__ = ["Held", "Processor"]
 
@@ -24,7 +25,8 @@ class Held:
     """A sample that a device holds: which one it is, and what its head came to.
 
     ``exit`` is the exit that answered here, None for the whole model, and ``right`` whether that
-    answer is. Until one is given here, ``right`` is that of the server's answer.
+    answer is. Until one is given here, ``right`` is that of the server's answer. ``level`` is that
+    at which it was encoded.
     """
 
     sample: int
@@ -33,6 +35,7 @@ class Held:
     ran: frozenset[int] = frozenset()
     exit: int | None = None
     right: bool = False
+    level: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,23 +54,33 @@ class _Course:
 
 
 class Processor:
-    """What the processors of all devices of one board do; it keeps nothing of a sample."""
+    """What the processors of all devices of one board do; it keeps nothing of a sample.
+
+    ``slow_levels`` are those that a device has to load before it can send by them.
+    """
 
     def __init__(self, planner: Planner, outcomes: Outcomes) -> None:
         self._profile, self._manifest = planner.device, planner.bundle.manifest
         self._board = Board(self._profile, self._manifest)
         self._outcomes = outcomes
+        self.slow_levels = slow_levels(self._manifest)
         self._courses: dict[tuple[int, str | None, tuple[float, ...]], _Course] = {}
         slowest = [self._head_s(cut)[-1] for cut in self._manifest.cuts]
         self._most_s = max(slowest) + sum(t.median_s for t in self._profile.exits)
         self._whole = self._manifest.reach == len(self._manifest.segments)
 
     def run_head(
-        self, job: RunHead, held: Held, now_s: float, stretch: float
+        self,
+        job: RunHead,
+        held: Held,
+        now_s: float,
+        stretch: float,
+        readiness: Readiness | None = None,
     ) -> tuple[float, Reached]:
         """Return how long a head and encoding take, and what comes of it.
 
         ``stretch`` is how much slower the processor really is now; the job has what is believed.
+        ``readiness`` is the device's; without it, all levels are ready.
         """
         plan = job.work.plan
         assert plan is not None
@@ -82,6 +95,12 @@ class Processor:
         if place < len(plan.thresholds) or plan.level is None:
             held.exit = place if place < len(plan.thresholds) else None
             return head_s, Reached(held.at, held.ran, head_s, answered=True)
+        held.level = plan.level
+        if readiness is not None:
+            held.level = readiness.level(now_s + head_s, plan.cut, plan.level)
+        if held.level != plan.level:
+            course = self._course(replace(plan, level=held.level))
+            held.outcomes, held.right = course.outcomes, bool(course.outcomes.right[sample])
         encode_s = course.encode_s * stretch
         size_bytes = course.outcomes.size_bytes[sample]
         reached = Reached(held.at, held.ran, head_s, size_bytes=size_bytes, encode_s=encode_s)

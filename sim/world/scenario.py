@@ -100,7 +100,8 @@ class Scenario(Settings):
     that arrive before ``warm_up_s`` are left out of the figures. ``rpc_s`` is what a message and
     its answer cost besides engine and link: 1.2 ms in gRPC and 2.3 ms in hand-overs between
     threads were measured by `python -m benchmarks.overhead`. ``handover_s`` is what a sample takes
-    on the device besides computing; `python -m benchmarks.validation` measures both.
+    on the device besides computing; `python -m benchmarks.validation` measures both. ``load_s`` is
+    what a device takes to load what codec levels with compiled loops need, when it first wants one.
     """
 
     name: Name = "scenario"
@@ -110,6 +111,7 @@ class Scenario(Settings):
     warm_up_s: Annotated[float, Field(ge=0)] = 0.0
     rpc_s: Spread = (0.0035,)
     handover_s: Annotated[float, Field(ge=0, le=1)] = 0.0
+    load_s: Annotated[float, Field(ge=0, le=60)] = 0.0
     servers: tuple[ServerSettings, ...] = (ServerSettings(),)
     groups: Annotated[tuple[GroupSettings, ...], Field(min_length=1)]
     timeline: TimelineSettings = TimelineSettings()

@@ -50,7 +50,8 @@ def test_the_path_is_what_is_left_of_a_sample_without_computing():
         results.append(
             result(number, latency_s, **{**spans, "network_s": 0.002 + more_s}, encode_s=here_s)
         )
-    path = measure_path([live(*results)], profile)
+    path = measure_path([live(*results)], profile, 0.4)
+    assert path.load_s == 0.4
     assert path.handover_s == pytest.approx(0.0007)
     assert path.rpc_s[0] == pytest.approx(0.0025)
     assert path.rpc_s[len(path.rpc_s) // 2] == pytest.approx(0.0045)
