@@ -27,11 +27,14 @@ _DEVICE, _SERVER, _NONE = ("#D55E00", "s"), ("#0072B2", "o"), ("#000000", "x")
 
 @dataclass(frozen=True)
 class Style:
-    """How a strategy is drawn: ``dashes`` are lengths on and off, in line widths; none, a line."""
+    """How a strategy is drawn: ``dashes`` are lengths on and off, in line widths; none, a line.
+
+    The marker is as matplotlib takes it.
+    """
 
     colour: str
     dashes: tuple[float, ...] = ()
-    marker: str = "o"
+    marker: Any = "o"
     width: float = 1.8
 
     @property
@@ -61,10 +64,10 @@ STYLES: dict[str, Style] = {
     "oracle": Style("#5A5A5A", _DOTTED, "H", 2.2),
 }
 _OTHERS = (
-    Style("#44AA99", _LONG, "."),
-    Style("#AA4499", _DOTTED, "1"),
-    Style("#6B6B6B", (), "2"),
-    Style("#A04000", _DASH_DOT_DOT, "3"),
+    Style("#44AA99", _LONG, (4, 1, 0)),
+    Style("#AA4499", _DOTTED, (3, 1, 0)),
+    Style("#6B6B6B", (), (6, 1, 0)),
+    Style("#A04000", _DASH_DOT_DOT, (8, 1, 0)),
 )
 
 SPAN_COLOURS: dict[str, tuple[str, str]] = {

@@ -20,6 +20,7 @@ __all__ = ["draw_latencies"]
 
 _RARE = ((1e-2, "1 in 100"), (1e-3, "1 in 1000"))
 _RAREST = 1e-7
+_BEYOND = 1.2  # lines go on so much beyond the slowest answer
 
 
 def draw_latencies(contenders: Sequence[Contender], deadlines_s: Sequence[float]) -> Figure:
@@ -30,28 +31,29 @@ def draw_latencies(contenders: Sequence[Contender], deadlines_s: Sequence[float]
     styles = strategy_styles([one.name for one in contenders])
     figure = new_figure(7.4)
     within, beyond = figure.subplots(2, sharex=True)
-    rarest = 1.0
-    for one in sorted(contenders, key=lambda one: styles[one.name].width):  # one's own on top
-        curve = curve_over_seeds(one.figures())
-        rarest = min(rarest, 1 / max(sum(f["requests"] for f in one.figures()), 1))
+    curves = {one.name: curve_over_seeds(one.figures()) for one in contenders}
+    end_s = max((curve.times_s[-1] for curve in curves.values() if curve), default=1.0) * _BEYOND
+    for name in sorted(curves, key=lambda name: styles[name].width):  # one's own on top
+        curve = curves[name]
         if curve is not None:
-            _draw(within, curve, styles[one.name], missing=False)
-            _draw(beyond, curve, styles[one.name], missing=True)
+            _draw(within, curve, styles[name], end_s, missing=False)
+            _draw(beyond, curve, styles[name], end_s, missing=True)
     for axes in (within, beyond):
         _mark_deadlines(axes, deadlines_s, named=axes is within)
     within.set(ylim=(0, 102), ylabel="answered within it (% of requests)")
-    _scale(within, beyond, max(rarest, _RAREST))
+    most = max(sum(figures["requests"] for figures in one.figures()) for one in contenders)
+    _scale(beyond, max(1 / max(most, 1), _RAREST))
     _legend(figure, contenders, styles)
     return figure
 
 
-def _draw(axes: Any, curve: Curve, style: Style, *, missing: bool) -> None:
-    """Draw a curve from the lower edge of its first bin on."""
-    times_ms = np.append(curve.times_s[0] / RATIO, curve.times_s) * 1e3
+def _draw(axes: Any, curve: Curve, style: Style, end_s: float, *, missing: bool) -> None:
+    """Draw a curve from the lower edge of its first bin on, and level from its last one on."""
+    times_ms = np.array([curve.times_s[0] / RATIO, *curve.times_s, end_s]) * 1e3
 
     def shown(share: Any) -> Any:
-        from_zero = np.append(0.0, share)
-        return np.where(from_zero < 1 - 1e-12, 1 - from_zero, 0.0) if missing else from_zero * 100
+        whole = np.array([0.0, *share, share[-1]])
+        return np.where(whole < 1 - 1e-12, 1 - whole, 0.0) if missing else whole * 100
 
     if not np.array_equal(curve.least, curve.most):
         axes.fill_between(
@@ -73,10 +75,10 @@ def _draw(axes: Any, curve: Curve, style: Style, *, missing: bool) -> None:
     )
 
 
-def _scale(within: Any, beyond: Any, rarest: float) -> None:
+def _scale(beyond: Any, rarest: float) -> None:
     beyond.set_xscale("log")
     use_plain_ticks(beyond.xaxis)
-    beyond.set_yscale("log", nonpositive="mask")
+    beyond.set_yscale("log", nonpositive="clip")
     use_plain_ticks(beyond.yaxis)
     beyond.set(ylim=(rarest / 1.5, 1.2), xlabel="latency (ms, logarithmic)")
     beyond.set_ylabel("not answered within it\n(share of requests, logarithmic)")

@@ -93,16 +93,16 @@ def _plots(contenders: Sequence[Contender], setup: Mapping[str, Any]) -> Iterato
 
     with plot_style():
         deadlines_s = [group["deadline_s"] for group in setup["groups"]]
-        yield _plot(
-            "How long answers took",
-            draw_latencies(contenders, deadlines_s),
-            "Above: the further left and the higher a line, the better; one that ends below 100% "
-            "left requests without an answer. Below: the same on a scale on which the slowest can "
-            "be seen; lower is better. All seeds together, the band spans the seeds. Times to "
-            "0.5%; of fewer than 1000 requests p99.9 is the slowest one.",
-        )
         offers = find_offers(contenders)
         if offers:
+            yield _plot(
+                "How long answers took",
+                draw_latencies(contenders, deadlines_s),
+                "Above: the further left and the higher a line, the better; one that ends below "
+                "100% left requests without an answer. Below: the same on a scale on which the "
+                "slowest can be seen; lower is better. All seeds together, the band spans the "
+                "seeds. Times to 0.5%; of fewer than 1000 requests p99.9 is the slowest one.",
+            )
             _, spent = spent_on(contenders)
             yield _plot(
                 "Accuracy, latency, and what the device spends",

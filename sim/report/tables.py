@@ -42,7 +42,7 @@ def build_table(
 ) -> Table:
     """Return the table of some metrics, of one group or of all together.
 
-    The best is one of those that do not know the future.
+    The best is one of those that do not know the future and gave any answer.
     """
     columns = [_column(contenders, metric, group) for metric in metrics]
     return Table(
@@ -71,18 +71,19 @@ def server_table(contenders: Sequence[Contender], server: str) -> Table:
 def _column(contenders: Sequence[Contender], metric: Metric, group: str | None) -> list[Cell]:
     found = [one.over_seeds(metric.value, group) for one in contenders]
     texts = ["-" if one is None else metric.show(one.mean) for one in found]
-    live = [
-        one.mean
-        for one, contender in zip(found, contenders, strict=True)
-        if one is not None and not contender.clairvoyant
-    ]
+    live = [_is_live(contender) for contender in contenders]
+    known = [one.mean for one, counts in zip(found, live, strict=True) if one and counts]
     best = ""
-    if metric.best and len({metric.show(mean) for mean in live}) > 1:
-        best = metric.show(max(live) if metric.best == "most" else min(live))
+    if metric.best and len({metric.show(mean) for mean in known}) > 1:
+        best = metric.show(max(known) if metric.best == "most" else min(known))
     return [
-        Cell(text, _range(one, metric), bool(best) and text == best and not contender.clairvoyant)
-        for text, one, contender in zip(texts, found, contenders, strict=True)
+        Cell(text, _range(one, metric), counts and bool(best) and text == best)
+        for text, one, counts in zip(texts, found, live, strict=True)
     ]
+
+
+def _is_live(contender: Contender) -> bool:
+    return not contender.clairvoyant and any(one["answered"] for one in contender.figures())
 
 
 def _range(one: OverSeeds | None, metric: Metric) -> str:

@@ -74,13 +74,14 @@ class Made:
     setup = staticmethod(setup)
     power = POWER
 
-    def run(self, strategy, seed=1, times_s=None, groups=("cameras",), right=0.9, **given):
-        """Return a run's figures; each group has the same requests."""
+    def run(
+        self, strategy, seed=1, times_s=None, groups=("cameras",), right=0.9, watched=(), **given
+    ):
+        """Return a run's figures; each group has the same requests, of some a device is watched."""
         dice = Random(f"{strategy}/{seed}")
         if times_s is None:
             times_s = [dice.lognormvariate(-3, 0.7) for _ in range(400)]
         tallies = {name: self.tally(times_s, right, **given) for name in groups}
-        names = [f"{name}/{number}" for name in groups for number in range(1)]
         return {
             "offramp": "0.1.0",
             "scenario": "street",
@@ -91,7 +92,7 @@ class Made:
             "total": total(list(tallies.values())).summary(),
             "groups": {name: tally.summary() for name, tally in tallies.items()},
             "servers": {"edge": self.server()},
-            "timelines": [self.timeline(name, dice) for name in names],
+            "timelines": [self.timeline(f"{name}/0", dice) for name in watched],
         }
 
     def tally(self, times_s, right, device_s=0.02, sending_s=0.01, status="ok"):
