@@ -128,7 +128,7 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
     chosen = strategy.explain(planner, chosen, at.objective, at.conditions)
     ranking = planner.rank(at.objective, at.conditions)
     others = planner.runners_up(ranking, at.objective, at.conditions, beside=chosen)
-    _print(plan_table(opened, chosen, others))
+    _print(plan_table(opened, chosen, others, at.objective))
     click.echo(f"{chosen.describe()}\n{chosen.reason}")
     if names:
         _show_what_if(planner, strategy, at, names, picture)

@@ -49,6 +49,8 @@ def say_amount(name: str, amount: float) -> str:
         return f"{amount * 1e3:.3g} ms"
     if unit == "bytes" and amount >= 1000:
         return f"{amount:,.0f} bytes"
+    if unit == "j":
+        return f"{amount:.4g} J"
     return f"{amount:.1%}" if unit == "share" else f"{amount:.4g} {unit}"
 
 

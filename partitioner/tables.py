@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Literal
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from offramp.bundle import Bundle
+from partitioner.measures import get_measure
+from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.profile import Profile, Timing
+from partitioner.reasons import say_amount
 
 __all__ = ["plan_table", "profile_table", "runner_table"]
 
@@ -56,23 +61,30 @@ def runner_table(profile: Profile) -> Table:
     return table
 
 
-def plan_table(bundle: Bundle, chosen: Plan, others: Sequence[Plan]) -> Table:
+def plan_table(bundle: Bundle, chosen: Plan, others: Sequence[Plan], objective: Objective) -> Table:
     """Return the chosen plan and others with what is predicted of them."""
+    name, late = objective.minimise, objective.deadline_s is not None
+    extra = [] if name in ("mean", "p95", "late") else [name]
+    columns = ["", "cut", "sends", "thresholds", *extra, "mean ms", "p95 ms", *["late"] * late]
     table = _table(
-        f"plans for {bundle.manifest.name}",
-        ("", "plan", "mean ms", "p95 ms", "late", "accuracy", "sent", "B/sample"),
-        words=("", "plan"),
+        f"plans for {bundle.manifest.name}, least {get_measure(name).definition} first",
+        (*columns, "accuracy", "sent", "bytes"),
+        words=("", "sends", "thresholds"),
     )
     for mark, plan in [("*", chosen), *(("", other) for other in others)]:
         prediction = plan.prediction
         if prediction is None:
             continue
+        thresholds = " ".join("closed" if t > 1 else f"{t:.3g}" for t in plan.thresholds)
         table.add_row(
             mark,
-            Text(plan.describe()),
+            str(plan.cut),
+            Text(plan.level or "nothing"),
+            thresholds,
+            *[say_amount(name, prediction.target)] * len(extra),
             f"{prediction.mean_s * 1e3:.1f}",
             f"{prediction.p95_s * 1e3:.1f}",
-            f"{prediction.miss_share:.1%}",
+            *[f"{prediction.miss_share:.1%}"] * late,
             f"{prediction.accuracy:.4f}",
             f"{prediction.sent_share:.1%}",
             f"{prediction.bytes_mean:.0f}",
@@ -82,9 +94,16 @@ def plan_table(bundle: Bundle, chosen: Plan, others: Sequence[Plan]) -> Table:
 
 def _table(title: str, columns: Iterable[str], words: Collection[str] = ()) -> Table:
     """Return an empty table; what it is told is shown as it is, never read as markup."""
-    table = Table(title=Text(title))
+    table = Table(
+        title=Text(title),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for name in columns:
-        table.add_column(Text(name), justify="left" if name in words else "right")
+        justify: Literal["left", "right"] = "left" if name in words else "right"
+        table.add_column(Text(name), justify=justify, overflow="fold")
     return table
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from offramp.bundle import Bundle
+from partitioner.objective import Objective
 from partitioner.plan import Plan, Prediction
 from partitioner.profile import Profile
 from partitioner.tables import plan_table, profile_table, runner_table
@@ -40,9 +41,9 @@ def test_names_are_shown_as_they_are(name: str, world: Callable[..., Any]) -> No
     assert f"({name})" in table
     assert f"{name}/1" in _shown(runner_table(profile))
     prediction = Prediction(0.01, 0.02, 0, 0.9, (), 1, 100, 0.01)
-    plans = _shown(plan_table(bundle, Plan(0, name, "fixed", (), prediction), []))
-    assert f"plans for {name}" in plans
-    assert f"cut 0, sends {name} " in plans
+    plans = _shown(plan_table(bundle, Plan(0, name, "fixed", (), prediction), [], Objective()))
+    assert f"plans for {name}, least mean latency first" in plans
+    assert f" {name} " in plans.splitlines()[4]
 
 
 def _renamed(profile: Profile, name: str) -> Profile:
@@ -55,3 +56,17 @@ def _renamed(profile: Profile, name: str) -> Profile:
         encode={**profile.encode, f"0/{name}": profile.encode["0/raw"]},
         decode=profile.decode,
     )
+
+
+def test_plans_are_told_with_what_is_asked_for(world: Callable[..., Any]) -> None:
+    prediction = Prediction(0.01, 0.02, 0.125, 0.9, (), 1, 100, 0.015)
+    plan = Plan(2, "raw", "confidence", (0.5, 2.0), prediction)
+
+    def cells(objective: Objective) -> list[str]:
+        table = plan_table(world(0).bundle, plan, [], objective)
+        return [str(next(iter(column.cells))) for column in table.columns]
+
+    first, last = ["*", "2", "raw", "0.5 closed"], ["0.9000", "100.0%", "100"]
+    assert cells(Objective()) == [*first, "10.0", "20.0", *last]
+    late = Objective(minimise="p99", deadline_s=1)
+    assert cells(late) == [*first, "15 ms", "10.0", "20.0", "12.5%", *last]
