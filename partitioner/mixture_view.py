@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from partitioner.mixture import RESOURCES, Mixture, Part, Sharing
+from partitioner.tables import plain_table, plan_cells
 
 __all__ = ["mixture_lines", "mixture_table"]
 
@@ -22,24 +21,25 @@ def mixture_table(mixture: Mixture, sharing: Sharing) -> Table:
     title = f"{per_device_hz:.4g} samples a second on each device"
     if sharing.devices > 1:
         title += f", {per_device_hz * sharing.devices:.4g} on all {sharing.devices}"
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("share", justify="right")
-    table.add_column("plan")
-    for name in (*(f"{resource} ms" for resource in RESOURCES), "accuracy"):
-        table.add_column(name, justify="right")
+    resources = [f"{name} ms" for name in RESOURCES]
+    table = plain_table(
+        title,
+        ("share", "cut", "sends", "thresholds", *resources, "accuracy"),
+        words=("sends", "thresholds"),
+    )
     for part in mixture.parts:
         table.add_row(
             f"{part.share:.1%}",
-            Text(part.plan.describe()),
+            *plan_cells(part.plan),
             *(f"{takes_s * 1e3:.3g}" for takes_s in part.takes_s),
             f"{part.accuracy:.4f}",
         )
     table.add_section()
     means = (f"{takes_s * 1e3:.3g}" for takes_s in mixture.takes_s)
-    table.add_row("", "in the mean", *means, f"{mixture.accuracy:.4f}")
-    table.add_row("", "busy", *(f"{mixture.busy[name]:.0%}" for name in RESOURCES))
+    table.add_row("", "", "", "in the mean", *means, f"{mixture.accuracy:.4f}")
+    table.add_row("", "", "", "busy", *(f"{mixture.busy[name]:.0%}" for name in RESOURCES))
     worths = (mixture.worth[name] for name in RESOURCES)
-    table.add_row("", "1% more of it brings", *(_percent(worth) for worth in worths))
+    table.add_row("", "", "", "1% more brings", *(_percent(worth) for worth in worths))
     return table
 
 

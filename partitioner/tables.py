@@ -16,7 +16,7 @@ from partitioner.plan import Plan
 from partitioner.profile import Profile, Timing
 from partitioner.reasons import say_amount
 
-__all__ = ["plan_table", "profile_table", "runner_table"]
+__all__ = ["plain_table", "plan_cells", "plan_table", "profile_table", "runner_table"]
 
 
 def profile_table(bundle: Bundle, profile: Profile) -> Table:
@@ -25,7 +25,7 @@ def profile_table(bundle: Bundle, profile: Profile) -> Table:
     title = f"{bundle.manifest.name}, {machine.processor}, {machine.cores} cores"
     if not profile.main.exact:
         title += f"; heads on {profile.main.backend}, tails on {profile.tail_runner.backend}"
-    table = _table(
+    table = plain_table(
         title, ("cut", "boundary", "head ms", "exit ms", "tail ms", "quickest encode ms")
     )
     for cut, boundary in enumerate(bundle.manifest.boundaries):
@@ -53,7 +53,7 @@ def profile_table(bundle: Bundle, profile: Profile) -> Table:
 def runner_table(profile: Profile) -> Table:
     """Return every cut's head time on each backend and thread count, the chosen one marked."""
     names = (f"{runner.backend}/{runner.threads}" for runner in profile.runners)
-    table = _table("head ms by backend and threads; * is what runs", ("cut", *names))
+    table = plain_table("head ms by backend and threads; * is what runs", ("cut", *names))
     for cut in range(1, len(profile.head)):
         marks = ["*" if runner is profile.runner(cut) else "" for runner in profile.runners]
         times = [f"{runner.head[cut].median_s * 1e3:.2f}" for runner in profile.runners]
@@ -66,7 +66,7 @@ def plan_table(bundle: Bundle, chosen: Plan, others: Sequence[Plan], objective: 
     name, late = objective.minimise, objective.deadline_s is not None
     extra = [] if name in ("mean", "p95", "late") else [name]
     columns = ["", "cut", "sends", "thresholds", *extra, "mean ms", "p95 ms", *["late"] * late]
-    table = _table(
+    table = plain_table(
         f"plans for {bundle.manifest.name}, least {get_measure(name).definition} first",
         (*columns, "accuracy", "sent", "bytes"),
         words=("", "sends", "thresholds"),
@@ -75,12 +75,9 @@ def plan_table(bundle: Bundle, chosen: Plan, others: Sequence[Plan], objective: 
         prediction = plan.prediction
         if prediction is None:
             continue
-        thresholds = " ".join("closed" if t > 1 else f"{t:.3g}" for t in plan.thresholds)
         table.add_row(
             mark,
-            str(plan.cut),
-            Text(plan.level or "nothing"),
-            thresholds,
+            *plan_cells(plan),
             *[say_amount(name, prediction.target)] * len(extra),
             f"{prediction.mean_s * 1e3:.1f}",
             f"{prediction.p95_s * 1e3:.1f}",
@@ -92,7 +89,13 @@ def plan_table(bundle: Bundle, chosen: Plan, others: Sequence[Plan], objective: 
     return table
 
 
-def _table(title: str, columns: Iterable[str], words: Collection[str] = ()) -> Table:
+def plan_cells(plan: Plan) -> tuple[str, Text, str]:
+    """Return a plan's cut, codec level and thresholds, as they stand in a table."""
+    thresholds = " ".join("closed" if t > 1 else f"{t:.3g}" for t in plan.thresholds)
+    return str(plan.cut), Text(plan.level or "nothing"), thresholds
+
+
+def plain_table(title: str, columns: Iterable[str], words: Collection[str] = ()) -> Table:
     """Return an empty table; what it is told is shown as it is, never read as markup."""
     table = Table(
         title=Text(title),
