@@ -1,7 +1,8 @@
 """The best plan for what comes: the measure that all who cannot know it are held against.
 
 Of what a sample does under a plan only what the plan says is known, its shares and mean bytes: not
-whether this sample leaves at an exit. Queues on the device are left out.
+whether this sample leaves at an exit. What it takes of the device beyond the time at which the next
+one comes, that one waits, and it counts as well; who waits in turn for that one is left out.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from functools import lru_cache, partial
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
+from numpy.typing import NDArray
 
 from partitioner.conditions import Conditions
-from partitioner.costs import FRAME_OVERHEAD_BYTES
+from partitioner.costs import FRAME_OVERHEAD_BYTES, Costs
 from partitioner.future import Future
 from partitioner.objective import Objective
 from partitioner.pareto import undercut_by_none
@@ -31,12 +33,14 @@ _ANY = Conditions(bandwidth_bps=1e6, rtt_s=0.0)  # costs hang on none
 class _Course:
     """What a sample does under one candidate, in the mean.
 
-    ``leave_s`` is what samples that leave at exits add to the mean latency, ``stays`` the share of
-    the others. One of these takes ``device_s`` until it is encoded, then so many bytes with the
-    request's own and ``server_s``, or else ``rest_s`` on the device.
+    ``ends`` has the times at which the device is free again, at exits and behind them, each with
+    its share. ``leave_s`` is what samples that leave at exits add to the mean latency, ``stays``
+    the share of the others. One of these takes ``device_s`` until it is encoded or answered, then
+    so many bytes with the request's own and ``server_s``, or else ``rest_s`` on the device.
     """
 
     row: int
+    ends: tuple[tuple[float, float], ...]
     leave_s: float
     stays: float
     device_s: float
@@ -44,12 +48,26 @@ class _Course:
     server_s: float
     rest_s: float
 
-    def least_s(self, stretch: float) -> float:
-        """Return the mean latency over a link and server that take no time."""
-        return (self.leave_s + self.stays * self.device_s) * stretch
+    @property
+    def least_s(self) -> float:
+        """The mean latency on a device that nothing slows, with all that is sent answered at once.
 
-    def latency_s(self, future: Future, deadline_s: float) -> float:
-        """Return the mean latency; what no answer comes to in time, the device ends by itself."""
+        Nobody waits for it.
+        """
+        return self.leave_s + self.stays * self.device_s
+
+    def cost_s(self, future: Future, deadline_s: float, *, alone: bool) -> float:
+        """Return the mean latency, and the time that the next sample waits.
+
+        What no answer comes to in time, the device ends by itself; all of it, if it is ``alone``.
+        """
+        stretch, gap_s = future.device_stretch, future.gap_s
+        waits_s = sum(share * max(end_s * stretch - gap_s, 0.0) for end_s, share in self.ends)
+        if alone:
+            return self.least_s * stretch + waits_s
+        return self._latency_s(future, deadline_s) + waits_s
+
+    def _latency_s(self, future: Future, deadline_s: float) -> float:
         stretch = future.device_stretch
         encoded_s, here_s = self.device_s * stretch, (self.device_s + self.rest_s) * stretch
         sent_s = here_s
@@ -61,12 +79,12 @@ class _Course:
 
 @dataclass(frozen=True)
 class _Courses:
-    """The courses of which one is best whatever comes: one that sends nothing, and others.
+    """The courses of which one is best whatever comes: some send nothing, the others do.
 
-    Those others stand in the order of their least latency.
+    Both stand in the order of their least latency.
     """
 
-    alone: _Course | None
+    alone: tuple[_Course, ...]
     sent: tuple[_Course, ...]
 
 
@@ -84,16 +102,17 @@ def best_foreseen(
     """
     alone |= not any(future.reachable for future in futures)
     courses = _courses_of(planner)(objective)
-    best, least_s = courses.alone, np.inf
-    if best is not None:
-        least_s = sum(best.least_s(future.device_stretch) for future in futures)
-    slack_s = sum(future.device_stretch for future in futures)
-    for course in () if alone and best is not None else courses.sent:
-        if course.least_s(1.0) * slack_s >= least_s:
-            break  # those that follow take at least as long
-        taken_s = sum(course.latency_s(future, objective.latest_s) for future in futures)
-        if best is None or taken_s < least_s:
-            best, least_s = course, taken_s
+    best, least_s = None, np.inf
+    stretches = sum(future.device_stretch for future in futures)
+    for group, here in ((courses.alone, True), (courses.sent, False)):
+        if not here and alone and best is not None:
+            break
+        for course in group:
+            if course.least_s * stretches >= least_s:
+                break  # those that follow take at least as long
+            cost_s = sum(course.cost_s(each, objective.latest_s, alone=here) for each in futures)
+            if best is None or cost_s < least_s:
+                best, least_s = course, cost_s
     assert best is not None
     return planner.plan_of(best.row)
 
@@ -122,12 +141,20 @@ def _find_courses(of: ref[Planner], objective: Objective) -> _Courses:
     accurate, sends = accuracy >= floor - _EXACT, c.sends & (c.sent_share > 0)
 
     def course(row: int) -> _Course:
-        return _Course(row, *(float(value) for value in points[row]))
+        return _Course(row, _ends(costs, row), *points[row].tolist())
 
-    here = np.flatnonzero(accurate & ~sends)
-    there = np.flatnonzero(accurate & sends)
-    kept = there[undercut_by_none(points[there])]
-    alone_s = leave_s + stays * costs.device_s
-    sent = sorted(map(course, kept.tolist()), key=lambda one: one.least_s(1.0))
-    alone = course(int(here[alone_s[here].argmin()])) if len(here) else None
-    return _Courses(alone, tuple(sent))
+    def courses(rows: NDArray[np.int64], used: int) -> tuple[_Course, ...]:
+        """Return those that no other undercuts in the first points, the quickest first."""
+        kept = rows[undercut_by_none(points[rows, :used])] if len(rows) else rows
+        return tuple(sorted(map(course, kept.tolist()), key=lambda one: one.least_s))
+
+    here, there = np.flatnonzero(accurate & ~sends), np.flatnonzero(accurate & sends)
+    return _Courses(courses(here, 3), courses(there, points.shape[1]))
+
+
+def _ends(costs: Costs, row: int) -> tuple[tuple[float, float], ...]:
+    """Return when the device is free again under a candidate, and for what share of samples."""
+    shares = costs.candidates.exit_shares[row].tolist()
+    ends = [*zip(costs.exit_s[row].tolist(), shares, strict=True)]
+    ends.append((float(costs.device_s[row]), 1.0 - sum(shares)))
+    return tuple((end_s, share) for end_s, share in ends if share > 0)

@@ -18,6 +18,10 @@ class Future(Protocol):
     def reachable(self) -> bool:
         """Whether there is a connection."""
 
+    @property
+    def gap_s(self) -> float:
+        """How long after its begin the next sample comes; infinite if that waits for the device."""
+
     def away_s(self, after_s: float, size_bytes: float, server_s: float) -> float:
         """Return how long an answer takes to what is sent ``after_s`` seconds after the begin.
 

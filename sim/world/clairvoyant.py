@@ -70,9 +70,9 @@ class Seer(Controller):
         if self.strategy.adapts:
             self._take_up(now_s, self._foresee([self._coming(now_s)]))
         elif self._plan is None:
-            self._take_up(
-                now_s, self._foresee([self._to_come(at_s) for at_s in self.truth.arrivals_s])
-            )
+            is_open = self.truth.foresight.is_open
+            futures = [self._to_come(at_s, is_open(at_s)) for at_s in self.truth.arrivals_s]
+            self._take_up(now_s, self._foresee(futures))
         assert self._plan is not None
         return self._plan
 
@@ -108,15 +108,13 @@ class Seer(Controller):
 
     def _coming(self, now_s: float) -> Coming:
         """Return what happens to a sample that begins now."""
-        foresight = self.truth.foresight
-        stretch, up = self.truth.load.stretch(now_s), foresight.reaches(now_s)
-        return Coming(foresight, now_s, stretch, up)
+        return self._to_come(now_s, self.truth.foresight.reaches(now_s))
 
-    def _to_come(self, at_s: float) -> Coming:
-        """Return what happens to one that begins at a time from now."""
-        foresight = self.truth.foresight
-        stretch, open_ = self.truth.load.stretch(at_s), foresight.is_open(at_s)
-        return Coming(foresight, at_s, stretch, open_)
+    def _to_come(self, at_s: float, reachable: bool) -> Coming:
+        """Return what happens to one that begins at a time."""
+        gap_s = 1 / self.rate_hz if self.rate_hz else math.inf
+        stretch = self.truth.load.stretch(at_s)
+        return Coming(self.truth.foresight, at_s, stretch, reachable, gap_s)
 
     def _take_up(self, now_s: float, chosen: Plan) -> None:
         if self._plan is not None and chosen.id == self._plan.id:

@@ -181,6 +181,7 @@ class Coming:
     at_s: float
     device_stretch: float
     reachable: bool
+    gap_s: float = math.inf
 
     def away_s(self, after_s: float, size_bytes: float, server_s: float) -> float:
         """Return how long the answer takes to what is sent after a time from then."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pkgutil
 import re
 from collections.abc import Callable
@@ -69,6 +70,8 @@ PROMISES: dict[str, Callable[[Plan, int], bool]] = {
 
 class Steady:
     """A future in which the link does what conditions say, at all times."""
+
+    gap_s = math.inf
 
     def __init__(self, now: Conditions) -> None:
         self.now, self.device_stretch, self.reachable = now, now.device_stretch, now.reachable
