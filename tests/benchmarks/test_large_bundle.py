@@ -1,0 +1,36 @@
+"""The bundle of ResNet-50's size: answers that are fitted, images that look like a camera's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.large_bundle import CLASSES, SIDE, ridge, scaled_images
+
+
+def test_ridge_is_the_least_squares_fit_with_its_penalty() -> None:
+    dice = np.random.default_rng(0)
+    features = dice.normal(2.0, 1.0, (30, 50)).astype(np.float32)
+    labels = dice.integers(0, CLASSES, 30)
+    weights, bias = ridge(features, labels)
+    centred = (features - features.mean(axis=0)).astype(np.float64)
+    penalty = np.trace(centred @ centred.T) / 30
+    normal = centred.T @ centred + penalty * np.eye(50)
+    expected = np.linalg.solve(normal, centred.T @ (np.eye(CLASSES)[labels] - 1 / CLASSES))
+    assert weights == pytest.approx(expected.T, abs=1e-4)
+    answers = features @ weights.T + bias
+    assert answers.mean(axis=0) == pytest.approx([1 / CLASSES] * CLASSES, abs=1e-4)
+    assert (answers.argmax(axis=1) == labels).mean() > 0.8
+
+
+def test_images_are_scaled_with_noise_and_the_same_every_time() -> None:
+    flat = np.full((3, 32, 32, 3), 100, np.uint8)
+    labels = np.array([1, 2, 3])
+    found = scaled_images(flat, labels, 2, seed=1)
+    (images,) = found.inputs
+    assert images.shape == (2, SIDE, SIDE, 3)
+    assert images.dtype == np.uint8
+    assert images.mean() == pytest.approx(100, abs=0.1)
+    assert images.std() == pytest.approx(4.0, rel=0.02)
+    assert found.labels.tolist() == [1, 2]
+    assert (scaled_images(flat, labels, 2, seed=1).inputs[0] == images).all()
