@@ -39,7 +39,7 @@ def mixture_table(mixture: Mixture, sharing: Sharing) -> Table:
     table.add_row("", "", "", "in the mean", *means, f"{mixture.accuracy:.4f}")
     table.add_row("", "", "", "busy", *(f"{mixture.busy[name]:.0%}" for name in RESOURCES))
     worths = (mixture.worth[name] for name in RESOURCES)
-    table.add_row("", "", "", "1% more brings", *(_percent(worth) for worth in worths))
+    table.add_row("", "", "", "1% more adds", *(_percent(worth) for worth in worths))
     return table
 
 

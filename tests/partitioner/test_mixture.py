@@ -249,6 +249,43 @@ def test_more_devices_get_no_more_each(world: Callable[..., Any]) -> None:
     assert two == pytest.approx(periods_s[1])
 
 
+@pytest.mark.parametrize("devices", [1, 3, 7])
+def test_devices_that_take_turns_among_the_plans_reach_the_period(
+    devices: int, world: Callable[..., Any]
+) -> None:
+    it = world(3, depth=4, samples=40)
+    found = Mixer(it.planner, Objective(max_accuracy_drop=0.2), HERE, Sharing(devices)).best()
+    assert len(found.parts) > 1
+    shares = [part.share for part in found.parts]
+    takes_s = [part.takes_s.tolist() for part in found.parts]
+    reached_s = _period_s(devices, shares, takes_s, samples=3000)
+    assert found.period_s <= reached_s * (1 + 1e-3)  # the first ones find nothing busy
+    assert reached_s <= found.period_s * 1.01
+    alone = _period_s(devices, [1.0], [takes_s[0]], samples=3000)
+    assert alone == pytest.approx(found.parts[0].period_s, rel=0.01)
+
+
+def _period_s(devices: int, shares: Any, takes_s: Any, *, samples: int) -> float:
+    """Let samples pass device, uplink and the one server in order, each as soon as it can.
+
+    The plan of a sample is the one whose share it is behind with most.
+    """
+    credit, arrivals = [0.0] * len(shares), []
+    device_free_s = uplink_free_s = 0.0
+    for _ in range(samples):
+        credit = [had + share for had, share in zip(credit, shares, strict=True)]
+        at = max(range(len(shares)), key=lambda plan: credit[plan])
+        credit[at] -= 1
+        device_s, uplink_s, server_s = takes_s[at]
+        device_free_s += device_s
+        uplink_free_s = max(uplink_free_s, device_free_s) + uplink_s
+        arrivals += [(uplink_free_s, server_s)] * devices
+    server_free_s = 0.0
+    for arrived_s, server_s in sorted(arrivals):
+        server_free_s = max(server_free_s, arrived_s) + server_s
+    return server_free_s / samples
+
+
 def test_profiles_by_which_nothing_takes_time_are_refused(world: Callable[..., Any]) -> None:
     it = world(3)
     zero = Timing(median_s=0, p10_s=0, p90_s=0, runs=1)
