@@ -12,24 +12,22 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from offramp.bundle import Bundle, Manifest
-from offramp.calibration import Calibration, joint_answers, score_exits
+from offramp.calibration import Calibration, joint_answers
 from offramp.exits import FittedPolicy
 from offramp.exits.policy import CLOSED, WATCHED
 from offramp.tensors import Array
+from partitioner.recorded import Floats, Place, Recorded
 
 __all__ = [
     "CLOSED",
     "WATCHED",
     "Candidates",
-    "Place",
-    "Recorded",
     "build_candidates",
     "evaluate",
     "threshold_choices",
@@ -39,31 +37,6 @@ _MAX_VECTORS = 2000
 _EXACT = 1e-9  # sums of shares and bytes are exact but for rounding
 _GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.94, 0.97, 0.99, CLOSED)
 _LEAVING = (0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.4, 0.2)  # shares that thresholds let leave
-
-Floats = NDArray[np.float64]
-Place = tuple[int, str | None]
-"""A cut and a codec level, None where nothing is sent."""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What candidates are evaluated on: a bundle's calibration samples and its exit policy."""
-
-    manifest: Manifest
-    calibration: Calibration
-    policy: FittedPolicy
-
-    @cached_property
-    def scores(self) -> Array:
-        """How sure each exit is of each sample, (E, N)."""
-        return score_exits(self.manifest, self.calibration, self.policy)
-
-    @cached_property
-    def exits_right(self) -> Floats:
-        """Where each exit answers rightly, 1.0, (E, N)."""
-        answers = self.calibration.exit_logits.argmax(axis=-1)
-        right: Floats = (answers == self.calibration.labels).astype(np.float64)
-        return right
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from offramp import codecs
 from offramp.errors import PlanError
-from partitioner.candidates import CLOSED, Candidates, Place, Recorded, evaluate
+from partitioner.candidates import CLOSED, Candidates, evaluate
 from partitioner.conditions import Conditions
 from partitioner.costs import Floats
 from partitioner.plan import Plan
 from partitioner.planner import Planner
+from partitioner.recorded import Place, Recorded
 
 __all__ = [
     "as_published",

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from partitioner.candidates import CLOSED, Place, Recorded
+from partitioner.candidates import CLOSED
 from partitioner.conditions import Conditions
 from partitioner.costs import Floats
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.published import as_published, evaluated, least, raw_levels
+from partitioner.recorded import Place, Recorded
 from partitioner.strategies.strategy import Strategy
 
 __all__ = ["Edgent"]

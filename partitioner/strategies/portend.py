@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from partitioner.candidates import Candidates, Place, Recorded, threshold_choices
+from partitioner.candidates import Candidates, threshold_choices
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES, Costs, Floats
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.published import as_published, evaluated, least, raw_levels
+from partitioner.recorded import Place, Recorded
 from partitioner.strategies.strategy import Strategy
 
 __all__ = ["Portend"]

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from partitioner.candidates import Place, Recorded, threshold_choices
+from partitioner.candidates import threshold_choices
 from partitioner.conditions import Conditions
 from partitioner.costs import Floats
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.published import as_published, eight_bit_levels, evaluated
+from partitioner.recorded import Place, Recorded
 from partitioner.strategies.strategy import Strategy
 
 __all__ = ["Spinn"]

@@ -7,8 +7,8 @@ from offramp.bundle import open_bundle
 from offramp.calibration import load_calibration
 from offramp.demo.settings import default_bundle
 from offramp.exits.fitted import load_policy
-from partitioner.candidates import Recorded
 from partitioner.published import eight_bit_levels, raw_levels
+from partitioner.recorded import Recorded
 from partitioner.strategies import STRATEGIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text()
