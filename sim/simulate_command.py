@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["simulate"]
 
+_TABLE_WIDTH = 100  # a narrower terminal wraps its lines, which loses no figure
 _File = click.Path(path_type=Path)
 
 
@@ -85,7 +86,8 @@ def simulate(
         raise failures[0][1]
     results = gather_results(digest, describe_scenario(described, Library()), runs)
     write_results(folder, results)
-    Console(soft_wrap=True).print(results_table(runs))
+    console = Console(soft_wrap=True)
+    console.print(results_table(runs), width=max(console.width, _TABLE_WIDTH))
     click.echo(f"figures: {folder / 'results.json'}, {folder / 'results.csv'}")
     _write_report(results, folder / "report.html")
     if failures:
