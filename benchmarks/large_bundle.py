@@ -70,7 +70,7 @@ class LargeNet(nn.Module):
 
 
 def large_bundle() -> Path:
-    """Return the bundle's file in the cache; fitting and compiling it take most of an hour."""
+    """Return the bundle's file in the cache; making it takes a quarter of an hour of two cores."""
     path = cache_folder() / "benchmarks" / f"large-resnet_50-{FITTED}-{CALIBRATED}.offramp"
     if not path.exists():
         torch.manual_seed(0)
