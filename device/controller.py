@@ -34,18 +34,21 @@ _PROBE_BYTES = (1500, 32_000)
 _STALE_S = 1.0  # an answer that took longer tells how the link was, not how it is
 _HASTE_S = 0.05
 _FORGET_S = 60.0
+_LOST_S = 5.0  # an answer that is missing for so long may never come; until then it is the probe
 _PRICE_WEIGHT = 0.2  # a server's price swings from answer to answer
 
 
 class Tuning(Settings):
     """How eagerly the controller acts; times in seconds.
 
-    A new plan must promise ``hysteresis`` (a share) less latency than the one in force.
+    A new plan must be better than the one in force by ``switch_sigmas`` standard deviations of that
+    gain, as far as bandwidth and round trip are in doubt. Switching itself costs nothing: both ends
+    hold every segment.
     """
 
     replan_s: Annotated[float, Field(ge=0, le=3600)] = 0.25
     probe_s: Annotated[float, Field(gt=0, le=3600)] = 0.5
-    hysteresis: Annotated[float, Field(ge=0, le=1)] = 0.1
+    switch_sigmas: Annotated[float, Field(ge=0, le=10)] = 0.3
     breaker_failures: Annotated[int, Field(ge=1, le=1000)] = 2
     breaker_retry_s: Annotated[float, Field(gt=0, le=3600)] = 0.5
 
@@ -119,14 +122,14 @@ class Controller:
     def conditions(self, now_s: float) -> Conditions:
         """Return what is believed of the link and the machines.
 
-        A device that computes on while it waits loses little if the link is worse than hoped, so
-        hope counts then, else caution. A link that has been silent is expected to stay silent for
-        as long again: outages have heavy tails.
+        A device that computes on while it waits loses little if the link is worse than believed, so
+        it takes the link for what it seems; others are cautious. A link that has been silent is
+        expected to stay silent for as long again: outages have heavy tails.
         """
         link, hedged = self.estimator.estimate(now_s), self.hedged
         return Conditions(
-            bandwidth_bps=link.hopeful_bps if hedged else link.cautious_bps,
-            rtt_s=link.hopeful_rtt_s if hedged else link.rtt_s,
+            bandwidth_bps=link.bandwidth_bps if hedged else link.cautious_bps,
+            rtt_s=link.rtt_s,
             queue_s=self.queue_s + self._silent_s(now_s),
             device_stretch=self.device_stretch.value,
             server_stretch=self.server_stretch.value,
@@ -284,8 +287,9 @@ class Controller:
 
         A short one goes out now and then beside traffic, whose messages are long; both kinds when
         there is no traffic; and several at once when an answer was a surprise, or came so late
-        that the link must have changed since. While the breaker is open, one goes out at each of
-        its intervals.
+        that the link must have changed since. None goes out while an answer is overdue, which will
+        tell as much when it comes. While the breaker is open, one goes out at each of its
+        intervals.
         """
         if not self._probe_is_due(now_s):
             return None
@@ -302,16 +306,19 @@ class Controller:
         bandwidth_bps = self.estimator.estimate(now_s).bandwidth_bps
         return int(min(max(_PROBE_S * bandwidth_bps / 8, _PROBE_BYTES[0]), _PROBE_BYTES[1]))
 
-    def next_probe_s(self) -> float:
+    def next_probe_s(self, now_s: float) -> float:
         """Return when the next probe is due, if nothing is heard until then."""
         if not self.breaker.closed:
             return self.breaker.next_probe_s
+        unheard = self._unheard()
+        if unheard is not None and now_s > unheard.expected_s:
+            return max(self._last_probe_s, unheard.at_s) + _LOST_S
         return self._last_probe_s + (_HASTE_S if self._hasty_probes else self.tuning.probe_s)
 
     def _probe_is_due(self, now_s: float) -> bool:
         if not self.breaker.closed:
             return self.breaker.may_probe(now_s)
-        return now_s >= self.next_probe_s()
+        return now_s >= self.next_probe_s(now_s)
 
     def _reachable(self) -> bool:
         silent = self._overdue and not self.hedged
@@ -319,10 +326,13 @@ class Controller:
 
     def _silent_s(self, now_s: float) -> float:
         """Return for how long an answer should have come; those to later messages count for it."""
-        for sent in self._sent.values():
-            if sent.at_s > self._heard_of_s:
-                return max(now_s - sent.expected_s, 0.0)
-        return 0.0
+        unheard = self._unheard()
+        return 0.0 if unheard is None else max(now_s - unheard.expected_s, 0.0)
+
+    def _unheard(self) -> _Sent | None:
+        """Return the first message that left after the last one of which something was heard."""
+        sent = self._sent.values()
+        return next((each for each in sent if each.at_s > self._heard_of_s), None)
 
     def _tail_s(self, cut: int) -> float:
         return self.planner.server.tail[cut].median_s * self.server_stretch.value
@@ -336,22 +346,30 @@ class Controller:
         if self._plan is not None:
             if chosen.id == self._plan.id:
                 return
-            if not turned and not self._is_better(chosen, conditions):
+            if not turned and not self._is_better(chosen, now_s, conditions):
                 return
         self._plan = chosen
         explain = partial(self.planner.explain, objective=self.objective, conditions=conditions)
         self._changes.append(PlanChange(now_s, chosen, conditions, explain))
 
-    def _is_better(self, chosen: Plan, conditions: Conditions) -> bool:
+    def _is_better(self, chosen: Plan, now_s: float, conditions: Conditions) -> bool:
+        """Tell whether a plan is better than the one in force by more than can be doubted."""
         assert self._plan is not None
-        now, then = (
-            self.planner.predict(plan, self.objective, conditions) for plan in (self._plan, chosen)
+        link = self.estimator.estimate(now_s)
+        slower_bps = 1 / (1 / conditions.bandwidth_bps + link.s_per_bit_sigma)
+        doubts = (
+            conditions,
+            replace(conditions, bandwidth_bps=slower_bps),
+            replace(conditions, rtt_s=conditions.rtt_s + link.rtt_sigma_s),
         )
-        if now is None or then is None:
-            return True
-        allowed = self.objective.max_miss_share
-        if now.miss_share > allowed:  # the planner puts being in time first
-            return then.miss_share < now.miss_share
-        if then.miss_share > allowed:
-            return True
-        return then.target < now.target * (1 - self.tuning.hysteresis)
+        gains_s = []
+        for doubt in doubts:
+            old, new = (
+                self.planner.standing(plan, self.objective, doubt) for plan in (self._plan, chosen)
+            )
+            if old is None or new is None or not old.meets:
+                return True
+            gains_s.append(old.target - new.target)
+        gain_s, slower_s, longer_s = gains_s
+        sigma_s = math.hypot(slower_s - gain_s, longer_s - gain_s)
+        return gain_s > self.tuning.switch_sigmas * sigma_s

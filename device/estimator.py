@@ -23,25 +23,22 @@ _RATE_DRIFT = 1.0  # and x within this share of itself,
 _FAST_S_PER_BIT = 2e-8  # or of this: beyond 50 Mbit/s a rate cannot be told from a faster one
 _NOISE_S, _NOISE_SHARE = 0.001, 0.1
 _SURPRISE = 3.0
-_HOPE = 0.84  # standard deviations from the mean to the quantile of 80%
 _FORGOTTEN_S = 10.0  # what was so long ago is as little known as what was longer ago
 _LEAP = 4.0  # a changed rate is taken to be within this many times the old one, then again
 
 
 @dataclass(frozen=True)
 class LinkEstimate:
-    """What is believed of the link.
+    """What is believed of the link, with standard deviations.
 
-    ``cautious_bps`` is the bandwidth if a bit takes one standard deviation longer than believed,
-    ``hopeful_bps`` its quantile of 80%, and ``hopeful_rtt_s`` the round trip's of 20%.
+    ``cautious_bps`` is the bandwidth if a bit takes one standard deviation longer than believed.
     """
 
     bandwidth_bps: float
+    s_per_bit_sigma: float
     cautious_bps: float
-    hopeful_bps: float
     rtt_s: float
     rtt_sigma_s: float
-    hopeful_rtt_s: float
 
 
 class LinkEstimator:
@@ -107,14 +104,13 @@ class LinkEstimator:
     def estimate(self, now_s: float) -> LinkEstimate:
         """Return what is believed now, which is the less certain the longer nothing was heard."""
         prr, pxx = self._drifted(now_s)
-        r_sigma, x_sigma = math.sqrt(prr), math.sqrt(pxx)
+        x_sigma = math.sqrt(pxx)
         return LinkEstimate(
             bandwidth_bps=1 / self._x,
+            s_per_bit_sigma=x_sigma,
             cautious_bps=1 / (self._x + x_sigma),
-            hopeful_bps=1 / max(self._x - _HOPE * x_sigma, self._x / _LEAP),
             rtt_s=self._r,
-            rtt_sigma_s=r_sigma,
-            hopeful_rtt_s=max(self._r - _HOPE * r_sigma, self._r / _LEAP),
+            rtt_sigma_s=math.sqrt(prr),
         )
 
     def _drifted(self, now_s: float) -> tuple[float, float]:

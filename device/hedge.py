@@ -19,15 +19,17 @@ __all__ = ["Hedge", "HedgeSettings"]
 _BURST_S = 5.0
 """So many seconds of the budget may be saved up."""
 
+_SHORTEST_S = 0.001
+
 
 class HedgeSettings(Settings):
     """The most that computing on may take: a share of the processor's time, and watts in the mean.
 
-    With a share of 0 there is no hedge. Watts count only if the device's profile says what
+    With a share of 0 there is no hedge; by default it takes half of the time. Watts count only if the device's profile says what
     computing draws.
     """
 
-    max_cpu_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_cpu_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     max_w: Annotated[float, Field(gt=0)] | None = None
 
     def share(self, power: Power | None) -> float:
@@ -64,7 +66,7 @@ class Hedge:
         """Return when the device may compute on, if it may not now; infinite if never."""
         if self._share <= 0:
             return math.inf
-        return now_s + (self._burst_s / 2 - self._left_s) / self._share
+        return now_s + max((self._burst_s / 2 - self._left_s) / self._share, _SHORTEST_S)
 
     def spend(self, seconds: float) -> None:
         """Take in that the device computed on for a time."""

@@ -41,7 +41,7 @@ class Probing:
     def next_s(self, now_s: float) -> float:
         """Return when the next probe is due, if nothing is heard until then."""
         if self.warm:
-            return self._controller.next_probe_s()
+            return self._controller.next_probe_s(now_s)
         return now_s if self._answered else self._asked_s + _START_PATIENCE_S
 
     def next(self, now_s: float) -> Probe | None:

@@ -30,7 +30,7 @@ from partitioner.plan import Plan, Prediction
 from partitioner.profile import Profile
 from partitioner.reasons import say_why
 
-__all__ = ["Planner", "Ranking"]
+__all__ = ["Planner", "Ranking", "Standing"]
 
 _EXACT = 1e-12
 
@@ -73,6 +73,14 @@ class _Shortlist:
         return [Demands(*demands) for demands in np.stack(self.latest, axis=1).tolist()]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a plan does under conditions: what is minimised, and whether it meets the objective."""
+
+    target: float
+    meets: bool
+
+
 _Deed = tuple[int, str | None, tuple[float, ...]]
 
 
@@ -100,6 +108,7 @@ class Planner:
         self._plans: dict[int, Plan] = {}
         self._rows: dict[_Deed, int] = {}
         self._shortlist = lru_cache(maxsize=8)(self._make_shortlist)
+        self._demands_of = lru_cache(maxsize=256)(self._find_demands)
 
     def only(self, name: str, allowed: Callable[[Candidates], NDArray[np.bool_]]) -> Planner:
         """Return a planner for the candidates that are ``allowed``; ``name`` says which they are.
@@ -153,6 +162,29 @@ class Planner:
             return None
         cost_s = short.bill.cost_s(conditions)
         return int(short.rows[in_time[cost_s[in_time].argmin()]])
+
+    def standing(self, plan: Plan, objective: Objective, conditions: Conditions) -> Standing | None:
+        """Return how a plan does, in a few microseconds for mean latency; None if it is unknown."""
+        row = self._row_of(plan)
+        if row is None:
+            return None
+        accurate = self.accuracy(conditions.hedged)[row] >= self.accuracy_floor(objective) - _EXACT
+        possible = bool(accurate) and (conditions.reachable or plan.level is None)
+        if objective.minimise == "mean" and not objective.limits.given():
+            mean, latest = self._demands_of(row, objective.max_miss_share)
+            worst = at_worst(conditions, 1 - objective.max_miss_share)
+            in_time = latest.latency_s(worst) <= objective.latest_s
+            keeps_up = mean.period_s(conditions) <= conditions.interval_s
+            return Standing(float(mean.cost_s(conditions)), bool(possible and in_time and keeps_up))
+        forecast = Forecast(self._costs.select(np.array([row])), conditions)
+        target, excess = self._target(forecast, objective), _excess(objective, forecast)
+        return Standing(float(target[0]), possible and excess[0] == 0)
+
+    def _find_demands(self, row: int, miss_share: float) -> tuple[Demands, Demands]:
+        costs = self._costs.select(np.array([row]))
+        both = costs.mean, costs.tail(1 - miss_share)
+        mean, latest = (Demands(*(float(each[0]) for each in one)) for one in both)  # type: ignore[arg-type]
+        return mean, latest
 
     def forecast(self, conditions: Conditions) -> Forecast:
         """Return what every candidate would do under conditions."""

@@ -33,7 +33,8 @@ def test_without_a_share_there_is_none():
 @pytest.mark.parametrize(
     ("limits", "power", "share"),
     [
-        ({}, DRAWS, 0.0),
+        ({}, DRAWS, 0.5),
+        ({"max_cpu_share": 0.0}, DRAWS, 0.0),
         ({"max_cpu_share": 0.5}, DRAWS, 0.5),
         ({"max_cpu_share": 0.5, "max_w": 1.0}, DRAWS, 0.25),
         ({"max_cpu_share": 0.5, "max_w": 100.0}, DRAWS, 0.5),

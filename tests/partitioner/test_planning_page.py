@@ -24,7 +24,7 @@ def test_its_objective_is_one():
 
 def test_its_hedge_is_a_setting_of_the_agent():
     assert AgentSettings.model_validate(HEDGE).hedge.max_cpu_share == 0.3
-    assert AgentSettings().hedge.max_cpu_share == 0
+    assert AgentSettings().hedge.max_cpu_share == 0.5
 
 
 @pytest.mark.parametrize("name", MEASURES)
