@@ -102,8 +102,10 @@ def _given(one: ConditionSettings | ArrivalSettings) -> str:
         value = getattr(one, key)
         if isinstance(value, Path):
             words.append(value.name)
+        elif key == "bps":
+            words.append(f"{value / 1e6:g} Mbit/s")
         elif isinstance(value, bool | int | float | str):
-            words.append(f"{key} {value:g}" if type(value) is float else f"{key} {value}")
+            words.append(f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}")
         elif isinstance(value, tuple):
             words.append(f"{len(value)} {key}")
         elif value is not None:

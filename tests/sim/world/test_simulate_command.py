@@ -227,3 +227,29 @@ def test_ctrl_c_ends_all_processes_without_remains(folder, to_group):
     assert err.startswith("interrupted: 0 of 6 runs are finished and kept in")
     assert "Traceback" not in err
     assert not list((folder / "out/cells").iterdir())
+
+
+def test_the_report_is_written_again_from_finished_runs_with_the_same_bytes(folder, monkeypatch):
+    result = run(folder, "--strategy", "device_only")
+    report = folder / "out/report.html"
+    assert f"report: {report}" in result.output
+    before = report.read_bytes()
+    assert b"small" in before
+    assert str(folder).encode() not in before, "a path of this machine"
+    report.unlink()
+    monkeypatch.setattr(processes, "simulate", None)
+    run(folder, "--strategy", "device_only")
+    assert report.read_bytes() == before
+
+
+def test_without_the_packages_for_a_report_there_are_figures(folder, monkeypatch):
+    monkeypatch.setattr("offramp.extras.find_spec", lambda name: name != "jinja2" or None)
+    result = run(folder, "--strategy", "device_only")
+    assert "no report: jinja2 cannot be imported; install with: pip install" in result.stderr
+    assert (folder / "out/results.json").exists()
+    assert not (folder / "out/report.html").exists()
+
+
+def test_the_table_is_whole_where_nobody_watches(folder):
+    result = run(folder, "--strategy", "device_only")
+    assert "…" not in result.output
