@@ -7,11 +7,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from offramp.bundle import Boundary, Bundle, Ensemble, ExitSpec, Manifest, SegmentSpec
+import offramp.bundle
+from offramp.bundle import (
+    Boundary,
+    Bundle,
+    Ensemble,
+    ExitSpec,
+    Manifest,
+    SegmentSpec,
+    open_bundle,
+)
 from offramp.calibration import Calibration
 from offramp.exits import FittedPolicy, get, softmax
 from offramp.tensors import TensorSpec
@@ -264,16 +274,18 @@ def made_up(
 
 
 @pytest.fixture(scope="module")
-def candidates_once() -> Iterator[None]:
-    """Commands evaluate the candidates of a bundle once, not each time."""
-    found: dict[str, Candidates] = {}
+def bundles_once() -> Iterator[None]:
+    """Commands open a bundle and evaluate its candidates once, not each time."""
+    opened = cache(open_bundle)
+    built: dict[str, Candidates] = {}
 
-    def build(bundle: Bundle, *given: object) -> Candidates:
-        if bundle.digest not in found:
-            found[bundle.digest] = build_candidates(bundle, *given)
-        return found[bundle.digest]
+    def build(bundle: Bundle, *given: Any) -> Candidates:
+        if bundle.digest not in built:
+            built[bundle.digest] = build_candidates(bundle, *given)
+        return built[bundle.digest]
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(offramp.bundle, "open_bundle", opened)
         patch.setattr(candidates, "build_candidates", build)
         yield
 

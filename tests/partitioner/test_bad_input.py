@@ -249,7 +249,7 @@ WRONG = {
 def test_it_is_refused_in_one_sentence(
     name: str,
     made_up: list[str],
-    candidates_once: None,
+    bundles_once: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

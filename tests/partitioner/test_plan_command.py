@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from offramp.errors import ConfigError, PlanError
 from partitioner.plan_command import plan
 
+pytestmark = pytest.mark.usefixtures("bundles_once")
 LINK = ["--bandwidth-mbps", "5", "--rtt-ms", "20"]
 
 
