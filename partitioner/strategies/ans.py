@@ -21,7 +21,7 @@ _FRAMES = 200
 _FORCED = 0.25
 _KEY, _WEIGHT = 0.8, 0.2  # of key frames and of all others: how little these explore
 _DELTA = 0.1
-_LONGEST, _NOISE = 0.05, 0.01
+_LONGEST, _NOISE = 0.05, 0.01  # theirs: 1 and 0.05, of times in seconds and contexts in MACs
 _EXACT = 1e-12
 
 
@@ -40,7 +40,7 @@ class Ans(Strategy):
     round trip, is new; contexts are scaled to at most 1, times by the device's own for the whole
     model. No frame is a key frame. The regulariser is 1, where theirs is drawn. The bounds on
     parameters and noise are a 20th and a 5th of theirs, with which it would still explore after a
-    thousand frames. All of it is to its advantage. An answer that never comes teaches nothing.
+    thousand frames. An answer that never comes teaches nothing.
     """
 
     name = "ans"
@@ -51,6 +51,7 @@ class Ans(Strategy):
     def __init__(self) -> None:
         self._frame, self._horizon = 0, _FRAMES
         self._of: Planner | None = None
+        self._contexts_of: dict[tuple[int, str | None], Floats] = {}
 
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
         """Return the cut of the least bound; while no server answers, the device alone."""

@@ -153,6 +153,16 @@ def test_it_returns_its_kind_of_plan_whatever_the_conditions(
         assert told.reason
 
 
+@pytest.mark.parametrize("name", LIVE)
+def test_it_may_learn_at_any_time(name: str, world: Callable[..., Any]) -> None:
+    it, now, strategy = world(1), Conditions(3e6, 0.01), get(name)
+    for planner in (it.planner, world(2).planner):
+        strategy.learn(Plan(0, "raw", "confidence", ()), 0.2)
+        plan = strategy.decide(planner, Objective(), now)
+        strategy.learn(plan, 0.1)
+        assert strategy.among(planner).predict(plan, Objective(), now)
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_without_a_server_it_sends_nothing_or_does_what_it_always_does(
     name: str, world: Callable[..., Any], weather: Callable[..., Conditions]
