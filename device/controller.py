@@ -133,7 +133,7 @@ class Controller:
             queue_s=self.queue_s + self._silent_s(now_s),
             device_stretch=self.device_stretch.value,
             server_stretch=self.server_stretch.value,
-            reachable=self._reachable(),
+            reachable=self._reachable(now_s),
             price_s=self.price_s,
             hedged=hedged,
             vain_share=self._vain.at(now_s) if hedged else 0.0,
@@ -143,7 +143,7 @@ class Controller:
     def plan(self, now_s: float) -> Plan:
         """Return the plan in force, decided anew if it is time or reachability changed."""
         due = now_s - self._decided_s >= self.tuning.replan_s
-        turned = self._reachable() != self._decided_reachable
+        turned = self._reachable(now_s) != self._decided_reachable
         if self._plan is None or (self.strategy.adapts and (due or turned)):
             self._decide(now_s)
         assert self._plan is not None
@@ -300,7 +300,7 @@ class Controller:
 
     def next_probe_bytes(self, now_s: float) -> int:
         """Return the padding of the next probe: short and long in turn, to tell x from r."""
-        self._long_probe_next = not self._long_probe_next and self._reachable()
+        self._long_probe_next = not self._long_probe_next and self._reachable(now_s)
         if not self._long_probe_next:
             return 0
         bandwidth_bps = self.estimator.estimate(now_s).bandwidth_bps
@@ -320,9 +320,11 @@ class Controller:
             return self.breaker.may_probe(now_s)
         return now_s >= self.next_probe_s(now_s)
 
-    def _reachable(self) -> bool:
-        silent = self._overdue and not self.hedged
-        return self.breaker.closed and not self._unserved and not silent
+    def _reachable(self, now_s: float) -> bool:
+        """Tell whether answers may be counted on; of a link silent for long nothing is known."""
+        late = self._overdue and not self.hedged
+        lost = self._silent_s(now_s) > _LOST_S
+        return self.breaker.closed and not (self._unserved or late or lost)
 
     def _silent_s(self, now_s: float) -> float:
         """Return for how long an answer should have come; those to later messages count for it."""
@@ -344,7 +346,7 @@ class Controller:
         turned = self._decided_reachable != conditions.reachable
         self._decided_reachable = conditions.reachable
         if self._plan is not None:
-            if chosen.id == self._plan.id:
+            if chosen.id == self._plan.id and (not turned or conditions.reachable):
                 return
             if not turned and not self._is_better(chosen, now_s, conditions):
                 return

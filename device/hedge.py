@@ -25,8 +25,8 @@ _SHORTEST_S = 0.001
 class HedgeSettings(Settings):
     """The most that computing on may take: a share of the processor's time, and watts in the mean.
 
-    With a share of 0 there is no hedge; by default it takes half of the time. Watts count only if the device's profile says what
-    computing draws.
+    With a share of 0 there is no hedge; by default it takes half of the time at most. Watts count
+    only if the device's profile says what computing draws.
     """
 
     max_cpu_share: Annotated[float, Field(ge=0, le=1)] = 0.5

@@ -61,7 +61,8 @@ def test_the_story_of_a_link_that_goes_and_comes_back(controller):
     now_s = settle(controller, now_s + 1.1, GOOD)
     note(now_s + 0.3)
     assert story == [(0, True), (2, True), (2, False), (0, True)]
-    assert [change.plan.cut for change in controller.take_changes()] == [0, 2, 0]
+    told = [(c.plan.cut, c.conditions.reachable) for c in controller.take_changes()]
+    assert told == story  # that the same plan holds without a server is told, too
     assert controller.take_changes() == []
 
 
@@ -243,3 +244,21 @@ def test_a_device_that_computes_on_is_less_careful_and_counts_what_was_in_vain(c
     assert 0 < controller.conditions(now_s + 0.2).vain_share < 1
     controller.hedged = False
     assert controller.conditions(now_s + 0.2).vain_share == 0.0
+
+
+def test_a_controller_that_has_heard_nothing_for_long_sends_nothing_and_says_so(controller):
+    controller.hedged = True
+    now_s = settle(controller, 0.0, GOOD)
+    assert controller.plan(now_s).level is not None
+    controller.sent(now_s, 1, 1000, SENT)
+    assert controller.plan(now_s + 1.0).level is None  # silence is expected to last
+    assert controller.conditions(now_s + 1.0).reachable
+    assert controller.plan(now_s + 6.0).level is None
+    last = controller.take_changes()[-1]
+    assert last.at_s == now_s + 6.0
+    assert "no reachable server" in last.explained().reason
+    assert controller.plan(now_s + 7.0).level is None
+    assert controller.take_changes() == []
+    controller.answered(now_s + 7.1, 1, Timeline(), Load())
+    now_s = settle(controller, now_s + 7.1, GOOD)
+    assert controller.plan(now_s).level is not None
