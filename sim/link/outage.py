@@ -69,6 +69,11 @@ class Outage(Condition):
             for seconds, settings in zip(course.phases.seconds, course.settings, strict=True)
         ]
 
+    @property
+    def resets(self) -> bool:
+        """Whether any of its outages breaks connections."""
+        return any(reset for windows in self._windows for *_, reset in windows)
+
     def leave_s(self, now_s: float, nbytes: int) -> float:
         """When `nbytes` that enter at `now_s` would leave if nothing were ahead of them."""
         entered_s = now_s

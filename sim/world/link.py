@@ -116,6 +116,8 @@ class VirtualLink:
     def __init__(self, model: Link, offset_s: float = 0.0) -> None:
         self.up, self.down = Direction(model.up, offset_s), Direction(model.down, offset_s)
         self._model, self._offset_s = model, offset_s
+        # The others may go on for ever without a break to be found.
+        self._resetting = [outage for outage in model.outages if outage.resets]
         self._under_way: list[tuple[float, int]] = []
         self._held_bytes = 0
 
@@ -167,10 +169,10 @@ class VirtualLink:
         at_s = now_s + self._offset_s
         return any(
             next((b.start_s <= at_s for b in outage.blackouts(at_s) if b.reset), False)
-            for outage in self._model.outages
+            for outage in self._resetting
         )
 
     def _resets(self, from_s: float) -> Iterator[Blackout]:
-        each = [outage.blackouts(from_s + self._offset_s) for outage in self._model.outages]
+        each = [outage.blackouts(from_s + self._offset_s) for outage in self._resetting]
         merged = heapq.merge(*each, key=lambda blackout: blackout.start_s)
         return (blackout for blackout in merged if blackout.reset)

@@ -1,5 +1,8 @@
 """A virtual link takes whole messages, and they leave as their packets do in the live relay."""
 
+import math
+from itertools import islice
+
 import pytest
 from hypothesis import given
 from hypothesis import settings as examples
@@ -59,3 +62,15 @@ def test_an_offset_is_ahead_in_the_links_course():
     assert ahead.send_s(0.0, 1000) == pytest.approx(0.1)
     assert now.send_s(2.0, 1000) == pytest.approx(2.1)
     assert ahead.send_s(2.0, 1000) == pytest.approx(2.001)
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_of_outages_that_come_for_ever_only_resets_break_connections(reset):
+    up = [{"kind": "rate", "bps": 4e6}, {"kind": "outage", "reset": reset}]
+    phases = [
+        {"name": "good", "seconds": 4, "up": up[:1]},
+        {"name": "out", "seconds": 1, "up": up},
+    ]
+    link = VirtualLink(build_link(parse_link({"phases": phases, "repeat": True}, "a link")), 2.0)
+    assert list(islice(link.breaks_s(), 2)) == ([2.0, 7.0] if reset else [])
+    assert (link.open_s(2.5) == math.inf) == reset
