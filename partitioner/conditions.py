@@ -55,4 +55,6 @@ class Conditions:
         ):
             value = getattr(self, name)
             if not math.isfinite(value) or value < low:
-                raise PlanError(f"conditions: {name} is {value}; it must be finite and at least {low:g}")
+                raise PlanError(
+                    f"conditions: {name} is {value}; it must be finite and at least {low:g}"
+                )
