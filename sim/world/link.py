@@ -111,13 +111,13 @@ class Direction:
 class VirtualLink:
     """Both directions between a device and its server; ``offset_s`` ahead in the link's course."""
 
-    __slots__ = ("_held_bytes", "_model", "_offset_s", "_under_way", "down", "up")
+    __slots__ = ("_held_bytes", "_model", "_offset_s", "_resetting", "_under_way", "down", "up")
 
     def __init__(self, model: Link, offset_s: float = 0.0) -> None:
         self.up, self.down = Direction(model.up, offset_s), Direction(model.down, offset_s)
         self._model, self._offset_s = model, offset_s
         # The others may go on for ever without a break to be found.
-        self._resetting = [outage for outage in model.outages if outage.resets]
+        self._resetting = tuple(outage for outage in model.outages if outage.resets)
         self._under_way: list[tuple[float, int]] = []
         self._held_bytes = 0
 
