@@ -68,8 +68,8 @@ def test_an_offset_is_ahead_in_the_links_course():
 def test_of_outages_that_come_for_ever_only_resets_break_connections(reset):
     up = [{"kind": "rate", "bps": 4e6}, {"kind": "outage", "reset": reset}]
     phases = [
-        {"name": "good", "seconds": 4, "up": up[:1]},
-        {"name": "out", "seconds": 1, "up": up},
+        {"name": "good", "seconds": 4, "up": up[:1], "down": up[:1]},
+        {"name": "out", "seconds": 1, "up": up, "down": up[:1]},
     ]
     link = VirtualLink(build_link(parse_link({"phases": phases, "repeat": True}, "a link")), 2.0)
     assert list(islice(link.breaks_s(), 2)) == ([2.0, 7.0] if reset else [])
