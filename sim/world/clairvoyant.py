@@ -21,7 +21,6 @@ from sim.world.foresight import Coming, Foresight
 
 __all__ = ["Seer", "Truth", "make_controller"]
 
-_SLACK_S = 1e-3
 _FASTEST_BPS = 1e12
 
 
@@ -45,8 +44,8 @@ class _Prompt(Controller):
 class Seer(Controller):
     """A controller whose strategy is told what comes; it estimates nothing and sends no probes.
 
-    A plan is made for every sample, or once for all that will come. Answers are waited for until
-    they come, or given up at once if none will.
+    A plan is made for every sample, or once for all that will come. Answers that come are waited
+    for as long as anything can be answered in time.
     """
 
     truth: Truth = field(kw_only=True)
@@ -81,12 +80,13 @@ class Seer(Controller):
         return best_foreseen(self.planner, self.objective, [self._coming(now_s)], alone=True)
 
     def send_s(self, now_s: float, size_bytes: int, cut: int) -> float:
-        """Return how long an answer to a sample sent now takes; infinite if none comes."""
-        decodes = self.planner.server.decode.items()
-        decode_s = max(time.median_s for key, time in decodes if key.startswith(f"{cut}/"))
-        server_s = self.planner.server.tail[cut].median_s + decode_s
-        size = size_bytes + FRAME_OVERHEAD_BYTES
-        return self.truth.foresight.away_s(now_s, size, server_s) + _SLACK_S
+        """Return for how long to look out for an answer: as long as may be, or not at all.
+
+        When it comes is known but for jitter and losses, so there is no better time to give it up.
+        """
+        size, tail_s = size_bytes + FRAME_OVERHEAD_BYTES, self.planner.server.tail[cut].median_s
+        away_s = self.truth.foresight.away_s(now_s, size, tail_s)
+        return math.inf if away_s < self.objective.latest_s else 0.0
 
     def overdue(self, now_s: float, message: int) -> None:
         """Nothing is to be learnt from silence."""
