@@ -112,7 +112,7 @@ class Region:
     """The values from ``low`` to ``high`` of an axis, at which one plan wins.
 
     ``plan`` is None where that which wins does not meet the objective. ``targets`` are what the
-    objective minimises, at both ends.
+    objective minimises, at both ends; nan where there is no plan.
     """
 
     low: float
@@ -137,7 +137,9 @@ def sweep(planner: Planner, strategy: Strategy, at: Situation, axis: Axis) -> li
         return _winner(planner, strategy, axis.put(at, value))
 
     def region(low: float, high: float, plan: Plan | None) -> Region:
-        ends = [_target(planner, plan, axis.put(at, value)) for value in (low, high)]
+        ends = [
+            _target(strategy.among(planner), plan, axis.put(at, value)) for value in (low, high)
+        ]
         return Region(low, high, plan, (ends[0], ends[1]))
 
     values = axis.values(_STEPS)
@@ -145,7 +147,7 @@ def sweep(planner: Planner, strategy: Strategy, at: Situation, axis: Axis) -> li
     regions: list[Region] = []
     start = values[0]
     for (low, before), (high, after) in pairwise(zip(values, plans, strict=True)):
-        if before != after:
+        if not _alike(before, after):
             border = _border(axis, wins, (low, high), before)
             regions.append(region(start, border, before))
             start = border
@@ -155,7 +157,13 @@ def sweep(planner: Planner, strategy: Strategy, at: Situation, axis: Axis) -> li
 def _winner(planner: Planner, strategy: Strategy, at: Situation) -> Plan | None:
     """Return the plan that a strategy chooses; None if it does not meet the objective."""
     plan = strategy.decide(planner, at.objective, at.conditions)
-    return plan if planner.meets(plan, at.objective, at.conditions) else None
+    meets = strategy.among(planner).meets(plan, at.objective, at.conditions)
+    return plan if meets else None
+
+
+def _alike(one: Plan | None, other: Plan | None) -> bool:
+    """Tell whether two plans do the same, whatever was predicted of them."""
+    return (one and one.id) == (other and other.id)
 
 
 def _target(planner: Planner, plan: Plan | None, at: Situation) -> float:
@@ -172,7 +180,7 @@ def _border(
     low, high = between
     while high - low > _NEAR * max(high, axis.high * _NEAR):
         middle = axis.between(low, high)
-        low, high = (middle, high) if wins(middle) == before else (low, middle)
+        low, high = (middle, high) if _alike(wins(middle), before) else (low, middle)
     return high
 
 

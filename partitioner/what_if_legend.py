@@ -35,13 +35,14 @@ def make_legend(places: Places) -> Legend:
 
     Where there are more plans than colours, those that differ in thresholds alone are as one.
     """
-    counts = Counter(plan for row in places for plan in row if plan is not None)
-    merged = len(counts) > len(COLOURS)
+    plans = {plan.id: plan for row in places for plan in row if plan is not None}
+    counts = Counter(plan.id for row in places for plan in row if plan is not None)
+    merged = len(plans) > len(COLOURS)
     kinds: dict[str, list[Plan]] = {}
-    for plan in counts:
+    for plan in plans.values():
         text = replace(plan, thresholds=()).describe() if merged else plan.describe()
         kinds.setdefault(text, []).append(plan)
-    order = sorted(kinds, key=lambda text: -sum(counts[plan] for plan in kinds[text]))
+    order = sorted(kinds, key=lambda text: -sum(counts[plan.id] for plan in kinds[text]))
     numbers = {plan.id: at for at, text in enumerate(order) for plan in kinds[text]}
     return Legend(tuple(_say(text, kinds[text], merged) for text in order), numbers)
 

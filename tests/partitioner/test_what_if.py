@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from offramp.errors import ConfigError
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
 from partitioner.plan import Plan
-from partitioner.strategies import get
+from partitioner.strategies import STRATEGIES, get
 from partitioner.what_if import AXES, Situation, draw_map, get_axis, sweep
 from partitioner.what_if_legend import COLOURS, UNMET, make_legend
 from partitioner.what_if_picture import save_map
@@ -139,3 +141,14 @@ def test_a_picture_that_cannot_be_written_is_one_sentence(
 def test_an_unknown_axis_is_named_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'bandwidth'"):
         get_axis("bandwith")
+
+
+@pytest.mark.parametrize("name", [name for name, s in STRATEGIES.items() if not s.clairvoyant])
+def test_any_strategys_plans_can_be_swept(name: str, world: Callable[..., Any]) -> None:
+    it, axis, at = world(5, depth=4), AXES["bandwidth"], HERE
+    at = replace(at, objective=Objective(max_accuracy_drop=None))
+    regions = sweep(it.planner, get(name), at, axis)
+    assert (regions[0].low, regions[-1].high) == (axis.low, axis.high)
+    assert None not in [region.plan for region in regions]
+    assert not np.isnan([region.targets for region in regions]).any()
+    assert len(regions) < 20
