@@ -32,20 +32,24 @@ WORKERS = 64  # as many as take what a thousand devices send
 RUN = """
 import json, resource, sys, time
 from offramp.settings import build_settings
+from sim.world.build import build_world
 from sim.world.library import Library
-from sim.world.run import simulate
 from sim.world.scenario import Scenario
+from sim.world.tally import total
 scenario = build_settings(Scenario, json.loads(sys.argv[1]), "benchmark")
 library = Library()
 library.planner(scenario.groups[0], scenario.servers[0])
 began_s = time.process_time()
-figures = simulate(scenario, "offramp", 0, library)
-total = figures["total"]
+world = build_world(scenario, "offramp", 0, library)
+for device in world.devices:
+    device.start()
+world.clock.run()
+figures = total(list(world.tallies.values())).summary()
 print(json.dumps({
     "processor_s": time.process_time() - began_s,
     "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
-    "events": figures["events"],
-    **{key: total[key] for key in ("requests", "sent_share", "late_share", "accuracy", "mean_s")},
+    "events": world.clock.happened,
+    **{key: figures[key] for key in ("requests", "sent_share", "late_share", "accuracy", "mean_s")},
 }))
 """
 

@@ -24,8 +24,7 @@ def simulate(
     """Return the figures of a run; the same arguments give the same figures, bit for bit.
 
     They are plain values as JSON has them: ``total`` and ``groups`` (`Tally.summary`), ``servers``,
-    ``timelines``, the seconds that were ``simulated_s``, and the ``events`` that this took. A
-    ``library`` may be shared by runs.
+    ``timelines``, and the seconds that were ``simulated_s``. A ``library`` may be shared by runs.
     """
     world = build_world(scenario, strategy, seed, library or Library(), watch)
     for device in world.devices:
@@ -43,7 +42,6 @@ def _figures(world: World, scenario: Scenario, strategy: str, seed: int) -> dict
         "seed": seed,
         "devices": len(world.devices),
         "simulated_s": ended_s,
-        "events": world.clock.happened,
         "total": total(list(world.tallies.values())).summary(),
         "groups": {name: tally.summary() for name, tally in world.tallies.items()},
         "servers": {name: _server(one, ended_s) for name, one in world.servers.items()},
