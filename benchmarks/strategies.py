@@ -144,7 +144,7 @@ def _show(places: Sequence[Place]) -> None:
     for name in dict.fromkeys(place.task.name for place in places):
         mine = [place for place in places if place.task.name == name]
         task = mine[0].task
-        title = f"{name}, device {task.slowdown:.0f} times slower: {task.device_s * 1e3:g} ms"
+        title = f"{name}, device {task.slowdown:.3g} times slower: {task.device_s * 1e3:g} ms"
         rows = [(place.course.name, place.rates, place.comparison) for place in mine]
         tabulate(title, *summary_table(rows))
 

@@ -49,8 +49,9 @@ was reconstructed.
   times are those of the slowed machine.
 - `offramp` may compute on while an answer is under way, on {hedge:.0%} of the processor's time;
   `offramp, no hedge` may not.
-- *best published*: the quickest of {published} that loses at most 0.5 pp to `offramp`; *gain*:
-  its mean latency over `offramp`'s.
+- *best published*: the quickest of {published}
+  that loses at most 0.5 pp to `offramp` or to `device_only`; *gain*: its mean latency over
+  `offramp`'s.
 - *trivial*: the quicker one of `device_only` and `server_only`. `!` marks what misses its aim."""
 
 
@@ -77,7 +78,7 @@ def _parts(places: Sequence[Place], made: str, figure: str) -> Iterator[str]:
         task = mine[0].task
         rows = [(place.course.name, place.rates, place.comparison) for place in mine]
         yield (
-            f"## {name}\n\nDevice {task.slowdown:.0f} times slower than what was measured: "
+            f"## {name}\n\nDevice {task.slowdown:.3g} times slower than what was measured: "
             f"the whole model takes {task.device_s * 1e3:g} ms; a sample every "
             f"{task.period_s * 1e3:g} ms, deadline {task.deadline_s:g} s. Times in ms.\n\n"
             + _markdown(summary_table(rows))

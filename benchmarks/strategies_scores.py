@@ -16,7 +16,8 @@ OWN, ORACLE, ALONE = "offramp", "oracle", "device_only"
 PUBLISHED = ("neurosurgeon", "dads", "qdmp", "edgent", "spinn", "portend", "ans")
 TRIVIAL = (ALONE, "server_only")
 ALIKE = 0.005
-"""A strategy is as accurate as another if it loses no more than this share of samples to it."""
+"""A strategy is as accurate as another if it loses no more than this share of samples to it, or to
+the whole model: what a codec happens to gain is no one else's fault."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,12 @@ def compare(scores: Mapping[str, Score]) -> Comparison | None:
 
 
 def _quickest(scores: Mapping[str, Score], names: tuple[str, ...], own: Score) -> str | None:
-    alike = [name for name in names if name in scores and _as_accurate(scores[name], own)]
+    whole = scores.get(ALONE, own)
+    alike = [
+        name
+        for name in names
+        if name in scores and (_as_accurate(scores[name], own) or _as_accurate(scores[name], whole))
+    ]
     return min(alike, key=lambda name: scores[name].mean_s, default=None)
 
 

@@ -101,6 +101,15 @@ def test_the_own_strategy_is_compared_with_the_best_that_is_as_accurate() -> Non
     assert found.ahead == ()
 
 
+def test_what_a_codec_happens_to_gain_in_accuracy_rules_no_other_out() -> None:
+    lucky = compare({**SCORES, "offramp": score(0.1, accuracy=0.95)})
+    assert lucky is not None
+    assert lucky.published == "neurosurgeon"  # as accurate as the whole model
+    alone = compare({"offramp": score(0.1, accuracy=0.95), "dads": score(0.2)})
+    assert alone is not None
+    assert alone.published is None
+
+
 def test_who_is_ahead_of_the_oracle_is_named_if_it_is_as_accurate() -> None:
     rivals = {"dads": score(0.09), "spinn": score(0.08, accuracy=0.8)}
     found = compare({**SCORES, **rivals})
