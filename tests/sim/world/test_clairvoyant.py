@@ -14,6 +14,7 @@ from partitioner.strategies import STRATEGIES, Strategy
 from sim.traces import read_trace
 
 DELAY = {"kind": "delay", "seconds": 0.01}
+NO_HEDGE = {"hedge": {"max_cpu_share": 0}}
 LIVE = [name for name, strategy in STRATEGIES.items() if not strategy.clairvoyant]
 
 
@@ -43,7 +44,7 @@ def scenario(link, **agent):
             {
                 "link": link if isinstance(link, str) or "trace" in link else {"described": link},
                 "arrivals": {"kind": "periodic", "rate_hz": 4, "phase": 0},
-                "agent": {"slowdown": 4, "deadline_s": 0.5, **agent},
+                "agent": {"slowdown": 4, "deadline_s": 0.5, **NO_HEDGE, **agent},
             }
         ],
     }
