@@ -144,8 +144,9 @@ class Processor:
             if option.stop < plan.cut:
                 spent_s += option.time_s / job.stretch * stretch
                 self._answer(held, option.exit, plan.cut)
-                at = option.stop
-                return spent_s, Reached(at, ran, spent_s, answered=True, hurried=True)
+                if option.exit is not None:
+                    ran |= {*self._manifest.leading_to(option.exit), option.exit}
+                return spent_s, Reached(option.stop, ran, spent_s, answered=True, hurried=True)
             spent_s += (head_s[at + 1] - head_s[at]) * stretch
             at += 1
             for number, threshold in enumerate(plan.thresholds):

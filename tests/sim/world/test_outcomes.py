@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from device.board import Board
 from device.work import FallBack, RunHead, Work
 from offramp.bundle import Bundle
 from offramp.bundle.manifest import Ensemble
@@ -96,3 +97,16 @@ def test_what_a_head_believes_of_its_pace_decides_and_its_true_pace_is_what_it_t
     work = Work(0, 0.0, 1.0, Plan(2, None, "confidence", (CLOSED,)))
     took_s, reached = processor.run_head(RunHead(work, 0.021, 1.0), held, 0.0, 2.0)
     assert (pytest.approx(took_s), held.exit, reached.hurried) == (0.022, 0, True)
+
+
+@pytest.mark.parametrize("until_s", [0.019, 0.001])
+def test_a_hurried_head_on_its_profiles_pace_does_not_look_like_a_slower_device(
+    planner, outcomes, until_s
+):
+    """The exit that it left at is told of, so that its time is expected."""
+    processor, held = Processor(planner, outcomes), Held(60)
+    work = Work(0, 0.0, 1.0, Plan(2, None, "confidence", (CLOSED,)))
+    _, reached = processor.run_head(RunHead(work, until_s, 1.0), held, 0.0, 1.0)
+    board = Board(planner.device, planner.bundle.manifest)
+    assert reached.hurried
+    assert reached.head_s == pytest.approx(board.reached_s(reached.at, reached.exits))
