@@ -33,7 +33,7 @@ _PATH_REQUESTS = 100
 
 def main() -> None:
     given = _parse()
-    rounds, seconds = (1, 6.0) if given.quick else (3, 14.0)
+    rounds, seconds = (1, 5.0) if given.quick else (3, 14.0)
     with tempfile.TemporaryDirectory() as folder:
         bench = _Bench(Path(given.keep or folder))
         cases = build_cases(bench.profile_file, _trace(given), seconds)

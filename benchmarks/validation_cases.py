@@ -75,7 +75,7 @@ def _outage(profile: Path, seconds: float) -> Case:
     back = [{"kind": "rate", "bps": 20e6}, {"kind": "delay", "seconds": 0.005}]
     phases = [
         {"name": "good", "seconds": 0.3 * seconds, "up": good},
-        {"name": "outage", "seconds": 0.45 * seconds, "up": [{"kind": "outage"}]},
+        {"name": "outage", "seconds": 0.36 * seconds, "up": [{"kind": "outage"}]},
         {"name": "back", "up": back},
     ]
     group = _group(

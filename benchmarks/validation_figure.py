@@ -53,8 +53,9 @@ def _draw_points(axes: Any, scores: Sequence[Score]) -> None:
                 _MARKS[name],
                 color=_COLOURS[at % len(_COLOURS)],
                 markersize=8,
-                label=name if at == 0 else None,
             )
+    for name, mark in _MARKS.items():
+        axes.plot([], [], mark, color="#555555", markersize=8, label=name)
     axes.set(xscale="log", yscale="log", xlim=ends_ms, ylim=ends_ms)
     axes.set(xlabel="measured (ms)", ylabel="predicted (ms)")
     for axis in (axes.xaxis, axes.yaxis):
