@@ -83,7 +83,8 @@ class Comparison:
     ``to_oracle`` and ``to_trivial`` are its mean latency over the oracle's and over that of the
     better one of `TRIVIAL`; ``tail_s`` its 99th percentile less that of the device alone.
     ``published`` is the quickest of `PUBLISHED` that is as accurate, and ``gain`` the mean latency
-    of that over its own. ``ahead`` are those that are quicker than the oracle and as accurate.
+    of that over its own; ``room`` is that over the oracle's. ``ahead`` are those that are quicker
+    than the oracle and as accurate.
     """
 
     own: Score
@@ -91,6 +92,7 @@ class Comparison:
     tail_s: float | None
     published: str | None
     gain: float | None
+    room: float | None
     to_trivial: float | None
     ahead: tuple[str, ...]
 
@@ -109,6 +111,7 @@ def compare(scores: Mapping[str, Score]) -> Comparison | None:
         tail_s=own.p99_s - alone.p99_s if alone else None,
         published=published,
         gain=scores[published].mean_s / own.mean_s if published else None,
+        room=scores[published].mean_s / oracle.mean_s if published and oracle else None,
         to_trivial=own.mean_s / min(trivial) if trivial else None,
         ahead=_ahead(scores, oracle),
     )

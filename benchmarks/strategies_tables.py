@@ -55,7 +55,7 @@ def summary_table(rows: Sequence[tuple[str, Rates, Comparison | None]]) -> Table
     A ``!`` follows what misses its aim, and an ``o`` the name of a course with many outages.
     """
     columns = ["", "Mbit/s", "out", "mean", "/ oracle", "p99 - alone", "/ trivial"]
-    columns += ["best published", "gain"]
+    columns += ["best published", "gain", "room"]
     return columns, [_summary_row(*row) for row in rows]
 
 
@@ -63,7 +63,7 @@ def _summary_row(name: str, rates: Rates, found: Comparison | None) -> list[str]
     name += " o" if rates.outage_prone else ""
     link = [name, f"{rates.mean_bps / 1e6:.1f}", f"{rates.outage_share:.1%}"]
     if found is None:
-        return [*link, *["-"] * 6]
+        return [*link, *["-"] * 7]
     aim = AIM_GAIN if rates.outage_prone else 0.0
     return [
         *link,
@@ -73,6 +73,7 @@ def _summary_row(name: str, rates: Rates, found: Comparison | None) -> list[str]
         _ratio(found.to_trivial, lambda ratio: ratio <= AIM_TRIVIAL),
         found.published or "-",
         _ratio(found.gain, lambda ratio: ratio >= aim),
+        _ratio(found.room, lambda _: True),
     ]
 
 

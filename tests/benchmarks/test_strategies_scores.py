@@ -98,6 +98,7 @@ def test_the_own_strategy_is_compared_with_the_best_that_is_as_accurate() -> Non
     assert found.to_trivial == pytest.approx(0.1 / 0.16)
     assert found.published == "neurosurgeon"
     assert found.gain == pytest.approx(1.51)
+    assert found.room == pytest.approx(0.151 / 0.096)
     assert found.ahead == ()
 
 
@@ -125,7 +126,7 @@ def test_what_did_not_run_is_not_compared() -> None:
     found = compare({"offramp": score(0.1), "server_only": score(0.2)})
     assert found is not None
     assert found.to_trivial == 0.5
-    assert {found.to_oracle, found.tail_s, found.published, found.gain} == {None}
+    assert {found.to_oracle, found.tail_s, found.published, found.gain, found.room} == {None}
     assert summary_line([found, None]).startswith("at most 0.500 of the better trivial one")
     assert summary_line([]) == "nothing to compare"
 
@@ -158,13 +159,13 @@ def test_the_summary_marks_what_misses_its_aim() -> None:
     calm, prone = place("calm"), place("prone", outage_share=0.3)
     rows = [(one.course.name, one.rates, one.comparison) for one in (calm, prone)]
     _, (first, second, third) = summary_table([*rows, ("none", calm.rates, None)])
-    shown = "calm|5.0|0.0%|100.0|1.042 !|10.0 !|0.625|neurosurgeon|1.510"
+    shown = "calm|5.0|0.0%|100.0|1.042 !|10.0 !|0.625|neurosurgeon|1.510|1.573"
     assert first == shown.split("|")
-    assert (second[0], second[-1]) == ("prone o", "1.510")
-    assert third == ["none", "5.0", "0.0%", *["-"] * 6]
+    assert (second[0], second[-2]) == ("prone o", "1.510")
+    assert third == ["none", "5.0", "0.0%", *["-"] * 7]
     slower = place("prone", 0.3, {**SCORES, "neurosurgeon": score(0.14)})
     _, (fourth,) = summary_table([("prone", slower.rates, slower.comparison)])
-    assert fourth[-1] == "1.400 !"
+    assert fourth[-2] == "1.400 !"
 
 
 def test_aims_are_counted_by_task_and_gains_only_where_outages_are_frequent() -> None:
@@ -175,6 +176,7 @@ def test_aims_are_counted_by_task_and_gains_only_where_outages_are_frequent() ->
         ["<= 5", "10", "10 (prone)", "0 of 2"],
         ["<= 1.02", "0.616", "0.625 (calm)", "2 of 2"],
         [">= 1.5", "1.56", "1.56 (prone)", "1 of 1"],
+        [">= 1.5", "1.57", "1.57 (prone)", "1 of 1"],
     ]
 
 
