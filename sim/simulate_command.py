@@ -86,8 +86,8 @@ def simulate(
         raise failures[0][1]
     results = gather_results(digest, describe_scenario(described, Library()), runs)
     write_results(folder, results)
-    console = Console(soft_wrap=True)
-    console.print(results_table(runs), width=max(console.width, _TABLE_WIDTH))
+    width = max(Console().width, _TABLE_WIDTH)
+    Console(width=width).print(results_table(runs))
     click.echo(f"figures: {folder / 'results.json'}, {folder / 'results.csv'}")
     _write_report(results, folder / "report.html")
     if failures:

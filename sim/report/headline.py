@@ -99,7 +99,7 @@ def _to_oracle(subject: Contender, contenders: Sequence[Contender]) -> str:
     if oracle is None or oracle is subject or oracle.over_seeds(_mean_s) is None:
         return ""
     ratio = _of(subject, "mean_s") / _of(oracle, "mean_s")
-    return f" That is {ratio:.3g} times the mean of the oracle, which knows the future."
+    return f" Its mean is {ratio:.3g} times that of the oracle, which knows the future."
 
 
 def _tails(subject: Contender, rivals: Sequence[Contender]) -> str:
@@ -109,8 +109,8 @@ def _tails(subject: Contender, rivals: Sequence[Contender]) -> str:
     mine_s, other_s = _of(subject, "p99_s"), _of(best, "p99_s")
     if mine_s <= other_s:
         return (
-            f"Its 99th percentile is the least too: {best.name} is next with "
-            f"{show_seconds(other_s)}."
+            f"Its 99th percentile is the least of those that were right as often: {best.name} is "
+            f"next with {show_seconds(other_s)}."
         )
     return (
         f"The least 99th percentile of those that were right as often has {best.name}: "

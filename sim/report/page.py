@@ -21,6 +21,8 @@ from sim.report.words import describe_setup, say_emulation
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from sim.report.trade import Offer
+
 __all__ = ["render_report", "write_report"]
 
 
@@ -107,19 +109,23 @@ def _plots(contenders: Sequence[Contender], setup: Mapping[str, Any]) -> Iterato
             yield _plot(
                 "Accuracy, latency, and what the device spends",
                 draw_trade(offers, spent),
-                _trade_caption([offer.name for offer in offers if offer.best], spent),
+                _trade_caption(offers, spent),
             )
         yield from _timelines(contenders, setup)
 
 
-def _trade_caption(best: Sequence[str], spent: str) -> str:
-    unknown = (
-        "" if "energy" in spent else " No board's power is known, so seconds stand for energy."
-    )
+def _trade_caption(offers: Sequence[Offer], spent: str) -> str:
+    best = ", ".join(offer.name for offer in offers if offer.best)
+    spots: dict[tuple[float, ...], list[str]] = {}
+    for offer in offers:
+        spots.setdefault(offer.point, []).append(offer.name)
+    shared = [" and ".join(names) for names in spots.values() if len(names) > 1]
+    same = f" On one spot: {'; '.join(shared)}." if shared else ""
+    unknown = "" if "energy" in spent else " No board's power is known: seconds stand for energy."
     return (
-        f"Filled: no other strategy is at least as good in all three ({', '.join(best)}). Hollow: "
-        "one is. Lines join those that are best in a panel's two. What knows the future is on no "
-        f"frontier. Bars span the seeds.{unknown}"
+        f"Filled: no other strategy is at least as good in all three ({best}). Hollow: one is. "
+        "Lines join those that are best in a panel's two. What knows the future is on no "
+        f"frontier. Bars span the seeds.{same}{unknown}"
     )
 
 

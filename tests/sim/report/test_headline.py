@@ -28,7 +28,7 @@ def test_it_names_the_quickest_that_is_right_as_often_and_the_measure(made):
     assert "Offramp answered within 20.0 ms on average and within 20.0 ms in 99 of 100" in text
     assert "95.00% of the answers right: 1.50 times as fast as dads (30.0 ms, 99% within" in text
     assert "the quickest of those that were right as often" in text
-    assert "That is 1.25 times the mean of the oracle" in text
+    assert "Its mean is 1.25 times that of the oracle" in text
     assert "Quicker, but less often right: edgent (10.0 ms, 15.00 points)." in text
     assert "oracle 16.0 ms" in text
     assert "One seed alone" in text

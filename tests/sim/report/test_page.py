@@ -147,6 +147,13 @@ def test_no_answer_at_all(made):
     assert "How long answers took" not in page
 
 
+def test_strategies_that_come_to_the_same_are_named(made):
+    runs = [made.run(name, times_s=[0.02] * 5) for name in ("offramp", "dads", "qdmp")]
+    assert "On one spot: offramp and dads and qdmp." in draw(made, *runs)
+    other = made.run("dads", times_s=[0.03] * 5)
+    assert "On one spot" not in draw(made, runs[0], other)
+
+
 def test_who_answers_nothing_wins_nothing(made):
     runs = made.run("offramp", times_s=[0.02] * 5), made.run("dads", times_s=[None] * 5)
     page = draw(made, *runs)

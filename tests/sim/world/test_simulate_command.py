@@ -251,5 +251,6 @@ def test_without_the_packages_for_a_report_there_are_figures(folder, monkeypatch
 
 
 def test_the_table_is_whole_where_nobody_watches(folder):
-    result = run(folder, "--strategy", "device_only")
+    result = run(folder, "--strategy", "server_only_raw", "--strategy", "device_only")
     assert "…" not in result.output
+    assert all(len(line.split()) == 10 for line in result.output.splitlines() if "%" in line)
