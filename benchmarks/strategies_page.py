@@ -49,7 +49,8 @@ was reconstructed.
   times are those of the slowed machine.
 - `offramp` may compute on while an answer is under way, on {hedge:.0%} of the processor's time;
   `offramp, no hedge` may not.
-- *best published*: the quickest of {published}
+- *p99 less*: `offramp`'s 99th percentile less that of `device_only`.
+- *published*: the quickest of {published}
   that loses at most 0.5 pp to `offramp` or to `device_only`; *gain*: its mean latency over
   `offramp`'s; *room*: over the oracle's, which is about the most that there is to gain. Published
   rules run with Offramp's estimator, breaker and fallback, which their authors did not have.

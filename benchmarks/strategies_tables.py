@@ -54,8 +54,8 @@ def summary_table(rows: Sequence[tuple[str, Rates, Comparison | None]]) -> Table
 
     A ``!`` follows what misses its aim, and an ``o`` the name of a course with many outages.
     """
-    columns = ["", "Mbit/s", "out", "mean", "/ oracle", "p99 - alone", "/ trivial"]
-    columns += ["best published", "gain", "room"]
+    columns = ["", "Mbit/s", "out", "mean", "/ oracle", "p99 less", "/ trivial"]
+    columns += ["published", "gain", "room"]
     return columns, [_summary_row(*row) for row in rows]
 
 
