@@ -62,7 +62,8 @@ def _length(setup: Facts) -> str:
 
 
 def _group(group: Facts) -> str:
-    exits = f"{len(group['exits'])} early exits" if group["exits"] else "no early exits"
+    count = len(group["exits"])
+    exits = f"{count or 'no'} early exit{'' if count == 1 else 's'}"
     power = group["power"]
     parts = [
         f"{group['count']} on {group['link']}" if group["server"] else f"{group['count']} alone",
@@ -71,10 +72,16 @@ def _group(group: Facts) -> str:
         f"whole model {show_seconds(group['whole_model_s'])} on the device",
         f"deadline {show_seconds(group['deadline_s'])}",
         *_load(group["load"]),
-        *(f"{key} {value}" for key, value in group["objective"].items() if key != "deadline_s"),
+        *_wishes(group["objective"]),
         Power.model_validate(power).describe() if power else "what the board draws is not known",
     ]
     return "; ".join(parts)
+
+
+def _wishes(objective: Facts) -> list[str]:
+    """Name what an objective asks for besides the deadline, limits one by one."""
+    flat = {**objective, **{f"at most {key}": v for key, v in objective.get("limits", {}).items()}}
+    return [f"{key} {value}" for key, value in flat.items() if key not in ("deadline_s", "limits")]
 
 
 def _server(server: Facts) -> str:
