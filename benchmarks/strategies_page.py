@@ -73,8 +73,8 @@ def _parts(places: Sequence[Place], made: str, figure: str) -> Iterator[str]:
         published=", ".join(f"`{name}`" for name in PUBLISHED),
     )
     yield f"## Aims\n\n{_markdown(aims_table(places))}"
-    ahead = "; ".join(ahead_of_oracle(places)) or "none"
-    yield f"Quicker than the oracle and as accurate: {ahead}."
+    ahead = "".join(f"\n- {line}" for line in ahead_of_oracle(places)) or " none."
+    yield f"Strategies quicker than the oracle and as accurate (it does not know how a sample will fare):\n{ahead}"
     yield f"![mean latency over the oracle's]({figure})"
     for name, mine in _by_task(places):
         task = mine[0].task
@@ -123,20 +123,20 @@ def aims_table(places: Sequence[Place]) -> Table:
 
 
 def ahead_of_oracle(places: Sequence[Place]) -> list[str]:
-    """Say which contenders were quicker than the oracle, and as accurate, and where.
+    """Say where contenders were quicker than the oracle and as accurate, and how many.
 
-    One that computes on while an answer is under way may be; of another it says that something is
-    wrong with the oracle or with the accounts.
+    One that computes on while an answer is under way may be, and others by a few thousandths, as
+    the oracle does not know how a sample will fare. More than that says that something is wrong
+    with the oracle or with the accounts.
     """
     found = []
-    for name in dict.fromkeys(name for place in places for name in place.scores):
-        where = [
-            f"{place.course.name} {place.scores[name].mean_s / place.scores[ORACLE].mean_s:.3f}"
-            for place in places
-            if place.comparison is not None and name in place.comparison.ahead
-        ]
-        if where:
-            found.append(f"{name} on {len(where)} of {len(places)} ({', '.join(where)})")
+    for place in places:
+        ahead = place.comparison.ahead if place.comparison else ()
+        if ahead:
+            first = min(ahead, key=lambda name: place.scores[name].mean_s)
+            ratio = place.scores[first].mean_s / place.scores[ORACLE].mean_s
+            where = f"{place.task.name}, {place.course.name}"
+            found.append(f"{where}: {len(ahead)}, the quickest {first} at {ratio:.3f}")
     return found
 
 

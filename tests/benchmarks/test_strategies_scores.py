@@ -117,7 +117,7 @@ def test_who_is_ahead_of_the_oracle_is_named_if_it_is_as_accurate() -> None:
     assert found is not None
     assert found.ahead == ("dads",)
     places = [place("calm", 0, {**SCORES, **rivals}), place("other")]
-    assert ahead_of_oracle(places) == ["dads on 1 of 2 (calm 0.938)"]
+    assert ahead_of_oracle(places) == ["digits, calm: 1, the quickest dads at 0.938"]
     assert ahead_of_oracle(places[1:]) == []
 
 
