@@ -145,7 +145,13 @@ def test_an_agent_follows_what_the_server_answers_and_says_so(planner, monkeypat
     """The server never agrees with the exit, so that the exit lets fewer leave, and then none."""
     monkeypatch.setattr("device.remote.Remote", Wire)
     monkeypatch.setattr(Wire, "reply", staticmethod(lambda request: logits(request, 5.0, 0.0)))
-    settings = AgentSettings(server="edge:1", slowdown=1, deadline_s=5.0, max_in_flight=1)
+    settings = AgentSettings(
+        server="edge:1",
+        slowdown=1,
+        deadline_s=5.0,
+        max_in_flight=1,
+        hedge={"max_cpu_share": 0.0},
+    )
     objective = Objective(max_accuracy_drop=0.1, deadline_s=5.0)
     controller = Controller(planner, objective, strategies.get("offramp"))
     monkeypatch.setattr(controller, "plan", lambda now_s: SENDS)
