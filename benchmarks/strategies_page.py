@@ -74,7 +74,7 @@ def _parts(places: Sequence[Place], made: str, figure: str) -> Iterator[str]:
     )
     yield f"## Aims\n\n{_markdown(aims_table(places))}"
     ahead = "".join(f"\n- {line}" for line in ahead_of_oracle(places)) or " none."
-    yield f"Strategies quicker than the oracle and as accurate (it does not know how a sample will fare):\n{ahead}"
+    yield f"Strategies that were quicker than the oracle and as accurate:\n{ahead}"
     yield f"![mean latency over the oracle's]({figure})"
     for name, mine in _by_task(places):
         task = mine[0].task
