@@ -348,10 +348,16 @@ class Controller:
         if self._plan is not None:
             if chosen.id == self._plan.id and (not turned or conditions.reachable):
                 return
-            if not turned and not self._is_better(chosen, now_s, conditions):
+            steady = self.strategy.steady and not turned
+            if steady and not self._is_better(chosen, now_s, conditions):
                 return
         self._plan = chosen
-        explain = partial(self.planner.explain, objective=self.objective, conditions=conditions)
+        explain = partial(
+            self.strategy.explain,
+            self.planner,
+            objective=self.objective,
+            conditions=conditions,
+        )
         self._changes.append(PlanChange(now_s, chosen, conditions, explain))
 
     def _is_better(self, chosen: Plan, now_s: float, conditions: Conditions) -> bool:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from device.controller import Controller, PlanChange, Tuning
 from partitioner.conditions import Conditions
@@ -31,13 +30,6 @@ class Truth:
     foresight: Foresight
     load: LoadCourse
     arrivals_s: Sequence[float]
-
-
-class _Prompt(Controller):
-    """The deployed controller under a strategy that is not steady: what it decides, holds."""
-
-    def _is_better(self, chosen: Plan, *beliefs: Any) -> bool:
-        return True
 
 
 @dataclass
@@ -134,5 +126,4 @@ def make_controller(
     """Return what decides on a virtual device's plans: what is deployed, wherever that exists."""
     if strategy.clairvoyant:
         return Seer(planner, objective, strategy, tuning, truth=truth())
-    kind = Controller if strategy.steady else _Prompt
-    return kind(planner, objective, strategy, tuning)
+    return Controller(planner, objective, strategy, tuning)
