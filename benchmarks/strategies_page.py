@@ -34,9 +34,9 @@ was reconstructed.
 - *Devices* are this machine on one thread of ONNX Runtime, slowed by a stated factor, codecs and
   exits included; the *server* is this machine, not slowed, with a worker for each device, so that
   none waits for another.
-- `fashion_mnist` and `cifar10` are the trained networks of `examples`. `resnet_50` has the size, not
-  the skill: a random backbone with fitted exits and last layer (`benchmarks/large_bundle.py`). Its
-  images are enlarged ones, which WebP packs into 2 kB; photographs of that size would take ten
+- `fashion_mnist` and `cifar10` are the trained networks of `examples`. `resnet_50` has the size,
+  not the skill: a random backbone with fitted exits and last layer (`benchmarks/large_bundle.py`).
+  Its images are enlarged ones, which WebP packs into 2 kB; photographs of that size take several
   times as much, so it flatters whoever sends a compressed input.
 - *Samples* are calibration samples, drawn at random and the same for all strategies. One comes
   every 1.5 times what the whole model takes on the device, from {places} places of each course;
