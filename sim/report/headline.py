@@ -81,14 +81,15 @@ def _beside(subject: Contender, rival: Contender | None, others: int) -> str:
     if rival is None:
         return "."
     mine_s, other_s = _of(subject, "mean_s"), _of(rival, "mean_s")
-    how = "quickest of those that were right as often"
+    how = ", the quickest of those that were right as often" if others > 1 else ""
     if not is_alike(rival, subject):
-        how = "quickest of the others, all of which were less often right"
+        how = ", the quickest of the others, all of which were less often right"
+        how = how if others > 1 else ", which was less often right"
     figures = (
         f"{show_seconds(other_s)}, 99% within {show_seconds(_of(rival, 'p99_s'))}, "
         f"{show_share(_of(rival, 'accuracy'))} right"
     )
-    named = f"{rival.name} ({figures})" + (f", the {how}" if others > 1 else "")
+    named = f"{rival.name} ({figures}){how}"
     if mine_s <= other_s:
         return f": {other_s / mine_s:.2f} times as fast as {named}."
     return f". Quicker by a factor of {mine_s / other_s:.2f} was {named}."

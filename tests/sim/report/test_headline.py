@@ -49,6 +49,9 @@ def test_it_says_if_nobody_was_right_as_often(made):
     )
     assert "2.00 times as fast as dads" in text
     assert "all of which were less often right" in text
+    text = say(made, run(made, "offramp", 0.03), run(made, "dads", 0.06, right=0.5))
+    assert text.startswith("Offramp answered within 30.0 ms")
+    assert "50.00% right), which was less often right." in text
 
 
 def test_it_tells_how_seeds_differ(made):
