@@ -168,6 +168,11 @@ class Controller:
         """Return the best plan that sends nothing, for when no more may be on its way."""
         return self.planner.best(self.objective, replace(self.conditions(now_s), reachable=False))
 
+    def answer_s(self, now_s: float, size_bytes: int, cut: int) -> float:
+        """Return how long an answer to a sample sent now is likely to take."""
+        link = self.estimator.estimate(now_s)
+        return self._away_s(size_bytes, cut, link.rtt_s, link.bandwidth_bps)
+
     def send_s(self, now_s: float, size_bytes: int, cut: int) -> float:
         """Return how long an answer to a sample sent now is expected to take, at most.
 
@@ -175,11 +180,12 @@ class Controller:
         link has changed.
         """
         link = self.estimator.estimate(now_s)
-        tail_s = self._tail_s(cut)
+        away_s = self._away_s(size_bytes, cut, link.rtt_s, link.cautious_bps)
+        return 2 * away_s + 3 * link.rtt_sigma_s
+
+    def _away_s(self, size_bytes: int, cut: int, rtt_s: float, bandwidth_bps: float) -> float:
         bits = 8 * (size_bytes + FRAME_OVERHEAD_BYTES)
-        return 2 * (link.rtt_s + bits / link.cautious_bps + self.queue_s + tail_s) + (
-            3 * link.rtt_sigma_s
-        )
+        return rtt_s + bits / bandwidth_bps + self.queue_s + self._tail_s(cut)
 
     def sent(self, now_s: float, message: int, size_bytes: int, plan: Plan | None = None) -> None:
         """Take in that a message goes out; ``plan`` is None for a probe."""

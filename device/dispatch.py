@@ -24,6 +24,7 @@ from device.fallback import give_up_s
 from device.hedge import Hedge
 from device.inflight import InFlight
 from device.result import Status
+from device.rhythm import Rhythm
 from device.settings import AgentSettings
 from device.stream import Stream
 from device.work import (
@@ -66,7 +67,7 @@ class Dispatch:
         self._stream = Stream(controller, settings.server)
         self._hedge = self._new_hedge()
         self._begun = self._ended = False
-        self._arrived_s = -math.inf
+        self._rhythm = Rhythm(settings.rate_hz)
         self._successor: Deployment | None = None
         self._next_load_s = -math.inf
         self._actions: list[Action] = []
@@ -126,13 +127,14 @@ class Dispatch:
         """A sample came; of a full inbox the oldest one is dropped."""
         if len(self._inbox) >= self._settings.inbox:
             self._drop(self._inbox.popleft(), f"the inbox of {self._settings.inbox} was full")
-        self._arrived_s = now_s
+        self._rhythm.arrived(now_s)
         self._inbox.append(Work(sample, now_s, now_s + self._settings.deadline_s))
         return self._settle(now_s)
 
     def ended(self, now_s: float) -> list[Action]:
         """No more samples come."""
         self._ended = True
+        self._rhythm.end()
         return self._settle(now_s)
 
     def head_done(self, now_s: float, reached: Reached) -> list[Action]:
@@ -297,10 +299,7 @@ class Dispatch:
 
     def _overflow_s(self, waiting: int) -> float:
         """Return when a sample would find the inbox full, if the processor takes none before."""
-        if self._settings.rate_hz is None or self._ended:
-            return math.inf
-        room = self._settings.inbox - waiting
-        return self._arrived_s + (room + 1) / self._settings.rate_hz
+        return self._rhythm.next_s(self._settings.inbox - waiting + 1)
 
     def _let_wait(self, now_s: float, work: Work, reached: Reached) -> None:
         """Send a sample if there is time to wait for its answer, else let it fall back."""
@@ -308,6 +307,7 @@ class Dispatch:
         work.board, work.at, work.exits = self._board, reached.at, reached.exits
         work.options = self._board.options(reached.at, reached.exits, self._stretch)
         work.size_bytes = reached.size_bytes
+        work.answer_s = now_s + self._controller.answer_s(now_s, work.size_bytes, work.plan.cut)
         work.expected_s = now_s + self._controller.send_s(now_s, work.size_bytes, work.plan.cut)
         head_s = self._board.reached_s(work.plan.cut, frozenset()) * self._stretch
         work.give_up_s = give_up_s(
@@ -328,17 +328,18 @@ class Dispatch:
     def _run_on(self, now_s: float) -> None:
         """Give the processor, which is idle, one segment of a sample whose answer is under way.
 
-        Not if that would hold up another sample: one that is in flight or the next to come.
+        Not if that would hold up another sample: one that is in flight or the next to come. Where
+        that may come at any time, not before the answer is late.
         """
         work = self._in_flight.next_up()
         if work is None or not self._hedge.is_open(now_s):
             return
         assert work.board is not None
-        if not work.board.holds_all:
+        if not work.board.holds_all or not (self._rhythm.regular or now_s >= work.answer_s):
             return
         end_s = now_s + work.board.step_s(work.at) * self._stretch
         latest_s = min(self._in_flight.latest_start_s(), self._overflow_s(len(self._inbox)))
-        if end_s > latest_s - _MARGIN_S or now_s < self._next_arrival_s() < end_s:
+        if end_s > latest_s - _MARGIN_S or now_s < self._rhythm.next_s() < end_s:
             return
         self._running, self._stepping = work, True
         work.step_begun_s = now_s
@@ -348,14 +349,11 @@ class Dispatch:
         """Return when the idle processor may compute on, where only time keeps it from that."""
         if not self._hedge.is_open(now_s):
             return self._hedge.opens_s(now_s)
-        arrival_s = self._next_arrival_s()
+        work = self._in_flight.next_up()
+        if work is not None and now_s < work.answer_s and not self._rhythm.regular:
+            return work.answer_s
+        arrival_s = self._rhythm.next_s()
         return arrival_s if arrival_s > now_s else math.inf
-
-    def _next_arrival_s(self) -> float:
-        """Return when the next sample is expected of a source that does not wait."""
-        if self._settings.rate_hz is None or self._ended:
-            return math.inf
-        return self._arrived_s + 1 / self._settings.rate_hz
 
     def _new_hedge(self) -> Hedge:
         """Return the budget for computing on, which is none under a strategy that does not."""

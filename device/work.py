@@ -56,6 +56,7 @@ class Work:
     size_bytes: int = 0
     sent_s: float = 0.0
     sent_bytes: int = 0
+    answer_s: float = 0.0
     expected_s: float = 0.0
     give_up_s: float = 0.0
     overdue: bool = False

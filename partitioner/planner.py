@@ -140,6 +140,9 @@ class Planner:
             row = self._quick(objective, conditions)
             if row is not None:
                 return self.plan_of(row)
+        if not conditions.reachable and self._costs.sends.any():
+            alone = self.only("what sends nothing", lambda _: ~self._costs.sends)
+            return alone.plan_of(int(alone.rank(objective, conditions).rows[0]))
         return self.plan_of(int(self.rank(objective, conditions).rows[0]))
 
     def _quick(self, objective: Objective, conditions: Conditions) -> int | None:

@@ -695,6 +695,22 @@ def test_no_segment_is_begun_into_the_time_of_the_next_sample(planner):
     assert (28.182, "run on 0") in log
 
 
+def test_where_a_sample_may_come_at_any_time_only_a_late_answer_is_computed_on_for(planner):
+    """Pairs come, 20 a second in the mean; one answer never does."""
+    times = [at // 2 * 0.1 + at % 2 * 0.03 for at in range(21)]
+    fates = {18: None}
+    story = Story(
+        planner, hedging(SEND_FEATURE), lambda at: fates.get(at, 0.012), rate_hz=20, **HEDGE
+    ).connect()
+    log = story.arrive(*times).run()
+    hedged = [story.finished[at][0][1].work.hedge_s for at in range(21)]
+    assert hedged[0] > 0  # nothing else is known yet
+    assert not any(hedged[6:18])
+    (begun_ms,) = [ms for ms, what in log if what == "run on 18"]
+    assert 900 + 10 + 12 < begun_ms < 900 + 10 + 60
+    assert (begun_ms + 10, "ok 18 device") in log
+
+
 def test_a_strategy_that_does_not_hedge_waits(planner):
     story = Story(planner, SEND_FEATURE, **HEDGE).connect().arrive(0.0)
     assert [what for _, what in story.run()[1:]] == ["head 0", "send 0", "ok 0 server"]
