@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count, islice, pairwise, takewhile
 from random import Random
-from typing import Any
 
 from device.settings import AgentSettings
 from device.work import Finish
@@ -43,6 +42,7 @@ Watch = Callable[[str, float, Finish, Held], None]
 """Told of every request that ends: its device's name, when, how and what was held of it."""
 
 _FOR_RATE = 1000
+_LEAST_RATE_HZ = 1e-6
 _MOST_ARRIVALS = 1_000_000
 _FORESEEN = 400
 
@@ -249,9 +249,11 @@ def _watch(
 
 def _rate_hz(arrivals: Arrivals) -> float:
     """Return the mean rate of the first requests, which is what a device would be told."""
-    times_s: Iterator[Any] = islice(arrivals.times_s("rate"), _FOR_RATE)
-    last_s = max(times_s, default=0.0)
-    return min(max(_FOR_RATE / max(last_s, 1e-9), 1e-6), 86_400.0)
+    times_s = list(islice(arrivals.times_s("rate"), _FOR_RATE))
+    if len(times_s) < 2:
+        return _LEAST_RATE_HZ
+    rate_hz = (len(times_s) - 1) / max(times_s[-1] - times_s[0], 1e-9)
+    return min(max(rate_hz, _LEAST_RATE_HZ), 86_400.0)
 
 
 def link_seed(seed: int, device: str, way: LinkSettings) -> int:
