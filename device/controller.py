@@ -313,7 +313,12 @@ class Controller:
         return int(min(max(_PROBE_S * bandwidth_bps / 8, _PROBE_BYTES[0]), _PROBE_BYTES[1]))
 
     def next_probe_s(self, now_s: float) -> float:
-        """Return when the next probe is due, if nothing is heard until then."""
+        """Return when the next probe is due, if nothing is heard until then.
+
+        None ever is under a plan that sends nothing and is never asked for again.
+        """
+        if not self.strategy.adapts and self._plan is not None and self._plan.level is None:
+            return math.inf
         if not self.breaker.closed:
             return self.breaker.next_probe_s
         unheard = self._unheard()
@@ -322,9 +327,8 @@ class Controller:
         return self._last_probe_s + (_HASTE_S if self._hasty_probes else self.tuning.probe_s)
 
     def _probe_is_due(self, now_s: float) -> bool:
-        if not self.breaker.closed:
-            return self.breaker.may_probe(now_s)
-        return now_s >= self.next_probe_s(now_s)
+        due = now_s >= self.next_probe_s(now_s)
+        return due and (self.breaker.closed or self.breaker.may_probe(now_s))
 
     def _reachable(self, now_s: float) -> bool:
         """Tell whether answers may be counted on; of a link silent for long nothing is known."""

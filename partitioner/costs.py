@@ -100,18 +100,19 @@ class Demands(NamedTuple):
 
 def first_s(away_s: Floats, here_s: Floats, vain_share: float) -> Floats:
     """Return how long it takes until server or device have answered, whoever is first."""
-    kept = 1 - vain_share
-    first: Floats = np.minimum(away_s * kept, here_s * kept)
-    return first + here_s * vain_share if vain_share else first
+    first: Floats = np.minimum(away_s, here_s)
+    return first + vain_share * (here_s - first) if vain_share else first
 
 
 class Bill:
     """Demands of S candidates as one matrix: what each costs takes microseconds."""
 
     def __init__(self, demands: Demands) -> None:
-        own = demands.device_s, np.minimum(demands.rest_s, _NEVER_S), _IN_VAIN_S * demands.sent
-        self._alone = np.stack([demands.device_s, *demands.away])
-        self._raced = np.stack([*own, *demands.away])
+        self._device_s = demands.device_s
+        self._rest_s = np.minimum(demands.rest_s, _NEVER_S)
+        self._vain_s = _IN_VAIN_S * demands.sent
+        self._away = np.stack(demands.away)
+        self._all = np.stack([demands.device_s, *demands.away])
 
     def cost_s(self, now: Conditions) -> Floats:
         """Return what `Demands.cost_s` does, (S,)."""
@@ -119,22 +120,11 @@ class Bill:
         fixed_s = now.rtt_s + now.queue_s + now.price_s
         if not now.hedged:
             weights = stretch, fixed_s, now.server_stretch, s_per_byte
-            alone: Floats = np.array(weights) @ self._alone
+            alone: Floats = np.array(weights) @ self._all
             return alone
-        vain = now.vain_share
-        kept = 1 - vain
-        always_s, here_s, away_s = (
-            np.array(
-                (
-                    (stretch, stretch * vain, vain, 0.0, 0.0, 0.0),
-                    (0.0, stretch * kept, kept, 0.0, 0.0, 0.0),
-                    (0.0, 0.0, 0.0, fixed_s * kept, now.server_stretch * kept, s_per_byte * kept),
-                )
-            )
-            @ self._raced
-        )
-        raced: Floats = always_s + np.minimum(here_s, away_s)
-        return raced
+        away_s = np.array((fixed_s, now.server_stretch, s_per_byte)) @ self._away
+        here_s = self._rest_s * stretch + self._vain_s
+        return first_s(away_s, here_s, now.vain_share) + self._device_s * stretch
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
@@ -62,6 +63,11 @@ class Objective(Settings):
         if self.minimise == "late" and self.deadline_s is None:
             raise ValueError("to minimise late samples it needs a deadline_s; give one")
         return self
+
+    @cached_property
+    def wants_mean_alone(self) -> bool:
+        """Whether mean latency is minimised, and nothing else limited than accuracy and lateness."""
+        return self.minimise == "mean" and not self.limits.given()
 
     @property
     def kept(self) -> dict[str, float]:

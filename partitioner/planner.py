@@ -136,7 +136,7 @@ class Planner:
 
     def best(self, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan, as `plan` does, but bare."""
-        if objective.minimise == "mean" and not objective.limits.given():
+        if objective.wants_mean_alone:
             row = self._quick(objective, conditions)
             if row is not None:
                 return self.plan_of(row)
@@ -173,7 +173,7 @@ class Planner:
             return None
         accurate = self.accuracy(conditions.hedged)[row] >= self.accuracy_floor(objective) - _EXACT
         possible = bool(accurate) and (conditions.reachable or plan.level is None)
-        if objective.minimise == "mean" and not objective.limits.given():
+        if objective.wants_mean_alone:
             mean, latest = self._demands_of(row, objective.max_miss_share)
             worst = at_worst(conditions, 1 - objective.max_miss_share)
             in_time = latest.latency_s(worst) <= objective.latest_s

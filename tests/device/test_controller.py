@@ -262,3 +262,13 @@ def test_a_controller_that_has_heard_nothing_for_long_sends_nothing_and_says_so(
     controller.answered(now_s + 7.1, 1, Timeline(), Load())
     now_s = settle(controller, now_s + 7.1, GOOD)
     assert controller.plan(now_s).level is not None
+
+
+def test_a_device_that_will_never_send_does_not_probe(planner):
+    controller = make(planner, "device_only")
+    now_s = settle(controller, 0.0, GOOD)
+    assert controller.probe_bytes(now_s + 1.0) is not None
+    controller.plan(now_s + 1.0)
+    assert controller.probe_bytes(now_s + 9.0) is None
+    controller.disconnected(now_s + 10.0)
+    assert controller.probe_bytes(now_s + 19.0) is None
