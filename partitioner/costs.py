@@ -39,6 +39,7 @@ _IN_VAIN_S = 1e-4
 """What an upload costs whose answer comes too late, in seconds: next to nothing."""
 
 _NEVER_S = 1e9
+"""How long a device takes for what it does not hold: products with 0 are to be 0."""
 
 Floats = NDArray[np.float64]
 
@@ -58,9 +59,13 @@ class Demands(NamedTuple):
 
     def latency_s(self, now: Conditions) -> Floats:
         """Return the latency under conditions: linear in each of them but for the hedge."""
+        return self.raced_s(now, now.vain_share)
+
+    def raced_s(self, now: Conditions, vain_share: Any) -> Floats:
+        """Return the latency if the device answers such a share of what is sent all the same."""
         away_s, here_s = self.away_s(now), self.rest_s * now.device_stretch
         if now.hedged:
-            away_s = first_s(away_s, here_s, now.vain_share)
+            away_s = first_s(away_s, here_s, vain_share)
         return self.device_s * now.device_stretch + away_s
 
     def cost_s(self, now: Conditions) -> Floats:
@@ -98,10 +103,14 @@ class Demands(NamedTuple):
         )
 
 
-def first_s(away_s: Floats, here_s: Floats, vain_share: float) -> Floats:
-    """Return how long it takes until server or device have answered, whoever is first."""
+def first_s(away_s: Floats, here_s: Floats, vain_share: Any) -> Floats:
+    """Return how long it takes until server or device have answered, whoever is first.
+
+    The device answers a ``vain_share``, one number or one for each, all the same.
+    """
     first: Floats = np.minimum(away_s, here_s)
-    return first + vain_share * (here_s - first) if vain_share else first
+    first = first + vain_share * (here_s - first)
+    return first
 
 
 class Bill:
@@ -109,7 +118,7 @@ class Bill:
 
     def __init__(self, demands: Demands) -> None:
         self._device_s = demands.device_s
-        self._rest_s = np.minimum(demands.rest_s, _NEVER_S)
+        self._rest_s = demands.rest_s
         self._vain_s = _IN_VAIN_S * demands.sent
         self._away = np.stack(demands.away)
         self._all = np.stack([demands.device_s, *demands.away])
@@ -133,8 +142,8 @@ class Costs:
 
     ``exit_s`` (C, E): until the answer of a sample that leaves there. ``device_s`` (C,): until one
     that stays is answered on the device, or is encoded. ``server_s`` (C,): of tail and decoding.
-    ``rest_s`` (C,): until the device itself has answered what is encoded; infinite where it does
-    not hold the rest. ``held_bytes`` (C,): of the device's memory. ``power`` is what the device
+    ``rest_s`` (C,): until the device itself has answered what is encoded; 1e9 where it does not
+    hold the rest. ``held_bytes`` (C,): of the device's memory. ``power`` is what the device
     draws, if its profile says so.
     """
 
@@ -214,7 +223,7 @@ def cost_candidates(
     tail_s = np.array([t.median_s for t in server.tail])
     depth = len(manifest.segments)
     whole = manifest.reach == depth
-    rest_s = [device.between_s(k, depth) if whole else np.inf for k in range(depth + 1)]
+    rest_s = [device.between_s(k, depth) if whole else _NEVER_S for k in range(depth + 1)]
     held = [held_bytes(manifest, k) for k in range(depth + 1)]
     keys = [f"{at}/{level}" for at, level in zip(cut.tolist(), candidates.level, strict=True)]
     return Costs(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,14 +10,7 @@ from offramp.errors import PlanError
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES, Costs, Floats, first_s
 
-__all__ = ["Forecast", "at_worst"]
-
-
-def at_worst(now: Conditions, share: float) -> Conditions:
-    """Return the conditions of the sample that so large a share of all is not slower than."""
-    if not now.vain_share:
-        return now
-    return replace(now, vain_share=1.0 if now.vain_share > 1 - share else 0.0)
+__all__ = ["Forecast"]
 
 
 class Forecast:
@@ -41,9 +33,10 @@ class Forecast:
     def quantile_s(self, share: float) -> Floats:
         """Return the latency that a share of the samples does not exceed.
 
-        If more than the rest of what is sent is answered here all the same, it is as if all were.
+        If more than the others are sent in vain, so is the one that decides.
         """
-        return self.costs.tail(share).latency_s(at_worst(self.conditions, share))
+        vain = self.conditions.vain_share * self.costs.mean.sent > 1 - share
+        return self.costs.tail(share).raced_s(self.conditions, vain)
 
     def late_share(self, deadline_s: float) -> Floats:
         """Return the share of samples that are answered later than ``deadline_s``."""
@@ -53,16 +46,16 @@ class Forecast:
         fixed_s = now.rtt_s + now.queue_s + FRAME_OVERHEAD_BYTES * s_per_byte
         away_s = costs.sends * (fixed_s + costs.server_s * now.server_stretch)
         room = (deadline_s - device_s - away_s) / s_per_byte
-        vain = np.zeros_like(device_s)
+        vain: float | Floats = 0.0
         if now.hedged:
             here_s = device_s + costs.rest_s * now.device_stretch
             room = np.where(costs.sends & (here_s <= deadline_s), np.inf, room)
-            vain = np.where(costs.sends & (here_s > deadline_s), now.vain_share, 0.0)
+            vain = now.vain_share * costs.mean.sent * (here_s > deadline_s)
         # Zeros stand for those that left; they count only where those that stay are all late.
         samples = c.sent_bytes.shape[1]
         stayed = np.rint((1.0 - c.exit_shares.sum(axis=1)) * samples)
         late: Floats = np.minimum((c.sent_bytes > room[:, None]).sum(axis=1), stayed) / samples
-        late += vain * (stayed / samples - late)
+        late = np.maximum(late, vain)
         late_exits = costs.exit_s * now.device_stretch > deadline_s
         late += (c.exit_shares * late_exits).sum(axis=1)
         return late

@@ -10,7 +10,7 @@ from offramp.choices import choose
 from partitioner.costs import Floats
 from partitioner.forecast import Forecast
 
-__all__ = ["MEASURES", "Measure", "get_measure", "limit_name"]
+__all__ = ["MEASURES", "Measure", "get_measure", "get_quantile", "limit_name"]
 
 _QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 
@@ -46,11 +46,17 @@ MEASURES = {
 
 def get_measure(name: str) -> Measure:
     """Return a measure by its name; raise `ConfigError` if it is unknown."""
-    if (match := _QUANTILE.fullmatch(name)) and name not in MEASURES and float(match[1]) > 0:
-        share = float(match[1]) / 100
+    share = get_quantile(name)
+    if share is not None and name not in MEASURES:
         definition = f"latency of all samples but {1 - share:.4g}"
         return Measure(name, "s", definition, lambda f, d: f.quantile_s(share))
     return choose("measure", name, MEASURES)
+
+
+def get_quantile(name: str) -> float | None:
+    """Return the share of samples that a measure such as p95 tells of; None if it is no such."""
+    match = _QUANTILE.fullmatch(name)
+    return float(match[1]) / 100 if match and float(match[1]) > 0 else None
 
 
 def limit_name(measure: Measure) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
 from offramp.settings import Settings
-from partitioner.measures import get_measure
+from partitioner.measures import get_measure, get_quantile
 from partitioner.number import Number
 
-__all__ = ["Limits", "Objective"]
+__all__ = ["Limits", "Objective", "Tail"]
 
 Amount = Annotated[Number, Field(ge=0, le=1e15)]
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -36,6 +37,14 @@ class Limits(Settings):
         """Return the limits there are, by measure."""
         limits = {name.rpartition("_")[0]: limit for name, limit in self if limit is not None}
         return {name: float(limit) for name, limit in limits.items()}
+
+
+@dataclass(frozen=True)
+class Tail:
+    """What a ``share`` of the samples, as they come by latency, must not exceed: ``latest_s``."""
+
+    share: float
+    latest_s: float
 
 
 class Objective(Settings):
@@ -65,9 +74,22 @@ class Objective(Settings):
         return self
 
     @cached_property
-    def wants_mean_alone(self) -> bool:
-        """Whether mean latency is minimised, and nothing else limited than accuracy and lateness."""
-        return self.minimise == "mean" and not self.limits.given()
+    def tails(self) -> tuple[Tail, ...]:
+        """The deadline and the limits of quantiles: what most of the samples must keep."""
+        tails = [
+            Tail(share, limit)
+            for name, limit in self.limits.given().items()
+            if (share := get_quantile(name)) is not None
+        ]
+        if self.deadline_s is not None:
+            tails.append(Tail(1 - self.max_miss_share, self.deadline_s))
+        return tuple(tails)
+
+    @cached_property
+    def is_quick(self) -> bool:
+        """Whether mean latency is minimised, and nothing else limited than accuracy and tails."""
+        limited = self.limits.given()
+        return self.minimise == "mean" and all(get_quantile(name) is not None for name in limited)
 
     @property
     def kept(self) -> dict[str, float]:

@@ -1,10 +1,9 @@
 """The planner: the best candidate for given conditions, exactly, with its reason.
 
-What a candidate costs is array arithmetic (`partitioner.forecast`). Mean latency grows with every
-demand, so under any conditions one of those candidates is best that no other undercuts in all
-demands: the shortlist, of some tens, on which a decision takes microseconds. If its winner is late
-for too many samples, one is best of those that no other undercuts in what the last sample in time
-demands either. If none of these is in time, or there are other limits, all candidates are ranked.
+What a candidate costs is array arithmetic (`partitioner.forecast`). For least mean latency a
+decision takes microseconds: one of a shortlist is the best, or where that is late for too many
+samples, one of a longer one (`partitioner.shortlist`). If none of these is in time, or there are
+other limits, all candidates are ranked.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +20,14 @@ from offramp.bundle import Bundle
 from offramp.errors import PlanError
 from partitioner.candidates import CLOSED, Candidates
 from partitioner.conditions import Conditions
-from partitioner.costs import Bill, Costs, Demands, Floats, cost_candidates
-from partitioner.forecast import Forecast, at_worst
+from partitioner.costs import Costs, Floats, cost_candidates
+from partitioner.forecast import Forecast
 from partitioner.measures import get_measure
 from partitioner.objective import Objective
-from partitioner.pareto import undercut_by_none
 from partitioner.plan import Plan, Prediction
 from partitioner.profile import Profile
 from partitioner.reasons import say_why
+from partitioner.shortlist import Course, Shortlist
 
 __all__ = ["Planner", "Ranking", "Standing"]
 
@@ -45,32 +44,6 @@ class Ranking:
     rows: NDArray[np.int64]
     target: Floats
     feasible: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class _Shortlist:
-    """Candidates of which one is the best under any conditions, S of them.
-
-    ``mean`` holds what a sample demands in the mean, ``latest`` what the last one demands that is
-    to be in time, each (S,); ``mean_of`` and ``latest_of`` have
-    these by candidate.
-    """
-
-    rows: NDArray[np.int64]
-    mean: Demands
-    latest: Demands
-
-    @cached_property
-    def bill(self) -> Bill:
-        return Bill(self.mean)
-
-    @cached_property
-    def mean_of(self) -> list[Demands]:
-        return [Demands(*demands) for demands in np.stack(self.mean, axis=1).tolist()]
-
-    @cached_property
-    def latest_of(self) -> list[Demands]:
-        return [Demands(*demands) for demands in np.stack(self.latest, axis=1).tolist()]
 
 
 @dataclass(frozen=True)
@@ -108,7 +81,7 @@ class Planner:
         self._plans: dict[int, Plan] = {}
         self._rows: dict[_Deed, int] = {}
         self._shortlist = lru_cache(maxsize=8)(self._make_shortlist)
-        self._demands_of = lru_cache(maxsize=256)(self._find_demands)
+        self._course = lru_cache(maxsize=256)(self._find_course)
 
     def only(self, name: str, allowed: Callable[[Candidates], NDArray[np.bool_]]) -> Planner:
         """Return a planner for the candidates that are ``allowed``; ``name`` says which they are.
@@ -136,7 +109,7 @@ class Planner:
 
     def best(self, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan, as `plan` does, but bare."""
-        if objective.wants_mean_alone:
+        if objective.is_quick:
             row = self._quick(objective, conditions)
             if row is not None:
                 return self.plan_of(row)
@@ -148,23 +121,11 @@ class Planner:
     def _quick(self, objective: Objective, conditions: Conditions) -> int | None:
         """Return the row of least mean cost that is in time and keeps up; None if none does."""
         short = self._shortlist(objective, conditions.reachable, conditions.hedged)
-        if not len(short.rows):
-            return None
-        at = int(short.bill.cost_s(conditions).argmin())
-        worst = at_worst(conditions, 1 - objective.max_miss_share)
-        if short.latest_of[at].latency_s(worst) <= objective.latest_s and (
-            not conditions.rate_hz
-            or short.mean_of[at].period_s(conditions) <= conditions.interval_s
-        ):
-            return int(short.rows[at])
-        short = self._shortlist(objective, conditions.reachable, conditions.hedged, timely=True)
-        allowed = short.latest.latency_s(worst) <= objective.latest_s
-        allowed &= short.mean.period_s(conditions) <= conditions.interval_s
-        in_time = np.flatnonzero(allowed)
-        if not len(in_time):
-            return None
-        cost_s = short.bill.cost_s(conditions)
-        return int(short.rows[in_time[cost_s[in_time].argmin()]])
+        row = short.cheapest(conditions)
+        if row is None:
+            short = self._shortlist(objective, conditions.reachable, conditions.hedged, timely=True)
+            row = short.best(conditions)
+        return row
 
     def standing(self, plan: Plan, objective: Objective, conditions: Conditions) -> Standing | None:
         """Return how a plan does, in a few microseconds for mean latency; None if it is unknown."""
@@ -173,21 +134,16 @@ class Planner:
             return None
         accurate = self.accuracy(conditions.hedged)[row] >= self.accuracy_floor(objective) - _EXACT
         possible = bool(accurate) and (conditions.reachable or plan.level is None)
-        if objective.wants_mean_alone:
-            mean, latest = self._demands_of(row, objective.max_miss_share)
-            worst = at_worst(conditions, 1 - objective.max_miss_share)
-            in_time = latest.latency_s(worst) <= objective.latest_s
-            keeps_up = mean.period_s(conditions) <= conditions.interval_s
-            return Standing(float(mean.cost_s(conditions)), bool(possible and in_time and keeps_up))
+        if objective.is_quick:
+            course = self._course(row, objective)
+            cost_s = float(course.mean.cost_s(conditions))
+            return Standing(cost_s, possible and bool(course.kept(conditions)))
         forecast = Forecast(self._costs.select(np.array([row])), conditions)
         target, excess = self._target(forecast, objective), _excess(objective, forecast)
         return Standing(float(target[0]), possible and excess[0] == 0)
 
-    def _find_demands(self, row: int, miss_share: float) -> tuple[Demands, Demands]:
-        costs = self._costs.select(np.array([row]))
-        both = costs.mean, costs.tail(1 - miss_share)
-        mean, latest = (Demands(*(float(each[0]) for each in one)) for one in both)  # type: ignore[arg-type]
-        return mean, latest
+    def _find_course(self, row: int, objective: Objective) -> Course:
+        return Course.of(self._costs.select(np.array([row])), objective.tails).select(0)
 
     def forecast(self, conditions: Conditions) -> Forecast:
         """Return what every candidate would do under conditions."""
@@ -261,16 +217,6 @@ class Planner:
             target=float(get_measure(objective.minimise).values(forecast, objective.latest_s)[0]),
         )
 
-    def meets(self, plan: Plan, objective: Objective, conditions: Conditions) -> bool:
-        """Tell whether a plan of the candidates meets the objective now."""
-        row = self._row_of(plan)
-        if row is None or (plan.level is not None and not conditions.reachable):
-            return False
-        accuracy = float(self.accuracy(conditions.hedged)[row])
-        forecast = Forecast(self._costs.select(np.array([row])), conditions)
-        accurate = accuracy >= self.accuracy_floor(objective) - _EXACT
-        return accurate and not _excess(objective, forecast).any()
-
     def accuracy(self, hedged: bool) -> Floats:
         """Return the candidates' accuracy, (C,); with a hedge, whoever answers what is sent."""
         return self.candidates.hedged_accuracy if hedged else self.candidates.accuracy
@@ -298,20 +244,13 @@ class Planner:
 
     def _make_shortlist(
         self, objective: Objective, reachable: bool, hedged: bool, timely: bool = False
-    ) -> _Shortlist:
-        """Return the accurate candidates that no other undercuts in the mean demands.
-
-        Where it must be ``timely``, nor in those of the last sample that is to be in time.
-        """
+    ) -> Shortlist:
+        """Return the accurate candidates of which one is the best, if need be in time."""
         usable = self.accuracy(hedged) >= self.accuracy_floor(objective) - _EXACT
         if not reachable:
             usable &= ~self._costs.sends
         rows = np.flatnonzero(usable)
-        costs = self._costs.select(rows)
-        mean, latest = costs.mean, costs.tail(1 - objective.max_miss_share)
-        kept = undercut_by_none(np.stack([*mean, *latest] if timely else mean, axis=1))
-        mean, latest = (Demands(*(one[kept] for one in demands)) for demands in (mean, latest))
-        return _Shortlist(rows[kept], mean, latest)
+        return Shortlist(rows, self._costs.select(rows), objective.tails, timely=timely)
 
     def plan_of(self, row: int) -> Plan:
         """Return a candidate as a bare plan."""

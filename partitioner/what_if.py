@@ -157,8 +157,8 @@ def sweep(planner: Planner, strategy: Strategy, at: Situation, axis: Axis) -> li
 def _winner(planner: Planner, strategy: Strategy, at: Situation) -> Plan | None:
     """Return the plan that a strategy chooses; None if it does not meet the objective."""
     plan = strategy.decide(planner, at.objective, at.conditions)
-    meets = strategy.among(planner).meets(plan, at.objective, at.conditions)
-    return plan if meets else None
+    standing = strategy.among(planner).standing(plan, at.objective, at.conditions)
+    return plan if standing is not None and standing.meets else None
 
 
 def _alike(one: Plan | None, other: Plan | None) -> bool:

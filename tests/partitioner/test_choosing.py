@@ -23,12 +23,13 @@ from partitioner.plan import Plan
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     seed=SEEDS,
     drop=st.sampled_from([0.0, 0.05, 0.3, None]),
     deadline_s=st.sampled_from([None, 0.005, 0.03, 0.1]),
     misses=st.sampled_from([0.0, 0.1, 0.3]),
+    p90_s=st.sampled_from([None, 0.01, 0.05]),
     reachable=st.booleans(),
     hedged=st.booleans(),
     price_s=st.sampled_from([0.0, 0.01, 1.0]),
@@ -42,6 +43,7 @@ def test_a_quick_decision_is_the_first_of_the_ranking(
     drop: float | None,
     deadline_s: float | None,
     misses: float,
+    p90_s: float | None,
     reachable: bool,
     hedged: bool,
     price_s: float,
@@ -56,7 +58,12 @@ def test_a_quick_decision_is_the_first_of_the_ranking(
         vain_share=vain_share,
         rate_hz=rate_hz,
     )
-    objective = Objective(max_accuracy_drop=drop, deadline_s=deadline_s, max_miss_share=misses)
+    objective = Objective(
+        max_accuracy_drop=drop,
+        deadline_s=deadline_s,
+        max_miss_share=misses,
+        limits={"p90_s": p90_s},
+    )
     ranking = it.planner.rank(objective, now)
     best, first = it.planner.best(objective, now), int(ranking.rows[0])
     row = next(r for r in range(len(it.candidates)) if it.planner.plan_of(r).id == best.id)
@@ -148,17 +155,19 @@ def test_a_plan_meets_what_the_ranking_says_it_does(
 ) -> None:
     it, now = world(seed), weather(seed)
     p95_s = float(np.median(it.planner.forecast(now).quantile_s(0.95)))
-    limits = {"uplink_bytes": 3000, "p95_s": p95_s}
-    objective = Objective(max_accuracy_drop=0.1, limits=limits)
-    ranking = it.planner.rank(objective, now)
-    assert 0 < ranking.feasible.sum() < len(it.candidates)
-    for row in range(0, len(it.candidates), 7):
-        plan = it.planner.plan_of(row)
-        assert it.planner.meets(plan, objective, now) == ranking.feasible[row]
-        there = replace(now, reachable=False)
-        here = plan.level is None and ranking.feasible[row]
-        assert it.planner.meets(plan, objective, there) == here
-    assert not it.planner.meets(Plan(0, "unheard", "confidence", ()), objective, now)
+    for limits in ({"uplink_bytes": 3000, "p95_s": p95_s}, {"p95_s": p95_s}):
+        objective = Objective(max_accuracy_drop=0.1, limits=limits)
+        ranking = it.planner.rank(objective, now)
+        assert 0 < ranking.feasible.sum() < len(it.candidates)
+        for row in range(0, len(it.candidates), 7):
+            plan = it.planner.plan_of(row)
+            standing = it.planner.standing(plan, objective, now)
+            assert standing.meets == ranking.feasible[row]
+            assert standing.target == pytest.approx(ranking.target[row], rel=1e-12)
+            there = it.planner.standing(plan, objective, replace(now, reachable=False))
+            assert there.meets == (plan.level is None and ranking.feasible[row])
+        unheard = Plan(0, "unheard", "confidence", ())
+        assert it.planner.standing(unheard, objective, now) is None
 
 
 def test_limits_that_only_fall_together_are_said_to(world: Callable[..., Any]) -> None:

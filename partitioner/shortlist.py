@@ -1,0 +1,93 @@
+"""The shortlist: a few candidates of which one is the best, whatever the conditions.
+
+Mean latency grows with every demand, so one of those candidates is best that no other undercuts in
+all demands. Where tails are limited, one is best of those that no other undercuts in what the
+samples demand either that decide on these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partitioner.conditions import Conditions
+from partitioner.costs import Bill, Costs, Demands
+from partitioner.objective import Tail
+from partitioner.pareto import undercut_by_none
+
+__all__ = ["Course", "Shortlist"]
+
+
+class Course:
+    """What samples demand in the mean and at tails, under one candidate or several.
+
+    A course of one has plain numbers: they are several times as quick as arrays.
+    """
+
+    def __init__(self, mean: Demands, tails: Sequence[tuple[Tail, Demands]]) -> None:
+        self.mean, self.tails = mean, tuple(tails)
+
+    @classmethod
+    def of(cls, costs: Costs, tails: Sequence[Tail]) -> Course:
+        """Return the course of candidates with their costs."""
+        return cls(costs.mean, [(tail, costs.tail(tail.share)) for tail in tails])
+
+    def select(self, at: Any) -> Course:
+        """Return the course of some, or with plain numbers that of the one at a place."""
+        one = not np.ndim(at)
+        mean, *tails = (
+            Demands(*(float(each[at]) if one else each[at] for each in demands))  # type: ignore[arg-type]
+            for demands in (self.mean, *(demands for _, demands in self.tails))
+        )
+        return Course(mean, list(zip((tail for tail, _ in self.tails), tails, strict=True)))
+
+    def kept(self, now: Conditions) -> Any:
+        """Tell, for each, whether the tails are kept, and whether it keeps up with the samples.
+
+        If more samples are sent in vain than may be late, the one that decides is among them.
+        """
+        kept: Any = True
+        for tail, demands in self.tails:
+            vain = now.vain_share * self.mean.sent > 1 - tail.share
+            kept = kept & (demands.raced_s(now, vain) <= tail.latest_s)
+        if now.rate_hz:
+            kept = kept & (self.mean.period_s(now) <= now.interval_s)
+        return kept
+
+
+class Shortlist:
+    """Of candidates with their costs, those that may be the best where ``tails`` are limited.
+
+    Not ``timely``, it holds the ones of least mean cost alone, which need not keep the tails.
+    """
+
+    def __init__(
+        self, rows: NDArray[np.int64], costs: Costs, tails: Sequence[Tail], *, timely: bool
+    ) -> None:
+        course = Course.of(costs, tails)
+        decides = [*course.mean]
+        if timely:
+            decides += [each for _, demands in course.tails for each in demands]
+        chosen = undercut_by_none(np.stack(decides, axis=1))
+        self._rows = rows[chosen].tolist()
+        self._course = course.select(chosen)
+        self._each = [self._course.select(at) for at in range(len(chosen))]
+        self._bill = Bill(self._course.mean)
+
+    def cheapest(self, now: Conditions) -> int | None:
+        """Return the row of least cost if it keeps all there is to keep, else None."""
+        if not self._rows:
+            return None
+        at = int(self._bill.cost_s(now).argmin())
+        return self._rows[at] if self._each[at].kept(now) else None
+
+    def best(self, now: Conditions) -> int | None:
+        """Return the row of least cost of those that keep all there is to keep; None if none."""
+        if not self._rows:
+            return None
+        kept = np.broadcast_to(self._course.kept(now), len(self._rows))
+        at = int(np.where(kept, self._bill.cost_s(now), np.inf).argmin())
+        return self._rows[at] if kept[at] else None
