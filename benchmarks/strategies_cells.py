@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ import yaml
 
 import offramp
 from benchmarks.strategies_courses import Course
+from benchmarks.strategies_scores import AIM_TAIL_S, TAIL_KEPT
 from benchmarks.strategies_tasks import Task
 from offramp.errors import OfframpError
 from offramp.files import read_file, write_file
@@ -26,7 +27,9 @@ from sim.world.run import simulate
 from sim.world.scenario import read_scenario
 
 __all__ = [
+    "DROP",
     "HEDGE_SHARE",
+    "MANNERS",
     "WARM_UP_S",
     "Cell",
     "Contender",
@@ -41,19 +44,33 @@ __all__ = [
 HEDGE_SHARE = 1.0
 """Of the processor's time: what computing on comes to is in the tables."""
 
+DROP = 0.01
+"""Of the accuracy on the calibration samples: what every strategy may lose."""
+
 WARM_UP_S = 5.0
 _SEED = 0
 _DECIDES = ("device", "edge_server", "offramp", "partitioner", "sim")
 _DECIDES_NOT = ("capture", "training", "report", "demo")
 
 
+MANNERS: dict[str, Callable[[Task], dict[str, Any]]] = {
+    "waits": lambda task: {"hedge": {"max_cpu_share": 0.0}},
+    "hedges": lambda task: {"hedge": {"max_cpu_share": HEDGE_SHARE}},
+    "keeps-p99": lambda task: {
+        "hedge": {"max_cpu_share": HEDGE_SHARE},
+        "objective": {"max_accuracy_drop": DROP, "limits": {"p99_s": task.device_s + AIM_TAIL_S}},
+    },
+}
+"""How strategies may run, by name: settings of the agent."""
+
+
 @dataclass(frozen=True)
 class Contender:
-    """A strategy with or without computing on while answers are under way."""
+    """A strategy in one of the `MANNERS`."""
 
     name: str
     strategy: str
-    hedged: bool
+    manner: str
 
 
 @dataclass(frozen=True)
@@ -68,24 +85,29 @@ class Cell:
 
 
 def contenders() -> list[Contender]:
-    """Return every registered strategy; those that may compute on, also without doing so."""
+    """Return every registered strategy; those that may compute on, also without doing so.
+
+    And those with a limit of what of the samples are the slowest, too.
+    """
     found = []
     for name in strategies.STRATEGIES:
-        hedges = strategies.STRATEGIES[name]().hedges
-        found.append(Contender(name, name, hedges))
-        if hedges:
-            found.append(Contender(f"{name}, no hedge", name, hedged=False))
+        if strategies.STRATEGIES[name]().hedges:
+            found.append(Contender(name, name, "hedges"))
+            found.append(Contender(name + TAIL_KEPT, name, "keeps-p99"))
+            found.append(Contender(f"{name}, no hedge", name, "waits"))
+        else:
+            found.append(Contender(name, name, "waits"))
     return found
 
 
-def scenario(task: Task, course: Course, requests: int, *, hedged: bool) -> dict[str, Any]:
+def scenario(task: Task, course: Course, requests: int, manner: str) -> dict[str, Any]:
     """Return the scenario of devices that have a worker of the server each."""
     places = len(course.ways) * course.places_each
     agent = {
         "slowdown": task.slowdown,
         "deadline_s": task.deadline_s,
-        "objective": {"max_accuracy_drop": 0.01},
-        "hedge": {"max_cpu_share": HEDGE_SHARE if hedged else 0.0},
+        "objective": {"max_accuracy_drop": DROP},
+        **MANNERS[manner](task),
     }
     device = {
         "count": course.places_each,
@@ -111,16 +133,16 @@ def build_cells(
     folder: Path, task: Task, course: Course, requests: int, chosen: Sequence[Contender]
 ) -> Iterator[Cell]:
     """Write the scenarios of a task and course to ``folder`` and yield their cells."""
-    for hedged in sorted({contender.hedged for contender in chosen}):
-        name = f"{task.name}-{course.name}" + ("-hedged" if hedged else "")
+    for manner in sorted({contender.manner for contender in chosen}):
+        name = f"{task.name}-{course.name}-{manner}"
         path = folder / "scenarios" / f"{name}-{requests}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        settings = scenario(task, course, requests, hedged=hedged)
+        settings = scenario(task, course, requests, manner)
         text = yaml.safe_dump(settings, sort_keys=False).encode()
         write_file(path, text)
         digest = hashlib.sha256(text + read_file(task.profile)).hexdigest()[:16]
         for contender in chosen:
-            if contender.hedged == hedged:
+            if contender.manner == manner:
                 kept = folder / "cells" / f"{name}-{contender.strategy}-{digest}.json"
                 yield Cell(task.name, course.name, contender, path, kept)
 

@@ -9,11 +9,10 @@ import numpy as np
 
 from benchmarks.strategies_cells import HEDGE_SHARE, WARM_UP_S
 from benchmarks.strategies_courses import OUTAGE_BPS, OUTAGE_PRONE, PLACES
-from benchmarks.strategies_scores import ORACLE, PUBLISHED, Comparison, Place
+from benchmarks.strategies_scores import AIM_TAIL_S, ORACLE, PUBLISHED, Comparison, Place
 from benchmarks.strategies_tables import (
     AIM_GAIN,
     AIM_ORACLE,
-    AIM_TAIL_S,
     AIM_TRIVIAL,
     Table,
     cell_table,
@@ -52,7 +51,9 @@ was reconstructed.
   2012: LTE, or Wi-Fi for Wi-Fi and lines ([boards.md](boards.md)). The power is that of a Pi, the
   times are those of the slowed machine.
 - `offramp` may compute on while an answer is under way, on {hedge:.0%} of the processor's time;
-  `offramp, no hedge` may not.
+  `offramp, no hedge` may not. `offramp, p99 kept` may, and has a limit in its objective: 99% of
+  the samples within {tail:g} ms more than the whole model takes on the device. Its mean over the
+  oracle's and its p99 are the last two columns.
 - *p99 less*: `offramp`'s 99th percentile less that of `device_only`.
 - *published*: the quickest of {published}
   that loses at most 0.5 pp to `offramp` or to `device_only`; *gain*: its mean latency over
@@ -74,6 +75,7 @@ def _parts(places: Sequence[Place], made: str, figure: str) -> Iterator[str]:
         out=OUTAGE_BPS / 1e6,
         prone=OUTAGE_PRONE,
         hedge=HEDGE_SHARE,
+        tail=AIM_TAIL_S * 1e3,
         published=", ".join(f"`{name}`" for name in PUBLISHED),
     )
     yield f"## Aims\n\n{_markdown(aims_table(places))}"
@@ -99,6 +101,13 @@ def _parts(places: Sequence[Place], made: str, figure: str) -> Iterator[str]:
 _AIMS: tuple[tuple[str, Callable[[Comparison], float | None], float, bool], ...] = (
     ("mean over the oracle's", lambda c: c.to_oracle, AIM_ORACLE, False),
     ("p99 less the device's alone, ms", lambda c: _in_ms(c.tail_s), AIM_TAIL_S * 1e3, False),
+    ("mean over the oracle's, p99 kept", lambda c: c.kept_to_oracle, AIM_ORACLE, False),
+    (
+        "p99 less the device's alone, p99 kept, ms",
+        lambda c: _in_ms(c.kept_tail_s),
+        AIM_TAIL_S * 1e3,
+        False,
+    ),
     ("mean over the better trivial one's", lambda c: c.to_trivial, AIM_TRIVIAL, False),
     ("best published over its mean, outage-prone", lambda c: c.gain, AIM_GAIN, True),
     ("best published over the oracle's, likewise", lambda c: c.room, AIM_GAIN, True),

@@ -27,7 +27,7 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = strategies_tasks.home() / f"digits-{digest}.profile.json"
     kept.parent.mkdir(parents=True)
     kept.write_text(PROFILE.read_text())
-    chosen = [Contender(name, name, hedged=False) for name in TWO]
+    chosen = [Contender(name, name, "waits") for name in TWO]
     monkeypatch.setattr(strategies, "contenders", lambda: chosen)
 
 

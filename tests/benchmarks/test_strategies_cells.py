@@ -22,12 +22,13 @@ from benchmarks.strategies_cells import (
 from benchmarks.strategies_courses import PLACES, Course, build_courses
 from benchmarks.strategies_tasks import Task
 from offramp.settings import build_settings
+from partitioner.objective import Limits
 from partitioner.strategies import STRATEGIES
 from sim.world.scenario import Scenario
 
 PROFILE = Path(next(iter(examples.__path__))) / "scenarios" / "profile.json"
 TASK = Task("digits", BUNDLE, PROFILE, 60.0, 0.2)
-ALONE = Contender("device_only", "device_only", hedged=False)
+ALONE = Contender("device_only", "device_only", "waits")
 
 
 @pytest.fixture
@@ -38,14 +39,19 @@ def steady(tmp_path: Path) -> Course:
 def test_every_strategy_takes_part_and_the_one_that_hedges_also_without() -> None:
     found = contenders()
     assert {contender.strategy for contender in found} == set(STRATEGIES)
-    assert {c.name for c in found if c.strategy == "offramp"} == {"offramp", "offramp, no hedge"}
-    assert [c.name for c in found if c.hedged] == ["offramp"]
+    assert {c.name for c in found if c.strategy == "offramp"} == {
+        "offramp",
+        "offramp, p99 kept",
+        "offramp, no hedge",
+    }
+    assert [c.name for c in found if c.manner == "hedges"] == ["offramp"]
+    assert [c.name for c in found if c.manner == "keeps-p99"] == ["offramp, p99 kept"]
 
 
 def test_a_scenario_gives_each_place_a_worker_and_the_device_just_enough_time(
     steady: Course,
 ) -> None:
-    found = build_settings(Scenario, scenario(TASK, steady, 100, hedged=True), "it")
+    found = build_settings(Scenario, scenario(TASK, steady, 100, "hedges"), "it")
     (group,) = found.groups
     assert group.count == found.servers[0].workers == PLACES
     assert group.agent.slowdown == 60
@@ -53,12 +59,16 @@ def test_a_scenario_gives_each_place_a_worker_and_the_device_just_enough_time(
     assert group.agent.hedge.max_cpu_share > 0
     assert group.arrivals is not None
     assert 1 / group.arrivals.model_dump()["rate_hz"] == pytest.approx(0.3)
-    alone = build_settings(Scenario, scenario(TASK, steady, 100, hedged=False), "it")
+    alone = build_settings(Scenario, scenario(TASK, steady, 100, "waits"), "it")
     assert alone.groups[0].agent.hedge.max_cpu_share == 0
+    kept = build_settings(Scenario, scenario(TASK, steady, 100, "keeps-p99"), "it")
+    objective = kept.groups[0].agent.objective
+    assert objective.limits.given() == {"p99": pytest.approx(0.205)}
+    assert objective.model_copy(update={"limits": Limits()}) == group.agent.objective
 
 
 def test_cells_are_run_and_one_that_fails_leaves_the_others(tmp_path: Path, steady: Course) -> None:
-    chosen = [ALONE, Contender("nobody", "nobody", hedged=False)]
+    chosen = [ALONE, Contender("nobody", "nobody", "waits")]
     cells = list(build_cells(tmp_path, TASK, steady, 40, chosen))
     assert [read_cell(cell) for cell in cells] == [None, None]
     assert {cell.contender.name for cell in run_cells(cells, 1)} == {"device_only", "nobody"}

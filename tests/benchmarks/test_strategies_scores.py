@@ -46,6 +46,7 @@ SCORES = {
     "spinn": score(0.12, accuracy=0.894),  # too inaccurate by a tenth of a point
     "neurosurgeon": score(0.151, accuracy=0.896),
     "dads": score(0.17),
+    "offramp, p99 kept": score(0.102, p99_s=0.194),
 }
 
 
@@ -127,6 +128,7 @@ def test_what_did_not_run_is_not_compared() -> None:
     assert found is not None
     assert found.to_trivial == 0.5
     assert {found.to_oracle, found.tail_s, found.published, found.gain, found.room} == {None}
+    assert {found.kept_to_oracle, found.kept_tail_s} == {None}
     assert summary_line([found, None]).startswith("at most 0.500 of the better trivial one")
     assert summary_line([]) == "nothing to compare"
 
@@ -159,13 +161,13 @@ def test_the_summary_marks_what_misses_its_aim() -> None:
     calm, prone = place("calm"), place("prone", outage_share=0.3)
     rows = [(one.course.name, one.rates, one.comparison) for one in (calm, prone)]
     _, (first, second, third) = summary_table([*rows, ("none", calm.rates, None)])
-    shown = "calm|5.0|0.0%|100.0|1.042 !|10.0 !|0.625|neurosurgeon|1.510|1.573"
+    shown = "calm|5.0|0.0%|100.0|1.042 !|10.0 !|0.625|neurosurgeon|1.510|1.573|1.063 !|4.0"
     assert first == shown.split("|")
-    assert (second[0], second[-2]) == ("prone o", "1.510")
-    assert third == ["none", "5.0", "0.0%", *["-"] * 7]
+    assert (second[0], second[-4]) == ("prone o", "1.510")
+    assert third == ["none", "5.0", "0.0%", *["-"] * 9]
     slower = place("prone", 0.3, {**SCORES, "neurosurgeon": score(0.14)})
     _, (fourth,) = summary_table([("prone", slower.rates, slower.comparison)])
-    assert fourth[-2] == "1.400 !"
+    assert fourth[-4] == "1.400 !"
 
 
 def test_aims_are_counted_by_task_and_gains_only_where_outages_are_frequent() -> None:
@@ -174,6 +176,8 @@ def test_aims_are_counted_by_task_and_gains_only_where_outages_are_frequent() ->
     assert [row[2:] for row in rows] == [
         ["<= 1.03", "1.03", "1.04 (calm)", "1 of 2"],
         ["<= 5", "10", "10 (prone)", "0 of 2"],
+        ["<= 1.03", "1.06", "1.06 (prone)", "0 of 2"],
+        ["<= 5", "4", "4 (prone)", "2 of 2"],
         ["<= 1.02", "0.616", "0.625 (calm)", "2 of 2"],
         [">= 1.5", "1.56", "1.56 (prone)", "1 of 1"],
         [">= 1.5", "1.57", "1.57 (prone)", "1 of 1"],
