@@ -127,8 +127,8 @@ def _fill(places: _Places, cells: Sequence[Cell]) -> list[tuple[str, str]]:
             if current:
                 failed.append((name, found["error"]))
             continue
-        power = BOARDS[place.course.board].every(place.task.period_s)
-        score = score_of(found["total"], place.task.late_s, power, current=current)
+        power = BOARDS[place.course.board]
+        score = score_of(found["total"], place.task, power, current=current)
         if score is None:
             failed.append((name, "no answer"))
         else:

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.strategies_courses import Course, Rates
 from benchmarks.strategies_tasks import Task
 from partitioner.power import Power
+from sim.world.energy import energy_j
 
 __all__ = [
     "AIM_TAIL_S",
@@ -59,19 +60,13 @@ class Score:
 
 
 def score_of(
-    total: Mapping[str, Any], late_s: float, power: Power, *, current: bool = True
+    total: Mapping[str, Any], task: Task, power: Power, *, current: bool = True
 ) -> Score | None:
-    """Return the score of a run's figures (`sim.world.tally.Tally.summary`); None without answers.
-
-    ``power`` is that of samples as often as they come (`Power.every`).
-    """
+    """Return the score of a run's figures (`sim.world.tally.Tally.summary`); None if none came."""
     requests = total["requests"]
     if not total["answered"]:
         return None
-    in_time = sum(count for edge_s, count in total["histogram"] if edge_s <= late_s * _BIN)
-    device_s, sending_s, waiting_s = (
-        total[key] / requests for key in ("device_s", "sending_s", "waiting_s")
-    )
+    in_time = sum(count for edge_s, count in total["histogram"] if edge_s <= task.late_s * _BIN)
     return Score(
         mean_s=total["mean_s"],
         p95_s=total["p95_s"],
@@ -79,9 +74,9 @@ def score_of(
         missed=1 - in_time / requests,
         overdue=total["late_share"],
         bytes=(total["up_bytes"] + total["probe_bytes"]) / requests,
-        energy_j=power.sample_j(device_s, sending_s, waiting_s, total["sent_share"]),
+        energy_j=energy_j(total, power, task.period_s) / requests,
         accuracy=total["accuracy"],
-        device_s=device_s,
+        device_s=total["device_s"] / requests,
         hedge_s=total["hedge_s"] / requests,
         sent=total["sent_share"],
         current=current,

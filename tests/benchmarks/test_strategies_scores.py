@@ -50,10 +50,12 @@ SCORES = {
 }
 
 
+TASK = Task("digits", Path("digits.offramp"), Path("profile.json"), 300.0, 0.2)
+
+
 def place(course: str, outage_share: float = 0.0, scores: dict[str, Score] = SCORES) -> Place:
-    task = Task("digits", Path("digits.offramp"), Path("profile.json"), 300.0, 0.2)
     told = Course(course, "proxy", "30 ms, stated", "made up", "rpi4-lte", ({},))
-    return Place(task, told, Rates(5e6, 1e6, outage_share), dict(scores))
+    return Place(TASK, told, Rates(5e6, 1e6, outage_share), dict(scores))
 
 
 def tally(**changes: Any) -> dict[str, Any]:
@@ -62,12 +64,12 @@ def tally(**changes: Any) -> dict[str, Any]:
         found.answered(latency_s, "server", "ok", right=latency_s != 0.2, late=late)
     found.unanswered("dropped")
     found.sent, found.up_bytes, found.probe_bytes = 4, 400, 100
-    found.device_s, found.sending_s, found.waiting_s, found.hedge_s = 1.0, 0.5, 0.25, 0.5
+    found.device_s, found.sending_s, found.waiting_s, found.hedge_s = 1.0, 0.5, 0.75, 0.5
     return {**found.summary(), **changes}
 
 
 def test_a_score_is_of_one_request() -> None:
-    found = score_of(tally(), late_s=0.25, power=POWER)
+    found = score_of(tally(), TASK, POWER)
     assert found is not None
     assert found.mean_s == pytest.approx(0.45)
     assert found.missed == pytest.approx(3 / 5)  # 0.3, 1.2 and the one that never came
@@ -75,12 +77,12 @@ def test_a_score_is_of_one_request() -> None:
     assert found.bytes == 100
     assert found.accuracy == 0.75  # of those that were answered
     assert (found.device_s, found.hedge_s, found.sent) == (0.2, 0.1, 0.8)
-    # 0.2 s at 2 W, 0.1 s at 3 W, and the radio up 0.05 s and 0.8 times 0.5 s at 4 W.
-    assert found.energy_j == pytest.approx(0.4 + 0.3 + 4 * 0.45)
+    # 0.2 s at 2 W, 0.1 s at 3 W, and the radio up 0.05 s more and 0.8 times 0.3 s at 4 W.
+    assert found.energy_j == pytest.approx(0.4 + 0.3 + 4 * 0.29)
 
 
 def test_what_comes_at_the_limit_is_not_missed() -> None:
-    found = score_of(tally(), late_s=0.3, power=POWER)
+    found = score_of(tally(), replace(TASK, device_s=0.24), POWER)
     assert found is not None
     assert found.missed == pytest.approx(2 / 5)
 
@@ -88,7 +90,7 @@ def test_what_comes_at_the_limit_is_not_missed() -> None:
 def test_without_answers_there_is_no_score() -> None:
     silent = Tally()
     silent.unanswered("dropped")
-    assert score_of(silent.summary(), late_s=0.25, power=POWER) is None
+    assert score_of(silent.summary(), TASK, POWER) is None
 
 
 def test_the_own_strategy_is_compared_with_the_best_that_is_as_accurate() -> None:
