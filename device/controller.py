@@ -34,6 +34,7 @@ _PROBE_BYTES = (1500, 32_000)
 _STALE_S = 1.0  # an answer that took longer tells how the link was, not how it is
 _HASTE_S = 0.05
 _FORGET_S = 60.0
+_DEVICE_FORGET_S, _SERVER_FORGET_S = 60.0, 10.0  # a server that is left alone tells nothing
 _LOST_S = 5.0  # an answer that is missing for so long may never come; until then it is the probe
 _PRICE_WEIGHT = 0.2  # a server's price swings from answer to answer
 
@@ -95,8 +96,8 @@ class Controller:
     def __post_init__(self) -> None:
         self.estimator = LinkEstimator()
         self.breaker = Breaker(self.tuning.breaker_failures, self.tuning.breaker_retry_s)
-        self.device_stretch = Stretch()
-        self.server_stretch = Stretch()
+        self.device_stretch = Stretch(_DEVICE_FORGET_S)
+        self.server_stretch = Stretch(_SERVER_FORGET_S)
         self.queue_s = self.price_s = 0.0
         self.hedged = False
         self._vain = VainShare()
@@ -131,8 +132,8 @@ class Controller:
             bandwidth_bps=link.bandwidth_bps if hedged else link.cautious_bps,
             rtt_s=link.rtt_s,
             queue_s=self.queue_s + self._silent_s(now_s),
-            device_stretch=self.device_stretch.value,
-            server_stretch=self.server_stretch.value,
+            device_stretch=self.device_stretch.at(now_s),
+            server_stretch=self.server_stretch.at(now_s),
             reachable=self._reachable(now_s),
             price_s=self.price_s,
             hedged=hedged,
@@ -171,7 +172,7 @@ class Controller:
     def answer_s(self, now_s: float, size_bytes: int, cut: int) -> float:
         """Return how long an answer to a sample sent now is likely to take."""
         link = self.estimator.estimate(now_s)
-        return self._away_s(size_bytes, cut, link.rtt_s, link.bandwidth_bps)
+        return self._away_s(now_s, size_bytes, cut, link.bandwidth_bps)
 
     def send_s(self, now_s: float, size_bytes: int, cut: int) -> float:
         """Return how long an answer to a sample sent now is expected to take, at most.
@@ -180,12 +181,17 @@ class Controller:
         link has changed.
         """
         link = self.estimator.estimate(now_s)
-        away_s = self._away_s(size_bytes, cut, link.rtt_s, link.cautious_bps)
+        away_s = self._away_s(now_s, size_bytes, cut, link.cautious_bps)
         return 2 * away_s + 3 * link.rtt_sigma_s
 
-    def _away_s(self, size_bytes: int, cut: int, rtt_s: float, bandwidth_bps: float) -> float:
+    def _away_s(self, now_s: float, size_bytes: int, cut: int, bandwidth_bps: float) -> float:
         bits = 8 * (size_bytes + FRAME_OVERHEAD_BYTES)
-        return rtt_s + bits / bandwidth_bps + self.queue_s + self._tail_s(cut)
+        return (
+            self.estimator.estimate(now_s).rtt_s
+            + bits / bandwidth_bps
+            + self.queue_s
+            + self._tail_s(now_s, cut)
+        )
 
     def sent(self, now_s: float, message: int, size_bytes: int, plan: Plan | None = None) -> None:
         """Take in that a message goes out; ``plan`` is None for a probe."""
@@ -197,7 +203,7 @@ class Controller:
         link = self.estimator.estimate(now_s)
         expected_s = now_s + link.rtt_s + bits / link.bandwidth_bps
         if plan is not None:
-            expected_s += self.queue_s + self._tail_s(plan.cut)
+            expected_s += self.queue_s + self._tail_s(now_s, plan.cut)
             self._last_sample_s = now_s
         self._sent[message] = _Sent(now_s, size_bits, bits, expected_s, plan)
 
@@ -229,7 +235,7 @@ class Controller:
             self.strategy.learn(sent.plan, elapsed_s)
             if timeline.segment_s:
                 expected_s = self.planner.server.tail[sent.plan.cut].median_s
-                self.server_stretch.observe(sum(timeline.segment_s), expected_s)
+                self.server_stretch.observe(now_s, sum(timeline.segment_s), expected_s)
 
     def outrun(self, now_s: float, message: int) -> None:
         """Take in that the device itself had the answer before the server's came."""
@@ -284,9 +290,9 @@ class Controller:
         self.estimator.forget_backlog(now_s)
         self.breaker.trip(now_s)
 
-    def computed(self, observed_s: float, expected_s: float) -> None:
+    def computed(self, now_s: float, observed_s: float, expected_s: float) -> None:
         """Take in how long the device took for work that its profile knows."""
-        self.device_stretch.observe(observed_s, expected_s)
+        self.device_stretch.observe(now_s, observed_s, expected_s)
 
     def probe_bytes(self, now_s: float) -> int | None:
         """Return the padding of the probe to send now, or None if none is due.
@@ -346,8 +352,8 @@ class Controller:
         sent = self._sent.values()
         return next((each for each in sent if each.at_s > self._heard_of_s), None)
 
-    def _tail_s(self, cut: int) -> float:
-        return self.planner.server.tail[cut].median_s * self.server_stretch.value
+    def _tail_s(self, now_s: float, cut: int) -> float:
+        return self.planner.server.tail[cut].median_s * self.server_stretch.at(now_s)
 
     def _decide(self, now_s: float) -> None:
         conditions = self.conditions(now_s)

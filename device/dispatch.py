@@ -141,7 +141,7 @@ class Dispatch:
         """The processor ended the head that it was given."""
         work = self._free_processor()
         expected_s = self._board.reached_s(reached.at, reached.exits)
-        self._controller.computed(reached.head_s, expected_s)
+        self._controller.computed(now_s, reached.head_s, expected_s)
         work.wait_s = now_s - work.arrived_s - reached.head_s - reached.encode_s
         if reached.hurried:
             work.reason = "too little time for more than this exit"
@@ -161,12 +161,15 @@ class Dispatch:
     def ran_on(self, now_s: float, at: int) -> list[Action]:
         """The processor has come to boundary ``at`` with the sample that it was to run on."""
         work = self._free_processor()
+        took_s = now_s - work.step_begun_s
+        if at > work.at and work.board is not None:
+            self._controller.computed(now_s, took_s, work.board.step_s(work.at))
         work.at = at
-        work.hedge_s += now_s - work.step_begun_s
-        self._hedge.spend(now_s - work.step_begun_s)
+        work.hedge_s += took_s
+        self._hedge.spend(took_s)
         if self._in_flight.holds(work):  # else the server was first
             assert work.board is not None
-            work.options = work.board.options(at, work.exits, self._stretch)
+            work.options = work.board.options(at, work.exits, self._stretch(now_s))
             if at == work.board.depth:
                 waited = self._in_flight.remove(work)
                 if waited:
@@ -278,22 +281,22 @@ class Dispatch:
             plan = self._controller.local_plan(now_s)
         latest_s = self._in_flight.latest_start_s()
         if plan.level is None:
-            options = self._board.options(0, frozenset(), self._stretch)
+            options = self._board.options(0, frozenset(), self._stretch(now_s))
             if now_s + min(option.time_s for option in options) > latest_s - _MARGIN_S:
                 return False
         work.plan = plan
         self._running = work
         overflow_s = self._overflow_s(len(self._inbox) - 1)
         until_s = min(work.deadline_s, latest_s, overflow_s) - _MARGIN_S
-        self._actions.append(RunHead(work, until_s, self._stretch))
+        self._actions.append(RunHead(work, until_s, self._stretch(now_s)))
         return True
 
     def _may_send(self, now_s: float, work: Work, plan: Plan) -> bool:
         """Tell whether a sample may go to the server, and all could still be answered here."""
         if not (self._stream.is_welcome(now_s) and self._has_room()):
             return False
-        work.options = self._board.options(plan.cut, self._board.opened(plan), self._stretch)
-        end_s = now_s + self._board.encoded_s(plan) * self._stretch
+        work.options = self._board.options(plan.cut, self._board.opened(plan), self._stretch(now_s))
+        end_s = now_s + self._board.encoded_s(plan) * self._stretch(now_s)
         free_s = min(self._in_flight.latest_start_s(work), self._overflow_s(len(self._inbox) - 1))
         return end_s <= free_s - _MARGIN_S
 
@@ -305,11 +308,11 @@ class Dispatch:
         """Send a sample if there is time to wait for its answer, else let it fall back."""
         assert work.plan is not None
         work.board, work.at, work.exits = self._board, reached.at, reached.exits
-        work.options = self._board.options(reached.at, reached.exits, self._stretch)
+        work.options = self._board.options(reached.at, reached.exits, self._stretch(now_s))
         work.size_bytes = reached.size_bytes
         work.answer_s = now_s + self._controller.answer_s(now_s, work.size_bytes, work.plan.cut)
         work.expected_s = now_s + self._controller.send_s(now_s, work.size_bytes, work.plan.cut)
-        head_s = self._board.reached_s(work.plan.cut, frozenset()) * self._stretch
+        head_s = self._board.reached_s(work.plan.cut, frozenset()) * self._stretch(now_s)
         work.give_up_s = give_up_s(
             work.options,
             deadline_s=work.deadline_s,
@@ -337,7 +340,7 @@ class Dispatch:
         assert work.board is not None
         if not work.board.holds_all or not (self._rhythm.regular or now_s >= work.answer_s):
             return
-        end_s = now_s + work.board.step_s(work.at) * self._stretch
+        end_s = now_s + work.board.step_s(work.at) * self._stretch(now_s)
         latest_s = min(self._in_flight.latest_start_s(), self._overflow_s(len(self._inbox)))
         if end_s > latest_s - _MARGIN_S or now_s < self._rhythm.next_s() < end_s:
             return
@@ -369,7 +372,7 @@ class Dispatch:
         work.begun_s = now_s
         free_s = min(self._in_flight.latest_start_s(), self._overflow_s(len(self._inbox)))
         until_s = min(work.deadline_s, free_s) - _MARGIN_S
-        self._actions.append(FallBack(work, until_s, self._stretch))
+        self._actions.append(FallBack(work, until_s, self._stretch(now_s)))
 
     def _report(self, now_s: float) -> None:
         self._actions.extend(self._controller.take_changes())
@@ -389,6 +392,5 @@ class Dispatch:
     def _has_room(self) -> bool:
         return self._in_flight.waiting < self._settings.max_in_flight
 
-    @property
-    def _stretch(self) -> float:
-        return self._controller.device_stretch.value
+    def _stretch(self, now_s: float) -> float:
+        return self._controller.device_stretch.at(now_s)

@@ -74,6 +74,8 @@ class Forecast:
     def energy_j(self) -> Floats:
         """Mean energy that a sample takes of the device, computing on in a hedge included.
 
+        The radio is not up for longer than until the next sample that comes by itself.
+
         Raises `PlanError` if the device's profile does not say what it draws.
         """
         power, demands, now = self.costs.power, self.costs.mean, self.conditions
@@ -87,7 +89,8 @@ class Forecast:
         if now.hedged:
             device_s = device_s + first_s(away_s, here_s, now.vain_share)
         sending_s = demands.uplink_bytes * (8 / now.bandwidth_bps)
-        return power.sample_j(device_s, sending_s, away_s - sending_s, demands.sent)
+        drawn = power.every(now.interval_s)
+        return drawn.sample_j(device_s, sending_s, away_s - sending_s, demands.sent)
 
     @cached_property
     def period_s(self) -> Floats:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from device.controller import Controller, PlanChange, Tuning
+from device.stretch import Stretch
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.foreseen import best_foreseen
@@ -32,6 +33,21 @@ class Truth:
     arrivals_s: Sequence[float]
 
 
+class _TrueStretch(Stretch):
+    """What a device is slowed by, which need not be observed."""
+
+    def __init__(self, load: LoadCourse) -> None:
+        super().__init__(math.inf)
+        self._load = load
+
+    def at(self, now_s: float) -> float:
+        """Return the true stretch."""
+        return self._load.stretch(now_s)
+
+    def observe(self, now_s: float, observed_s: float, expected_s: float) -> None:
+        """Learn nothing."""
+
+
 @dataclass
 class Seer(Controller):
     """A controller whose strategy is told what comes; it estimates nothing and sends no probes.
@@ -41,6 +57,10 @@ class Seer(Controller):
     """
 
     truth: Truth = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.device_stretch = _TrueStretch(self.truth.load)
 
     def conditions(self, now_s: float) -> Conditions:
         """Return what is true of link and machines, as far as conditions can say it."""
@@ -57,7 +77,6 @@ class Seer(Controller):
 
     def plan(self, now_s: float) -> Plan:
         """Return the plan that is the best for what comes."""
-        self.device_stretch.value = self.truth.load.stretch(now_s)
         if self.strategy.adapts:
             self._take_up(now_s, self._foresee([self._coming(now_s)]))
         elif self._plan is None:
@@ -82,9 +101,6 @@ class Seer(Controller):
 
     def overdue(self, now_s: float, message: int) -> None:
         """Nothing is to be learnt from silence."""
-
-    def computed(self, observed_s: float, expected_s: float) -> None:
-        """Nor from how long the device took."""
 
     def probe_bytes(self, now_s: float) -> int | None:
         """Return that no probe is due."""

@@ -272,3 +272,24 @@ def test_a_device_that_will_never_send_does_not_probe(planner):
     assert controller.probe_bytes(now_s + 9.0) is None
     controller.disconnected(now_s + 10.0)
     assert controller.probe_bytes(now_s + 19.0) is None
+
+
+@pytest.mark.parametrize("hedged", [False, True])
+def test_a_server_that_was_slow_is_tried_again(controller, hedged):
+    controller.hedged = hedged
+    now_s = settle(controller, 0.0, GOOD)
+    for message in range(20):
+        now_s = exchange(controller, now_s, message, GOOD, tail_s=0.02)
+    assert controller.conditions(now_s).server_stretch > 10
+    assert controller.plan(now_s).level is None
+    now_s = settle(controller, now_s, GOOD)
+    assert controller.conditions(now_s + 60).server_stretch < 1.1
+    assert controller.plan(settle(controller, now_s + 60, GOOD)).level is not None
+
+
+def test_what_is_computed_on_tells_of_the_device_too(planner):
+    controller = make(planner, "offramp")
+    for at in range(30):
+        controller.computed(at, 0.03, 0.01)
+    assert controller.conditions(30.0).device_stretch == pytest.approx(3.0, rel=0.1)
+    assert controller.conditions(30.0 + 600).device_stretch < 1.1

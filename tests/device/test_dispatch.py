@@ -642,7 +642,7 @@ def test_an_old_answer_from_a_deeper_cut_than_the_new_bundle_has_is_taken(planne
     controller.sent(0.0, 7, 1000, SEND_FEATURE)
     controller.renew(successor)
     controller.answered(0.1, 7, Timeline(segment_s=(0.5,)), Load())
-    assert controller.server_stretch.value == 1.0
+    assert controller.server_stretch.at(0.1) == 1.0
 
 
 HEDGE = {"hedge": {"max_cpu_share": 1.0}}
