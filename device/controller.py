@@ -35,6 +35,8 @@ _STALE_S = 1.0  # an answer that took longer tells how the link was, not how it 
 _HASTE_S = 0.05
 _FORGET_S = 60.0
 _DEVICE_FORGET_S, _SERVER_FORGET_S = 60.0, 10.0  # a server that is left alone tells nothing
+_BESIDE_TRAFFIC, _IDLE = 4, 16  # so many times rarer are probes
+_BETTER = 100  # that much better a link may become at once
 _LOST_S = 5.0  # an answer that is missing for so long may never come; until then it is the probe
 _PRICE_WEIGHT = 0.2  # a server's price swings from answer to answer
 
@@ -114,6 +116,7 @@ class Controller:
         self._last_sample_s = -math.inf
         self._long_probe_next = False
         self._hasty_probes = 0
+        self._probe_rest = 1
 
     def take_changes(self) -> list[PlanChange]:
         """Return the plans that came into force since this was last asked."""
@@ -321,7 +324,9 @@ class Controller:
     def next_probe_s(self, now_s: float) -> float:
         """Return when the next probe is due, if nothing is heard until then.
 
-        None ever is under a plan that sends nothing and is never asked for again.
+        They are rarer beside traffic, which tells of the link itself, and where even a much better
+        link would not be used. None ever is under a plan that sends nothing and is never asked for
+        again.
         """
         if not self.strategy.adapts and self._plan is not None and self._plan.level is None:
             return math.inf
@@ -330,7 +335,9 @@ class Controller:
         unheard = self._unheard()
         if unheard is not None and now_s > unheard.expected_s:
             return max(self._last_probe_s, unheard.at_s) + _LOST_S
-        return self._last_probe_s + (_HASTE_S if self._hasty_probes else self.tuning.probe_s)
+        if self._hasty_probes:
+            return self._last_probe_s + _HASTE_S
+        return self._last_probe_s + self.tuning.probe_s * self._probe_rest
 
     def _probe_is_due(self, now_s: float) -> bool:
         due = now_s >= self.next_probe_s(now_s)
@@ -361,6 +368,7 @@ class Controller:
         self._decided_s = now_s
         turned = self._decided_reachable != conditions.reachable
         self._decided_reachable = conditions.reachable
+        self._probe_rest = _BESIDE_TRAFFIC if chosen.level else self._rest_alone(conditions)
         if self._plan is not None:
             if chosen.id == self._plan.id and (not turned or conditions.reachable):
                 return
@@ -375,6 +383,18 @@ class Controller:
             conditions=conditions,
         )
         self._changes.append(PlanChange(now_s, chosen, conditions, explain))
+
+    def _rest_alone(self, conditions: Conditions) -> int:
+        """Return how many times rarer probes are while nothing is sent."""
+        better = replace(
+            conditions,
+            bandwidth_bps=_BETTER * conditions.bandwidth_bps,
+            rtt_s=conditions.rtt_s / _BETTER,
+            queue_s=0.0,
+            server_stretch=1.0,
+            reachable=True,
+        )
+        return 1 if self.planner.best(self.objective, better).level else _IDLE
 
     def _is_better(self, chosen: Plan, now_s: float, conditions: Conditions) -> bool:
         """Tell whether a plan is better than the one in force by more than can be doubted."""

@@ -293,3 +293,21 @@ def test_what_is_computed_on_tells_of_the_device_too(planner):
         controller.computed(at, 0.03, 0.01)
     assert controller.conditions(30.0).device_stretch == pytest.approx(3.0, rel=0.1)
     assert controller.conditions(30.0 + 600).device_stretch < 1.1
+
+
+def test_probes_are_rare_beside_traffic_and_where_no_link_would_be_used(planner):
+    def gap_s(**wishes):
+        objective = Objective(max_accuracy_drop=0.0, deadline_s=0.5, **wishes)
+        controller = Controller(planner, objective, strategies.get("offramp"))
+        now_s = settle(controller, 0.0, GOOD)
+        controller.plan(now_s)
+        assert controller.probe_bytes(now_s) is not None
+        return controller.next_probe_s(now_s) - now_s
+
+    assert gap_s() == pytest.approx(2.0)
+    assert gap_s(minimise="uplink") == pytest.approx(8.0)
+    controller = make(planner, "offramp")
+    now_s = settle(controller, 0.0, POOR, rounds=60)
+    assert controller.plan(now_s).level is None
+    assert controller.probe_bytes(now_s) is not None
+    assert controller.next_probe_s(now_s) - now_s == pytest.approx(0.5)
