@@ -285,14 +285,17 @@ def _deed(plan: Plan) -> _Deed:
 def _excess(objective: Objective, forecast: Forecast) -> Floats:
     """Return by how much candidates break the limits, (C,): the sum of shares; 0 if they do not.
 
-    One that is slower than samples come breaks a limit, too.
+    One that is slower than samples come breaks a limit, too. A deadline is broken by as much as the
+    last sample is late that should not be.
     """
     total = np.zeros(len(forecast.costs))
-    limits = objective.kept
+    limits = objective.limits.given()
     if forecast.conditions.rate_hz:
         limits["period"] = min(limits.get("period", math.inf), forecast.conditions.interval_s)
-    for name, most in limits.items():
-        values = get_measure(name).values(forecast, objective.latest_s)
+    broken = [(get_measure(name).values(forecast, math.inf), most) for name, most in limits.items()]
+    if objective.deadline_s is not None:
+        broken.append((forecast.quantile_s(1 - objective.max_miss_share), objective.deadline_s))
+    for values, most in broken:
         beyond = values > most * (1 + _EXACT) + _EXACT
         total += np.where(beyond, values - most, 0.0) / max(most, 1e-3)
     return total

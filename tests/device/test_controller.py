@@ -309,5 +309,8 @@ def test_probes_are_rare_beside_traffic_and_where_no_link_would_be_used(planner)
     controller = make(planner, "offramp")
     now_s = settle(controller, 0.0, POOR, rounds=60)
     assert controller.plan(now_s).level is None
-    assert controller.probe_bytes(now_s) is not None
-    assert controller.next_probe_s(now_s) - now_s == pytest.approx(0.5)
+    probed_s = []
+    for at in range(300):
+        if controller.probe_bytes(now_s + at * 0.01) is not None:
+            probed_s.append(at * 0.01)
+    assert probed_s[-1] - probed_s[-2] == pytest.approx(0.5, abs=0.011)
