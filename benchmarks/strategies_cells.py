@@ -28,7 +28,6 @@ from sim.world.scenario import read_scenario
 
 __all__ = [
     "DROP",
-    "HEDGE_SHARE",
     "MANNERS",
     "WARM_UP_S",
     "Cell",
@@ -41,9 +40,6 @@ __all__ = [
     "scenario",
 ]
 
-HEDGE_SHARE = 1.0
-"""Of the processor's time: what computing on comes to is in the tables."""
-
 DROP = 0.01
 """Of the accuracy on the calibration samples: what every strategy may lose."""
 
@@ -55,9 +51,8 @@ _DECIDES_NOT = ("capture", "training", "report", "demo")
 
 MANNERS: dict[str, Callable[[Task], dict[str, Any]]] = {
     "waits": lambda task: {"hedge": {"max_cpu_share": 0.0}},
-    "hedges": lambda task: {"hedge": {"max_cpu_share": HEDGE_SHARE}},
+    "hedges": lambda task: {},
     "keeps-p99": lambda task: {
-        "hedge": {"max_cpu_share": HEDGE_SHARE},
         "objective": {"max_accuracy_drop": DROP, "limits": {"p99_s": task.device_s + AIM_TAIL_S}},
     },
 }

@@ -25,15 +25,19 @@ __all__ = [
 ]
 
 OWN, ORACLE, ALONE = "offramp", "oracle", "device_only"
-PUBLISHED = ("neurosurgeon", "dads", "qdmp", "edgent", "spinn", "portend", "ans")
+PUBLISHED = (
+    *("neurosurgeon", "dads", "qdmp", "edgent", "spinn", "portend", "ans"),
+    *("device_exits", "server_only", "server_only_raw", "fixed_split"),
+)
+"""The strategies of others, BranchyNet's exits and the compressed input among them."""
+
 TRIVIAL = (ALONE, "server_only")
 TAIL_KEPT = ", p99 kept"
 AIM_TAIL_S = 0.005
 """So much more than the device's alone a 99th percentile may be."""
 
 ALIKE = 0.005
-"""A strategy is as accurate as another if it loses no more than this share of samples to it, or to
-the whole model: what a codec happens to gain is no one else's fault."""
+"""Two strategies are as accurate as each other if they differ by no larger share of samples."""
 
 
 @dataclass(frozen=True)
@@ -133,17 +137,12 @@ def compare(scores: Mapping[str, Score]) -> Comparison | None:
 
 
 def _quickest(scores: Mapping[str, Score], names: tuple[str, ...], own: Score) -> str | None:
-    whole = scores.get(ALONE, own)
-    alike = [
-        name
-        for name in names
-        if name in scores and (_as_accurate(scores[name], own) or _as_accurate(scores[name], whole))
-    ]
+    alike = [name for name in names if name in scores and _is_alike(scores[name], own)]
     return min(alike, key=lambda name: scores[name].mean_s, default=None)
 
 
-def _as_accurate(one: Score, other: Score) -> bool:
-    return one.accuracy >= other.accuracy - ALIKE
+def _is_alike(one: Score, other: Score) -> bool:
+    return abs(one.accuracy - other.accuracy) <= ALIKE
 
 
 def _ahead(scores: Mapping[str, Score], oracle: Score | None) -> tuple[str, ...]:
@@ -152,7 +151,7 @@ def _ahead(scores: Mapping[str, Score], oracle: Score | None) -> tuple[str, ...]
     return tuple(
         name
         for name, score in scores.items()
-        if score.mean_s < oracle.mean_s and _as_accurate(score, oracle)
+        if score.mean_s < oracle.mean_s and score.accuracy >= oracle.accuracy - ALIKE
     )
 
 

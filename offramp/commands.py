@@ -6,6 +6,7 @@ that the shared package imports none of the parts and a device installs only wha
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 import click
 
 from offramp import __version__
-from offramp.errors import OfframpError
+from offramp.errors import ConfigError, OfframpError
 from offramp.names import printable
 
 __all__ = ["run_command"]
@@ -36,9 +37,20 @@ def run_command(arguments: Sequence[str]) -> int:
     except click.Abort:  # click's own word for Ctrl-C
         raise KeyboardInterrupt from None
     except BrokenPipeError:  # the reader of our output went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
         return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        click.echo("offramp: the output cannot be written: the disk is full", err=True)
+        _close_output()
+        return ConfigError.exit_code
     return status or 0
+
+
+def _close_output() -> None:
+    """Let what is still to be written go nowhere, so that Python's own end is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Commands(click.Group):

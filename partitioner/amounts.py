@@ -44,7 +44,20 @@ class _Amount(click.ParamType[float]):
         return float(match[1]) * unit
 
 
-SHARE = _Amount("share", {"": 1.0, "%": 0.01}, "0.5% or 0.005, at most 100%", 1.0)
+class _Share(_Amount):
+    def __init__(self) -> None:
+        examples = "0.5% or 0.005, at most 100%"
+        super().__init__("share", {"": 1.0, "%": 0.01}, examples, 1.0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the share; fail where 1 may mean one in a hundred as well as all."""
+        share = super().convert(value, param, ctx)
+        if share == 1.0 and isinstance(value, str) and "%" not in value:
+            self.fail(f"{value!r} may be 1% or 100%; write which", param, ctx)
+        return share
+
+
+SHARE = _Share()
 TIME = _Amount("time", {"us": 1e-6, "ms": 1e-3, "s": 1.0}, "5ms or 0.005s")
 MEMORY = _Amount(
     "memory size",

@@ -162,8 +162,9 @@ class Planner:
         excess = _excess(objective, forecast)
         keeps, target = excess == 0, self._target(forecast, objective)
         # Preference: accurate enough; within the limits; the most accurate of those that are not
-        # accurate enough; the least beyond the limits; the best by the target.
-        order = np.lexsort((target, excess, shortfall, ~keeps, ~accurate))
+        # accurate enough; the least beyond the limits; the best by the target; of equals the best
+        # in the mean.
+        order = np.lexsort((forecast.cost_s, target, excess, shortfall, ~keeps, ~accurate))
         return Ranking(order[usable[order]], target, accurate & keeps)
 
     def explain(self, plan: Plan, objective: Objective, conditions: Conditions) -> Plan:

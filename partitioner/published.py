@@ -46,7 +46,8 @@ def raw_levels(recorded: Recorded) -> dict[int, str]:
 def eight_bit_levels(recorded: Recorded) -> dict[int, tuple[str, ...]]:
     """Return for each cut that can send the levels nearest to linear quantisation to 8 bits.
 
-    An input has 8 bits already, so it goes as it is. Elsewhere it is `affine8`, else `channel8`. A
+    An input has 8 bits already: it goes as it is, or by any of the bundle's input codecs, which
+    their authors had not. Elsewhere it is `affine8`, else `channel8`. A
     compiler leaves these out where others are smaller and as accurate: then it is the linear
     quantisers of fewer bits that are there, and what loses nothing.
     """
@@ -55,7 +56,7 @@ def eight_bit_levels(recorded: Recorded) -> dict[int, tuple[str, ...]]:
     for cut, levels in _levels(recorded).items():
         eight = [level for level in ("affine8", "channel8") if level in levels]
         fewer = [level for level in levels if level.startswith(("affine", "channel"))]
-        found[cut] = tuple(eight[:1] or dict.fromkeys([*fewer, raw[cut]])) if cut else (raw[cut],)
+        found[cut] = tuple(eight[:1] or dict.fromkeys([*fewer, raw[cut]])) if cut else tuple(levels)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -131,7 +132,8 @@ def _run_missing(cells: Sequence[Cell], jobs: int) -> list[tuple[Cell, BaseExcep
         return []
     failures = []
     try:
-        with _progress(len(todo), len(cells)) as bar, closing(run_cells(todo, jobs)) as ended:
+        runs = closing(run_cells(todo, jobs))
+        with _heeds_sigterm(), _progress(len(todo), len(cells)) as bar, runs as ended:
             for cell, error in ended:
                 _step(bar, cell, "done" if error is None else "failed")
                 if error is not None:
@@ -146,6 +148,20 @@ def _run_missing(cells: Sequence[Cell], jobs: int) -> list[tuple[Cell, BaseExcep
         )
         raise
     return failures
+
+
+@contextmanager
+def _heeds_sigterm() -> Iterator[None]:
+    """Take being told to end as Ctrl-C, so that no process is left behind."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

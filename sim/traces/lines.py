@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zipfile
 import zlib
@@ -40,7 +41,7 @@ def unpacked_text(path: Path, stream: IO[bytes]) -> str:
     if len(content) > _LIMIT_BYTES:
         raise ConfigError(f"trace {path} holds more than {_LIMIT_BYTES} bytes: give a shorter one")
     try:
-        return content.decode("ascii")
+        return content.removeprefix(codecs.BOM_UTF8).decode("ascii")  # which spreadsheets write
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"trace {path} is not text (byte {error.start}): name a text file, plain or gzip"

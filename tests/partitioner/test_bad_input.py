@@ -212,7 +212,7 @@ def _other_commands() -> dict[str, Wrong]:
         "profile -o absent/x.json": ("absent/x.json: cannot be written",),
         "calibrate --max-accuracy-drop -1%": ("'--max-accuracy-drop'", "'-1%'"),
         "calibrate --max-accuracy-drop nan": ("'--max-accuracy-drop'", "'nan'"),
-        "calibrate --confidence 1": ("confidence of 1",),
+        "calibrate --confidence 1": ("1% or 100%",),
         "calibrate --confidence 1.5": ("'--confidence'", "'1.5'"),
         "calibrate --max-mean-time 5": ("'--max-mean-time'", "'5'"),
         "calibrate --max-mean-time 0ms": ("--max-mean-time is 0",),

@@ -309,4 +309,4 @@ def test_of_the_levels_the_nearest_to_what_was_published_is_taken(
 ) -> None:
     recorded = recorded_with(world(0, depth=DEPTH), *levels)
     assert raw_levels(recorded) == dict.fromkeys(range(DEPTH), raw)
-    assert eight_bit_levels(recorded) == {0: (raw,)} | dict.fromkeys(range(1, DEPTH), eight)
+    assert eight_bit_levels(recorded) == {0: levels} | dict.fromkeys(range(1, DEPTH), eight)
