@@ -52,9 +52,9 @@ was reconstructed.
   2012: LTE, or Wi-Fi for Wi-Fi and lines ([boards.md](boards.md)). The power is that of a Pi, the
   times are those of the slowed machine.
 - `offramp` may compute on while an answer is under way, on {hedge:.0%} of the processor's time, as
-  by default; `offramp, no hedge` may not. `offramp, p99 kept` may, and has a limit in its objective: 99% of
-  the samples within {tail:g} ms more than the whole model takes on the device. Its mean over the
-  oracle's and its p99 are the last two columns.
+  by default; `offramp, no hedge` may not. `offramp, p99 kept` may, and has a limit in its
+  objective: 99% of the samples within {tail:g} ms more than the whole model takes on the device.
+  Its mean over the oracle's and its p99 are the last two columns.
 - One seed. Over five seeds the ratio to the oracle varied by 0.01 to 0.04 where links are poor. The
   controller's constants were tried on these courses, so others may do a little worse.
 - *p99 less*: `offramp`'s 99th percentile less that of `device_only`.
