@@ -141,6 +141,7 @@ class Controller:
             price_s=self.price_s,
             hedged=hedged,
             vain_share=self._vain.at(now_s) if hedged else 0.0,
+            tail_vain_share=self._vain.tail if hedged else 0.0,
             rate_hz=self.rate_hz,
         )
 
@@ -245,6 +246,10 @@ class Controller:
         self._vain.observe(now_s, vain=True)
         if sent := self._sent.get(message):
             sent.outrun = True
+
+    def kept_here(self) -> None:
+        """Take in that a sample was answered without being sent."""
+        self._vain.kept_here()
 
     def overdue(self, now_s: float, message: int) -> None:
         """Take in that an answer should have come by now.

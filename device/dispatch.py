@@ -146,6 +146,7 @@ class Dispatch:
         if reached.hurried:
             work.reason = "too little time for more than this exit"
         if reached.answered:
+            self._controller.kept_here()
             self._actions.append(Finish(work, "degraded" if reached.hurried else "ok", "device"))
         else:
             self._let_wait(now_s, work, reached)

@@ -8,23 +8,37 @@ __all__ = ["VainShare"]
 
 _WEIGHT = 0.1
 _FORGET_S = 10.0
+_TAIL_WEIGHT = 1 / 200  # of one sample in a hundred nothing less than some hundreds can tell
 
 
 class VainShare:
-    """An exponentially weighted share; what is not heard of again fades with time."""
+    """Exponentially weighted shares: of what is sent lately, and of all samples for longer.
+
+    The former fades with time, for a plan that sends nothing would else never be given up.
+    """
 
     def __init__(self) -> None:
-        self._value = 0.0
+        self._value = self._tail = 0.0
         self._now_s = -math.inf
 
     def at(self, now_s: float) -> float:
-        """Return the share of samples, as it is believed now."""
+        """Return the share of what is sent, as it is believed now."""
         if self._value == 0.0:
             return 0.0
         return self._value * math.exp(-max(now_s - self._now_s, 0.0) / _FORGET_S)
+
+    @property
+    def tail(self) -> float:
+        """The share of all samples."""
+        return self._tail
 
     def observe(self, now_s: float, *, vain: bool) -> None:
         """Take in who answered a sample that was sent."""
         value = self.at(now_s)
         self._value = value + _WEIGHT * (vain - value)
         self._now_s = max(self._now_s, now_s)
+        self._tail += _TAIL_WEIGHT * (vain - self._tail)
+
+    def kept_here(self) -> None:
+        """Take in a sample that was not sent."""
+        self._tail -= _TAIL_WEIGHT * self._tail

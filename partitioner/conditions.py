@@ -21,7 +21,8 @@ class Conditions:
     ``price_s`` is what a request costs all others at the server, in seconds of waiting. With
     ``hedged`` the device computes on while an answer is under way, and the first answer counts.
     Of what was sent because that looked quicker, the device answers a ``vain_share`` first all the
-    same. ``rate_hz`` is how many samples come a second by themselves; 0 where the next one waits
+    same; of all samples over a longer time, a ``tail_vain_share``, which decides on the slowest of
+    them. ``rate_hz`` is how many samples come a second by themselves; 0 where the next one waits
     until the device is ready for it.
     """
 
@@ -34,6 +35,7 @@ class Conditions:
     price_s: float = 0.0
     hedged: bool = False
     vain_share: float = 0.0
+    tail_vain_share: float = 0.0
     rate_hz: float = 0.0
 
     @property
@@ -42,8 +44,11 @@ class Conditions:
         return 1 / self.rate_hz if self.rate_hz else math.inf
 
     def __post_init__(self) -> None:
-        if not 0 <= self.vain_share <= 1:
-            raise PlanError(f"conditions: vain_share is {self.vain_share}; it is a share, 0 to 1")
+        for name in ("vain_share", "tail_vain_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise PlanError(
+                    f"conditions: {name} is {getattr(self, name)}; it must be a share, 0 to 1"
+                )
         for name, low in (
             ("bandwidth_bps", 1.0),
             ("rtt_s", 0.0),

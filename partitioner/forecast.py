@@ -35,7 +35,7 @@ class Forecast:
 
         If more than the others are sent in vain, so is the one that decides.
         """
-        vain = self.conditions.vain_share * self.costs.mean.sent > 1 - share
+        vain = (self.conditions.tail_vain_share > 1 - share) & (self.costs.mean.sent > 0)
         return self.costs.tail(share).raced_s(self.conditions, vain)
 
     def late_share(self, deadline_s: float) -> Floats:
@@ -46,11 +46,11 @@ class Forecast:
         fixed_s = now.rtt_s + now.queue_s + FRAME_OVERHEAD_BYTES * s_per_byte
         away_s = costs.sends * (fixed_s + costs.server_s * now.server_stretch)
         room = (deadline_s - device_s - away_s) / s_per_byte
-        vain: float | Floats = 0.0
+        vain: Floats = np.zeros_like(device_s)
         if now.hedged:
             here_s = device_s + costs.rest_s * now.device_stretch
             room = np.where(costs.sends & (here_s <= deadline_s), np.inf, room)
-            vain = now.vain_share * costs.mean.sent * (here_s > deadline_s)
+            vain = now.tail_vain_share * ((costs.mean.sent > 0) & (here_s > deadline_s))
         # Zeros stand for those that left; they count only where those that stay are all late.
         samples = c.sent_bytes.shape[1]
         stayed = np.rint((1.0 - c.exit_shares.sum(axis=1)) * samples)

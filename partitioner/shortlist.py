@@ -47,11 +47,11 @@ class Course:
     def kept(self, now: Conditions) -> Any:
         """Tell, for each, whether the tails are kept, and whether it keeps up with the samples.
 
-        If more samples are sent in vain than may be late, the one that decides is among them.
+        If more samples are sent in vain than may be late, the one that decides is taken for one.
         """
         kept: Any = True
         for tail, demands in self.tails:
-            vain = now.vain_share * self.mean.sent > 1 - tail.share
+            vain = (now.tail_vain_share > 1 - tail.share) & (self.mean.sent > 0)
             kept = kept & (demands.raced_s(now, vain) <= tail.latest_s)
         if now.rate_hz:
             kept = kept & (self.mean.period_s(now) <= now.interval_s)

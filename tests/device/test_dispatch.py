@@ -806,6 +806,7 @@ def stories(draw, shortest_gap_s):
     return make
 
 
+@settings(deadline=None)
 @given(stories(0.0))
 def test_every_sample_is_finished_once_and_the_window_is_kept(planner, successor, make):
     story, count, chosen = make(planner, successor)
@@ -817,7 +818,7 @@ def test_every_sample_is_finished_once_and_the_window_is_kept(planner, successor
     assert story.most_in_flight <= chosen["max_in_flight"]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(stories(0.022))
 def test_no_sample_is_late_whatever_the_link_does(planner, successor, make):
     """Samples come no faster than the device alone could answer them, in 21 ms each."""

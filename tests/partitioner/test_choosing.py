@@ -56,6 +56,7 @@ def test_a_quick_decision_is_the_first_of_the_ranking(
         hedged=hedged,
         price_s=price_s,
         vain_share=vain_share,
+        tail_vain_share=vain_share / 2,
         rate_hz=rate_hz,
     )
     objective = Objective(
