@@ -50,7 +50,8 @@ class Forecast:
         if now.hedged:
             here_s = device_s + costs.rest_s * now.device_stretch
             room = np.where(costs.sends & (here_s <= deadline_s), np.inf, room)
-            vain = now.tail_vain_share * ((costs.mean.sent > 0) & (here_s > deadline_s))
+            at_risk = (costs.mean.sent > 0) & (here_s > deadline_s)
+            vain = np.where(at_risk, now.tail_vain_share, 0.0)
         # Zeros stand for those that left; they count only where those that stay are all late.
         samples = c.sent_bytes.shape[1]
         stayed = np.rint((1.0 - c.exit_shares.sum(axis=1)) * samples)

@@ -177,10 +177,9 @@ class _Hasty(Strategy):
 
     def decide(self, planner, objective, conditions):
         self._turn += 1
-        rows = planner.candidates.sends.nonzero()[0]
-        return planner.plan_of(
-            int(rows[0] if self._turn % 2 else (~planner.candidates.sends).argmax())
-        )
+        if self._turn % 2:
+            return planner.only("sends", lambda c: c.sends).best(objective, conditions)
+        return planner.only("stays", lambda c: ~c.sends).best(objective, conditions)
 
 
 @pytest.mark.parametrize("steady", [True, False])
