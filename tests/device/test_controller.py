@@ -314,3 +314,25 @@ def test_probes_are_rare_beside_traffic_and_where_no_link_would_be_used(planner)
         if controller.probe_bytes(now_s + at * 0.01) is not None:
             probed_s.append(at * 0.01)
     assert probed_s[-1] - probed_s[-2] == pytest.approx(0.5, abs=0.011)
+
+
+class Hasty(strategies.Strategy):
+    """Sends and does not in turn, though one of them is worse."""
+
+    name, rule, adapts = "hasty", "turns", True
+    sends = False
+
+    def decide(self, planner, objective, conditions):
+        self.sends = not self.sends
+        return planner.only(str(self.sends), lambda c: c.sends == self.sends).best(
+            objective, conditions
+        )
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_what_a_strategy_that_is_not_steady_decides_holds(planner, monkeypatch, steady):
+    monkeypatch.setattr(Hasty, "steady", steady)
+    controller = Controller(planner, Objective(max_accuracy_drop=0.0, deadline_s=0.5), Hasty())
+    now_s = settle(controller, 0.0, GOOD)
+    plans = [controller.plan(now_s + at).level is not None for at in range(6)]
+    assert plans == ([True] * 6 if steady else [True, False] * 3)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import json
 import statistics
-from typing import ClassVar
 
 import pytest
 
@@ -164,27 +163,3 @@ def test_a_device_and_a_server_that_are_loaded_are_known_to_be(run) -> None:
     run(described, "oracle", watch=note)
     assert sent[False, False] > 20
     assert sent[True, True] > 20
-
-
-class _Hasty(Strategy):
-    """Sends and does not in turn, though that is worse."""
-
-    name, adapts = "hasty", True
-    steady: ClassVar[bool] = False
-
-    def __init__(self) -> None:
-        self._turn = 0
-
-    def decide(self, planner, objective, conditions):
-        self._turn += 1
-        if self._turn % 2:
-            return planner.only("sends", lambda c: c.sends).best(objective, conditions)
-        return planner.only("stays", lambda c: ~c.sends).best(objective, conditions)
-
-
-@pytest.mark.parametrize("steady", [True, False])
-def test_what_a_strategy_that_is_not_steady_decides_holds(run, monkeypatch, steady) -> None:
-    monkeypatch.setattr(_Hasty, "steady", steady)
-    monkeypatch.setitem(STRATEGIES, "hasty", _Hasty)
-    share = run(scenario(LINKS["steady"]), "hasty")["total"]["sent_share"]
-    assert (0.3 < share < 0.7) is not steady
