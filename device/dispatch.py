@@ -163,8 +163,6 @@ class Dispatch:
         """The processor has come to boundary ``at`` with the sample that it was to run on."""
         work = self._free_processor()
         took_s = now_s - work.step_begun_s
-        if at > work.at and work.board is not None:
-            self._controller.computed(now_s, took_s, work.board.step_s(work.at))
         work.at = at
         work.hedge_s += took_s
         self._hedge.spend(took_s)
