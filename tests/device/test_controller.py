@@ -287,7 +287,7 @@ def test_a_server_that_was_slow_is_tried_again(controller, hedged):
     assert controller.plan(settle(controller, now_s + 60, GOOD)).level is not None
 
 
-def test_what_is_computed_on_tells_of_the_device_too(planner):
+def test_a_load_of_the_device_is_followed_and_forgotten(planner):
     controller = make(planner, "offramp")
     for at in range(30):
         controller.computed(at, 0.03, 0.01)
