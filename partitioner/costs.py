@@ -103,37 +103,55 @@ class Demands(NamedTuple):
         )
 
 
-def first_s(away_s: Floats, here_s: Floats, vain_share: Any) -> Floats:
+def first_s(away_s: Any, here_s: Any, vain_share: Any) -> Any:
     """Return how long it takes until server or device have answered, whoever is first.
 
     The device answers a ``vain_share``, one number or one for each, all the same.
     """
-    first: Floats = np.minimum(away_s, here_s)
-    first = first + vain_share * (here_s - first)
-    return first
+    # Of plain numbers the built-in takes a tenth of the time.
+    first = min(away_s, here_s) if isinstance(here_s, float) else np.minimum(away_s, here_s)
+    return first + vain_share * (here_s - first)
 
 
 class Bill:
     """Demands of S candidates as one matrix: what each costs takes microseconds."""
 
     def __init__(self, demands: Demands) -> None:
-        self._device_s = demands.device_s
-        self._rest_s = demands.rest_s
-        self._vain_s = _IN_VAIN_S * demands.sent
-        self._away = np.stack(demands.away)
-        self._all = np.stack([demands.device_s, *demands.away])
+        away, vain_s = np.stack(demands.away), _IN_VAIN_S * demands.sent
+        none = np.zeros_like(vain_s)
+        self._alone = np.stack([demands.device_s, *demands.away])
+        # Three forms side by side: away, here, and what is added to the lesser of these.
+        self._raced = np.vstack(
+            [
+                np.hstack([away, np.zeros_like(away), np.zeros_like(away)]),
+                np.hstack([none, demands.rest_s, none]),
+                np.hstack([none, vain_s, none]),
+                np.hstack([none, none, demands.device_s]),
+                np.hstack([none, none, demands.rest_s]),
+                np.hstack([none, none, vain_s]),
+            ]
+        )
 
     def cost_s(self, now: Conditions) -> Floats:
         """Return what `Demands.cost_s` does, (S,)."""
         stretch, s_per_byte = now.device_stretch, 8 / now.bandwidth_bps
         fixed_s = now.rtt_s + now.queue_s + now.price_s
+        # The method of arrays takes a microsecond less than the operator @.
         if not now.hedged:
-            weights = stretch, fixed_s, now.server_stretch, s_per_byte
-            alone: Floats = np.array(weights) @ self._all
+            weights = np.array((stretch, fixed_s, now.server_stretch, s_per_byte))
+            alone: Floats = weights.dot(self._alone)
             return alone
-        away_s = np.array((fixed_s, now.server_stretch, s_per_byte)) @ self._away
-        here_s = self._rest_s * stretch + self._vain_s
-        return first_s(away_s, here_s, now.vain_share) + self._device_s * stretch
+        vain = now.vain_share
+        first = 1 - vain
+        weights = np.array(
+            (
+                *(first * fixed_s, first * now.server_stretch, first * s_per_byte),
+                *(first * stretch, first, stretch, vain * stretch, vain),
+            )
+        )
+        away_s, here_s, added_s = weights.dot(self._raced).reshape(3, -1)
+        raced: Floats = np.minimum(away_s, here_s) + added_s
+        return raced
 
 
 @dataclass(frozen=True)
