@@ -71,11 +71,8 @@ def _assemble(
     board = here.slowed(settings.slowdown)
     deployment = deploy(obtained.bundle, board, there or here, settings)
     supplier = Supplier.of(settings) if obtained.origin != "file" else None
-    sinks: list[Sink] = [JsonLinesSink(target) for target in options["outs"]]
-    if not options["quiet"]:
-        sinks.append(TerminalSink(count))
+    sinks = _open_sinks(options, count, stack)
     for sink in sinks:
-        stack.callback(sink.close)
         sink.write({**_opening(obtained, settings, board, count), "promise": deployment.promise})
     return Agent(
         deployment.head,
@@ -86,6 +83,17 @@ def _assemble(
         require_server=options["require_server"],
         await_server=obtained.origin != "cache",  # it was just waited for
     )
+
+
+def _open_sinks(options: dict[str, Any], count: int | None, stack: ExitStack) -> list[Sink]:
+    sinks: list[Sink] = []
+    for target in dict.fromkeys(options["outs"]):
+        sinks.append(JsonLinesSink(target))
+        stack.callback(sinks[-1].close)  # at once: the next one may not be writable
+    if not options["quiet"]:
+        sinks.append(TerminalSink(count))
+        stack.callback(sinks[-1].close)
+    return sinks
 
 
 def _renewal(deployment: Deployment, settings: AgentSettings, supplier: Supplier) -> Renewal:

@@ -9,22 +9,27 @@ import tempfile
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
+from typing import TextIO
 
 from offramp.errors import ConfigError
 
 __all__ = [
     "check_writable",
     "open_file",
+    "partial_beside",
     "read_file",
     "replacing",
     "scratch_folder",
+    "unwritable",
     "write_file",
+    "writing_text",
 ]
 
 _REMEDIES = {
     errno.ENOENT: "make its folder, or ",
     errno.ENOSPC: "free some space, or ",
     errno.EDQUOT: "free some space, or ",
+    errno.EFBIG: "allow larger files (ulimit -f), or ",
 }
 
 
@@ -54,7 +59,7 @@ def write_file(path: Path, data: bytes) -> None:
         with replacing(path) as partial:
             partial.write_bytes(data)
     except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from None
+        raise unwritable(path, error) from None
 
 
 def check_writable(path: Path) -> None:
@@ -65,11 +70,11 @@ def check_writable(path: Path) -> None:
                 code = errno.EISDIR if path.is_dir() else errno.EACCES
                 raise OSError(code, os.strerror(code))
             return
-        partial = _partial(path)
+        partial = partial_beside(path)
         partial.touch()
         partial.unlink()
     except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from None
+        raise unwritable(path, error) from None
 
 
 @contextlib.contextmanager
@@ -78,7 +83,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Nothing is left of it otherwise.
     """
-    partial = _partial(path)
+    partial = partial_beside(path)
     try:
         yield partial
         os.replace(partial, path)
@@ -87,11 +92,26 @@ def replacing(path: Path) -> Iterator[Path]:
             partial.unlink()
 
 
-def _partial(path: Path) -> Path:
+@contextlib.contextmanager
+def writing_text(path: Path) -> Iterator[TextIO]:
+    """Give a stream whose text becomes the file at the end, if all went well.
+
+    Raises `ConfigError` if it cannot be written; any `OSError` within is taken for that.
+    """
+    try:
+        with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def partial_beside(path: Path) -> Path:
+    """Return where this process writes what is to take the place of a file."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
-def _unwritable(path: Path, error: OSError | ValueError) -> ConfigError:
+def unwritable(path: Path, error: OSError | ValueError) -> ConfigError:
+    """Return the error for a file that cannot be written, and what to do about it."""
     reason = getattr(error, "strerror", None) or error
     remedy = _REMEDIES.get(getattr(error, "errno", 0), "")
     return ConfigError(f"{path}: cannot be written ({reason}); {remedy}name another place")

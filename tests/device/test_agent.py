@@ -249,7 +249,7 @@ def test_a_signal_ends_an_agent_whose_standard_input_is_silent(embedded_file, sa
 
 
 def test_a_peer_that_falls_silent_is_noticed_by_keepalive(server, monkeypatch):
-    monkeypatch.setattr(device.channel, "_KEEPALIVE_MS", 1000)
+    monkeypatch.setattr(device.channel, "KEEPALIVE_S", 1.0)
     states = queue.SimpleQueue()
 
     class Listener:
@@ -299,6 +299,19 @@ def test_what_is_wrong_ends_in_one_sentence_and_its_status(
     assert process.returncode == status, err
     assert len(err.strip().splitlines()) == 1
     assert words in err
+
+
+def test_a_run_that_comes_to_nothing_leaves_the_results_of_the_last(
+    embedded_file, samples, profile, tmp_path
+):
+    out = tmp_path / "run.jsonl"
+    out.write_text("earlier\n")
+    words = ("--server", "127.0.0.1:9", "--require-server", "--out", out)
+    process = start(embedded_file, samples, profile, *words)
+    process.communicate(timeout=60)
+    assert process.returncode == 6
+    assert out.read_text() == "earlier\n"
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_sample_of_another_shape_fails_alone(embedded_file, profile, tmp_path):

@@ -1,7 +1,10 @@
 """Sinks: what people see of a run, and what files of it hold."""
 
 import io
+import itertools
 import json
+import os
+import resource
 
 import pytest
 
@@ -126,3 +129,74 @@ def test_a_disk_that_fills_up_is_named():
     sink = JsonLinesSink("/dev/full")
     with pytest.raises(ConfigError, match=r"/dev/full: cannot be written \(No space left"):
         sink.write(result(0))
+
+
+def test_a_run_without_a_result_leaves_the_file_that_was_there(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_text("earlier\n")
+    sink = JsonLinesSink(str(path))
+    sink.write({"kind": "run"})
+    assert path.read_text() == "earlier\n"
+    sink.close()
+    assert path.read_text() == "earlier\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_first_result_takes_the_place_of_what_was_there(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_text("earlier\n")
+    (tmp_path / "link.jsonl").symlink_to(path)
+    sink = JsonLinesSink(str(tmp_path / "link.jsonl"))
+    lines = [{"kind": "run"}, result(0), {"kind": "load"}]
+    for line in lines:
+        sink.write(line)
+    assert [json.loads(text) for text in path.read_text().splitlines()] == lines
+    sink.close()
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "link.jsonl", path]
+
+
+def test_a_device_is_written_as_it_stands(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    sink = JsonLinesSink(str(tmp_path / "pipe"))
+    sink.write({"kind": "run"})
+    assert os.read(reader, 100) == b'{"kind": "run"}\n'
+    sink.close()
+    os.close(reader)
+
+
+@pytest.fixture
+def _small_files():
+    """Let no file grow above 1,000 bytes, as a disk does that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("_small_files")
+def test_a_file_that_cannot_grow_ends_with_a_whole_line(tmp_path):
+    sink = JsonLinesSink(str(tmp_path / "run.jsonl"))
+    at = itertools.count()
+
+    def fill():
+        while True:
+            sink.write(result(next(at)))
+
+    with pytest.raises(ConfigError, match=r"run.jsonl: cannot be written \(File too large\)"):
+        fill()
+    sink.close()
+    lines = (tmp_path / "run.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == list(range(next(at) - 1))
+
+
+@pytest.mark.usefixtures("_small_files")
+def test_what_is_too_long_before_any_result_leaves_what_was_there(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_text("earlier\n")
+    sink = JsonLinesSink(str(path))
+    with pytest.raises(ConfigError, match="cannot be written"):
+        sink.write({"kind": "run", "model": "x" * 2000})
+    sink.close()
+    assert path.read_text() == "earlier\n"
+    assert list(tmp_path.iterdir()) == [path]
