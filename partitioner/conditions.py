@@ -22,7 +22,8 @@ class Conditions:
     ``hedged`` the device computes on while an answer is under way, and the first answer counts.
     Of what was sent because that looked quicker, the device answers a ``vain_share`` first all the
     same; of all samples over a longer time, a ``tail_vain_share``, which decides on the slowest of
-    them. ``rate_hz`` is how many samples come a second by themselves; 0 where the next one waits
+    them. ``s_per_bit_sigma`` and ``rtt_sigma_s`` say how far seconds per bit and round trip are in
+    doubt, as standard deviations, which decides on the slowest, too. ``rate_hz`` is how many samples come a second by themselves; 0 where the next one waits
     until the device is ready for it.
     """
 
@@ -36,6 +37,8 @@ class Conditions:
     hedged: bool = False
     vain_share: float = 0.0
     tail_vain_share: float = 0.0
+    s_per_bit_sigma: float = 0.0
+    rtt_sigma_s: float = 0.0
     rate_hz: float = 0.0
 
     @property
@@ -56,6 +59,8 @@ class Conditions:
             ("device_stretch", 1e-6),
             ("server_stretch", 1e-6),
             ("price_s", 0.0),
+            ("s_per_bit_sigma", 0.0),
+            ("rtt_sigma_s", 0.0),
             ("rate_hz", 0.0),
         ):
             value = getattr(self, name)

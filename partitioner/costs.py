@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +39,9 @@ FRAME_OVERHEAD_BYTES = 110
 _IN_VAIN_S = 1e-4
 """What an upload costs whose answer comes too late, in seconds: next to nothing."""
 
+_NORMAL = NormalDist()
+_SUREST = 0.9999  # for what no sample may break there is no link that is slow enough
+
 _NEVER_S = 1e9
 """How long a device takes for what it does not hold: products with 0 are to be 0."""
 
@@ -47,8 +51,9 @@ Floats = NDArray[np.float64]
 class Demands(NamedTuple):
     """What a sample demands under C candidates, each (C,): in the mean, or one at a quantile.
 
-    Seconds of the device, the share that is sent, seconds of the server, bytes of the uplink, and
-    the device's seconds in which it would answer what is sent by itself.
+    Seconds of the device, the share that is sent, seconds of the server, bytes of the uplink, the
+    device's seconds in which it would answer what is sent by itself, and how many standard
+    deviations slower than expected the link is that it meets.
     """
 
     device_s: Floats
@@ -56,6 +61,7 @@ class Demands(NamedTuple):
     server_s: Floats
     uplink_bytes: Floats
     rest_s: Floats
+    link_sigmas: Floats
 
     def latency_s(self, now: Conditions) -> Floats:
         """Return the latency under conditions: linear in each of them but for the hedge."""
@@ -96,10 +102,12 @@ class Demands(NamedTuple):
 
     def away_s(self, now: Conditions) -> Floats:
         """Return the time from the encoded boundary to the server's answer."""
+        rtt_s = now.rtt_s + self.link_sigmas * now.rtt_sigma_s
+        s_per_bit = 1 / now.bandwidth_bps + self.link_sigmas * now.s_per_bit_sigma
         return (
-            self.sent * (now.rtt_s + now.queue_s)
+            self.sent * (rtt_s + now.queue_s)
             + self.server_s * now.server_stretch
-            + self.uplink_bytes * (8 / now.bandwidth_bps)
+            + self.uplink_bytes * (8 * s_per_bit)
         )
 
 
@@ -199,13 +207,15 @@ class Costs:
         c = self.candidates
         stays = 1.0 - c.exit_shares.sum(axis=1)
         device_s = (c.exit_shares * self.exit_s).sum(axis=1) + stays * self.device_s
-        return self._demands(device_s, stays * self.sends, c.bytes_mean)
+        return self._demands(device_s, stays * self.sends, c.bytes_mean, np.zeros_like(stays))
 
     def tail(self, share: float) -> Demands:
         """Return the demands of the sample that a share of the samples is not slower than.
 
         A sample that leaves is earlier than one that is sent, and of these the one with more bytes
-        is later: which sample it is hangs on no conditions.
+        is later: which sample it is hangs on no conditions. The link it meets is as slow among
+        links as it is itself among those that are sent: of samples alike that is exact, and on a
+        link that is not in doubt for all.
         """
         c = self.candidates
         samples = c.sent_bytes.shape[1]
@@ -216,15 +226,19 @@ class Costs:
             device_s = np.where(gone[:, at], self.exit_s[:, at], device_s)
             stays &= ~gone[:, at]
         sent = (stays & self.sends).astype(np.float64)
-        return self._demands(device_s, sent, sent * c.sent_bytes[:, place])
+        sigmas = sent * _sigmas(1.0 - c.exit_shares.sum(axis=1), 1.0 - share)
+        return self._demands(device_s, sent, sent * c.sent_bytes[:, place], sigmas)
 
-    def _demands(self, device_s: Floats, sent: Floats, sent_bytes: Floats) -> Demands:
+    def _demands(
+        self, device_s: Floats, sent: Floats, sent_bytes: Floats, link_sigmas: Floats
+    ) -> Demands:
         return Demands(
             device_s,
             sent,
             server_s=sent * self.server_s,
             uplink_bytes=sent_bytes + sent * FRAME_OVERHEAD_BYTES,
             rest_s=sent * np.where(sent > 0, self.rest_s, 0.0),
+            link_sigmas=link_sigmas,
         )
 
 
@@ -253,6 +267,18 @@ def cost_candidates(
         held_bytes=np.array(held, dtype=np.float64)[cut],
         power=device.power,
     )
+
+
+def _sigmas(stays: Floats, later: float) -> Floats:
+    """Return by how many standard deviations a link is slow that is met by as many as are later.
+
+    (C,): of a share ``stays`` of all samples ``later`` is the share that is later. A link is never
+    counted on to be better than expected.
+    """
+    shares = 1.0 - later / np.maximum(stays, max(2 * later, 1e-9))
+    kinds, place = np.unique(np.minimum(shares, _SUREST), return_inverse=True)
+    sigmas: Floats = np.array([_NORMAL.inv_cdf(float(kind)) for kind in kinds])[place]
+    return sigmas
 
 
 def _medians(timings: Mapping[str, Timing], keys: list[str]) -> Floats:

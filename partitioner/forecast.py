@@ -1,16 +1,25 @@
-"""Forecasts: what candidates would do under given conditions, exactly under the model."""
+"""Forecasts: what candidates would do under given conditions, exactly under the model.
+
+In doubt is the link alone: quantiles and late shares count it, means need none of it.
+"""
 
 from __future__ import annotations
 
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp.errors import PlanError
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES, Costs, Floats, first_s
 
 __all__ = ["Forecast"]
+
+_FIFTHS = (-1.2816, -0.5244, 0.0, 0.5244, 1.2816)
+"""The middles of five parts of a normal distribution that are as likely as each other."""
+
+_LEAST_S_PER_BIT = 1e-10
 
 
 class Forecast:
@@ -39,26 +48,40 @@ class Forecast:
         return self.costs.tail(share).raced_s(self.conditions, vain)
 
     def late_share(self, deadline_s: float) -> Floats:
-        """Return the share of samples that are answered later than ``deadline_s``."""
-        costs, now, c = self.costs, self.conditions, self.costs.candidates
-        s_per_byte = 8 / now.bandwidth_bps
+        """Return the share of samples that are answered later than ``deadline_s``.
+
+        Of a link in doubt it is the mean over links, each as likely as the others.
+        """
+        costs, now = self.costs, self.conditions
         device_s = costs.device_s * now.device_stretch
-        fixed_s = now.rtt_s + now.queue_s + FRAME_OVERHEAD_BYTES * s_per_byte
-        away_s = costs.sends * (fixed_s + costs.server_s * now.server_stretch)
-        room = (deadline_s - device_s - away_s) / s_per_byte
+        in_time = np.zeros(len(costs), bool)
         vain: Floats = np.zeros_like(device_s)
         if now.hedged:
-            here_s = device_s + costs.rest_s * now.device_stretch
-            room = np.where(costs.sends & (here_s <= deadline_s), np.inf, room)
-            at_risk = (costs.mean.sent > 0) & (here_s > deadline_s)
-            vain = np.where(at_risk, now.tail_vain_share, 0.0)
+            in_time = device_s + costs.rest_s * now.device_stretch <= deadline_s
+            vain = np.where(~in_time & (costs.mean.sent > 0), now.tail_vain_share, 0.0)
+        left_s = deadline_s - device_s
+        late = np.mean([self._late_away(left_s, in_time, sigmas) for sigmas in _links(now)], axis=0)
+        late_exits = costs.exit_s * now.device_stretch > deadline_s
+        total: Floats = np.maximum(late, vain)
+        total += (costs.candidates.exit_shares * late_exits).sum(axis=1)
+        return total
+
+    def _late_away(self, left_s: Floats, in_time: NDArray[np.bool_], sigmas: float) -> Floats:
+        """Return the share that is late of the samples that do not leave at an exit.
+
+        What is sent has ``left_s`` for the way to the server and back, unless it is ``in_time``
+        whatever becomes of it.
+        """
+        costs, now, c = self.costs, self.conditions, self.costs.candidates
+        s_per_byte = 8 * max(1 / now.bandwidth_bps + sigmas * now.s_per_bit_sigma, _LEAST_S_PER_BIT)
+        rtt_s = max(now.rtt_s + sigmas * now.rtt_sigma_s, 0.0)
+        fixed_s = rtt_s + now.queue_s + FRAME_OVERHEAD_BYTES * s_per_byte
+        away_s = costs.sends * (fixed_s + costs.server_s * now.server_stretch)
+        room = np.where(costs.sends & in_time, np.inf, (left_s - away_s) / s_per_byte)
         # Zeros stand for those that left; they count only where those that stay are all late.
         samples = c.sent_bytes.shape[1]
         stayed = np.rint((1.0 - c.exit_shares.sum(axis=1)) * samples)
         late: Floats = np.minimum((c.sent_bytes > room[:, None]).sum(axis=1), stayed) / samples
-        late = np.maximum(late, vain)
-        late_exits = costs.exit_s * now.device_stretch > deadline_s
-        late += (c.exit_shares * late_exits).sum(axis=1)
         return late
 
     @cached_property
@@ -97,3 +120,9 @@ class Forecast:
     def period_s(self) -> Floats:
         """Least time between samples, pipelined: that of the busiest of device, link and server."""
         return self.costs.mean.period_s(self.conditions)
+
+
+def _links(now: Conditions) -> tuple[float, ...]:
+    """Return how many standard deviations links are slower than expected that are as likely."""
+    certain = not (now.s_per_bit_sigma or now.rtt_sigma_s)
+    return (0.0,) if certain else _FIFTHS
