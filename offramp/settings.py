@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -12,6 +12,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from offramp.choices import nearest
 from offramp.errors import ConfigError
 from offramp.files import read_file
+from offramp.yaml_text import parse_yaml
 
 __all__ = ["Settings", "build_settings", "describe_error", "load_settings", "load_texts"]
 
@@ -19,18 +20,25 @@ _UNKNOWN = "extra_forbidden"  # pydantic's own name for a key that a model does 
 
 
 class Settings(BaseModel):
-    """Base of every settings model: frozen, numbers finite, and strict about unknown keys."""
+    """Base of every settings model: frozen, with finite numbers that no truth value stands for.
+
+    Unknown keys are refused.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _has_only_known_keys(cls, values: Any) -> Any:
-        """Refuse unknown keys here rather than in pydantic, which does not know what was meant."""
-        unknown = [key for key in values if key not in cls.model_fields] if _maps(values) else []
-        if unknown:
-            errors = [_unknown_key(key, values[key], cls.model_fields) for key in unknown]
-            raise ValidationError.from_exception_data(cls.__name__, errors)
+    def _is_plain(cls, values: Any) -> Any:
+        """Refuse what pydantic would leave out or convert, or does not know the meaning of."""
+        if _maps(values):
+            known = cls.model_fields
+            errors = [_unknown_key(k, v, known) for k, v in values.items() if k not in known]
+            for key, value in values.items():
+                if key in known:
+                    errors += _truths(value, known[key].annotation, (key,))
+            if errors:
+                raise ValidationError.from_exception_data(cls.__name__, errors)
         return values
 
 
@@ -102,17 +110,32 @@ def _unknown_key(key: str, value: object, known: Mapping[str, Any]) -> InitError
     return InitErrorDetails(type=kind, loc=(key,), input=value)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    import yaml  # here, since most starts have no file
+def _truths(
+    value: object, annotation: Any, at: tuple[str | int, ...]
+) -> Iterator[InitErrorDetails]:
+    """Yield an error for every truth value where numbers are meant: pydantic takes true for 1."""
+    if isinstance(value, list | tuple):
+        for number, one in enumerate(value):
+            yield from _truths(one, annotation, (*at, number))
+    elif isinstance(value, bool):
+        leaves = list(_leaves(annotation))
+        if bool not in leaves and (int in leaves or float in leaves):
+            said = f"{str(value).lower()} is no number; give one"
+            kind = PydanticCustomError("value_error", said)
+            yield InitErrorDetails(type=kind, loc=at, input=value)
 
-    try:
-        values = yaml.safe_load(read_file(path).decode())
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a text in UTF-8; name a YAML file") from None
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        raise ConfigError(f"{path}: not valid YAML{line}; correct the file") from None
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """Yield the types that an annotation is made of, and what is said of them."""
+    arguments = get_args(annotation)
+    if not arguments:
+        yield annotation
+    for one in arguments:
+        yield from _leaves(one)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    values = parse_yaml(read_file(path), str(path))
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):

@@ -11,12 +11,11 @@ from pydantic import Field, field_validator, model_validator
 
 from offramp.settings import Settings
 from partitioner.measures import get_measure, get_quantile
-from partitioner.number import Number
 
 __all__ = ["Limits", "Objective", "Tail"]
 
-Amount = Annotated[Number, Field(ge=0, le=1e15)]
-Share = Annotated[Number, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0, le=1e15)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Limits(Settings):
@@ -58,8 +57,8 @@ class Objective(Settings):
     minimise: str = "mean"
     max_accuracy_drop: Share | None = 0.01
     min_accuracy: Share | None = None
-    deadline_s: Annotated[Number, Field(gt=0, le=1e6)] | None = None
-    max_miss_share: Annotated[Number, Field(ge=0, lt=1)] = 0.01
+    deadline_s: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    max_miss_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     limits: Limits = Limits()
 
     @field_validator("minimise")

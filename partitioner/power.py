@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from offramp.settings import Settings
-from partitioner.number import Number
 
 __all__ = ["Power"]
 
-Watts = Annotated[Number, Field(ge=0, le=10_000)]
+Watts = Annotated[float, Field(ge=0, le=10_000)]
 Amount = TypeVar("Amount", float, NDArray[np.float64])
 
 
@@ -39,7 +38,7 @@ class Power(Settings):
     compute_w: Watts
     radio_w: Watts = 0.0
     radio_up_w: Watts = 0.0
-    radio_tail_s: Annotated[Number, Field(ge=0, le=3600)] = 0.0
+    radio_tail_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
 
     def sample_j(
         self, device_s: Amount, sending_s: Amount, waiting_s: Amount, sends: Amount

@@ -26,6 +26,10 @@ class Example(Settings):
     address: str
     inner: Inner = Inner()
     number: float = 0.0
+    several: tuple[tuple[float, ...], ...] = ()
+    perhaps: Annotated[int, Field(ge=0)] | None = None
+    switch: bool = False
+    either: bool | float = 0.0
 
 
 @pytest.fixture
@@ -38,6 +42,16 @@ def test_a_file_and_overrides_that_win(file: Path) -> None:
     assert load_settings(Example, file) == Example(address="here", inner=Inner(port=7))
     assert load_settings(Example, file, {"address": "there", "inner": None}).address == "there"
     assert load_settings(Example, None, {"address": "x"}) == Example(address="x")
+
+
+def test_a_truth_value_is_one_where_one_is_meant(file: Path) -> None:
+    file.write_text("address: here\nswitch: true\neither: true\n")
+    assert load_settings(Example, file) == Example(address="here", switch=True, either=True)
+
+
+def test_a_merged_key_may_be_given_again(file: Path) -> None:
+    file.write_text("inner: {<<: {port: 7, name: a}, name: b}\naddress: here\n")
+    assert load_settings(Example, file).inner == Inner(port=7, name="b")
 
 
 def test_overrides_win_key_by_key_below_too(file: Path) -> None:
@@ -69,6 +83,13 @@ def test_overrides_win_key_by_key_below_too(file: Path) -> None:
         ("- address", "must hold keys with values"),
         ("3", "must hold keys with values"),
         ("3: 4", "must hold keys with values"),
+        ("address: a\nnumber: 1\naddress: b", "line 3: the key 'address' stands on line 1 already"),
+        ("address: a\ninner:\n  port: 1\n  port: 1", "line 4: the key 'port' stands on line 3"),
+        ("address: a\ninner: {'port': 1, port: 2}", "line 2: the key 'port' stands on line 2"),
+        ("address: a\nnumber: true", "number: true is no number; give one"),
+        ("address: a\ninner: {port: off}", r"inner\.port: false is no number"),
+        ("address: a\nseveral: [[1, 2.5], [yes]]", r"several\.1\.0: true is no number"),
+        ("address: a\nperhaps: true", "perhaps: true is no number"),
         ("!!python/object/apply:os.getcwd []", "not valid YAML"),
         ("address: " + "x" * 10 + "\nother: " + "y" * 1000, "unknown key 'other'"),
         ("address: {a: " + "y" * 1000 + "}", r"address: .*\.\.\."),
