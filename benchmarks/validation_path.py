@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from device.levels import slow_levels
 from offramp.bundle import Bundle
 from offramp.report.lines import ResultLine
 from offramp.report.runs import Run
 from partitioner.profile import Profile
-from sim.world.readiness import slow_levels
 
 __all__ = ["LivePath", "measure_loading_s", "measure_path"]
 

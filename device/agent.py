@@ -19,6 +19,7 @@ from device.deployment import Deployment
 from device.dispatch import Dispatch
 from device.head import Head
 from device.journal import Journal
+from device.pauses import FIRST_LOAD_S, SHORTEST_S, WARM_S
 from device.settings import AgentSettings
 from device.sinks import Sink
 from device.sources import Sample, Source
@@ -36,9 +37,6 @@ if TYPE_CHECKING:  # gRPC takes 11 MB and a tenth of a second, which a device al
 __all__ = ["Agent", "Interrupted"]
 
 _LOOK_S = 0.1  # a waiting thread looks around at least this often
-_SHORTEST_PAUSE_S = 0.0005
-_WARM_S = 10.0
-_LOAD_S = 2.0
 _END_S = 30.0
 _CLOSE_S = 1.0
 
@@ -186,10 +184,10 @@ class Agent:
             self._renewal.start(self)
         self._wait(self._connect_s, lambda: self._dispatch.up)
         if self._dispatch.up:
-            self._wait(_WARM_S, lambda: self._dispatch.warm or not self._dispatch.up)
+            self._wait(WARM_S, lambda: self._dispatch.warm or not self._dispatch.up)
             with self._changed:
                 plan = self._controller.likely_plan(time.perf_counter())
-            self._head.expect(plan, _LOAD_S)
+            self._head.expect(plan, FIRST_LOAD_S)
         elif self._require_server and not self._over:
             raise LinkError(self._dispatch.link_reason)
 
@@ -265,7 +263,7 @@ class Agent:
                 return None
             now_s = time.perf_counter()
             pause_s = self._dispatch.wake_s(now_s) - now_s
-        return min(max(pause_s, _SHORTEST_PAUSE_S), _LOOK_S)
+        return min(max(pause_s, SHORTEST_S), _LOOK_S)
 
     def _do(self, job: _Job) -> None:
         match job:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["CONNECT_S", "Reconnection", "pause_s"]
+__all__ = ["CONNECT_S", "KEEPALIVE_S", "SILENCE_S", "Reconnection", "pause_s"]
 
 CONNECT_S = 2.0
 """An attempt that has not opened a connection by then has failed."""
+
+KEEPALIVE_S = 10.0  # the server allows a ping each 5 s
+"""After so long without a word the transport asks the server for one, and waits as long again."""
+
+SILENCE_S = 2 * KEEPALIVE_S
+"""A connection without a word for so long, though one is due, is given up."""
 
 _PAUSES_S = (0.1, 0.2, 0.5, 1.0)
 

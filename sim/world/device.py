@@ -13,6 +13,8 @@ from typing import Any
 
 from device.controller import Controller, PlanChange
 from device.dispatch import Dispatch
+from device.pauses import SHORTEST_S, WARM_S
+from device.reconnect import SILENCE_S
 from device.work import (
     Action,
     FallBack,
@@ -36,10 +38,6 @@ from sim.world.parts import Parts
 from sim.world.requests import Requests
 
 __all__ = ["Parts", "VirtualDevice"]
-
-_SHORTEST_PAUSE_S = 0.0005  # as the agent's
-_WARM_S = 10.0  # likewise: how long it waits to know the link before the first sample
-_SILENCE_S = 20.0  # after so long the transport's keepalive gives a silent server up
 
 
 class VirtualDevice:
@@ -86,7 +84,7 @@ class VirtualDevice:
         self._connection.open(self)
         now_s = self._clock.now_s
         self._clock.at(now_s + self._parts.settings.connect_s, self._give_up_waiting)
-        self._clock.at(now_s + _WARM_S, self._begin)
+        self._clock.at(now_s + WARM_S, self._begin)
 
     # -- what the connection tells
 
@@ -268,13 +266,13 @@ class VirtualDevice:
         if self._feeds and self.dispatch.wants_sample:
             self._feed()  # which comes back here
             return
-        self._alarm.set(max(self.dispatch.wake_s(now_s), now_s + _SHORTEST_PAUSE_S))
+        self._alarm.set(max(self.dispatch.wake_s(now_s), now_s + SHORTEST_S))
 
     def _wake(self) -> None:
         if self.done:
             return
         now_s = self._clock.now_s
-        if self._connection is not None and now_s - self._asked_s >= _SILENCE_S:
+        if self._connection is not None and now_s - self._asked_s >= SILENCE_S:
             self._connection.break_off("the server fell silent")
         else:
             self._tell(self.dispatch.passed(now_s))

@@ -10,12 +10,13 @@ from itertools import accumulate
 
 from device.board import Board
 from device.fallback import choose_option
+from device.levels import slow_levels
 from device.work import FallBack, Reached, RunHead, Work
 from partitioner.candidates import CLOSED
 from partitioner.plan import Plan
 from partitioner.planner import Planner
 from sim.world.outcomes import Outcomes, PlanOutcomes
-from sim.world.readiness import Readiness, slow_levels
+from sim.world.readiness import Readiness
 
 __all__ = ["Held", "Processor"]
 

@@ -1,7 +1,10 @@
 """Levels with compiled loops are loaded when first wanted; until then samples go losslessly."""
 
+import threading
+
 import pytest
 
+from device.levels import slow_levels
 from device.readiness import Readiness as Deployed
 from device.work import RunHead, Work
 from offramp.calibration import load_calibration
@@ -13,7 +16,7 @@ from partitioner.planner import Planner
 from partitioner.profile import load_profile
 from sim.world.outcomes import Outcomes
 from sim.world.processor import Held, Processor
-from sim.world.readiness import Readiness, slow_levels
+from sim.world.readiness import Readiness
 from sim.world.run import simulate
 from sim.world.scenario import Scenario
 
@@ -54,14 +57,35 @@ def test_devices_do_not_load_for_each_other():
     assert other.level(1.0, 1, "context5") == "lossless"
 
 
-def test_the_same_levels_are_slow_as_on_a_device(embedded):
-    deployed = Deployed(Network(embedded, segments=range(0)))
-    slow = slow_levels(embedded.manifest)
+def test_those_levels_are_slow_whose_codecs_are_not_quick(embedded):
+    codecs, slow = Network(embedded, segments=range(0)).codecs, slow_levels(embedded.manifest)
     assert (1, "context5") in slow
     for cut, boundary in enumerate(embedded.manifest.boundaries):
         for level in boundary.levels:
+            quick = all(codec.quick for codec in codecs.kinds(cut, level))
             can_wait = "lossless" in boundary.levels
-            assert ((cut, level) in slow) == (can_wait and not deployed._is_quick(cut, level))
+            assert ((cut, level) in slow) == (can_wait and not quick)
+
+
+def test_a_device_and_its_twin_send_the_same_samples_losslessly(embedded, monkeypatch):
+    """Live, a level takes as long to load as this test lets it; wants come in one order to both."""
+    network, loads = Network(embedded, segments=range(0)), [threading.Event() for _ in range(2)]
+    under_way = iter(loads)
+    monkeypatch.setattr(network, "prepare", lambda cut, level, part: next(under_way).wait(60))
+    live, twin = Deployed(network), Readiness(slow_levels(embedded.manifest), 0.5)
+    first, second = sorted(slow_levels(embedded.manifest))[:2]
+    seen, ends_s = [], {1.5: loads[0], 1.7: loads[1]}
+    for now_s, (cut, level) in (
+        *((1.0, first), (1.2, second), (1.3, first), (1.5, first)),
+        *((1.6, second), (1.7, second), (1.8, first)),
+    ):
+        if now_s in ends_s:
+            ends_s[now_s].set()
+            live._loading.join(60)
+        seen.append((live.level(cut, level), twin.level(now_s, cut, level)))
+    monkeypatch.undo()
+    levels = [*["lossless"] * 3, first[1], "lossless", second[1], first[1]]
+    assert seen == list(zip(levels, levels, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +129,25 @@ def test_a_device_begins_once_its_first_level_is_there(embedded, profile_file):
         times_s.append(figures["simulated_s"])
     assert levels <= {level for _, level in slow_levels(embedded.manifest)}
     assert times_s[1] - times_s[0] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_while_a_level_is_loaded_frames_are_lossless_ones_on_the_simulated_link(
+    embedded, profile_file
+):
+    """The first sample waits 2 s for its level, of the 3.1 s that loading takes here."""
+    calibration, sent = load_calibration(embedded), []
+    group = {
+        "profile": profile_file,
+        "link": {"described": {"up": [{"kind": "rate", "bps": 30e6}]}},
+        "arrivals": {"kind": "periodic", "rate_hz": 5, "phase": 0},
+        "agent": {"slowdown": 40, "objective": {"max_accuracy_drop": 0.02}},
+    }
+
+    def note(name, now_s, finish, held):
+        plan = finish.work.plan
+        sizes = {level: calibration.sizes[plan.cut, level] for level in (plan.level, "lossless")}
+        assert finish.work.sent_bytes == sizes[held.level][held.sample]
+        sent.append((held.level == plan.level, finish.work.arrived_s))
+
+    simulate(Scenario(requests=10, groups=[group], load_s=3.1), "fixed_split", 0, watch=note)
+    assert [at_level for at_level, _ in sent] == [False] * 6 + [True] * 4
