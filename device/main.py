@@ -24,7 +24,7 @@ from offramp.errors import ConfigError
 from offramp.settings import load_settings
 from partitioner import strategies
 from partitioner.machine import differences, this_machine
-from partitioner.profile import Profile, load_profile
+from partitioner.profile import Profile, load_profile, naming
 
 if TYPE_CHECKING:  # it needs gRPC; see device/agent.py
     from device.renewal import Renewal
@@ -66,7 +66,8 @@ def _assemble(
     stack: ExitStack,
 ) -> Agent:
     strategy = strategies.get(settings.strategy)
-    there = load_profile(options["server_profile"]) if options["server_profile"] else None
+    there_path = options["server_profile"]
+    there = load_profile(there_path, obtained.bundle) if there_path else None
     here = _profile(obtained.bundle, settings, options["profile"])
     board = here.slowed(settings.slowdown)
     deployment = deploy(obtained.bundle, board, there or here, settings)
@@ -120,10 +121,13 @@ def _settings(options: dict[str, Any]) -> AgentSettings:
 def _profile(bundle: Bundle, settings: AgentSettings, path: Path | None) -> Profile:
     """Return the profile given, the one remembered or one measured now."""
     if path is not None:
-        profile = load_profile(path)
+        profile = load_profile(path, bundle)
         if unlike := "; ".join(differences(profile, this_machine())):
             _log.warning("%s was measured elsewhere or before a change: %s", path, unlike)
-        return profile.only(settings.backend, settings.threads)
+        with naming(path):
+            profile = profile.only(settings.backend, settings.threads)
+            profile.check_heads(bundle)
+        return profile
     return profile_here(bundle, settings, _log.warning)
 
 

@@ -99,7 +99,7 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
     from partitioner.candidates import build_candidates
     from partitioner.offers import check_feasible
     from partitioner.planner import Planner
-    from partitioner.profile import load_profile
+    from partitioner.profile import load_profile, naming
     from partitioner.tables import plan_table
     from partitioner.what_if import get_axis
 
@@ -113,10 +113,13 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
         check_writable(picture)
     _check_sharing(options, names)
     opened = open_bundle(bundle)
-    device = load_profile(options["device_profile"])
+    device_path = options["device_profile"]
+    device = load_profile(device_path, opened)
+    with naming(device_path):
+        device.check_heads(opened)
     if options["board"]:
         device = device.drawing(find_power(options["board"]))
-    server = load_profile(options["server_profile"] or options["device_profile"])
+    server = load_profile(options["server_profile"] or device_path, opened)
     strategy, at = strategies.get(options["strategy"]), _situation(options)
     candidates = build_candidates(opened, load_calibration(opened), load_policy(opened))
     planner = Planner(opened, candidates, device.slowed(options["slowdown"]), server)

@@ -7,7 +7,8 @@ by layer by 0.997 ms (PORTEND, ICPADS 2023).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -20,7 +21,7 @@ from offramp.files import read_file
 from offramp.settings import describe_error
 from partitioner.power import Power
 
-__all__ = ["WORTH_IT", "Machine", "Profile", "Runner", "Timing", "load_profile"]
+__all__ = ["WORTH_IT", "Machine", "Profile", "Runner", "Timing", "load_profile", "naming"]
 
 WORTH_IT = 1.05
 """A cut runs on another backend or thread count than the rest if it is faster by this factor."""
@@ -239,14 +240,28 @@ def _refuse(what: str) -> NoReturn:
     )
 
 
-def load_profile(path: Path) -> Profile:
-    """Read a profile; raise `PlanError` that names the file and what is wrong with it.
+def load_profile(path: Path, bundle: Bundle | None = None) -> Profile:
+    """Read a profile, of ``bundle`` if one is given.
 
-    Raises `ConfigError` if there is no such file.
+    Raises `PlanError` that names the file and what is wrong with it, and `ConfigError` if there is
+    no such file.
     """
     try:
-        return Profile.model_validate_json(read_file(path))
+        profile = Profile.model_validate_json(read_file(path))
     except ValidationError as error:
         raise PlanError(
             f"{path}: {describe_error(error)}; measure it with: offramp profile"
         ) from None
+    if bundle is not None:
+        with naming(path):
+            profile.check(bundle)
+    return profile
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let every `PlanError` name the file of the profile that is at fault."""
+    try:
+        yield
+    except PlanError as error:
+        raise PlanError(f"{path}: {error}") from None
