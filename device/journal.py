@@ -12,7 +12,7 @@ import numpy as np
 
 from device.adaptation import ThresholdsMoved
 from device.cargo import Cargo
-from device.controller import PlanChange
+from device.in_force import PlanChange
 from device.load import read_load
 from device.result import Result, Spans
 from device.sinks import Sink

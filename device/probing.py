@@ -1,58 +1,94 @@
-"""Probing: when which probe goes out."""
+"""Probing: when the next probe is due, and how long it is.
+
+A short one goes out now and then beside traffic, whose messages are long; short and long ones in
+turn when there is no traffic, to tell the round trip from the time per bit. It has no clock, and
+sends nothing itself.
+"""
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
-from device.controller import Controller
-from offramp.messages import Probe
+from device.awaited import LOST_S, AwaitedMessage
+from partitioner.conditions import Conditions
+from partitioner.plan import Plan
 
 __all__ = ["Probing"]
 
-_START_PROBES = 8
-_START_PATIENCE_S = 1.0
-_FIRST_ID = 1 << 62  # samples count from 0
+_LONG_S = 0.005  # a long probe should take the uplink this long, to stand out from the noise
+_LONG_BYTES = (1500, 32_000)
+_HASTE_S = 0.05
+_BESIDE_TRAFFIC, _IDLE = 4, 16  # so many times rarer are probes
+_BETTER = 100  # that much better a link may become at once
 
 
 class Probing:
-    """A row of probes at the start, each when the last is answered; then as the controller asks."""
+    """What is known of the probes so far; without traffic one goes out each ``interval_s``.
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self._ids = itertools.count(_FIRST_ID)
-        self._start_left = _START_PROBES
-        self._asked_s = -math.inf
-        self._answered = True
+    They are rarer beside traffic, which tells of the link itself, and where even a much better link
+    would not be used. Some follow each other in haste when the link must have changed.
+    """
 
-    @property
-    def warm(self) -> bool:
-        """Whether the row at the start is over."""
-        return self._start_left == 0 and self._answered
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._last_s = self._last_sample_s = -math.inf
+        self._long_next = False
+        self._hasty = 0
+        self._rest = 1
 
-    def end_start(self) -> None:
-        """End the row at the start as it is."""
-        self._start_left, self._answered = 0, True
+    def sample_sent(self, now_s: float) -> None:
+        """Take in that a sample goes out, which tells of the link as a long probe does."""
+        self._last_sample_s = now_s
 
-    def answered(self, message: int) -> None:
-        """Take in that a message was answered; it may be a sample."""
-        self._answered |= message >= _FIRST_ID
+    def hurry(self, count: int) -> None:
+        """Let so many probes follow each other in haste."""
+        self._hasty = max(self._hasty, count)
 
-    def next_s(self, now_s: float) -> float:
-        """Return when the next probe is due, if nothing is heard until then."""
-        if self.warm:
-            return self._controller.next_probe_s(now_s)
-        return now_s if self._answered else self._asked_s + _START_PATIENCE_S
+    def suit(self, plan: Plan, conditions: Conditions, best: Callable[[Conditions], Plan]) -> None:
+        """Let probes be as rare as a plan allows; ``best`` says which one is under others."""
+        if plan.level:
+            self._rest = _BESIDE_TRAFFIC
+        else:
+            self._rest = 1 if best(_much_better(conditions)).level else _IDLE
 
-    def next(self, now_s: float) -> Probe | None:
-        """Return the probe to send now, or None."""
-        if not self._answered and now_s - self._asked_s >= _START_PATIENCE_S:
-            self.end_start()
-        if self.warm:
-            padding_bytes = self._controller.probe_bytes(now_s)
-            return None if padding_bytes is None else Probe(next(self._ids), padding_bytes)
-        if not self._answered:
-            return None
-        self._start_left -= 1
-        self._asked_s, self._answered = now_s, False
-        return Probe(next(self._ids), self._controller.next_probe_bytes(now_s))
+    def next_s(self, now_s: float, unheard: AwaitedMessage | None) -> float:
+        """Return when the next probe is due, if nothing is heard until then.
+
+        None is while an answer is overdue, which will tell as much when it comes: that to the first
+        message of which nothing was heard.
+        """
+        if unheard is not None and now_s > unheard.expected_s:
+            return max(self._last_s, unheard.at_s) + LOST_S
+        if self._hasty:
+            return self._last_s + _HASTE_S
+        return self._last_s + self._interval_s * self._rest
+
+    def take(self, now_s: float, bandwidth_bps: float | None) -> int:
+        """Return the padding of the probe that goes out now: none beside traffic."""
+        self._last_s = now_s
+        self._hasty = max(self._hasty - 1, 0)
+        busy = now_s - self._last_sample_s < self._interval_s
+        return 0 if busy and not self._hasty else self.take_next(bandwidth_bps)
+
+    def take_next(self, bandwidth_bps: float | None) -> int:
+        """Return the padding of the next probe of a row: short and long in turn.
+
+        All are short while there is no ``bandwidth_bps`` to count on.
+        """
+        self._long_next = not self._long_next and bandwidth_bps is not None
+        if not self._long_next or bandwidth_bps is None:
+            return 0
+        return int(min(max(_LONG_S * bandwidth_bps / 8, _LONG_BYTES[0]), _LONG_BYTES[1]))
+
+
+def _much_better(conditions: Conditions) -> Conditions:
+    return replace(
+        conditions,
+        bandwidth_bps=_BETTER * conditions.bandwidth_bps,
+        rtt_s=conditions.rtt_s / _BETTER,
+        queue_s=0.0,
+        server_stretch=1.0,
+        reachable=True,
+    )

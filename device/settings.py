@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from device.controller import Tuning
 from device.hedge import HedgeSettings
 from device.pace import DEFAULT_SLOWDOWN
+from device.tuning import Tuning
 from offramp.address import PeerAddress
 from offramp.bundle.cache import DEFAULT_LIMIT_BYTES
 from offramp.settings import Settings

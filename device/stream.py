@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from device.controller import Controller
-from device.probing import Probing
+from device.probes import Probes
 from device.work import LinkChange, Send, Work
 from offramp.address import Address
 from offramp.errors import MissingReferenceError, UnknownBundleError
@@ -30,7 +30,7 @@ class Stream:
     def __init__(self, controller: Controller, server: Address | None) -> None:
         self._controller = controller
         self._server = server
-        self._probing = Probing(controller)
+        self._probes = Probes(controller)
         self._outbox: deque[tuple[Work | Probe, float]] = deque()
         self._ready = False
         self._retry_s = -math.inf
@@ -42,7 +42,7 @@ class Stream:
     @property
     def warm(self) -> bool:
         """Whether it is there, and its link known from a first row of probes."""
-        return bool(self.up) and self._probing.warm
+        return bool(self.up) and self._probes.warm
 
     def opened(self, now_s: float) -> list[LinkChange]:
         """Take in that there is a new one; return what is to be reported."""
@@ -57,7 +57,7 @@ class Stream:
         self._ready = False
         self.reason = reason
         if self.up:
-            self._probing.end_start()
+            self._probes.end_start()
         return self._note(now_s, False, reason)
 
     def became_ready(self) -> None:
@@ -66,7 +66,7 @@ class Stream:
 
     def answered(self, message: int) -> None:
         """Take in that a message was answered."""
-        self._probing.answered(message)
+        self._probes.answered(message)
 
     def refused(self, now_s: float, message: int, failure: Failure) -> None:
         """Take in that a sample was refused, and until when no other is to be sent."""
@@ -86,7 +86,7 @@ class Stream:
 
     def end_start(self) -> None:
         """Send no more of the first row of probes."""
-        self._probing.end_start()
+        self._probes.end_start()
 
     def put(self, now_s: float, work: Work) -> None:
         """Let a sample's message wait for the stream for as long as its answer is waited for."""
@@ -100,11 +100,11 @@ class Stream:
 
     def wake_s(self, now_s: float) -> float:
         """Return when there is a probe to take, if nothing happens until then."""
-        return self._probing.next_s(now_s) if self.up else math.inf
+        return self._probes.next_s(now_s) if self.up else math.inf
 
     def take(self, now_s: float) -> list[Send | Probe]:
         """Return what the stream is to take now: nothing, or one message."""
-        if self.up and (probe := self._probing.next(now_s)) is not None:
+        if self.up and (probe := self._probes.next(now_s)) is not None:
             self._controller.sent(now_s, probe.id, probe.padding_bytes)
             self._outbox.append((probe, now_s + _PROBE_LIFE_S))
         self._keep(lambda _, until_s: until_s > now_s)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from device.board import Board
-from device.controller import PlanChange
 from device.fallback import Option
+from device.in_force import PlanChange
 from device.result import Status
 from offramp.messages import Probe
 from partitioner.conditions import Conditions

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from device.controller import Controller, PlanChange, Tuning
+from device.controller import Controller
+from device.in_force import PlanChange
 from device.stretch import Stretch
+from device.tuning import Tuning
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.foreseen import best_foreseen
@@ -79,12 +81,12 @@ class Seer(Controller):
         """Return the plan that is the best for what comes."""
         if self.strategy.adapts:
             self._take_up(now_s, self._foresee([self._coming(now_s)]))
-        elif self._plan is None:
+        elif self._in_force.plan is None:
             is_open = self.truth.foresight.is_open
             futures = [self._to_come(at_s, is_open(at_s)) for at_s in self.truth.arrivals_s]
             self._take_up(now_s, self._foresee(futures))
-        assert self._plan is not None
-        return self._plan
+        assert self._in_force.plan is not None
+        return self._in_force.plan
 
     def local_plan(self, now_s: float) -> Plan:
         """Return the best plan that sends nothing."""
@@ -125,11 +127,12 @@ class Seer(Controller):
         return Coming(self.truth.foresight, at_s, stretch, reachable, gap_s)
 
     def _take_up(self, now_s: float, chosen: Plan) -> None:
-        if self._plan is not None and chosen.id == self._plan.id:
+        in_force = self._in_force.plan
+        if in_force is not None and chosen.id == in_force.id:
             return
-        self._plan, conditions = chosen, self.conditions(now_s)
+        conditions = self.conditions(now_s)
         explain = partial(self.planner.explain, objective=self.objective, conditions=conditions)
-        self._changes.append(PlanChange(now_s, chosen, conditions, explain))
+        self._in_force.take_up(PlanChange(now_s, chosen, conditions, explain))
 
 
 def make_controller(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from device.controller import Controller, Tuning
+from device.controller import Controller
+from device.tuning import Tuning
 from offramp.messages import Load, Timeline
 from partitioner import strategies
 from partitioner.costs import FRAME_OVERHEAD_BYTES

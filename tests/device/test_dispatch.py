@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.board import Board
-from device.controller import Controller, PlanChange
+from device.controller import Controller
 from device.dispatch import Dispatch
 from device.fallback import choose_option
+from device.in_force import PlanChange
 from device.settings import AgentSettings
 from device.work import (
     BundleChange,

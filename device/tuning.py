@@ -1,0 +1,26 @@
+"""Settings of the controller."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from offramp.settings import Settings
+
+__all__ = ["Tuning"]
+
+
+class Tuning(Settings):
+    """How eagerly the controller acts; times in seconds.
+
+    A new plan must be better than the one in force by ``switch_sigmas`` standard deviations of that
+    gain, as far as bandwidth and round trip are in doubt. Switching itself costs nothing: both ends
+    hold every segment.
+    """
+
+    replan_s: Annotated[float, Field(ge=0, le=3600)] = 0.25
+    probe_s: Annotated[float, Field(gt=0, le=3600)] = 0.5
+    switch_sigmas: Annotated[float, Field(ge=0, le=10)] = 0.3
+    breaker_failures: Annotated[int, Field(ge=1, le=1000)] = 2
+    breaker_retry_s: Annotated[float, Field(gt=0, le=3600)] = 0.5
