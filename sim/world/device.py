@@ -11,8 +11,9 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from device.controller import Controller, PlanChange
+from device.controller import Controller
 from device.dispatch import Dispatch
+from device.in_force import PlanChange
 from device.pauses import SHORTEST_S, WARM_S
 from device.reconnect import SILENCE_S
 from device.work import (
