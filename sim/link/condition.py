@@ -54,6 +54,20 @@ class Condition(ABC):
         self._last_s = left_s
         return left_s
 
+    def mean_leave_s(self, now_s: float, nbytes: int) -> float:
+        """When `nbytes` that enter at `now_s` leave in the mean, if nothing is ahead of them.
+
+        Asking draws and changes nothing; a subclass whose `leave_s` draws says it in another way.
+        """
+        return self.leave_s(now_s, nbytes)
+
+    def expect_s(self, now_s: float, nbytes: int) -> float:
+        """When `nbytes` that enter at `now_s` leave in the mean, behind all that entered before."""
+        last_s = self._last_s
+        if now_s == inf or last_s == inf:
+            return inf
+        return max(self.mean_leave_s(now_s, nbytes), last_s)
+
     def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
         """When each of some packets leaves, the first of which enters first.
 
@@ -86,6 +100,12 @@ class Chain:
         """When `nbytes` that enter the first condition at `now_s` leave the last one."""
         for condition in self.conditions:
             now_s = condition.release_s(now_s, nbytes)
+        return now_s
+
+    def expect_s(self, now_s: float, nbytes: int) -> float:
+        """When `nbytes` that enter the first condition at `now_s` leave the last in the mean."""
+        for condition in self.conditions:
+            now_s = condition.expect_s(now_s, nbytes)
         return now_s
 
     def forget(self, now_s: float) -> None:

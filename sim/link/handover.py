@@ -8,7 +8,9 @@ bytes after it late as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from itertools import count
 from math import exp, inf
 from random import Random
@@ -22,6 +24,8 @@ from sim.phases import Span
 from sim.rates.switched import Window
 
 __all__ = ["Handover", "HandoverSettings"]
+
+_STAYS, _WINDOWS = 8, 32  # so many are held; earlier ones are made again when they are asked for
 
 
 class HandoverSettings(ConditionSettings):
@@ -59,6 +63,35 @@ class HandoverSettings(ConditionSettings):
             yield start_s, end_s
 
 
+class _Stay:
+    """The interruptions of one stay in a phase, for whoever asks out of order.
+
+    ``begin`` gives them from the stay's begin on; times are the link's.
+    """
+
+    def __init__(self, begin: Callable[[], Iterator[Window]], origin_s: float) -> None:
+        self._begin, self._origin_s = begin, origin_s
+        self._start()
+
+    def last_end_s(self, now_s: float) -> float:
+        """When the last interruption that began by now ends; long ago if there is none."""
+        if self._dropped and now_s < self._held[0][0]:
+            self._start()
+        while self._held[-1][0] <= now_s:
+            self._read()
+        return next((end_s for start_s, end_s in reversed(self._held) if start_s <= now_s), -inf)
+
+    def _start(self) -> None:
+        self._windows, self._dropped = self._begin(), False
+        self._held: deque[Window] = deque(maxlen=_WINDOWS)
+        self._read()
+
+    def _read(self) -> None:
+        start_s, end_s = next(self._windows)
+        self._dropped |= len(self._held) == _WINDOWS
+        self._held.append((self._origin_s + start_s, self._origin_s + end_s))
+
+
 class Handover(Condition):
     """Bytes that would leave in an interruption leave at its end, and those after it a bit late.
 
@@ -70,6 +103,7 @@ class Handover(Condition):
     def __init__(self, course: Course[HandoverSettings], seed: str) -> None:
         self._course, self._seed = course, seed
         self._span: Span | None = None
+        self._stay = lru_cache(_STAYS)(self._new_stay)
 
     def leave_s(self, now_s: float, nbytes: int) -> float:
         """When `nbytes` that enter at `now_s` would leave if nothing were ahead of them."""
@@ -87,6 +121,22 @@ class Handover(Condition):
         if within_s < self._end_s:
             return min(span.start_s + self._end_s, span.end_s) + settings.extra_s
         return now_s + settings.extra_s * exp((self._end_s - within_s) / settings.decay_s)
+
+    def mean_leave_s(self, now_s: float, nbytes: int) -> float:
+        """As `Condition.mean_leave_s`: hand-overs come when they will, whoever asks."""
+        span = self._course.phases.at(now_s)
+        settings = self._course.settings[span.index]
+        if settings is None:
+            return now_s
+        end_s = self._stay(span).last_end_s(now_s)
+        if now_s < end_s:
+            return min(end_s, span.end_s) + settings.extra_s
+        return now_s + settings.extra_s * exp((end_s - now_s) / settings.decay_s)
+
+    def _new_stay(self, span: Span) -> _Stay:
+        settings = self._course.settings[span.index]
+        assert settings is not None
+        return _Stay(partial(settings.windows, f"{self._seed}/{span.start_s!r}"), span.start_s)
 
     def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
         """As `Condition.release_train`: at once where the next interruption is behind them all."""

@@ -43,6 +43,11 @@ class Jitter(Condition):
             return now_s + self._random.uniform(0, 2 * settings.seconds)
         return now_s + self._random.expovariate(1 / settings.seconds)
 
+    def mean_leave_s(self, now_s: float, nbytes: int) -> float:
+        """As `Condition.mean_leave_s`: later by the mean of the delay."""
+        settings = self._course.at(now_s)
+        return now_s if settings is None else now_s + settings.seconds
+
     def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
         """As `Condition.release_train`; the draws are those of `Random.expovariate`, in line."""
         settings, draw = self._course.only, self._random.random

@@ -83,6 +83,17 @@ class Loss(Condition):
         self._spared = lost - ended
         return now_s + late_s
 
+    def mean_leave_s(self, now_s: float, nbytes: int) -> float:
+        """As `Condition.mean_leave_s`: one loss that the timer repairs, else one in time."""
+        settings = self._course.at(now_s)
+        if settings is None:
+            return now_s
+        segments, kept = ceil(nbytes / SEGMENT_BYTES), 1 - settings.share
+        by_timer = min(segments, _ACKNOWLEDGEMENTS)
+        in_time = 1 - kept ** (segments - by_timer)
+        timer_s = (1 - kept**by_timer) * settings.timer_s
+        return now_s + timer_s + kept**by_timer * in_time * settings.rtt_s
+
     def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
         """As `Condition.release_train`: at once where no segment of a burst is lost."""
         settings = self._course.only

@@ -199,7 +199,7 @@ def _truth(
             offset_s=number * kind.group.link.offset_s,
             answer_bytes=kind.planner.bundle.manifest.boundaries[-1].nbytes + ANSWER_OVERHEAD_BYTES,
             rpc_s=_mean_s(run.scenario.rpc_s),
-            is_up=lambda: connection._up,
+            is_up=connection.is_up,
         )
     server_load = LoadCourse() if server is None else server.load
     foresight = Foresight(way, kind.server, server_load)

@@ -78,6 +78,10 @@ class Connection:
         self._up = self._closed = False
         self._reconnection = Reconnection()
 
+    def is_up(self) -> bool:
+        """Tell whether there is a connection now."""
+        return self._up
+
     def open(self, listener: Listener) -> None:
         """Begin to connect, and go on to for as long as it is not closed."""
         self._listener = listener

@@ -9,25 +9,16 @@ from __future__ import annotations
 
 import heapq
 import math
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import singledispatchmethod
 
-from sim.link.condition import Chain, Condition
-from sim.link.handover import Handover
-from sim.link.jitter import Jitter
-from sim.link.loss import SEGMENT_BYTES, Loss
-from sim.link.outage import Blackout, Outage
+from sim.link.condition import Chain
+from sim.link.outage import Blackout
 from sim.model import Link
-from sim.phases import Span
-from sim.rates.switched import Window
 from sim.world.course import LoadCourse
 from sim.world.server import VirtualServer
 
 __all__ = ["Coming", "Foresight", "Way"]
-
-_BY_TIMER = 3  # the first segments of a burst are repaired by the timer, as in `sim.link.loss`
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,6 @@ class Foresight:
         self, way: Way | None, server: VirtualServer | None, server_load: LoadCourse
     ) -> None:
         self._way, self._server, self._server_load = way, server, server_load
-        self._windows: dict[tuple[int, float], _Windows] = {}
 
     def reaches(self, now_s: float) -> bool:
         """Tell whether there is a connection now."""
@@ -92,49 +82,8 @@ class Foresight:
 
     def _pass(self, chain: Chain, entered_s: float, size_bytes: float) -> float:
         assert self._way is not None
-        time_s = entered_s + self._way.offset_s
-        for condition in chain.conditions:
-            ahead_s = condition._last_s
-            if math.inf in (time_s, ahead_s):
-                return math.inf
-            time_s = max(self._leave_s(condition, time_s, size_bytes), ahead_s)
-        return time_s - self._way.offset_s
-
-    @singledispatchmethod
-    def _leave_s(self, condition: Condition, now_s: float, size_bytes: float) -> float:
-        """Return when bytes leave a condition in the mean; all but those below draw nothing."""
-        return condition.leave_s(now_s, math.ceil(size_bytes))
-
-    @_leave_s.register
-    def _(self, condition: Jitter, now_s: float, size_bytes: float) -> float:
-        settings = condition._course.at(now_s)
-        return now_s + settings.seconds if settings else now_s
-
-    @_leave_s.register
-    def _(self, condition: Loss, now_s: float, size_bytes: float) -> float:
-        settings = condition._course.at(now_s)
-        if settings is None:
-            return now_s
-        segments, kept = math.ceil(size_bytes / SEGMENT_BYTES), 1 - settings.share
-        by_timer = min(segments, _BY_TIMER)
-        in_time = 1 - kept ** (segments - by_timer)
-        timer_s = (1 - kept**by_timer) * settings.timer_s
-        return now_s + timer_s + kept**by_timer * in_time * settings.rtt_s
-
-    @_leave_s.register
-    def _(self, condition: Handover, now_s: float, size_bytes: float) -> float:
-        span = condition._course.phases.at(now_s)
-        settings = condition._course.settings[span.index]
-        if settings is None:
-            return now_s
-        key = id(condition), span.start_s
-        if key not in self._windows:
-            seed = f"{condition._seed}/{span.start_s!r}"
-            self._windows[key] = _Windows(settings.windows(seed), span)
-        end_s = self._windows[key].last_end_s(now_s)
-        if now_s < end_s:
-            return min(end_s, span.end_s) + settings.extra_s
-        return now_s + settings.extra_s * math.exp((end_s - now_s) / settings.decay_s)
+        offset_s = self._way.offset_s
+        return chain.expect_s(entered_s + offset_s, math.ceil(size_bytes)) - offset_s
 
     def _next_break_s(self, after_s: float) -> float:
         """Return when connections break next."""
@@ -146,31 +95,9 @@ class Foresight:
     def _resets(self, from_s: float) -> Iterator[Blackout]:
         """Yield the outages that break connections and end after a time of the link's."""
         assert self._way is not None
-        each = [one.blackouts(from_s) for one in self._way.link.outages if _resets(one)]
+        each = [one.blackouts(from_s) for one in self._way.link.outages if one.resets]
         merged = heapq.merge(*each, key=lambda blackout: blackout.start_s)
         return (blackout for blackout in merged if blackout.reset)
-
-
-def _resets(outage: Outage) -> bool:
-    return any(reset for windows in outage._windows for _, _, reset in windows)
-
-
-class _Windows:
-    """The interruptions of one stay in a phase, read as far as they are asked for."""
-
-    def __init__(self, windows: Iterator[Window], span: Span) -> None:
-        self._windows, self._origin_s = windows, span.start_s
-        self._starts_s: list[float] = []
-        self._ends_s: list[float] = []
-
-    def last_end_s(self, now_s: float) -> float:
-        """Return when the last interruption that began by now ends; long ago if there is none."""
-        while not self._starts_s or self._starts_s[-1] <= now_s:
-            start_s, end_s = next(self._windows)
-            self._starts_s.append(self._origin_s + start_s)
-            self._ends_s.append(self._origin_s + end_s)
-        begun = bisect_right(self._starts_s, now_s)
-        return self._ends_s[begun - 1] if begun else -math.inf
 
 
 @dataclass(frozen=True)

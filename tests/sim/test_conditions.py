@@ -1,3 +1,4 @@
+import tracemalloc
 from itertools import pairwise
 from math import inf
 
@@ -171,6 +172,23 @@ def test_handovers_follow_from_the_seed_and_not_from_the_questions():
     assert sum(left > now_s for now_s, left in answers.items()) / 4000 == pytest.approx(
         0.25, abs=0.08
     )
+
+
+def test_what_is_expected_of_handovers_is_not_kept_for_ever():
+    """It is made again where it is asked for once more; phases have hand-overs of their own."""
+    always = handover(seconds=0.5, interval_s=2)
+    course = Course(
+        Phases([1, 1], repeats=True), (HandoverSettings(seconds=0.1, interval_s=0.3),) * 2, ((), ())
+    )
+    for model in (always, Handover(course, "seed")):
+        first = [model.expect_s(0.1 * at, 1) for at in range(100)]
+        tracemalloc.start()
+        for at in range(20_000):
+            model.expect_s(at, 1)
+        grown_bytes, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert grown_bytes < 50_000
+        assert [model.expect_s(0.1 * at, 1) for at in range(100)] == first
 
 
 def test_a_handover_ends_with_its_phase():

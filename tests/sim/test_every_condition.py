@@ -147,3 +147,21 @@ def test_a_busy_condition_delivers_what_entered_or_the_integral_of_its_rate(kind
         assert served == pytest.approx(packets * 1500, rel=1e-6)
     else:
         assert last_s < inf
+
+
+@each_condition
+@pytest.mark.parametrize("phases", [ALWAYS, PHASED], ids=["always", "phased"])
+@examples(max_examples=15, deadline=None)
+@given(entries=entries, asked=st.lists(st.tuples(st.floats(0, 20), st.integers(0, 50_000))))
+def test_what_is_to_be_expected_may_be_asked_at_any_time(kind, settings, phases, entries, asked):
+    """Asking changes nothing, the answers hang on nothing that was asked before, and nothing is
+    expected to pass what is ahead of it."""
+    model, other = (build(kind, settings, phases=phases) for _ in range(2))
+    for entry in entries:
+        later = [(entry[0] + after_s, nbytes) for after_s, nbytes in asked]
+        once = [model.expect_s(*one) for one in later]
+        assert [model.expect_s(*one) for one in reversed(later)] == once[::-1]
+        left_s = model.release_s(*entry)
+        assert left_s == other.release_s(*entry)
+        assert model.expect_s(*entry) >= left_s
+    assert model.expect_s(inf, 1) == inf
