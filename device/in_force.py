@@ -67,6 +67,7 @@ class InForce:
         That the same plan holds without a server is a change, too.
         """
         chosen = self._strategy.decide(planner, self._objective, conditions)
+        self._strategy.decided(conditions)
         self._decided_s = now_s
         turned = self._decided_reachable != conditions.reachable
         self._decided_reachable = conditions.reachable

@@ -33,7 +33,7 @@ class Ans(Strategy):
     all. Of all cuts that of the least lower confidence bound is taken. As a device alone learns
     nothing, it is left out every ceil(T^0.25)th frame, T being a horizon that doubles. Neither
     bandwidth nor server load is looked at, nor forgotten what was learnt when they change: both as
-    published. Each decision counts as a frame.
+    published. Each decision that counts is a frame.
 
     Reconstructed from the authors' code (letian-zhang/ANS): a bundle tells multiply-adds by segment
     and not by type of layer, so there are 4 contexts instead of 7, of which the constant, for the
@@ -62,12 +62,16 @@ class Ans(Strategy):
         costs = arms.forecast(conditions).costs
         if not conditions.reachable:
             return least(arms, conditions, costs.device_s)
-        self._frame += 1
-        if self._frame > self._horizon:
-            self._frame, self._horizon = 0, 2 * self._horizon
-        bound = costs.device_s / self._scale_s * conditions.device_stretch + self._bound()
-        forced = self._frame % math.ceil(self._horizon**_FORCED) == 0 and costs.sends.any()
+        frame, horizon = self._next_frame()
+        taken_off = self._bound(horizon)
+        bound = costs.device_s / self._scale_s * conditions.device_stretch + taken_off
+        forced = frame % math.ceil(horizon**_FORCED) == 0 and costs.sends.any()
         return least(arms, conditions, np.where(forced & ~costs.sends, np.inf, bound))
+
+    def decided(self, conditions: Conditions) -> None:
+        """Count a frame, unless the device was alone."""
+        if conditions.reachable:
+            self._frame, self._horizon = self._next_frame()
 
     def among(self, planner: Planner) -> Planner:
         """Return a planner for all cuts."""
@@ -90,12 +94,17 @@ class Ans(Strategy):
         self._moments = np.eye(self._contexts.shape[1])
         self._sums = np.zeros(self._contexts.shape[1])
 
-    def _bound(self) -> Floats:
+    def _next_frame(self) -> tuple[int, int]:
+        """Return the number of the frame that is decided on, and the horizon that holds for it."""
+        frame = self._frame + 1
+        return (frame, self._horizon) if frame <= self._horizon else (0, 2 * self._horizon)
+
+    def _bound(self, horizon: int) -> Floats:
         """Return the lower confidence bound of what each arm takes away from the device, (C,)."""
         inverse = np.linalg.inv(self._moments)
         x, size = self._contexts, self._contexts.shape[1]
         most = float((x**2).sum(axis=1).max())
-        spread = math.sqrt(size * math.log((1 + self._horizon * most) / _DELTA))
+        spread = math.sqrt(size * math.log((1 + horizon * most) / _DELTA))
         alpha = (_LONGEST + _NOISE * spread) / (1 - _KEY)
         width = np.sqrt((1 - _WEIGHT) * np.einsum("ci,ij,cj->c", x, inverse, x))
         bound: Floats = x @ (inverse @ self._sums) - alpha * width

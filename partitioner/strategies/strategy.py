@@ -36,7 +36,10 @@ class Strategy(ABC):
 
     @abstractmethod
     def decide(self, planner: Planner, objective: Objective, conditions: Conditions) -> Plan:
-        """Return the plan for these conditions."""
+        """Return the plan for these conditions; to be asked is nothing that it counts."""
+
+    def decided(self, conditions: Conditions) -> None:  # noqa: B027 - most do not count
+        """Take in that a decision for these conditions counts: a frame runs by it."""
 
     def among(self, planner: Planner) -> Planner:
         """Return a planner for the plans that it chooses from."""

@@ -224,6 +224,7 @@ class Link:
         cuts = []
         for _ in range(frames):
             plan = self.bandit.decide(self.it.planner, FREE, self.now)
+            self.bandit.decided(self.now)
             if plan.level is not None:
                 noise_s = self.noise_s * self.dice.standard_normal()
                 self.bandit.learn(plan, max(self.away_s(plan.cut) + noise_s, 0.0))
@@ -265,6 +266,19 @@ def test_ans_hangs_on_what_it_was_told_alone(world: Callable[..., Any]) -> None:
     assert Link(it, now, 1e-3).run(100) == Link(it, now, 1e-3).run(100)
 
 
+def test_ans_counts_no_frame_for_being_asked(world: Callable[..., Any]) -> None:
+    it, now = world(2, depth=DEPTH), Conditions(2e6, 0.01)
+    asked, left = Link(it, now), Link(it, now)
+    cuts = []
+    for frame in range(60):
+        for _ in range(frame % 7):
+            asked.bandit.decide(it.planner, FREE, now)
+        asked.bandit.decided(replace(now, reachable=False))  # nor for what it had no choice in
+        cuts += asked.run(1)
+    assert cuts == left.run(60)
+    assert len(set(cuts)) > 1
+
+
 def test_ans_does_not_look_at_bandwidth_or_load(case: tuple[Any, Conditions]) -> None:
     it, now = case
     other = replace(now, bandwidth_bps=now.bandwidth_bps / 9, queue_s=0.3, server_stretch=7.0)
@@ -278,7 +292,11 @@ def test_ans_learns_nothing_from_a_plan_that_is_not_its_own(world: Callable[...,
         bandit.decide(it.planner, FREE, now)
     other.learn(Plan(1, "affine4", "confidence", closed(it, 1)), 9.0)
     other.learn(Plan(DEPTH, None, "confidence", closed(it, DEPTH)), 9.0)
-    plans = [[b.decide(it.planner, FREE, now).id for _ in range(20)] for b in (one, other)]
+    plans: list[list[str]] = [[], []]
+    for bandit, ids in zip((one, other), plans, strict=True):
+        for _ in range(20):
+            ids.append(bandit.decide(it.planner, FREE, now).id)
+            bandit.decided(now)
     assert plans[0] == plans[1]
 
 
