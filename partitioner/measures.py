@@ -10,7 +10,7 @@ from offramp.choices import choose
 from partitioner.costs import Floats
 from partitioner.forecast import Forecast
 
-__all__ = ["MEASURES", "Measure", "get_measure", "get_quantile", "limit_name"]
+__all__ = ["MEASURES", "Measure", "get_measure", "get_quantile", "limit_name", "say_amount"]
 
 _QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 
@@ -62,3 +62,15 @@ def get_quantile(name: str) -> float | None:
 def limit_name(measure: Measure) -> str:
     """Return how a limit on a measure is called: with its unit."""
     return f"{measure.name}_{measure.unit}"
+
+
+def say_amount(name: str, amount: float) -> str:
+    """Return an amount of a measure with its unit."""
+    unit = get_measure(name).unit
+    if unit == "s":
+        return f"{amount * 1e3:.3g} ms"
+    if unit == "bytes" and amount >= 1000:
+        return f"{amount:,.0f} bytes"
+    if unit == "j":
+        return f"{amount:.4g} J"
+    return f"{amount:.1%}" if unit == "share" else f"{amount:.4g} {unit}"

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from offramp.errors import PlanError
+from partitioner.comparison import Breach, asked_of
 from partitioner.conditions import Conditions
 from partitioner.costs import Floats
 from partitioner.measures import get_measure
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner
-from partitioner.reasons import say_amount
 
 __all__ = ["Offer", "check_feasible", "find_offers"]
 
@@ -34,12 +34,8 @@ class Offer:
 
     def describe(self) -> str:
         """Say in words what would be kept instead."""
-        if self.limit == "accuracy":
-            return (
-                f"accuracy {self.offered:.4g} instead of {self.asked:.4g}: {self.plan.describe()}"
-            )
-        offered, asked = (say_amount(self.limit, value) for value in (self.offered, self.asked))
-        return f"{self.limit} {offered} instead of {asked}: {self.plan.describe()}"
+        breach = Breach(self.limit, self.asked, self.offered)
+        return f"{breach.describe()}: {self.plan.describe()}"
 
 
 def find_offers(planner: Planner, objective: Objective, conditions: Conditions) -> list[Offer]:
@@ -50,7 +46,7 @@ def find_offers(planner: Planner, objective: Objective, conditions: Conditions) 
         usable = ~planner.candidates.sends
     beyond: dict[str, tuple[Floats, float]] = {
         name: (get_measure(name).values(forecast, objective.latest_s), most)
-        for name, most in objective.kept.items()
+        for name, most in asked_of(objective, conditions).items()
     }
     floor = planner.accuracy_floor(objective)
     beyond["accuracy"] = (-planner.accuracy(conditions.hedged), -floor)
@@ -66,8 +62,13 @@ def find_offers(planner: Planner, objective: Objective, conditions: Conditions) 
     return offers
 
 
-def check_feasible(planner: Planner, objective: Objective, conditions: Conditions) -> None:
-    """Raise `PlanError` with the nearest offers unless some plan meets the objective."""
+def check_feasible(
+    planner: Planner, objective: Objective, conditions: Conditions, whose: str = ""
+) -> None:
+    """Raise `PlanError` with the nearest offers unless some plan meets the objective.
+
+    ``whose`` names the strategy that has these plans alone.
+    """
     ranking = planner.rank(objective, conditions)
     if ranking.feasible[ranking.rows[0]]:
         return
@@ -75,4 +76,5 @@ def check_feasible(planner: Planner, objective: Objective, conditions: Condition
     nearest = "; ".join(offer.describe() for offer in offers)
     if not offers:
         nearest = f"only several limits at once: {planner.plan_of(int(ranking.rows[0])).describe()}"
-    raise PlanError(f"no plan meets the objective; what could be kept instead is {nearest}")
+    of = f" of {whose}" if whose else ""
+    raise PlanError(f"no plan{of} meets the objective; what could be kept instead is {nearest}")

@@ -97,6 +97,7 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
     from partitioner import strategies
     from partitioner.boards import find_power
     from partitioner.candidates import build_candidates
+    from partitioner.comparison import Comparison
     from partitioner.offers import check_feasible
     from partitioner.planner import Planner
     from partitioner.profile import load_profile, naming
@@ -126,11 +127,14 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
     if options["devices"]:
         _show_mixture(planner, at, options)
         return
-    check_feasible(planner, at.objective, at.conditions)
+    among = strategy.among(planner)
+    if strategy.steady and len(among.candidates) > 1:  # others do as they do, whatever is asked for
+        whose = strategy.name if among is not planner else ""
+        check_feasible(among, at.objective, at.conditions, whose)
     chosen = strategy.decide(planner, at.objective, at.conditions)
     chosen = strategy.explain(planner, chosen, at.objective, at.conditions)
-    ranking = planner.rank(at.objective, at.conditions)
-    others = planner.runners_up(ranking, at.objective, at.conditions, beside=chosen)
+    comparison = Comparison(among, at.objective, at.conditions)
+    others = [other.plan for other in comparison.others(chosen)]
     _print(plan_table(opened, chosen, others, at.objective))
     click.echo(f"{chosen.describe()}\n{chosen.reason}")
     if names:

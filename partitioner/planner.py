@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -26,7 +26,7 @@ from partitioner.measures import get_measure
 from partitioner.objective import Objective
 from partitioner.plan import Plan, Prediction
 from partitioner.profile import Profile
-from partitioner.reasons import say_why
+from partitioner.reasons import explain
 from partitioner.shortlist import Course, Shortlist
 
 __all__ = ["Planner", "Ranking", "Standing"]
@@ -105,7 +105,7 @@ class Planner:
         plans that keep it, the one nearest to the limits is returned. If none keeps it, the most
         accurate of those that keep the limits is.
         """
-        return self.explain(self.best(objective, conditions), objective, conditions)
+        return explain(self, self.best(objective, conditions), objective, conditions)
 
     def best(self, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan, as `plan` does, but bare."""
@@ -129,7 +129,7 @@ class Planner:
 
     def standing(self, plan: Plan, objective: Objective, conditions: Conditions) -> Standing | None:
         """Return how a plan does, in a few microseconds for mean latency; None if it is unknown."""
-        row = self._row_of(plan)
+        row = self.row_of(plan)
         if row is None:
             return None
         accurate = self.accuracy(conditions.hedged)[row] >= self.accuracy_floor(objective) - _EXACT
@@ -167,40 +167,11 @@ class Planner:
         order = np.lexsort((forecast.cost_s, target, excess, shortfall, ~keeps, ~accurate))
         return Ranking(order[usable[order]], target, accurate & keeps)
 
-    def explain(self, plan: Plan, objective: Objective, conditions: Conditions) -> Plan:
-        """Return a plan of the candidates with what it would do now and how it compares."""
-        prediction = self.predict(plan, objective, conditions)
-        if prediction is None:
-            return plan
-        ranking = self.rank(objective, conditions)
-        row = self._row_of(plan)
-        others = self.runners_up(ranking, objective, conditions, beside=plan, count=1)
-        floor = self.accuracy_floor(objective)
-        feasible = row is not None and bool(ranking.feasible[row])
-        reason = say_why(prediction, objective, conditions, others, floor if not feasible else None)
-        return replace(plan, prediction=prediction, reason=reason)
-
-    def runners_up(
-        self,
-        ranking: Ranking,
-        objective: Objective,
-        conditions: Conditions,
-        *,
-        beside: Plan,
-        count: int = 3,
-    ) -> list[Plan]:
-        """Return the best plan of each other cut than that of ``beside``, best first."""
-        cuts = self.candidates.cut[ranking.rows]
-        _, first = np.unique(cuts, return_index=True)
-        rows = [int(ranking.rows[at]) for at in np.sort(first) if cuts[at] != beside.cut][:count]
-        plans = [self.plan_of(row) for row in rows]
-        return [replace(p, prediction=self.predict(p, objective, conditions)) for p in plans]
-
     def predict(
         self, plan: Plan, objective: Objective, conditions: Conditions
     ) -> Prediction | None:
         """Return what a plan would do now; None if it is none of the candidates."""
-        row = self._row_of(plan)
+        row = self.row_of(plan)
         if row is None:
             return None
         costs = self._costs.select(np.array([row]))
@@ -263,8 +234,8 @@ class Planner:
             self._rows[_deed(self._plans[row])] = row
         return self._plans[row]
 
-    def _row_of(self, plan: Plan) -> int | None:
-        """Return a plan's row; None if it is none of the candidates."""
+    def row_of(self, plan: Plan) -> int | None:
+        """Return which candidate a plan is, by its row; None if it is none of them."""
         deed = _deed(plan)
         if deed not in self._rows:
             c = self.candidates

@@ -1,63 +1,103 @@
-"""Reasons: why a plan was chosen, in words and numbers."""
+"""Reasons: why a plan was chosen, in words and numbers.
+
+A sentence claims only what the comparison with all other plans that could have been chosen bears
+out: strategies whose rule is not the objective's are told by their rule.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from partitioner.comparison import Compared, Comparison, asked_of
 from partitioner.conditions import Conditions
-from partitioner.measures import get_measure
+from partitioner.measures import say_amount
 from partitioner.objective import Objective
-from partitioner.plan import Plan, Prediction
+from partitioner.plan import Plan
 
-__all__ = ["say_amount", "say_why"]
+if TYPE_CHECKING:
+    from partitioner.planner import Planner
+    from partitioner.strategies import Strategy
+
+__all__ = ["explain"]
+
+_EXACT = 1e-9
 
 
-def say_why(
-    chosen: Prediction,
+def explain(
+    planner: Planner,
+    plan: Plan,
     objective: Objective,
     conditions: Conditions,
-    others: Sequence[Plan],
-    missed_floor: float | None,
-) -> str:
-    """Return why a plan is the best now, and what comes next.
+    by: Strategy | None = None,
+) -> Plan:
+    """Return a plan with what it would do now and why it was chosen, ``by`` a strategy if any.
 
-    ``missed_floor`` is the accuracy floor if no plan meets the objective.
+    Without one it is the planner's own choice.
     """
-    link = (
-        f"{conditions.bandwidth_bps / 1e6:.3g} Mbit/s and {conditions.rtt_s * 1e3:.3g} ms"
-        if conditions.reachable
-        else "no reachable server"
-    )
+    among = planner if by is None else by.among(planner)
+    prediction = among.predict(plan, objective, conditions)
+    plan = replace(plan, prediction=prediction)
+    rule = f"{by.name} takes {by.rule}" if by else "it was asked for"
+    if prediction is None:
+        return replace(plan, reason=rule)
+    if plan.level is not None and not conditions.reachable:
+        return replace(plan, reason=f"{rule}, and no server answers")
+    comparison = Comparison(among, objective, conditions)
+    it = comparison.of(plan)
+    assert it is not None
+    said = f"with {_link(conditions)}, {_amount(objective.minimise, it)}"
+    whose = f" of {by.name}" if by and among is not planner else ""
+    if by is not None and not by.steady:
+        text = f"{rule}: {said}{_broken(it)}"
+    elif by is not None and len(among.candidates) == 1:
+        text = f"{said}; {by.name} has no other plan{_broken(it)}"
+    elif it.meets and _is_least(it, comparison):
+        text = f"{said} is the least{whose and f' of all{whose}'}{_next(it, comparison, objective)}"
+    elif not it.meets and comparison.is_first(plan):
+        asked = " and ".join(_asked(objective, conditions, among.accuracy_floor(objective)))
+        text = f"{said}; no plan{whose} keeps {asked}, so this is the nearest{_broken(it)}"
+    else:
+        text = f"{rule}: {said}{_broken(it)}"
+    return replace(plan, reason=text)
+
+
+def _link(conditions: Conditions) -> str:
+    link = "no reachable server"
+    if conditions.reachable:
+        link = f"{conditions.bandwidth_bps / 1e6:.3g} Mbit/s and {conditions.rtt_s * 1e3:.3g} ms"
+    return f"{link}, {conditions.rate_hz:.4g} samples a second" if conditions.rate_hz else link
+
+
+def _amount(name: str, it: Compared) -> str:
+    """Return what is minimised, and what it is with all that counts, where that shows."""
+    target, cost = say_amount(name, it.target), say_amount(name, it.cost)
+    return f"{name} {target}" + _besides(target, cost)
+
+
+def _besides(target: str, cost: str) -> str:
+    return "" if target == cost else f" ({cost} with what sending costs besides)"
+
+
+def _is_least(it: Compared, comparison: Comparison) -> bool:
+    return it.cost <= comparison.least_cost * (1 + _EXACT) + _EXACT
+
+
+def _next(it: Compared, comparison: Comparison, objective: Objective) -> str:
+    """Say what is the best at another cut, if that meets the objective."""
     name = objective.minimise
-    text = f"with {link}, {name} {say_amount(name, chosen.target)} is the least"
-    if missed_floor is not None:
-        kept = " and ".join(_limits(objective, missed_floor))
-        late = f", {chosen.miss_share:.1%} late" if objective.deadline_s else ""
-        text += (
-            f"; no plan keeps {kept}, so this is the nearest (accuracy {chosen.accuracy:.4g}{late})"
-        )
-    for other in others:
-        if other.prediction:
-            text += f"; next: {other.describe()} at {say_amount(name, other.prediction.target)}"
-    return text
+    for other in comparison.others(it.plan, count=1):
+        if other.meets:
+            amount = _amount(name, other).removeprefix(f"{name} ")
+            return f"; the best at another cut: {other.plan.describe()} at {amount}"
+    return ""
 
 
-def say_amount(name: str, amount: float) -> str:
-    """Return an amount of a measure with its unit."""
-    unit = get_measure(name).unit
-    if unit == "s":
-        return f"{amount * 1e3:.3g} ms"
-    if unit == "bytes" and amount >= 1000:
-        return f"{amount:,.0f} bytes"
-    if unit == "j":
-        return f"{amount:.4g} J"
-    return f"{amount:.1%}" if unit == "share" else f"{amount:.4g} {unit}"
+def _broken(it: Compared) -> str:
+    return "".join(f"; {breach.describe()}" for breach in it.breaches)
 
 
-def _limits(objective: Objective, floor: float) -> list[str]:
-    """Return everything that the objective asks for besides its target."""
-    limits = [f"accuracy {floor:.4g}"]
-    if objective.deadline_s is not None:
-        limits.append(f"{say_amount('late', objective.max_miss_share)} late at most")
-    given = objective.limits.given().items()
-    return limits + [f"{name} {say_amount(name, most)}" for name, most in given]
+def _asked(objective: Objective, conditions: Conditions, floor: float) -> list[str]:
+    """Return everything that is asked for besides the target."""
+    most = asked_of(objective, conditions).items()
+    return [f"accuracy {floor:.4g}", *(f"{name} {say_amount(name, value)}" for name, value in most)]

@@ -10,11 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from offramp.bundle import Bundle
-from partitioner.measures import get_measure
+from partitioner.measures import get_measure, say_amount
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.profile import Profile, Timing
-from partitioner.reasons import say_amount
 
 __all__ = ["plain_table", "plan_cells", "plan_table", "profile_table", "runner_table"]
 

@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from partitioner.measures import say_amount
 from partitioner.plan import Plan
-from partitioner.reasons import say_amount
 from partitioner.what_if import Axis, Region, Situation
 from partitioner.what_if_legend import COLOURS, UNMET, Legend, Places, make_legend
 

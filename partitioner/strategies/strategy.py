@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from offramp.errors import ConfigError
@@ -13,6 +12,7 @@ from partitioner.future import Future
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner
+from partitioner.reasons import explain
 
 __all__ = ["Clairvoyant", "Strategy"]
 
@@ -49,8 +49,7 @@ class Strategy(ABC):
         self, planner: Planner, plan: Plan, objective: Objective, conditions: Conditions
     ) -> Plan:
         """Return a plan that it decided on with what it would do now and why it was chosen."""
-        told = self.among(planner).explain(plan, objective, conditions)
-        return told if self.steady else replace(told, reason=f"{self.name} takes {self.rule}")
+        return explain(planner, plan, objective, conditions, by=self)
 
     def learn(self, plan: Plan, away_s: float) -> None:  # noqa: B027 - most do not learn
         """Take in how long an answer took from the encoded boundary on, under a plan."""

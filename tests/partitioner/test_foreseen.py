@@ -44,7 +44,7 @@ def rolled(seed: int, **given: Any) -> Weather:
 def cost_s(it: Any, plan: Plan, future: Weather, deadline_s: float) -> float:
     """What a sample costs under a plan in the mean: latency, and how long the next one waits."""
     manifest, depth = it.bundle.manifest, len(it.bundle.manifest.segments)
-    row = it.planner._row_of(plan)
+    row = it.planner.row_of(plan)
     c, stretch = it.planner.candidates, future.device_stretch
     spent_s, total_s, left = 0.0, 0.0, 0.0
     for at, threshold in enumerate(plan.thresholds):
@@ -111,4 +111,4 @@ def test_a_floor_that_no_plan_keeps_leaves_the_most_accurate(world: Callable[...
     it = next(it for it in worlds if it.planner.candidates.accuracy.max() < 1)
     plan = best_foreseen(it.planner, Objective(min_accuracy=1.0), [rolled(0, reachable=True)])
     accuracy = it.planner.candidates.accuracy
-    assert accuracy[it.planner._row_of(plan)] == accuracy.max()
+    assert accuracy[it.planner.row_of(plan)] == accuracy.max()

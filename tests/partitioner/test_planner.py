@@ -17,6 +17,7 @@ from offramp.bundle.quantised import Quantised
 from offramp.errors import PlanError
 from offramp.exits import FittedPolicy, get
 from partitioner.candidates import CLOSED, build_candidates
+from partitioner.comparison import Comparison
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
 from partitioner.plan import Plan
@@ -194,17 +195,13 @@ def test_the_floor_counts_what_quantised_heads_lose(
 def test_runners_up_are_other_cuts_best_first(world: Callable[..., Any]) -> None:
     it = world(5, depth=4)
     now = Conditions(bandwidth_bps=1e6, rtt_s=0.01)
-    ranking = it.planner.rank(Objective(), now)
     chosen = it.planner.best(Objective(), now)
-
-    def runners_up(**count: int) -> list[Plan]:
-        return it.planner.runners_up(ranking, Objective(), now, beside=chosen, **count)
-
-    others = runners_up(count=10)
-    assert len({chosen.cut, *(p.cut for p in others)}) == 1 + len(others) == 5
-    means_s = [p.prediction.mean_s for p in others if p.prediction]
+    comparison = Comparison(it.planner, Objective(), now)
+    others = comparison.others(chosen, count=10)
+    assert len({chosen.cut, *(other.plan.cut for other in others)}) == 1 + len(others) == 5
+    means_s = [other.target for other in others]
     assert means_s == sorted(means_s)
-    assert runners_up() == others[:3]
+    assert comparison.others(chosen) == others[:3]
 
 
 def test_a_plan_can_be_predicted_again_elsewhere(world: Callable[..., Any]) -> None:
@@ -273,7 +270,7 @@ def test_a_reason_names_link_target_and_runner_up(world: Callable[..., Any]) -> 
     it = world(8)
     plan = it.planner.plan(Objective(minimise="p95"), Conditions(8e6, 0.02))
     assert plan.reason.startswith("with 8 Mbit/s and 20 ms, p95 ")
-    assert "; next: cut " in plan.reason
+    assert "; the best at another cut: cut " in plan.reason
     alone = it.planner.plan(Objective(), Conditions(8e6, 0.02, reachable=False))
     assert alone.reason.startswith("with no reachable server, mean ")
 

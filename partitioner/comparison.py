@@ -1,0 +1,128 @@
+"""Comparisons: a planner's plans beside each other, for one objective under given conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from partitioner.conditions import Conditions
+from partitioner.costs import Floats
+from partitioner.measures import get_measure, say_amount
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+
+if TYPE_CHECKING:
+    from partitioner.planner import Planner
+
+__all__ = ["Breach", "Compared", "Comparison", "asked_of"]
+
+_EXACT = 1e-9
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A limit that a plan breaks: what was ``asked`` and what the plan ``comes_to``.
+
+    ``limit`` is a measure's name, or "accuracy", of which more is better.
+    """
+
+    limit: str
+    asked: float
+    comes_to: float
+
+    def describe(self) -> str:
+        """Say in words what is kept instead of what."""
+        if self.limit == "accuracy":
+            return f"accuracy {self.comes_to:.4g} instead of {self.asked:.4g}"
+        comes_to, asked = (say_amount(self.limit, value) for value in (self.comes_to, self.asked))
+        return f"{self.limit} {comes_to} instead of {asked}"
+
+    def briefly(self) -> str:
+        """Say by how much, as it stands in a table."""
+        if self.limit == "accuracy":
+            return f"accuracy -{100 * (self.asked - self.comes_to):.2g}%"
+        return f"{self.limit} +{say_amount(self.limit, self.comes_to - self.asked)}"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A plan with its prediction and what it breaks, nothing if it meets the objective.
+
+    ``accuracy`` is that which has to keep the floor: with a hedge, whoever answers what is sent.
+    ``cost`` is the target with what sending costs besides, where mean latency is minimised.
+    """
+
+    plan: Plan
+    accuracy: float
+    target: float
+    cost: float
+    meets: bool
+    breaches: tuple[Breach, ...]
+
+
+class Comparison:
+    """The plans of a planner; raises `PlanError` if none can be had under the conditions."""
+
+    def __init__(self, planner: Planner, objective: Objective, conditions: Conditions) -> None:
+        self._planner, self._objective, self._conditions = planner, objective, conditions
+        self._forecast = planner.forecast(conditions)
+        self._ranking = planner.rank(objective, conditions)
+        self._floor = planner.accuracy_floor(objective)
+        self._accuracy = planner.accuracy(conditions.hedged)
+        self._targets = get_measure(objective.minimise).values(self._forecast, objective.latest_s)
+
+    def of(self, plan: Plan) -> Compared | None:
+        """Return how a plan compares; None if it is none of the planner's."""
+        row = self._planner.row_of(plan)
+        return None if row is None else self._compared(row)
+
+    def others(self, beside: Plan, count: int = 3) -> list[Compared]:
+        """Return the best plan of each other cut than that of ``beside``, best first."""
+        rows, all_cuts = self._ranking.rows, self._planner.candidates.cut
+        cuts = all_cuts[rows]
+        _, first = np.unique(cuts, return_index=True)
+        chosen = [int(rows[at]) for at in np.sort(first) if cuts[at] != beside.cut][:count]
+        return [self._compared(row) for row in chosen]
+
+    def is_first(self, plan: Plan) -> bool:
+        """Tell whether no plan comes before it, which need not meet the objective."""
+        return self._planner.row_of(plan) == int(self._ranking.rows[0])
+
+    @property
+    def least_cost(self) -> float:
+        """The least cost of what meets the objective; infinite if nothing does."""
+        rows = self._ranking.rows
+        meeting = rows[self._ranking.feasible[rows]]
+        return float(self._ranking.target[meeting].min(initial=np.inf))
+
+    def _compared(self, row: int) -> Compared:
+        bare, meets = self._planner.plan_of(row), bool(self._ranking.feasible[row])
+        prediction = self._planner.predict(bare, self._objective, self._conditions)
+        return Compared(
+            replace(bare, prediction=prediction),
+            float(self._accuracy[row]),
+            float(self._targets[row]),
+            float(self._ranking.target[row]),
+            meets,
+            () if meets else tuple(self._breaches(row)),
+        )
+
+    def _breaches(self, row: int) -> list[Breach]:
+        found = []
+        if self._accuracy[row] < self._floor - _EXACT:
+            found.append(Breach("accuracy", self._floor, float(self._accuracy[row])))
+        for name, most in asked_of(self._objective, self._conditions).items():
+            values: Floats = get_measure(name).values(self._forecast, self._objective.latest_s)
+            if values[row] > most + _EXACT:
+                found.append(Breach(name, most, float(values[row])))
+        return found
+
+
+def asked_of(objective: Objective, conditions: Conditions) -> dict[str, float]:
+    """Return the most that measures may come to, by name; samples that come ask for a period."""
+    kept = objective.kept
+    if conditions.rate_hz:
+        kept["period"] = min(kept.get("period", np.inf), conditions.interval_s)
+    return kept

@@ -1,0 +1,133 @@
+"""A reason says nothing that is not so, whatever the strategy, the objective and the link."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from partitioner.conditions import Conditions
+from partitioner.measures import get_measure, say_amount
+from partitioner.objective import Objective
+from partitioner.plan import Plan
+from partitioner.planner import Planner
+from partitioner.strategies import STRATEGIES, get
+
+LIVE = [name for name, strategy in STRATEGIES.items() if not strategy.clairvoyant]
+AMOUNT = r"([0-9.,e+-]+(?: ms| bytes|%))(?: \(([0-9.,e+-]+ ms) with what sending costs besides\))?"
+
+
+class Told:
+    """What a reason says and, found the slow way, what is so."""
+
+    def __init__(
+        self, planner: Planner, plan: Plan, objective: Objective, now: Conditions, name: str
+    ) -> None:
+        view = get(name).among(planner)
+        self.plans = [view.plan_of(row) for row in range(len(view.candidates))]
+        self.row = next(at for at, each in enumerate(self.plans) if each == bare(plan))
+        forecast, floor = view.forecast(now), view.accuracy_floor(objective)
+        self.values = get_measure(objective.minimise).values(forecast, objective.latest_s)
+        self.costs = forecast.cost_s if objective.minimise == "mean" else self.values
+        accuracy = np.array(view.accuracy(now.hedged))
+        self.amounts = {"accuracy": (accuracy, floor)}
+        kept = objective.kept
+        if now.rate_hz:
+            kept["period"] = min(kept.get("period", np.inf), 1 / now.rate_hz)
+        for limit, most in kept.items():
+            self.amounts[limit] = (get_measure(limit).values(forecast, objective.latest_s), most)
+        usable = np.array([now.reachable or each.level is None for each in self.plans])
+        within = [accuracy >= floor - 1e-9]
+        within += [v <= most + 1e-9 for n, (v, most) in self.amounts.items() if n != "accuracy"]
+        self.meets = np.logical_and.reduce([usable, *within])
+
+
+def bare(plan: Plan) -> Plan:
+    return replace(plan, prediction=None, reason="")
+
+
+OBJECTIVES = st.builds(
+    lambda drop, deadline_s, misses, minimise, limits: Objective(
+        minimise=minimise,
+        max_accuracy_drop=drop,
+        deadline_s=deadline_s,
+        max_miss_share=misses,
+        limits=limits,
+    ),
+    st.sampled_from([0.0, 0.05, 0.3, None]),
+    st.sampled_from([0.005, 0.03, 0.1]),
+    st.sampled_from([0.0, 0.1, 0.3]),
+    st.sampled_from(["mean", "p95", "p50", "late", "server", "uplink", "period", "memory"]),
+    st.sampled_from([{}, {"p90_s": 0.02}, {"uplink_bytes": 2000}, {"mean_s": 0.015}]),
+)
+
+
+@pytest.mark.parametrize("name", LIVE)
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    objective=OBJECTIVES,
+    hedged=st.booleans(),
+    reachable=st.booleans(),
+    price_s=st.sampled_from([0.0, 0.01]),
+    rate_hz=st.sampled_from([0.0, 20.0, 200.0]),
+)
+def test_every_number_of_a_reason_is_that_of_the_ranking(
+    name: str,
+    world: Callable[..., Any],
+    weather: Callable[..., Conditions],
+    seed: int,
+    objective: Objective,
+    hedged: bool,
+    reachable: bool,
+    price_s: float,
+    rate_hz: float,
+) -> None:
+    it = world(seed % 8, depth=3)
+    now = replace(
+        weather(seed, reachable), hedged=hedged, price_s=price_s, rate_hz=rate_hz, queue_s=0.001
+    )
+    strategy = get(name)
+    plan = strategy.explain(it.planner, strategy.decide(it.planner, objective, now), objective, now)
+    reason = plan.reason
+    if plan.level is not None and not reachable:
+        assert reason == f"{name} takes {strategy.rule}, and no server answers"
+        return
+    told = Told(it.planner, plan, objective, now, name)
+    link = f"{now.bandwidth_bps / 1e6:.3g} Mbit/s and {now.rtt_s * 1e3:.3g} ms"
+    assert f"with {link if reachable else 'no reachable server'}" in reason
+    assert (f", {rate_hz:g} samples a second," in reason) is bool(rate_hz)
+
+    minimised = objective.minimise
+    amount, cost = re.findall(rf", {minimised} {AMOUNT}", reason)[0]
+    assert amount == say_amount(minimised, told.values[told.row])
+    assert (cost or amount) == say_amount(minimised, told.costs[told.row])
+
+    assert told.meets[told.row] or "is the least" not in reason
+    if "is the least" in reason:
+        assert told.costs[told.row] <= told.costs[told.meets].min() * (1 + 1e-9) + 1e-9
+        every = len(told.plans) == len(it.planner.candidates)
+        assert (f"is the least of all of {name}" in reason) is not every
+    best = re.findall(rf"; the best at another cut: cut (\d+), .* at {AMOUNT}$", reason)
+    elsewhere = [at for at, p in enumerate(told.plans) if p.cut != plan.cut and told.meets[at]]
+    for cut, amount, cost in best:
+        assert int(cut) != plan.cut
+        least = min(elsewhere, key=lambda at: told.costs[at])
+        assert (cost or amount) == say_amount(minimised, told.costs[least])
+    assert bool(best) is ("is the least" in reason and bool(elsewhere))
+
+    assert ("no plan" in reason) <= (not told.meets.any())
+    assert ("no other plan" in reason) <= (len(told.plans) == 1)
+    for limit, comes_to, asked in re.findall(r"; (\w+) ([^;]+?) instead of ([^;]+)", reason):
+        values, most = told.amounts[limit]
+        say = (lambda _, v: f"{v:.4g}") if limit == "accuracy" else say_amount
+        assert comes_to == say(limit, values[told.row])
+        assert asked == say(limit, most)
+        assert bool(values[told.row] < most) is (limit == "accuracy")
+    assert ("instead of" in reason) is (not told.meets[told.row])
