@@ -131,7 +131,9 @@ class Seer(Controller):
         if in_force is not None and chosen.id == in_force.id:
             return
         conditions = self.conditions(now_s)
-        explain = partial(self.planner.explain, objective=self.objective, conditions=conditions)
+        explain = partial(
+            self.strategy.explain, self.planner, objective=self.objective, conditions=conditions
+        )
         self._in_force.take_up(PlanChange(now_s, chosen, conditions, explain))
 
 
