@@ -44,9 +44,9 @@ class Board:
             if number in known:
                 options.append(Option(number, at, 0.0))
                 break
-            missing = [e for e in self._manifest.leading_to(number) if e not in known]
-            if all(self._ahead(e, at) for e in (*missing, number)):
-                exits_s = sum(map(self._exit_s, (*missing, number)))
+            missing = [e for e in self.runs_for(number) if e not in known]
+            if all(self._ahead(e, at) for e in missing):
+                exits_s = sum(map(self._exit_s, missing))
                 time_s = self._profile.between_s(at, spec.boundary) + exits_s
                 options.append(Option(number, spec.boundary, time_s))
         return options
@@ -54,6 +54,18 @@ class Board:
     def opened(self, plan: Plan) -> frozenset[int]:
         """Return the exits that run under a plan, if the sample leaves at none of them."""
         return frozenset(at for at, threshold in enumerate(plan.thresholds) if threshold < CLOSED)
+
+    def tried_at(self, boundary: int, thresholds: Sequence[float]) -> list[int]:
+        """Return the exits that a head tries at a boundary, those that are closed left out."""
+        return [
+            at
+            for at, threshold in enumerate(thresholds)
+            if self._manifest.exits[at].boundary == boundary and threshold < CLOSED
+        ]
+
+    def runs_for(self, number: int) -> tuple[int, ...]:
+        """Return the exits that have to run for one's answer, in order, itself the last."""
+        return (*self._manifest.leading_to(number), number)
 
     def reached_s(self, at: int, known: frozenset[int]) -> float:
         """Return how long the head up to boundary ``at`` takes with the exits ``known``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Option", "choose_option", "give_up_s"]
+__all__ = ["Option", "choose_option", "give_up_s", "leave_early"]
 
 
 @dataclass(frozen=True)
@@ -43,3 +43,11 @@ def choose_option(options: Sequence[Option], *, now_s: float, deadline_s: float)
         if now_s + option.time_s <= deadline_s:
             return option
     return min(options, key=lambda option: option.time_s)
+
+
+def leave_early(
+    options: Sequence[Option], cut: int, *, now_s: float, deadline_s: float
+) -> Option | None:
+    """Return how to answer where there is no time for a head to go on to ``cut``, else None."""
+    option = choose_option(options, now_s=now_s, deadline_s=deadline_s)
+    return option if option.stop < cut else None

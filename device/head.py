@@ -11,7 +11,7 @@ import numpy as np
 
 from device.adaptation import Adaptation, ThresholdsMoved
 from device.board import Board
-from device.fallback import Option, choose_option
+from device.fallback import Option, choose_option, leave_early
 from device.fusing import Fusing
 from device.latest import Latest
 from device.pace import Pace
@@ -24,7 +24,6 @@ from offramp.exits.evidence import as_logits, as_state, summarise
 from offramp.exits.fitted import load_policy
 from offramp.network import Codes, Network
 from offramp.tensors import Array
-from partitioner.candidates import CLOSED
 from partitioner.plan import Plan
 from partitioner.profile import Profile
 
@@ -144,8 +143,12 @@ class Head:
         if "summary" in self._policy.rule.reads and progress.at == 0:
             progress.summary = summarise(progress.values)
         while progress.at < plan.cut and progress.left is None:
-            option = self._choose(progress, until_s, stretch) if plan.level is None else None
-            if option is not None and option.stop < plan.cut:
+            option = None
+            if plan.level is None:
+                options = self._options(progress, stretch)
+                now_s = time.perf_counter()
+                option = leave_early(options, plan.cut, now_s=now_s, deadline_s=until_s)
+            if option is not None:
                 self._finish(progress, option)
                 hurried = progress.sentinel is None
             else:
@@ -182,7 +185,8 @@ class Head:
     def fall_back(self, progress: Progress, until_s: float, stretch: float) -> None:
         """Answer a sample that was encoded in vain, as well as there is time for."""
         self._pace.begin()
-        self._finish(progress, self._choose(progress, until_s, stretch))
+        options, now_s = self._options(progress, stretch), time.perf_counter()
+        self._finish(progress, choose_option(options, now_s=now_s, deadline_s=until_s))
 
     def _thresholds(self, progress: Progress, plan: Plan) -> tuple[float, ...]:
         """Return the plan's thresholds, or what has become of them."""
@@ -192,9 +196,8 @@ class Head:
         progress.moved = self._adaptation.moved(plan, thresholds)
         return thresholds
 
-    def _choose(self, progress: Progress, until_s: float, stretch: float) -> Option:
-        options = self._board.options(progress.at, frozenset(progress.logits), stretch)
-        return choose_option(options, now_s=time.perf_counter(), deadline_s=until_s)
+    def _options(self, progress: Progress, stretch: float) -> Sequence[Option]:
+        return self._board.options(progress.at, frozenset(progress.logits), stretch)
 
     def _finish(self, progress: Progress, option: Option) -> None:
         """Run on to where ``option`` stops and take its answer.
@@ -209,7 +212,7 @@ class Head:
             progress.final = progress.values[0]
             return
         if option.exit not in progress.logits:
-            for at in (*self._manifest.leading_to(option.exit), option.exit):
+            for at in self._board.runs_for(option.exit):
                 if at not in progress.logits:
                     self._run_on(progress, self._manifest.exits[at].boundary)
                     self._run_exit(progress, at)
@@ -246,17 +249,16 @@ class Head:
         self._pace.step(self._profile.between_s(before, progress.at))
 
     def _try_exits(self, progress: Progress, thresholds: Sequence[float]) -> None:
-        for at, threshold in enumerate(thresholds):
-            if self._manifest.exits[at].boundary == progress.at and threshold < CLOSED:
-                self._run_exit(progress, at)
-                progress.scores[at] = self._score(progress, at)
-                self._pace.step(self._profile.exits[at].median_s)
-                if progress.scores[at] >= threshold and progress.sentinel is None:
-                    if self._adaptation and self._adaptation.is_sentinel():
-                        progress.sentinel = at
-                    else:
-                        progress.left = at
-                        return
+        for at in self._board.tried_at(progress.at, thresholds):
+            self._run_exit(progress, at)
+            progress.scores[at] = self._score(progress, at)
+            self._pace.step(self._profile.exits[at].median_s)
+            if progress.scores[at] >= thresholds[at] and progress.sentinel is None:
+                if self._adaptation and self._adaptation.is_sentinel():
+                    progress.sentinel = at
+                else:
+                    progress.left = at
+                    return
 
     def _score(self, progress: Progress, at: int) -> float:
         """Return how sure exit ``at`` is; NaN where an exit before it counts and did not run."""

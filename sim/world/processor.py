@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from device.board import Board
-from device.fallback import choose_option
+from device.fallback import choose_option, leave_early
 from device.levels import slow_levels
 from device.work import FallBack, Reached, RunHead, Work
 from partitioner.candidates import CLOSED
@@ -141,22 +141,21 @@ class Processor:
         spent_s, at, ran = 0.0, 0, frozenset[int]()
         while at < plan.cut:
             options = self._board.options(at, ran, job.stretch)
-            option = choose_option(options, now_s=now_s + spent_s, deadline_s=job.until_s)
-            if option.stop < plan.cut:
+            option = leave_early(options, plan.cut, now_s=now_s + spent_s, deadline_s=job.until_s)
+            if option is not None:
                 spent_s += option.time_s / job.stretch * stretch
                 self._answer(held, option.exit, plan.cut)
                 if option.exit is not None:
-                    ran |= {*self._manifest.leading_to(option.exit), option.exit}
+                    ran |= {*self._board.runs_for(option.exit)}
                 return spent_s, Reached(option.stop, ran, spent_s, answered=True, hurried=True)
             spent_s += (head_s[at + 1] - head_s[at]) * stretch
             at += 1
-            for number, threshold in enumerate(plan.thresholds):
-                if self._manifest.exits[number].boundary == at and threshold < CLOSED:
-                    spent_s += exits[number].median_s * stretch
-                    ran |= {number}
-                    if leaves == number:
-                        self._answer(held, number, plan.cut)
-                        return spent_s, Reached(at, ran, spent_s, answered=True)
+            for number in self._board.tried_at(at, plan.thresholds):
+                spent_s += exits[number].median_s * stretch
+                ran |= {number}
+                if leaves == number:
+                    self._answer(held, number, plan.cut)
+                    return spent_s, Reached(at, ran, spent_s, answered=True)
         held.ran = ran
         self._answer(held, None, plan.cut)
         return spent_s, Reached(at, ran, spent_s, answered=True)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.fallback import Option, choose_option, give_up_s
+from device.fallback import Option, choose_option, give_up_s, leave_early
 
 WHOLE, DEEP, KNOWN = Option(None, 8, 0.040), Option(1, 5, 0.015), Option(0, 3, 0.0)
 
@@ -26,6 +26,13 @@ def test_the_best_option_in_time_is_chosen_else_the_quickest():
     assert choose_option(options, now_s=0.12, deadline_s=0.15) is DEEP
     assert choose_option(options, now_s=0.14, deadline_s=0.15) is KNOWN
     assert choose_option([WHOLE, DEEP], now_s=0.20, deadline_s=0.15) is DEEP
+
+
+def test_a_head_goes_on_for_as_long_as_there_is_time_for_all_of_it():
+    options = [WHOLE, DEEP, KNOWN]
+    left = [leave_early(options, 8, now_s=now_s, deadline_s=0.15) for now_s in (0.1, 0.12, 0.14)]
+    assert left == [None, DEEP, KNOWN]
+    assert leave_early(options, 5, now_s=0.12, deadline_s=0.15) is None
 
 
 @given(
