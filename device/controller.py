@@ -68,13 +68,12 @@ class Controller:
     def conditions(self, now_s: float) -> Conditions:
         """Return what is believed of the link and the machines.
 
-        A device that computes on while it waits loses little if the link is worse than believed, so
-        it takes the link for what it seems; others are cautious. A link that has been silent is
-        expected to stay silent for as long again: outages have heavy tails.
+        A link that has been silent is expected to stay silent for as long again: outages have heavy
+        tails.
         """
         link, hedged = self.estimator.estimate(now_s), self.hedged
         return Conditions(
-            bandwidth_bps=link.bandwidth_bps if hedged else link.cautious_bps,
+            bandwidth_bps=link.bandwidth_bps,
             rtt_s=link.rtt_s,
             queue_s=self.queue_s + self._awaited.silent_s(now_s),
             device_stretch=self.device_stretch.at(now_s),
@@ -113,8 +112,13 @@ class Controller:
         self._awaited.forget_plans()
 
     def local_plan(self, now_s: float) -> Plan:
-        """Return the best plan that sends nothing, for when no more may be on its way."""
-        return self.planner.best(self.objective, replace(self.conditions(now_s), reachable=False))
+        """Return the plan for when no more may be on its way: what the strategy does alone.
+
+        One that always sends has none; then it is the best of all that send nothing.
+        """
+        alone = replace(self.conditions(now_s), reachable=False)
+        chosen = self.strategy.decide(self.planner, self.objective, alone)
+        return chosen if chosen.level is None else self.planner.best(self.objective, alone)
 
     def answer_s(self, now_s: float, size_bytes: int, cut: int) -> float:
         """Return how long an answer to a sample sent now is likely to take."""
@@ -186,17 +190,12 @@ class Controller:
             self.estimator.observe_silence(now_s, sent.bits, now_s - sent.at_s)
             self._contact.overdue()
 
-    def unanswered(self, now_s: float, message: int, *, overdue: bool = True) -> None:
-        """Take in that an answer is no longer waited for; it may still come.
+    def unanswered(self, now_s: float) -> None:
+        """Take in that an answer that is overdue is no longer waited for; it may still come.
 
-        That is a failure of the server's only if the answer was ``overdue``; else the device had
-        too little time.
+        Of the link its silence has told already.
         """
-        sent = self._awaited.find(message)
-        if overdue:
-            if sent is not None:
-                self.estimator.observe_silence(now_s, sent.bits, now_s - sent.at_s)
-            self._contact.failed(now_s)
+        self._contact.failed(now_s)
 
     def refused(self, now_s: float, message: int, *, for_good: bool = False) -> None:
         """Take in that the server answered with a failure.

@@ -366,7 +366,8 @@ class Dispatch:
     def _fall_back(self, now_s: float, work: Work) -> None:
         if not work.reason:
             work.reason = "no answer from the server in time"
-            self._controller.unanswered(now_s, work.id, overdue=work.overdue)
+            if work.overdue:  # else the device had too little time
+                self._controller.unanswered(now_s)
         self._running = work
         work.begun_s = now_s
         free_s = min(self._in_flight.latest_start_s(), self._overflow_s(len(self._inbox)))

@@ -11,6 +11,7 @@ from partitioner.objective import Objective
 from partitioner.plan import Plan
 
 SENT = Plan(1, "channel3", "confidence", ())
+ALONE = ("offramp", "neurosurgeon", "edgent", "spinn", "ans", "device_only")
 GOOD, POOR = (40e6, 0.004), (0.3e6, 0.120)
 
 
@@ -54,7 +55,8 @@ def test_the_story_of_a_link_that_goes_and_comes_back(controller):
     now_s += 0.5
     for message in (1, 2):
         controller.sent(now_s, message, 1000, SENT)
-        controller.unanswered(now_s + 0.4, message)
+        controller.overdue(now_s + 0.2, message)
+        controller.unanswered(now_s + 0.4)
     note(now_s + 0.41)
     padding = controller.probe_bytes(now_s + 1.0)
     assert padding == 0
@@ -193,10 +195,48 @@ def test_a_server_without_the_bundle_is_asked_again_only_after_a_new_connection(
     assert controller.plan(now_s + 1).level is not None
 
 
+def test_one_message_that_is_missing_does_not_widen_what_is_believed_as_two_do(planner):
+    def doubt(*overdue):
+        controller = make(planner, "offramp")
+        now_s = settle(controller, 0.0, GOOD)
+        for message in (1, 2):
+            controller.sent(now_s, message, 1000, SENT)
+        for message in overdue:
+            controller.overdue(now_s + 0.05, message)
+            controller.unanswered(now_s + 0.4)
+        return controller.estimator.estimate(now_s + 0.4)
+
+    none, one, two = doubt(), doubt(1), doubt(1, 2)
+    assert none.rtt_s < one.rtt_s < 2 * GOOD[1]
+    assert two.rtt_s > 2 * one.rtt_s
+    assert two.rtt_sigma_s > one.rtt_sigma_s
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_with_no_room_on_the_way_a_strategy_does_what_it_does_alone(planner, name):
+    controller = make(planner, name)
+    now_s = settle(controller, 0.0, GOOD)
+    alone = controller.local_plan(now_s)
+    allowed = controller.strategy.among(planner)
+    assert alone.level is None
+    assert allowed.predict(alone, controller.objective, controller.conditions(now_s))
+    controller.disconnected(now_s)
+    assert controller.plan(now_s) == alone
+
+
+@pytest.mark.parametrize("name", ["fixed_split", "server_only"])
+def test_with_no_room_on_the_way_one_that_always_sends_does_what_is_best_alone(planner, name):
+    controller = make(planner, name)
+    now_s = settle(controller, 0.0, GOOD)
+    assert controller.plan(now_s).level is not None
+    assert controller.local_plan(now_s) == make(planner, "offramp").local_plan(0.0)
+
+
 def test_late_and_unknown_answers_do_no_harm(controller):
     now_s = settle(controller, 0.0, GOOD)
     controller.sent(now_s, 7, 1000, SENT)
-    controller.unanswered(now_s + 0.2, 7)
+    controller.overdue(now_s + 0.1, 7)
+    controller.unanswered(now_s + 0.2)
     controller.answered(now_s + 0.4, 7, Timeline(), Load())
     controller.answered(now_s + 0.5, 7, Timeline(), Load())
     controller.answered(now_s + 0.5, 999, Timeline(), Load())
@@ -232,13 +272,21 @@ def test_what_was_withdrawn_is_not_waited_for(controller):
     assert controller.estimator.sent(now_s, 0) == pytest.approx(before)
 
 
-def test_a_device_that_computes_on_is_less_careful_and_counts_what_was_in_vain(controller):
+def test_plans_know_how_far_the_link_is_in_doubt_the_further_the_longer_ago(controller):
     now_s = settle(controller, 0.0, GOOD)
-    careful = controller.conditions(now_s)
+    link, now = controller.estimator.estimate(now_s), controller.conditions(now_s)
+    assert (now.bandwidth_bps, now.rtt_s) == (link.bandwidth_bps, link.rtt_s)
+    assert (now.s_per_bit_sigma, now.rtt_sigma_s) == (link.s_per_bit_sigma, link.rtt_sigma_s)
+    later = controller.conditions(now_s + 5.0)
+    assert later.bandwidth_bps == now.bandwidth_bps
+    assert later.s_per_bit_sigma > now.s_per_bit_sigma
+    assert later.rtt_sigma_s > now.rtt_sigma_s
+
+
+def test_a_device_that_computes_on_counts_what_was_in_vain(controller):
+    now_s = settle(controller, 0.0, GOOD)
     controller.hedged = True
-    bold = controller.conditions(now_s)
-    assert bold.bandwidth_bps > careful.bandwidth_bps
-    assert bold.vain_share == careful.vain_share == 0.0
+    assert controller.conditions(now_s).vain_share == 0.0
     controller.sent(now_s, 1, 1000, SENT)
     controller.outrun(now_s + 0.1, 1)
     controller.answered(now_s + 0.2, 1, Timeline(), Load())
