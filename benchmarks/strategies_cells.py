@@ -17,7 +17,7 @@ import yaml
 
 import offramp
 from benchmarks.strategies_courses import Course
-from benchmarks.strategies_scores import AIM_TAIL_S, TAIL_KEPT
+from benchmarks.strategies_scores import AIM_TAIL_S, TAIL_KEPT, TIGHT, WAITING
 from benchmarks.strategies_tasks import Task
 from offramp.errors import OfframpError
 from offramp.files import read_file, write_file
@@ -29,6 +29,8 @@ from sim.world.scenario import read_scenario
 __all__ = [
     "DROP",
     "MANNERS",
+    "TIGHT_SHARE",
+    "WAIT_S",
     "WARM_UP_S",
     "Cell",
     "Contender",
@@ -38,13 +40,20 @@ __all__ = [
     "read_cell",
     "run_cells",
     "scenario",
+    "tight_contenders",
 ]
 
 DROP = 0.01
 """Of the accuracy on the calibration samples: what every strategy may lose."""
 
 WARM_UP_S = 5.0
-_SEED = 0
+WAIT_S = 30.0
+"""How long a rival that waits does so: longer than a connection stays open in silence."""
+
+TIGHT_SHARE = 0.8
+"""A tight deadline, as a share of what the whole model takes on the device."""
+
+_WAITING = ("neurosurgeon", "dads", "qdmp", "edgent", "portend", "ans")
 _DECIDES = ("device", "edge_server", "offramp", "partitioner", "sim")
 _DECIDES_NOT = ("capture", "training", "report", "demo")
 
@@ -55,8 +64,14 @@ MANNERS: dict[str, Callable[[Task], dict[str, Any]]] = {
     "keeps-p99": lambda task: {
         "objective": {"max_accuracy_drop": DROP, "limits": {"p99_s": task.device_s + AIM_TAIL_S}},
     },
+    "blocks": lambda task: {"deadline_s": WAIT_S, "tuning": {"breaker_failures": 1000}},
+    "tight": lambda task: {"deadline_s": TIGHT_SHARE * task.device_s},
 }
-"""How strategies may run, by name: settings of the agent."""
+"""How strategies may run, by name: settings of the agent.
+
+One that ``blocks`` waits for an answer like a plain call: it neither answers by itself in time nor
+opens its breaker, unless the connection breaks.
+"""
 
 
 @dataclass(frozen=True)
@@ -70,11 +85,12 @@ class Contender:
 
 @dataclass(frozen=True)
 class Cell:
-    """A contender in a scenario's file; what came of it lies in ``path``."""
+    """A contender in a scenario's file, with a seed; what came of it lies in ``path``."""
 
     task: str
     course: str
     contender: Contender
+    seed: int
     scenario: Path
     path: Path
 
@@ -82,7 +98,7 @@ class Cell:
 def contenders() -> list[Contender]:
     """Return every registered strategy; those that may compute on, also without doing so.
 
-    And those with a limit of what of the samples are the slowest, too.
+    And those with a limit of what of the samples are the slowest, too; and rivals that wait.
     """
     found = []
     for name in strategies.STRATEGIES:
@@ -92,10 +108,18 @@ def contenders() -> list[Contender]:
             found.append(Contender(f"{name}, no hedge", name, "waits"))
         else:
             found.append(Contender(name, name, "waits"))
-    return found
+    return found + [Contender(name + WAITING, name, "blocks") for name in _WAITING]
 
 
-def scenario(task: Task, course: Course, requests: int, manner: str) -> dict[str, Any]:
+def tight_contenders() -> list[Contender]:
+    """Return every strategy that a device could run, with a deadline that it cannot keep alone."""
+    live = [name for name, one in strategies.STRATEGIES.items() if not one.clairvoyant]
+    return [Contender(name + TIGHT, name, "tight") for name in live]
+
+
+def scenario(
+    task: Task, course: Course, requests: int, manner: str, seed: int = 0
+) -> dict[str, Any]:
     """Return the scenario of devices that have a worker of the server each."""
     places = len(course.ways) * course.places_each
     agent = {
@@ -113,7 +137,7 @@ def scenario(task: Task, course: Course, requests: int, manner: str) -> dict[str
     }
     return {
         "name": f"{task.name} {course.name}",
-        "seed": _SEED,
+        "seed": seed,
         "requests": requests,
         "warm_up_s": WARM_UP_S,
         "servers": [{"workers": places, "profiles": [str(task.profile)]}],
@@ -125,21 +149,26 @@ def scenario(task: Task, course: Course, requests: int, manner: str) -> dict[str
 
 
 def build_cells(
-    folder: Path, task: Task, course: Course, requests: int, chosen: Sequence[Contender]
+    folder: Path,
+    task: Task,
+    course: Course,
+    requests: int,
+    chosen: Sequence[Contender],
+    seed: int = 0,
 ) -> Iterator[Cell]:
     """Write the scenarios of a task and course to ``folder`` and yield their cells."""
     for manner in sorted({contender.manner for contender in chosen}):
         name = f"{task.name}-{course.name}-{manner}"
-        path = folder / "scenarios" / f"{name}-{requests}.yaml"
+        path = folder / "scenarios" / f"{name}-{requests}-seed{seed}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        settings = scenario(task, course, requests, manner)
+        settings = scenario(task, course, requests, manner, seed)
         text = yaml.safe_dump(settings, sort_keys=False).encode()
         write_file(path, text)
         digest = hashlib.sha256(text + read_file(task.profile)).hexdigest()[:16]
         for contender in chosen:
             if contender.manner == manner:
                 kept = folder / "cells" / f"{name}-{contender.strategy}-{digest}.json"
-                yield Cell(task.name, course.name, contender, path, kept)
+                yield Cell(task.name, course.name, contender, seed, path, kept)
 
 
 def read_cell(cell: Cell) -> dict[str, Any] | None:
@@ -176,7 +205,7 @@ def _run(cell: Cell, code: str) -> None:
     found: dict[str, Any] = {"code": code}
     try:
         given = read_scenario(cell.scenario)
-        found["total"] = simulate(given, cell.contender.strategy, _SEED, _library())["total"]
+        found["total"] = simulate(given, cell.contender.strategy, cell.seed, _library())["total"]
     except Exception as error:
         found["error"] = f"{type(error).__name__}: {error}"
     cell.path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +18,13 @@ __all__ = [
     "OWN",
     "PUBLISHED",
     "TAIL_KEPT",
+    "TIGHT",
+    "WAITING",
     "Comparison",
+    "Figure",
     "Place",
     "Score",
+    "Spread",
     "compare",
     "score_of",
 ]
@@ -32,7 +37,9 @@ PUBLISHED = (
 """The strategies of others, BranchyNet's exits and the compressed input among them."""
 
 TRIVIAL = (ALONE, "server_only")
-TAIL_KEPT = ", p99 kept"
+TAIL_KEPT, WAITING, TIGHT = ", p99 kept", ", waiting", ", tight"
+"""What follows the names of strategies that ran in another manner than by default."""
+
 AIM_TAIL_S = 0.005
 """So much more than the device's alone a 99th percentile may be."""
 
@@ -46,7 +53,8 @@ class Score:
 
     ``missed`` came later than the task's `late_s`, ``overdue`` than its deadline or never.
     ``energy_j`` is what samples add to a board that is on anyway. ``hedge_s`` of ``device_s`` was
-    spent while the answer was under way. ``current`` is false of a run by other code than today's.
+    spent while the answer was under way. ``hurried`` are those that the device answered with less
+    than was planned. ``current`` is false of a run by other code than today's.
     """
 
     mean_s: float
@@ -60,6 +68,7 @@ class Score:
     device_s: float
     hedge_s: float
     sent: float
+    hurried: float = 0.0
     current: bool = True
 
 
@@ -83,6 +92,7 @@ def score_of(
         device_s=total["device_s"] / requests,
         hedge_s=total["hedge_s"] / requests,
         sent=total["sent_share"],
+        hurried=total["statuses"].get("degraded", 0) / requests,
         current=current,
     )
 
@@ -99,7 +109,8 @@ class Comparison:
     ``published`` is the quickest of `PUBLISHED` that is as accurate, and ``gain`` the mean latency
     of that over its own; ``room`` is that over the oracle's. ``ahead`` are those that are quicker
     than the oracle and as accurate. ``kept_to_oracle`` and ``kept_tail_s`` are the same of the
-    run in which its 99th percentile was limited.
+    run in which its 99th percentile was limited. ``waiting`` is the mean latency of the quickest
+    rival that waits for every answer, and is as accurate, over its own.
     """
 
     own: Score
@@ -111,6 +122,7 @@ class Comparison:
     gain: float | None
     room: float | None
     to_trivial: float | None
+    waiting: float | None
     ahead: tuple[str, ...]
 
 
@@ -122,6 +134,7 @@ def compare(scores: Mapping[str, Score]) -> Comparison | None:
     oracle, alone = scores.get(ORACLE), scores.get(ALONE)
     trivial = [scores[name].mean_s for name in TRIVIAL if name in scores]
     published, kept = _quickest(scores, PUBLISHED, own), scores.get(OWN + TAIL_KEPT)
+    waiting = _quickest(scores, tuple(n for n in scores if n.endswith(WAITING)), own)
     return Comparison(
         own,
         to_oracle=own.mean_s / oracle.mean_s if oracle else None,
@@ -132,6 +145,7 @@ def compare(scores: Mapping[str, Score]) -> Comparison | None:
         gain=scores[published].mean_s / own.mean_s if published else None,
         room=scores[published].mean_s / oracle.mean_s if published and oracle else None,
         to_trivial=own.mean_s / min(trivial) if trivial else None,
+        waiting=scores[waiting].mean_s / own.mean_s if waiting else None,
         ahead=_ahead(scores, oracle),
     )
 
@@ -155,16 +169,46 @@ def _ahead(scores: Mapping[str, Score], oracle: Score | None) -> tuple[str, ...]
     )
 
 
+Figure = Callable[[Comparison], float | None]
+"""A figure of a comparison; None where there is nothing to compare."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over seeds."""
+
+    median: float
+    least: float
+    most: float
+
+
 @dataclass
 class Place:
-    """A task on a course, and the scores of what ran there."""
+    """A task on a course, and the scores of what ran there.
+
+    ``further`` are the scores with further seeds, of those that ran with them; ``tight`` those of
+    strategies with a deadline that the device alone cannot keep.
+    """
 
     task: Task
     course: Course
     rates: Rates
     scores: dict[str, Score] = field(default_factory=dict)
+    further: dict[int, dict[str, Score]] = field(default_factory=dict)
+    tight: dict[str, Score] = field(default_factory=dict)
 
     @property
     def comparison(self) -> Comparison | None:
-        """How Offramp's own strategy compares."""
+        """How Offramp's own strategy compares under the first seed."""
         return compare(self.scores)
+
+    @property
+    def seeds(self) -> int:
+        """Under how many seeds Offramp's own strategy ran."""
+        return sum(OWN in scores for scores in (self.scores, *self.further.values()))
+
+    def spread(self, figure: Figure) -> Spread | None:
+        """Return a figure's median and range over seeds; None if there is nothing to compare."""
+        every = (compare(scores) for scores in (self.scores, *self.further.values()))
+        found = [value for one in every if one and (value := figure(one)) is not None]
+        return Spread(statistics.median(found), min(found), max(found)) if found else None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.strategies_courses import Rates
-from benchmarks.strategies_scores import AIM_TAIL_S, Comparison, Score
+from benchmarks.strategies_scores import AIM_TAIL_S, Figure, Place, Score, Spread
 
 __all__ = [
     "AIM_GAIN",
@@ -14,8 +13,10 @@ __all__ = [
     "AIM_TRIVIAL",
     "Table",
     "cell_table",
+    "name_of",
     "summary_line",
     "summary_table",
+    "tight_table",
 ]
 
 Table = tuple[list[str], list[list[str]]]
@@ -35,6 +36,7 @@ _FIGURES: dict[str, Callable[[Score], str]] = {
     "sent": lambda score: f"{score.sent:.0%}",
     "device": lambda score: _ms(score.device_s),
     "hedge": lambda score: _ms(score.hedge_s),
+    "hurried": lambda score: f"{score.hurried:.1%}",
 }
 
 
@@ -48,62 +50,92 @@ def cell_table(scores: Mapping[str, Score]) -> Table:
     return ["", *_FIGURES], rows
 
 
-def summary_table(rows: Sequence[tuple[str, Rates, Comparison | None]]) -> Table:
+def tight_table(scores: Mapping[str, Score]) -> Table:
+    """Return what came of a tight deadline, fewest late answers first."""
+    ranked = sorted(scores.items(), key=lambda item: (item[1].overdue, item[1].mean_s))
+    rows = [
+        [name + ("" if score.current else " *"), *(_FIGURES[key](score) for key in _TIGHT)]
+        for name, score in ranked
+    ]
+    return ["", *_TIGHT], rows
+
+
+_TIGHT = ("overdue", "hurried", "accuracy", "mean", "p95", "sent")
+
+
+def summary_table(places: Sequence[Place]) -> Table:
     """Return a row for each course: what it carries, and what Offramp's own strategy gains there.
 
-    A ``!`` follows what misses its aim, and an ``o`` the name of a course with many outages.
+    A ``!`` follows what misses its aim, an ``o`` the name of a course with many outages, an ``h``
+    one that was held out. Of several seeds it is the median, with the range behind it.
     """
     columns = ["", "Mbit/s", "out", "mean", "/ oracle", "p99 less", "/ trivial"]
-    columns += ["published", "gain", "room", "kept / oracle", "p99 less"]
-    return columns, [_summary_row(*row) for row in rows]
+    columns += ["published", "gain", "room", "waiting", "kept / oracle", "p99 less"]
+    return columns, [_summary_row(place) for place in places]
 
 
-def _summary_row(name: str, rates: Rates, found: Comparison | None) -> list[str]:
-    name += " o" if rates.outage_prone else ""
-    link = [name, f"{rates.mean_bps / 1e6:.1f}", f"{rates.outage_share:.1%}"]
+def name_of(place: Place) -> str:
+    """Return a course's name with its marks."""
+    marks = {" o": place.rates.outage_prone, " h": place.course.held_out}
+    return place.course.name + "".join(mark for mark, holds in marks.items() if holds)
+
+
+def _summary_row(place: Place) -> list[str]:
+    rates, found = place.rates, place.comparison
+    row = [name_of(place), f"{rates.mean_bps / 1e6:.1f}", f"{rates.outage_share:.1%}"]
     if found is None:
-        return [*link, *["-"] * 9]
+        return [*row, *["-"] * 10]
     aim = AIM_GAIN if rates.outage_prone else 0.0
+
+    def ratio(figure: Figure, reached: Callable[[float], bool] = lambda _: True) -> str:
+        return _spread(place.spread(figure), lambda value: f"{value:.3f}", reached)
+
+    def tail(figure: Figure) -> str:
+        return _spread(place.spread(figure), _ms, lambda seconds: seconds <= AIM_TAIL_S)
+
     return [
-        *link,
-        _ms(found.own.mean_s),
-        _ratio(found.to_oracle, lambda ratio: ratio <= AIM_ORACLE),
-        _tail(found.tail_s),
-        _ratio(found.to_trivial, lambda ratio: ratio <= AIM_TRIVIAL),
+        *row,
+        _spread(place.spread(lambda c: c.own.mean_s), _ms, lambda _: True),
+        ratio(lambda c: c.to_oracle, lambda value: value <= AIM_ORACLE),
+        tail(lambda c: c.tail_s),
+        ratio(lambda c: c.to_trivial, lambda value: value <= AIM_TRIVIAL),
         found.published or "-",
-        _ratio(found.gain, lambda ratio: ratio >= aim),
-        _ratio(found.room, lambda _: True),
-        _ratio(found.kept_to_oracle, lambda ratio: ratio <= AIM_ORACLE),
-        _tail(found.kept_tail_s),
+        ratio(lambda c: c.gain, lambda value: value >= aim),
+        ratio(lambda c: c.room),
+        ratio(lambda c: c.waiting),
+        ratio(lambda c: c.kept_to_oracle, lambda value: value <= AIM_ORACLE),
+        tail(lambda c: c.kept_tail_s),
     ]
 
 
-def summary_line(found: Sequence[Comparison | None]) -> str:
-    """Say in one line how far the aims are reached."""
-    ran = [one for one in found if one is not None]
+def summary_line(places: Sequence[Place]) -> str:
+    """Say in one line how far the aims are reached, each figure the median over seeds."""
+
+    def of(figure: Figure) -> list[float]:
+        spreads = (place.spread(figure) for place in places)
+        return [spread.median for spread in spreads if spread is not None]
+
     parts = []
-    if ratios := [one.to_oracle for one in ran if one.to_oracle is not None]:
+    if ratios := of(lambda c: c.to_oracle):
         worst = f"median {statistics.median(ratios):.3f}, worst {max(ratios):.3f}"
         parts.append(f"mean over the oracle's {worst}")
-    if tails := [one.tail_s for one in ran if one.tail_s is not None]:
+    if tails := of(lambda c: c.tail_s):
         parts.append(f"p99 at most {max(tails) * 1e3:+.0f} ms from the device's")
-    if trivial := [one.to_trivial for one in ran if one.to_trivial is not None]:
+    if trivial := of(lambda c: c.to_trivial):
         parts.append(f"at most {max(trivial):.3f} of the better trivial one")
-    if gains := [one.gain for one in ran if one.gain is not None]:
+    if gains := of(lambda c: c.gain):
         parts.append(f"best published over it {statistics.median(gains):.2f} (median)")
     return "; ".join(parts) or "nothing to compare"
 
 
-def _ratio(value: float | None, reached: Callable[[float], bool]) -> str:
-    return "-" if value is None else f"{value:.3f}{_flag(reached(value))}"
-
-
-def _tail(seconds: float | None) -> str:
-    return "-" if seconds is None else _ms(seconds) + _flag(seconds <= AIM_TAIL_S)
-
-
-def _flag(reached: bool) -> str:
-    return "" if reached else " !"
+def _spread(
+    found: Spread | None, show: Callable[[float], str], reached: Callable[[float], bool]
+) -> str:
+    if found is None:
+        return "-"
+    middle = show(found.median) + ("" if reached(found.median) else " !")
+    least, most = show(found.least), show(found.most)
+    return middle if least == most else f"{middle} ({least} to {most})"
 
 
 def _ms(seconds: float) -> str:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks.large_bundle import CLASSES, SIDE, ridge, scaled_images
+from benchmarks.harness import BUNDLE
+from benchmarks.large_bundle import (
+    CLASSES,
+    SIDE,
+    join,
+    ridge,
+    scaled_images,
+    with_calibration,
+)
+from offramp.bundle import open_bundle
+from offramp.calibration import load_calibration
 
 
 def test_ridge_is_the_least_squares_fit_with_its_penalty() -> None:
@@ -34,3 +46,20 @@ def test_images_are_scaled_with_noise_and_the_same_every_time() -> None:
     assert images.std() == pytest.approx(4.0, rel=0.02)
     assert found.labels.tolist() == [1, 2]
     assert (scaled_images(flat, labels, 2, seed=1).inputs[0] == images).all()
+
+
+def test_outcomes_of_parts_are_those_of_all_samples_and_stand_in_a_bundle(tmp_path: Path) -> None:
+    bundle = open_bundle(BUNDLE)
+    known = load_calibration(bundle)
+    half = len(known.labels) // 2
+    parts = [known.select(np.arange(half)), known.select(np.arange(half, len(known.labels)))]
+    joined = join(parts)
+    for name, array in known.to_arrays().items():
+        assert (joined.to_arrays()[name] == array).all(), name
+    path = tmp_path / "half.offramp"
+    with_calibration(bundle, parts[0], path)
+    written = open_bundle(path)
+    assert f"on {half} held-out samples" in written.manifest.card["accuracy"]
+    assert load_calibration(written).levels == known.levels
+    assert len(load_calibration(written).labels) == half
+    assert written.manifest.segments == bundle.manifest.segments

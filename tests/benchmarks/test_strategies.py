@@ -64,3 +64,19 @@ def test_what_ran_is_kept_until_code_changes_and_then_shown_with_a_star(
     assert "1 of 1: digits, steady" in printed
     assert "device_only *" in printed
     assert "server_only *" not in printed
+
+
+def test_further_seeds_run_of_those_that_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "figures.json"
+    chosen = [Contender(name, name, "waits") for name in (*TWO, "offramp", "dads", "ans")]
+    monkeypatch.setattr(strategies, "contenders", lambda: chosen)
+    run(monkeypatch, "--seeds", "2", "--json", str(figures))
+    (place,) = json.loads(figures.read_text())["places"]
+    assert set(place["scores"]) == {*TWO, "offramp", "dads", "ans"}
+    (ran,) = place["further"].values()
+    assert {*TWO, "offramp"} <= set(ran) <= {*TWO, "offramp", place["comparison"]["published"]}
+    assert ran["device_only"]["mean_s"] == pytest.approx(0.2)
+    assert ran["device_only"]["accuracy"] != place["scores"]["device_only"]["accuracy"]
+    assert f"{len(ran)} of {len(ran)}: digits, steady" in capsys.readouterr().out

@@ -10,6 +10,7 @@ import pytest
 import examples
 from benchmarks.harness import BUNDLE
 from benchmarks.strategies_cells import (
+    WAIT_S,
     Cell,
     Contender,
     build_cells,
@@ -18,6 +19,7 @@ from benchmarks.strategies_cells import (
     read_cell,
     run_cells,
     scenario,
+    tight_contenders,
 )
 from benchmarks.strategies_courses import PLACES, Course, build_courses
 from benchmarks.strategies_tasks import Task
@@ -29,6 +31,8 @@ from sim.world.scenario import Scenario
 PROFILE = Path(next(iter(examples.__path__))) / "scenarios" / "profile.json"
 TASK = Task("digits", BUNDLE, PROFILE, 60.0, 0.2)
 ALONE = Contender("device_only", "device_only", "waits")
+PATIENCE = {"gives up": "waits", "waits": "blocks"}
+RIVALS = ("neurosurgeon", "dads", "qdmp", "edgent", "portend", "ans")
 
 
 @pytest.fixture
@@ -46,6 +50,11 @@ def test_every_strategy_takes_part_and_the_one_that_hedges_also_without() -> Non
     }
     assert [c.name for c in found if c.manner == "hedges"] == ["offramp"]
     assert [c.name for c in found if c.manner == "keeps-p99"] == ["offramp, p99 kept"]
+    waiting = {c.name for c in found if c.manner == "blocks"}
+    assert waiting == {f"{name}, waiting" for name in RIVALS}
+    tight = tight_contenders()
+    assert {c.strategy for c in tight} == set(STRATEGIES) - {"oracle", "static"}
+    assert all(c.name == f"{c.strategy}, tight" for c in tight)
 
 
 def test_a_scenario_gives_each_place_a_worker_and_the_device_just_enough_time(
@@ -65,6 +74,25 @@ def test_a_scenario_gives_each_place_a_worker_and_the_device_just_enough_time(
     objective = kept.groups[0].agent.objective
     assert objective.limits.given() == {"p99": pytest.approx(0.205)}
     assert objective.model_copy(update={"limits": Limits()}) == group.agent.objective
+    blocks = build_settings(Scenario, scenario(TASK, steady, 100, "blocks"), "it")
+    assert blocks.groups[0].agent.deadline_s == WAIT_S
+    tight = build_settings(Scenario, scenario(TASK, steady, 100, "tight"), "it")
+    assert tight.groups[0].agent.deadline_s < TASK.device_s
+
+
+def test_a_rival_that_waits_answers_no_sample_by_itself_in_time(tmp_path: Path) -> None:
+    chosen = [Contender(name, "server_only", manner) for name, manner in PATIENCE.items()]
+    phases = [
+        {"name": name, "seconds": seconds, "up": [{"kind": "rate", "bps": bps}]}
+        for name, seconds, bps in (("good", 8.0, 5e6), ("gone", 10.0, 1e3))
+    ]
+    way = {"described": {"phases": phases, "repeat": True}}
+    slow = Course("slow", "generated", "0 ms", "an outage", "rpi4-lte", (way,))
+    cells = list(build_cells(tmp_path, TASK, slow, 40, chosen))
+    assert len(list(run_cells(cells, 1))) == 2
+    totals = {cell.contender.name: (read_cell(cell) or {})["total"] for cell in cells}
+    assert totals["gives up"]["max_s"] <= TASK.deadline_s + 0.01
+    assert totals["waits"]["max_s"] > 2 * TASK.deadline_s
 
 
 def test_cells_are_run_and_one_that_fails_leaves_the_others(tmp_path: Path, steady: Course) -> None:
@@ -83,14 +111,15 @@ def test_cells_are_run_and_one_that_fails_leaves_the_others(tmp_path: Path, stea
 def test_a_cell_lies_elsewhere_once_its_scenario_or_profile_changes(
     tmp_path: Path, steady: Course
 ) -> None:
-    def path_of(task: Task, requests: int) -> Path:
-        (cell,) = build_cells(tmp_path, task, steady, requests, [ALONE])
+    def path_of(task: Task, requests: int, seed: int = 0) -> Path:
+        (cell,) = build_cells(tmp_path, task, steady, requests, [ALONE], seed)
+        assert cell.seed == seed
         assert isinstance(cell, Cell)
         return cell.path
 
     profile = tmp_path / "profile.json"
     profile.write_text(PROFILE.read_text().replace('"slowdown":1.0', '"slowdown":2.0'))
     paths = {path_of(TASK, 40), path_of(TASK, 50), path_of(replace(TASK, slowdown=61.0), 40)}
-    paths.add(path_of(replace(TASK, profile=profile), 40))
-    assert len(paths) == 4
+    paths |= {path_of(replace(TASK, profile=profile), 40), path_of(TASK, 40, seed=1)}
+    assert len(paths) == 5
     assert path_of(TASK, 40) in paths

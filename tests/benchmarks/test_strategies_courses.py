@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import gzip
 import io
+import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
 import pytest
 
-from benchmarks.strategies_courses import PLACES, Course, build_courses, rates_of, scaled_text
+from benchmarks.strategies_courses import PLACES, Course, build_courses, rates_of
+from benchmarks.strategies_held_out import round_trips_ms
+from benchmarks.strategies_links import others, scaled_text, spread
+from offramp.errors import InputError
 from sim.traces import read_trace
 from sim.world.way import WaySettings
 
@@ -19,7 +23,7 @@ from sim.world.way import WaySettings
 def data(tmp_path: Path) -> Path:
     """Return a folder with a recording of each kind, as the shared one has them."""
     folder = tmp_path / "data"
-    for name in ("mahimahi", "lumos5g-abr", "sbu-wifi-cell"):
+    for name in ("mahimahi", "lumos5g-abr", "sbu-wifi-cell", "5gophers", "mecperf"):
         (folder / name).mkdir(parents=True)
     for way, stamps in (("up", range(1, 10_001)), ("down", range(1, 10_001, 2))):
         text = "\n".join(map(str, stamps)).encode()
@@ -43,7 +47,26 @@ def data(tmp_path: Path) -> Path:
     with ZipFile(folder / "sbu-wifi-cell" / "traces.zip", "w") as archive:
         archive.writestr("1_wifi.csv", "0,125000\n1,0\n")
         archive.writestr("1_cellular.csv", "0,1250000\n1,1250000\n")
+    _write_held_out(folder)
     return folder
+
+
+def _write_held_out(folder: Path) -> None:
+    moving = "5Gophers-v1.0/All-Carriers/03-User-Mobility"
+    columns = ",".join(f"{name}_throughput_mbps" for name in ("Sprint", "TMobile", "Verizon"))
+    with ZipFile(folder / "5gophers" / "5Gophers-v1.0.zip", "w") as archive:
+        for number in (1, 2):
+            text = f"protocol,seq_num,{columns}\nTCP,0,10,20,30\nTCP,1,30,20,10\n"
+            archive.writestr(f"{moving}/car-driving-trace-{number}.csv", text)
+        text = "seq_num,radio_type,throughput_mbps\n1,4G,50\n2,5G,150\n"
+        archive.writestr(f"{moving}/walking-trace.csv", text)
+    with tarfile.open(folder / "mecperf" / "active.tar.xz", "w:xz") as archive:
+        for number, found_ms in ((10, 60), (9, 40)):
+            line = f"2020-04-06 18:50:08.0_{found_ms}.0,2020-04-06 18:50:08.1_{found_ms + 2}.0\n"
+            member = f"active/lte-TCPRTT-noise0M_Client_edge_trace{number}.txt"
+            info = tarfile.TarInfo(member)
+            info.size = len(line)
+            archive.addfile(info, io.BytesIO(line.encode()))
 
 
 @pytest.fixture
@@ -100,6 +123,42 @@ def test_downloads_are_proxies_a_tenth_of_what_is_fast(courses: dict[str, Course
 def test_recordings_are_taken_evenly_from_first_to_last(courses: dict[str, Course]) -> None:
     walks = [way["described"]["down"][0]["trace"] for way in courses["lumos-5g-walking"].ways]
     assert [int(Path(walk).name[:2]) for walk in walks] == [0, 3, 6, 8, 11]
+
+
+def test_courses_that_are_held_out_share_no_recording_with_those_tried_on(
+    courses: dict[str, Course],
+) -> None:
+    held_out = {name for name, course in courses.items() if course.held_out}
+    assert held_out == {"gophers-driving", "gophers-walking", "mecperf-lte"}
+    assert list(courses)[-3:] == [name for name in courses if name in held_out]
+    for count in (3, 5, 6):
+        tried, left = spread(list("abcdefghijkl"), count), others(list("abcdefghijkl"), count)
+        assert not set(tried) & set(left)
+        assert len(left) == count
+    assert others(list("abcde"), 3) == []
+
+
+def test_drives_and_a_walk_of_5g_are_downloads_of_which_a_tenth_stands_for_uplinks(
+    courses: dict[str, Course],
+) -> None:
+    drives, walk = courses["gophers-driving"], courses["gophers-walking"]
+    assert drives.kind == walk.kind == "proxy"
+    assert len(drives.ways) == PLACES
+    assert rates_of(drives, 2).mean_bps == pytest.approx(2e6)
+    assert rates_of(walk, 2).mean_bps == pytest.approx(10e6)
+    assert walk.ways[0]["offset_s"] == pytest.approx(2 / PLACES)
+
+
+def test_recorded_round_trips_follow_each_other_by_the_number_of_their_file(
+    data: Path, courses: dict[str, Course]
+) -> None:
+    assert round_trips_ms(data / "mecperf" / "active.tar.xz") == [40, 42, 60, 62]
+    phases = courses["mecperf-lte"].ways[0]["described"]["phases"]
+    assert [phase["up"][1]["seconds"] for phase in phases] == [0.02, 0.021, 0.03, 0.031]
+    assert courses["mecperf-lte"].kind == "generated"
+    (data / "mecperf" / "active.tar.xz").write_bytes(b"no archive")
+    with pytest.raises(InputError, match="not an archive of MECPerf's round trips"):
+        round_trips_ms(data / "mecperf" / "active.tar.xz")
 
 
 def test_seconds_without_any_rate_make_a_course_prone_to_outages(

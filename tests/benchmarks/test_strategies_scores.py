@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks.strategies_aims import ahead_of_oracle, aims_table
 from benchmarks.strategies_courses import Course, Rates
-from benchmarks.strategies_page import ahead_of_oracle, aims_table, draw, page
-from benchmarks.strategies_scores import PUBLISHED, Place, Score, compare, score_of
-from benchmarks.strategies_tables import cell_table, summary_line, summary_table
+from benchmarks.strategies_figure import draw
+from benchmarks.strategies_page import Made, page
+from benchmarks.strategies_scores import PUBLISHED, Place, Score, Spread, compare, score_of
+from benchmarks.strategies_tables import cell_table, summary_line, summary_table, tight_table
 from benchmarks.strategies_tasks import Task
 from partitioner.power import Power
 from partitioner.strategies import STRATEGIES
@@ -47,21 +49,31 @@ SCORES = {
     "neurosurgeon": score(0.151, accuracy=0.896),
     "dads": score(0.17),
     "offramp, p99 kept": score(0.102, p99_s=0.194),
+    "dads, waiting": score(0.18),
+    "ans, waiting": score(0.14, accuracy=0.8),
 }
+MADE = Made("some day", "abc123", "python -m benchmarks.strategies")
 
 
 TASK = Task("digits", Path("digits.offramp"), Path("profile.json"), 300.0, 0.2)
 
 
-def place(course: str, outage_share: float = 0.0, scores: dict[str, Score] = SCORES) -> Place:
-    told = Course(course, "proxy", "30 ms, stated", "made up", "rpi4-lte", ({},))
+def place(
+    course: str,
+    outage_share: float = 0.0,
+    scores: dict[str, Score] = SCORES,
+    *,
+    held_out: bool = False,
+) -> Place:
+    told = Course(course, "proxy", "30 ms, stated", "made up", "rpi4-lte", ({},), held_out)
     return Place(TASK, told, Rates(5e6, 1e6, outage_share), dict(scores))
 
 
 def tally(**changes: Any) -> dict[str, Any]:
     found = Tally()
     for latency_s, late in ((0.1, False), (0.2, False), (0.3, False), (1.2, True)):
-        found.answered(latency_s, "server", "ok", right=latency_s != 0.2, late=late)
+        status = "degraded" if late else "ok"
+        found.answered(latency_s, "server", status, right=latency_s != 0.2, late=late)
     found.unanswered("dropped")
     found.sent, found.up_bytes, found.probe_bytes = 4, 400, 100
     found.device_s, found.sending_s, found.waiting_s, found.hedge_s = 1.0, 0.5, 0.75, 0.5
@@ -77,6 +89,7 @@ def test_a_score_is_of_one_request() -> None:
     assert found.bytes == 100
     assert found.accuracy == 0.75  # of those that were answered
     assert (found.device_s, found.hedge_s, found.sent) == (0.2, 0.1, 0.8)
+    assert found.hurried == pytest.approx(1 / 5)
     # 0.2 s at 2 W, 0.1 s at 3 W, and the radio up 0.05 s more and 0.8 times 0.3 s at 4 W.
     assert found.energy_j == pytest.approx(0.4 + 0.3 + 4 * 0.29)
 
@@ -102,6 +115,7 @@ def test_the_own_strategy_is_compared_with_the_best_that_is_as_accurate() -> Non
     assert found.published == "neurosurgeon"
     assert found.gain == pytest.approx(1.51)
     assert found.room == pytest.approx(0.151 / 0.096)
+    assert found.waiting == pytest.approx(1.8)  # the other one that waits is too inaccurate
     assert found.ahead == ()
 
 
@@ -131,8 +145,10 @@ def test_what_did_not_run_is_not_compared() -> None:
     assert found is not None
     assert found.to_trivial == 0.5
     assert {found.to_oracle, found.tail_s, found.published, found.gain, found.room} == {None}
-    assert {found.kept_to_oracle, found.kept_tail_s} == {None}
-    assert summary_line([found, None]).startswith("at most 0.500 of the better trivial one")
+    assert {found.kept_to_oracle, found.kept_tail_s, found.waiting} == {None}
+    few = {"offramp": score(0.1), "server_only": score(0.2, accuracy=0.8)}
+    ran = [place("calm", 0, few), place("empty", 0, {})]
+    assert summary_line(ran).startswith("at most 0.500 of the better trivial one")
     assert summary_line([]) == "nothing to compare"
 
 
@@ -157,26 +173,45 @@ def test_the_table_of_a_cell_begins_with_the_quickest_and_marks_other_code() -> 
         "sent": "70%",
         "device": "50.0",
         "hedge": "10.0",
+        "hurried": "0.0%",
     }
 
 
 def test_the_summary_marks_what_misses_its_aim() -> None:
-    calm, prone = place("calm"), place("prone", outage_share=0.3)
-    rows = [(one.course.name, one.rates, one.comparison) for one in (calm, prone)]
-    _, (first, second, third) = summary_table([*rows, ("none", calm.rates, None)])
-    shown = "calm|5.0|0.0%|100.0|1.042 !|10.0 !|0.625|neurosurgeon|1.510|1.573|1.062 !|4.0"
+    prone = place("prone", outage_share=0.3, held_out=True)
+    _, (first, second, third) = summary_table([place("calm"), prone, place("none", 0, {})])
+    shown = "calm|5.0|0.0%|100.0|1.042 !|10.0 !|0.625|neurosurgeon|1.510|1.573|1.800|1.062 !|4.0"
     assert first == shown.split("|")
-    assert (second[0], second[-4]) == ("prone o", "1.510")
-    assert third == ["none", "5.0", "0.0%", *["-"] * 9]
+    assert (second[0], second[8]) == ("prone o h", "1.510")
+    assert third == ["none", "5.0", "0.0%", *["-"] * 10]
     slower = place("prone", 0.3, {**SCORES, "neurosurgeon": score(0.14)})
-    _, (fourth,) = summary_table([("prone", slower.rates, slower.comparison)])
-    assert fourth[-4] == "1.400 !"
+    _, (fourth,) = summary_table([slower])
+    assert fourth[8] == "1.400 !"
+
+
+def test_of_several_seeds_the_median_counts_and_the_range_is_shown() -> None:
+    several = place("calm")
+    several.further = {
+        seed: {"offramp": score(mean_s), "oracle": score(0.1)}
+        for seed, mean_s in ((1, 0.101), (2, 0.11))
+    }
+    assert several.seeds == 3
+    found = several.spread(lambda c: c.to_oracle)
+    assert found is not None
+    assert (found.median, found.least, found.most) == pytest.approx((0.1 / 0.096, 1.01, 1.1))
+    assert several.spread(lambda c: c.to_trivial) == Spread(0.625, 0.625, 0.625)
+    _, (row,) = summary_table([several])
+    assert row[3:5] == ["101.0 (100.0 to 110.0)", "1.042 ! (1.010 to 1.100)"]
+    _, rows = aims_table([several])
+    assert rows[0][3:] == ["<= 1.03", "1.04", "1.04 (calm)", "0 of 1"]
+    text = page([several], MADE, "figures/strategies.svg")
+    assert "3 seeds: a figure is the median" in text
 
 
 def test_aims_are_counted_by_task_and_gains_only_where_outages_are_frequent() -> None:
     better = {**SCORES, "offramp": score(0.097)}
     _, rows = aims_table([place("calm"), place("prone", 0.3, better)])
-    assert [row[2:] for row in rows] == [
+    assert [row[3:] for row in rows] == [
         ["<= 1.03", "1.03", "1.04 (calm)", "1 of 2"],
         ["<= 5", "10", "10 (prone)", "0 of 2"],
         ["<= 1.03", "1.06", "1.06 (prone)", "0 of 2"],
@@ -187,14 +222,40 @@ def test_aims_are_counted_by_task_and_gains_only_where_outages_are_frequent() ->
     ]
 
 
+def test_aims_are_counted_apart_on_courses_that_were_held_out() -> None:
+    worse = {**SCORES, "offramp": score(0.11)}
+    _, rows = aims_table([place("calm"), place("new", 0, worse, held_out=True)])
+    assert [row[2:] for row in rows][:2] == [
+        ["tried on", "<= 1.03", "1.04", "1.04 (calm)", "0 of 1"],
+        ["held out", "<= 1.03", "1.15", "1.15 (new)", "0 of 1"],
+    ]
+
+
+def test_a_tight_deadline_has_a_table_of_its_own_fewest_late_first() -> None:
+    tried = place("calm")
+    tried.tight = {
+        "edgent, tight": replace(score(0.1), overdue=0.0, hurried=0.25),
+        "dads, tight": replace(score(0.09), overdue=0.5, current=False),
+    }
+    columns, rows = tight_table(tried.tight)
+    assert [row[0] for row in rows] == ["edgent, tight", "dads, tight *"]
+    assert rows[0][columns.index("hurried")] == "25.0%"
+    assert rows[1][columns.index("overdue")] == "50.0%"
+    text = page([tried], MADE, "figures/strategies.svg")
+    assert "0.8 times the whole model's time" in text
+    assert "### Tight: digits, calm" in text
+    assert "### Tight" not in page([place("calm")], MADE, "figures/strategies.svg")
+
+
 def test_the_page_holds_every_strategy_of_every_cell_and_what_is_a_proxy() -> None:
     places = [place("calm"), place("prone", outage_share=0.3)]
-    text = page(places, "some day", "figures/strategies.svg")
+    text = page(places, MADE, "figures/strategies.svg")
     assert "### digits, prone" in text
     assert text.count("| neurosurgeon | 151.0 |") == 2
     assert "| prone o | proxy | 5.00 | 1.00 | 30.0% | 30 ms, stated | made up |" in text
     assert "Device 300 times slower" in text
     assert "a sample every 300 ms, deadline 1 s" in text
+    assert text.count("*`python -m benchmarks.strategies`, commit abc123*") == 3
 
 
 def test_the_figure_is_the_same_every_time() -> None:
