@@ -15,9 +15,8 @@ from offramp.names import printable
 from partitioner.strategy_names import DEPLOYED, SIMULATED, either_of
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from sim.world.cells import Cell
+    from sim.world.library import Library
 
 __all__ = ["simulate"]
 
@@ -65,7 +64,8 @@ def simulate(
 
     require_extra("simulate", "simpy")
 
-    from sim.world.cells import Cell, cell_path, read_cell, scenario_digest
+    from sim.world.cells import Cell, cell_path, missing, read_cell, scenario_digest
+    from sim.world.checks import check_scenario
     from sim.world.library import Library
     from sim.world.results import gather_results, results_table, write_results
     from sim.world.scenario import read_scenario
@@ -73,7 +73,8 @@ def simulate(
 
     described = read_scenario(scenario)
     numbers = _numbers(seeds, described.seed)
-    digest = scenario_digest(scenario)
+    library = Library()
+    digest = scenario_digest(described, library)
     folder = out or Path("runs") / f"simulate-{scenario.stem}"
     cells = [
         Cell(scenario, name, seed, cell_path(folder / "cells", digest, name, seed), rows)
@@ -81,11 +82,15 @@ def simulate(
         for seed in numbers
     ]
     _make(folder / "cells")
-    failures = _run_missing(cells, jobs or _cores())
+    todo = missing(cells)
+    if todo:
+        check_scenario(described, numbers, library)
+    _remove_results(folder)
+    failures = _run_missing(cells, todo, jobs or _cores(), library)
     runs = [figures for cell in cells if (figures := read_cell(cell)) is not None]
     if not runs:
         raise failures[0][1]
-    results = gather_results(digest, describe_scenario(described, Library()), runs)
+    results = gather_results(digest, describe_scenario(described, library), runs)
     write_results(folder, results)
     width = max(Console().width, _TABLE_WIDTH)
     Console(width=width).print(results_table(runs))
@@ -122,20 +127,26 @@ def _numbers(text: str | None, first: int) -> list[int]:
     return list(range(first, first + numbers[0]))
 
 
-def _run_missing(cells: Sequence[Cell], jobs: int) -> list[tuple[Cell, BaseException]]:
-    """Run the cells that have no figures yet; return those that failed, with what they raised."""
+def _run_missing(
+    cells: Sequence[Cell], todo: Sequence[Cell], jobs: int, library: Library
+) -> list[tuple[Cell, BaseException]]:
+    """Run the cells to do, of all; return those that failed, with what they raised."""
+    from sim.runs_progress import show_end, show_progress, show_under_way, warn_of_slow_ones
     from sim.world.cells import missing
     from sim.world.processes import run_cells
 
-    todo = missing(cells)
     if not todo:
         return []
-    failures = []
+    warn_of_slow_ones(todo)
+    failures, waiting = [], list(todo)
     try:
-        runs = closing(run_cells(todo, jobs))
-        with _heeds_sigterm(), _progress(len(todo), len(cells)) as bar, runs as ended:
+        runs = closing(run_cells(todo, jobs, library))
+        with _heeds_sigterm(), show_progress(len(todo), len(cells)) as bar, runs as ended:
+            show_under_way(bar, waiting[:jobs])
             for cell, error in ended:
-                _step(bar, cell, "done" if error is None else "failed")
+                waiting.remove(cell)
+                show_end(bar, cell, "done" if error is None else "failed")
+                show_under_way(bar, waiting[:jobs])  # processes take them in this order
                 if error is not None:
                     failures.append((cell, error))
     except KeyboardInterrupt:
@@ -164,42 +175,6 @@ def _heeds_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextmanager
-def _progress(count: int, wanted: int) -> Iterator[Progress]:
-    """Show on standard error how far the runs are, and the time that is left."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    if count < wanted:
-        console.print(f"{wanted - count} of {wanted} runs are there already", highlight=False)
-    columns = BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(
-        TextColumn("{task.description:<24}", markup=False),
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bar:
-        bar.add_task("simulating", total=count)
-        yield bar
-
-
-def _step(bar: Progress, cell: Cell, word: str) -> None:
-    """Show that a run ended."""
-    name = f"{cell.strategy}, seed {cell.seed}"
-    bar.update(bar.task_ids[0], advance=1, description=name)
-    if not bar.console.is_terminal:
-        bar.console.print(f"{name}: {word}", highlight=False, markup=False)
-
-
 def _say_what_failed(failures: Sequence[tuple[Cell, BaseException]]) -> int:
     """Say on standard error which runs failed and why; return the exit status."""
     reasons: dict[tuple[str, str], list[int]] = {}
@@ -211,6 +186,15 @@ def _say_what_failed(failures: Sequence[tuple[Cell, BaseException]]) -> int:
         click.echo(f"{strategy} failed with seed {numbers}: {printable(text)}", err=True)
     click.echo("what failed is not in the figures; the same command tries it again", err=True)
     return getattr(failures[0][1], "exit_code", OfframpError.exit_code)
+
+
+def _remove_results(folder: Path) -> None:
+    """Remove what an earlier call made of its runs, which stay: it is not of this one."""
+    for name in ("results.json", "results.csv", "report.html"):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{folder / name}: cannot be removed ({error.strerror})") from None
 
 
 def _make(folder: Path) -> None:

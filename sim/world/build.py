@@ -28,7 +28,7 @@ from sim.world.library import Library
 from sim.world.link import VirtualLink
 from sim.world.processor import Held, Processor
 from sim.world.readiness import Readiness
-from sim.world.requests import Requests
+from sim.world.requests import Requests, arrivals_seed
 from sim.world.scenario import GroupSettings, Scenario, ServerSettings
 from sim.world.server import Capacity, VirtualServer
 from sim.world.spread import Draws
@@ -104,7 +104,7 @@ def build_world(
 
 
 def _server(clock: Clock, server: ServerSettings, run: _Run) -> VirtualServer:
-    groups = (group for group in run.scenario.groups if _server_of(group, run) == server)
+    groups = (group for group in run.scenario.groups if run.scenario.server_of(group) == server)
     tails = {}
     for group in groups:
         profile = run.library.tail_profile(server, group)
@@ -113,15 +113,8 @@ def _server(clock: Clock, server: ServerSettings, run: _Run) -> VirtualServer:
     return VirtualServer(clock, tails, capacity)
 
 
-def _server_of(group: GroupSettings, run: _Run) -> ServerSettings | None:
-    servers = {server.name: server for server in run.scenario.servers}
-    if group.server is None:
-        return next(iter(servers.values()), None)
-    return servers[group.server]
-
-
 def _add_group(world: World, group: GroupSettings, run: _Run) -> None:
-    server = _server_of(group, run)
+    server = run.scenario.server_of(group)
     tally = world.tallies[group.name] = Tally()
     planner, processor = run.library.planner(group, server)
     arrivals = build_arrivals(group.arrivals) if group.arrivals else None
@@ -192,7 +185,7 @@ def _truth(
     kind: _Kind, number: int, run: _Run, model: Link, connection: Connection | None
 ) -> Truth:
     """Return what the device is in for; without a server that is its own load."""
-    way, server = None, _server_of(kind.group, run)
+    way, server = None, run.scenario.server_of(kind.group)
     if connection is not None:
         way = Way(
             model,
@@ -223,7 +216,7 @@ def _some_arrivals_s(kind: _Kind, number: int, run: _Run) -> list[float]:
 def _requests(arrivals: Arrivals | None, samples: int, run: _Run, name: str) -> Requests:
     scenario, seed = run.scenario, f"{run.seed}/{name}"
     return Requests(
-        None if arrivals is None else arrivals.times_s(f"{seed}/arrivals"),
+        None if arrivals is None else arrivals.times_s(arrivals_seed(run.seed, name)),
         samples,
         Random(f"{seed}/samples"),
         count=math.inf if scenario.requests is None else scenario.requests,

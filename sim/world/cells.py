@@ -15,7 +15,7 @@ from offramp.errors import ConfigError, OfframpError
 from offramp.files import read_file
 from partitioner import strategies
 from sim.world.library import Library
-from sim.world.scenario import read_scenario
+from sim.world.scenario import Scenario
 
 __all__ = ["Cell", "cell_path", "missing", "read_cell", "scenario_digest"]
 
@@ -47,12 +47,11 @@ def cell_path(folder: Path, digest: str, strategy: str, seed: int) -> Path:
     return folder / f"{strategy}-{seed}-{digest[:16]}.json"
 
 
-def scenario_digest(path: Path) -> str:
+def scenario_digest(scenario: Scenario, library: Library) -> str:
     """Return the SHA-256 of all that a scenario's figures hang on besides strategy and seed.
 
     That is the release, the scenario, and what is in the files that it names.
     """
-    scenario, library = read_scenario(path), Library()
     found = hashlib.sha256(f"{__version__}\n{scenario.model_dump_json()}".encode())
     for group in scenario.groups:
         link = group.link.link()

@@ -26,7 +26,7 @@ class Library:
 
     def __init__(self) -> None:
         self.bundle = cache(self._open)
-        self._profile = cache(load_profile)
+        self.profile = cache(load_profile)
         self._candidates = cache(self._build_candidates)
         self._outcomes = cache(self._look_up)
         self._planners: dict[tuple[str, str, str], tuple[Planner, Processor]] = {}
@@ -51,7 +51,7 @@ class Library:
         """Return the profile of a server for a group's bundle, as devices know it."""
         bundle = self.bundle(group.bundle)
         for path in reversed(server.profiles):
-            if self._profile(path).digest == bundle.digest:
+            if self.profile(path).digest == bundle.digest:
                 return self._fitting(path, bundle).slowed(server.slowdown)
         return self.board(group).slowed(server.slowdown)
 
@@ -74,7 +74,7 @@ class Library:
 
     def _fitting(self, path: Path, bundle: Bundle) -> Profile:
         """Return a file's profile; raise `PlanError` that names the file if it does not fit."""
-        profile = self._profile(path)
+        profile = self.profile(path)
         try:
             profile.check(bundle)
         except PlanError as error:

@@ -14,8 +14,8 @@ from functools import cache
 from multiprocessing import active_children, get_context
 from types import FrameType
 
-from offramp.errors import OfframpError
-from offramp.files import replacing, write_file
+from offramp.errors import ConfigError, OfframpError
+from offramp.files import write_file, writing_text
 from sim.world.cells import Cell
 from sim.world.library import Library
 from sim.world.rows import RowWriter
@@ -28,14 +28,14 @@ Ended = tuple[Cell, BaseException | None]
 """A cell whose figures are written, or with what it raised."""
 
 
-def run_cells(cells: Sequence[Cell], jobs: int) -> Generator[Ended]:
-    """Run cells in so many processes, and yield each as it ends.
+def run_cells(cells: Sequence[Cell], jobs: int, library: Library | None = None) -> Generator[Ended]:
+    """Run cells in so many processes, and yield each as it ends; one process uses ``library``.
 
     Whoever closes the iterator early ends those that are under way, of which nothing is kept.
     """
     if jobs == 1 or len(cells) == 1:
         for cell in cells:
-            yield cell, _attempt(cell)
+            yield cell, _attempt(cell, library or _library())
         return
     others = set(active_children())
     # A fresh interpreter each: a forked one would copy locks that threads hold.
@@ -55,20 +55,23 @@ def run_cells(cells: Sequence[Cell], jobs: int) -> Generator[Ended]:
 _library = cache(Library)
 
 
-def _run(cell: Cell) -> None:
+def _run(cell: Cell, library: Library) -> None:
     scenario = read_scenario(cell.scenario)
     if not cell.rows:
-        figures = simulate(scenario, cell.strategy, cell.seed, _library())
+        figures = simulate(scenario, cell.strategy, cell.seed, library)
     else:
-        with replacing(cell.rows_path) as partial, partial.open("w", newline="") as stream:
+        with writing_text(cell.rows_path) as stream:
             rows = RowWriter(stream)
-            figures = simulate(scenario, cell.strategy, cell.seed, _library(), rows.write)
+            figures = simulate(scenario, cell.strategy, cell.seed, library, rows.write)
+    if not figures["total"]["requests"]:
+        warm_up = f"after the {scenario.warm_up_s:g} s of warm_up_s " if scenario.warm_up_s else ""
+        raise ConfigError(f"no request came {warm_up}with seed {cell.seed}; let the run be longer")
     write_file(cell.path, json.dumps(figures, indent=1).encode() + b"\n")
 
 
-def _attempt(cell: Cell) -> Exception | None:
+def _attempt(cell: Cell, library: Library) -> Exception | None:
     try:
-        _run(cell)
+        _run(cell, library)
     except Exception as error:
         return error
     return None
@@ -104,6 +107,6 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 def _run_or_leave(cell: Cell) -> None:
     try:
-        _run(cell)
+        _run(cell, _library())
     except SystemExit:  # the pool would take it for a result and go on with the next cell
         os._exit(128 + signal.SIGTERM)

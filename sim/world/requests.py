@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-__all__ = ["Requests"]
+__all__ = ["Requests", "arrivals_seed"]
+
+
+def arrivals_seed(seed: int, device: str) -> str:
+    """Return the seed of the arrivals at a device in the run with a seed."""
+    return f"{seed}/{device}/arrivals"
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,11 @@ class Scenario(Settings):
     def _ends(self) -> Scenario:
         if self.requests is None and self.duration_s is None:
             raise ValueError("a scenario needs requests or duration_s, or it would not end")
+        if self.duration_s is not None and self.warm_up_s >= self.duration_s:
+            raise ValueError(
+                f"warm_up_s {self.warm_up_s:g} leaves nothing of duration_s {self.duration_s:g} to "
+                "count; make it shorter"
+            )
         return self
 
     @model_validator(mode="after")
@@ -140,6 +145,11 @@ class Scenario(Settings):
                     f"{', '.join(servers) or 'none'}"
                 )
         return self
+
+    def server_of(self, group: GroupSettings) -> ServerSettings | None:
+        """Return the server of a group, None if there is none."""
+        servers = {server.name: server for server in self.servers}
+        return servers[group.server] if group.server else next(iter(self.servers), None)
 
 
 def read_scenario(path: Path) -> Scenario:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from offramp.errors import ConfigError, OfframpError, PlanError
+from offramp.errors import BundleError, ConfigError, OfframpError, PlanError
 from sim.simulate_command import simulate
 from sim.world import processes
 
@@ -74,6 +75,135 @@ def test_it_writes_figures_of_every_strategy_and_seed(folder):
     assert len(rows) == 8
     assert rows[0]["group"] == "total"
     assert float(rows[0]["mean_s"]) == written["runs"][0]["total"]["mean_s"]
+
+
+def test_results_of_an_earlier_call_are_gone_once_runs_begin(folder, monkeypatch):
+    names = ("results.json", "results.csv", "report.html")
+    run(folder, "--strategy", "device_only")
+    assert all((folder / "out" / name).exists() for name in names)
+    fail_under(monkeypatch, "server_only")
+    with pytest.raises(PlanError):
+        run(folder, "--strategy", "server_only")
+    assert not any((folder / "out" / name).exists() for name in names)
+    run(folder, "--strategy", "device_only")  # from the runs that were kept
+    assert all((folder / "out" / name).exists() for name in names)
+
+
+def test_what_is_found_wrong_before_the_runs_leaves_results_as_they_were(folder):
+    run(folder, "--strategy", "device_only")
+    before = {path.name: path.read_bytes() for path in (folder / "out").glob("*.*")}
+    (folder / "rate.csv").write_text("0,0\n1,0\n")
+    with pytest.raises(ConfigError, match="is all zero"):
+        run(folder, "--strategy", "device_only")
+    assert {path.name: path.read_bytes() for path in (folder / "out").glob("*.*")} == before
+
+
+MORE = """  - {name: more, profile: PROFILE, link: LINK, arrivals: ARRIVALS, bundle: BUNDLE}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"link": "{trace: zeros.csv}"}, ConfigError, "zeros.csv is all zero"),
+        ({"link": "{file: late.yaml}"}, ConfigError, "late.yaml: an outage does not fit"),
+        ({"link": "{described: {up: [{kind: rate, trace: zeros.csv}]}}"}, ConfigError, "zeros.csv"),
+        ({"arrivals": "{kind: recorded, file: late.yaml}"}, ConfigError, "late.yaml, line 2"),
+        ({"bundle": "zeros.csv"}, BundleError, "zeros.csv: not a whole bundle"),
+        ({"profile": "other.json"}, PlanError, "other.json: the profile is of bundle 2"),
+    ],
+)
+def test_whatever_a_scenario_names_is_looked_at_before_the_first_run(
+    folder, changes, error, said, monkeypatch
+):
+    (folder / "zeros.csv").write_text("0,0\n1,0\n")
+    late = (
+        "phases: [{name: a, seconds: 3, up: [{kind: outage, windows_s: [[0, 5]]}]}]\nrepeat: true"
+    )
+    (folder / "late.yaml").write_text(late)
+    profile = (folder / "profile.json").read_text()
+    (folder / "other.json").write_text(profile.replace('"digest":"1', '"digest":"2'))
+    given = {"link": "wifi", "arrivals": "{kind: poisson, rate_hz: 5}", "bundle": "null"}
+    given |= {"profile": "profile.json", **changes}
+    text = SCENARIO + MORE
+    for key, value in given.items():
+        text = text.replace(key.upper(), value)
+    monkeypatch.setattr(processes, "simulate", None)  # nothing runs
+    with pytest.raises(error, match=said):
+        run(folder, text=text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("duration_s: 10\nwarm_up_s: 10", "warm_up_s 10 leaves nothing of duration_s 10 to count"),
+        ("requests: 20\nwarm_up_s: 100", "warm_up_s 100 leaves no request to count: with seed 5"),
+        ("duration_s: 1000\nrequests: 20\nwarm_up_s: 100", "with seed 5 the last one comes after"),
+    ],
+)
+def test_a_warm_up_that_leaves_nothing_to_count_is_refused_before_the_runs(
+    folder, settings, said, monkeypatch
+):
+    monkeypatch.setattr(processes, "simulate", None)
+    with pytest.raises(ConfigError, match=said):
+        run(folder, text=SCENARIO.replace("requests: 20", settings))
+
+
+def test_a_run_that_counts_nothing_has_failed(folder):
+    alone = SCENARIO.replace("    arrivals: {kind: poisson, rate_hz: 5}\n", "")
+    with pytest.raises(ConfigError, match="no request came after the 100 s of warm_up_s with seed"):
+        run(folder, text=alone.replace("requests: 20", "requests: 20\nwarm_up_s: 100"))
+    rare = SCENARIO.replace("rate_hz: 5", "rate_hz: 0.0001")
+    with pytest.raises(ConfigError, match="no request came with seed 5"):
+        run(folder, text=rare.replace("requests: 20", "duration_s: 5"))
+    assert not list((folder / "out/cells").glob("*.json"))
+
+
+def test_a_warm_up_that_the_last_requests_outlast_is_none_to_refuse(folder):
+    run(folder, text=SCENARIO.replace("requests: 20", "requests: 20\nwarm_up_s: 2"))
+    (figures,) = json.loads((folder / "out/results.json").read_text())["runs"]
+    assert 0 < figures["total"]["requests"] < 40
+
+
+def test_runs_that_take_long_are_named_before_they_begin(folder):
+    options = ("--strategy", "oracle", "--strategy", "device_only", "--seeds", "2")
+    said = run(folder, *options).stderr
+    assert said.startswith("oracle looks ahead")
+    assert said.count("looks ahead") == 1
+    assert "oracle" not in run(folder, *options).stderr
+
+
+@pytest.fixture
+def limit_files():
+    """Lets no file grow above so many bytes, as a disk does that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda most_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("options", [(), ("--rows",)])
+def test_figures_that_cannot_be_written_are_named_and_nothing_is_cut_off(
+    folder, limit_files, options
+):
+    limit_files(500)
+    with pytest.raises(ConfigError, match=r"cells/device_only-5-.*: cannot be written \(File too"):
+        run(folder, "--strategy", "device_only", *options)
+    assert not [path for path in (folder / "out").rglob("*") if path.is_file()]
+
+
+def test_results_that_cannot_be_written_are_named_and_nothing_is_cut_off(folder, limit_files):
+    run(folder, "--strategy", "device_only")
+    names = ("results.json", "results.csv", "report.html")
+    sizes = {name: (folder / "out" / name).stat().st_size for name in names}
+    assert sizes["results.csv"] < sizes["results.json"] < sizes["report.html"]
+    limit_files(sizes["results.json"])
+    with pytest.raises(ConfigError, match=r"out/report.html: cannot be written \(File too large\)"):
+        run(folder, "--strategy", "device_only")
+    assert {path.name for path in (folder / "out").glob("*.*")} == {"results.json", "results.csv"}
+    limit_files(sizes["results.csv"])
+    with pytest.raises(ConfigError, match=r"out/results.json: cannot be written"):
+        run(folder, "--strategy", "device_only")
+    assert not list((folder / "out").glob("*.*"))
 
 
 def test_what_is_finished_is_not_run_again_and_what_changed_is(folder):
