@@ -161,6 +161,10 @@ def _run(cells: Sequence[Cell], jobs: int) -> None:
             print(f"{number} of {len(cells)}: {cell.task}, {cell.course}", flush=True)
 
 
+_NOT_COUNTED = {"probes": 0, "probe_waiting_s": 0.0}
+"""What figures that older code made have not got."""
+
+
 def _fill(places: _Places, cells: Sequence[Cell]) -> list[tuple[str, str]]:
     """Give every place its scores, and return which contenders failed, and why."""
     failed, code = list[tuple[str, str]](), code_digest()
@@ -175,7 +179,8 @@ def _fill(places: _Places, cells: Sequence[Cell]) -> list[tuple[str, str]]:
                 failed.append((name, found["error"]))
             continue
         power = BOARDS[place.course.board]
-        score = score_of(found["total"], place.task, power, current=current)
+        total = {**_NOT_COUNTED, **found["total"]}
+        score = score_of(total, place.task, power, current=current)
         if score is None:
             failed.append((name, "no answer"))
         else:

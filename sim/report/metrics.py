@@ -74,8 +74,8 @@ LATENCIES = (
 
 COSTS = (
     Metric("sent", _of("sent_share"), show_share, None, "requests sent to the server"),
-    Metric("bytes", each("up_bytes"), show_bytes, "least", "on the uplink, probes left out"),
-    Metric("probes", each("probe_bytes"), show_bytes, "least", "bytes to measure the link"),
+    Metric("bytes", each("uplink_bytes"), show_bytes, "least", "on the uplink, probes included"),
+    Metric("probes", each("probe_bytes"), show_bytes, "least", "those that measure the link"),
     Metric("device", each("device_s"), show_seconds, "least", "processor time, the hedge included"),
     Metric("hedge", each("hedge_s"), show_seconds, None, "while the answer was under way"),
     Metric("sending", each("sending_s"), show_seconds, "least", "the uplink was busy"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from device.work import Finish, Work
+from offramp.messages import Probe
 from sim.world.processor import Held
 from sim.world.tally import Tally
 
@@ -12,10 +13,11 @@ __all__ = ["Counting"]
 class Counting:
     """Adds to a tally what is done for requests that come from ``from_s`` on, and from then on."""
 
-    __slots__ = ("_from_s", "_tally")
+    __slots__ = ("_from_s", "_probed_s", "_tally")
 
     def __init__(self, tally: Tally, from_s: float) -> None:
         self._tally, self._from_s = tally, from_s
+        self._probed_s: dict[int, float] = {}
 
     def computed(self, work: Work, took_s: float, *, hedging: bool = False) -> None:
         """Count processor time; ``hedging`` if the sample's answer is under way."""
@@ -30,11 +32,22 @@ class Counting:
             self._tally.up_bytes += size_bytes
             self._tally.sending_s += sending_s
 
-    def probed(self, now_s: float, size_bytes: int, sending_s: float) -> None:
+    def probed(self, now_s: float, probe: Probe, size_bytes: int, sending_s: float) -> None:
         """Count a probe, likewise."""
         if now_s >= self._from_s:
+            self._probed_s[probe.id] = now_s
+            self._tally.probes += 1
             self._tally.probe_bytes += size_bytes
             self._tally.sending_s += sending_s
+
+    def replied(self, now_s: float, probe: Probe) -> None:
+        """Count how long a probe's reply took."""
+        probed_s = self._probed_s.pop(probe.id, now_s)
+        self._tally.probe_waiting_s += now_s - probed_s
+
+    def disconnected(self) -> None:
+        """Wait for no replies any more; for those that do not come nothing is counted."""
+        self._probed_s.clear()
 
     def served(self, now_s: float, spent_s: float) -> None:
         """Count a server's time for an answer that has come back."""

@@ -98,6 +98,7 @@ class VirtualDevice:
     def disconnected(self, reason: str) -> None:
         """The stream broke, or could not be opened."""
         self._asked_s = math.inf
+        self._counting.disconnected()
         self._tell(self.dispatch.disconnected(self._clock.now_s, reason))
 
     def served(self, job: Job, timeline: Timeline, load: Load) -> None:
@@ -109,6 +110,7 @@ class VirtualDevice:
     def replied(self, probe: Probe, timeline: Timeline, load: Load) -> None:
         """The server's reply to a probe has come back."""
         self._asked_s, now_s = math.inf, self._clock.now_s
+        self._counting.replied(now_s, probe)
         self._tell(self.dispatch.answered(now_s, probe.id, timeline, load))
 
     def turned_away(self, job: Job, failure: Failure) -> None:
@@ -227,7 +229,7 @@ class VirtualDevice:
         sent = self._connection.probe(probe)
         self._asked_s = min(self._asked_s, self._clock.now_s)
         size_bytes = probe.padding_bytes + FRAME_OVERHEAD_BYTES
-        self._counting.probed(self._clock.now_s, size_bytes, sent.sending_s)
+        self._counting.probed(self._clock.now_s, probe, size_bytes, sent.sending_s)
         return sent.ready_s
 
     def _finish(self, action: Finish) -> None:

@@ -13,10 +13,15 @@ __all__ = ["energy_j"]
 def energy_j(figures: Mapping[str, Any], power: Power, period_s: float) -> float:
     """Return the joules of requests (`sim.world.tally.Tally.summary`) on boards of one kind.
 
-    ``period_s`` is the mean time between a device's requests: the radio stays up no longer than
-    until the next. Samples that are in flight at once count the radio's waiting twice.
+    Probes are part of them. ``period_s`` is the mean time between a device's requests: behind a
+    message, sample or probe, the radio stays up no longer than until the next one, as if all came
+    evenly. Samples that are in flight at once count the radio's waiting twice.
     """
-    waiting_s = max(figures["waiting_s"] - figures["sending_s"], 0.0)  # sending is part of it
-    device_s, sending_s, sends = (float(figures[k]) for k in ("device_s", "sending_s", "sent"))
-    drawn: float = power.every(period_s).sample_j(device_s, sending_s, waiting_s, sends)
+    device_s, sending_s = float(figures["device_s"]), float(figures["sending_s"])
+    in_flight_s = figures["waiting_s"] + figures["probe_waiting_s"]
+    waiting_s = max(in_flight_s - sending_s, 0.0)  # sending is part of it
+    messages = figures["sent"] + figures["probes"]
+    rest_s = max(period_s * figures["requests"] - sending_s - waiting_s, 0.0)
+    evenly = power.every(rest_s / max(messages, 1))
+    drawn: float = evenly.sample_j(device_s, sending_s, waiting_s, float(messages))
     return drawn

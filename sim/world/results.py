@@ -20,8 +20,9 @@ __all__ = ["gather_results", "results_table", "write_results"]
 
 _SCALARS = (
     *("requests", "answered", "mean_s", "p50_s", "p90_s", "p95_s", "p99_s", "p999_s", "max_s"),
-    *("late", "late_share", "accuracy", "right_share", "sent", "sent_share", "up_bytes"),
-    *("probe_bytes", "device_s", "hedge_s", "sending_s", "waiting_s", "server_s", "energy_j"),
+    *("late", "late_share", "accuracy", "right_share", "sent", "sent_share"),
+    *("uplink_bytes", "up_bytes", "probe_bytes", "probes", "device_s", "hedge_s", "sending_s"),
+    *("waiting_s", "probe_waiting_s", "server_s", "energy_j"),
 )
 
 Figures = Mapping[str, Any]
@@ -73,7 +74,7 @@ def results_table(runs: Sequence[Figures]) -> Table:
             *(_ms(figures[key] for figures in totals) for key in ("p95_s", "p99_s")),
             _share(figures["late_share"] for figures in totals),
             _share(figures["accuracy"] for figures in totals),
-            f"{_mean(f['up_bytes'] / n for f, n in zip(totals, each, strict=True)) or 0:.0f}",
+            f"{_mean(f['uplink_bytes'] / n for f, n in zip(totals, each, strict=True)) or 0:.0f}",
             _ms(f["device_s"] / n for f, n in zip(totals, each, strict=True)),
             _share(figures["sent_share"] for figures in totals),
         )

@@ -11,6 +11,10 @@ from sim.world.histogram import Histogram
 __all__ = ["Tally", "total"]
 
 _QUANTILES = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99, "p999_s": 0.999}
+_SUMS = (
+    *("requests", "late", "right", "sent", "probes", "up_bytes", "probe_bytes"),
+    *("device_s", "hedge_s", "sending_s", "waiting_s", "probe_waiting_s", "server_s"),
+)
 
 
 class Tally:
@@ -18,17 +22,18 @@ class Tally:
 
     Of the energy a device spends it keeps the seconds: ``device_s`` that processors computed, of
     them ``hedge_s`` on samples whose answers were under way; ``sending_s`` that uplinks were busy;
-    ``waiting_s`` that samples were in flight, all added up; and of servers ``server_s``, the
-    workers' time that was spent on answers.
+    ``waiting_s`` that samples were in flight, all added up, and ``probe_waiting_s`` probes; and of
+    servers ``server_s``, the workers' time that was spent on answers.
     """
 
     def __init__(self) -> None:
         self.latency = Histogram()
         self.answers: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
-        self.requests = self.late = self.right = self.sent = 0
+        self.requests = self.late = self.right = self.sent = self.probes = 0
         self.up_bytes = self.probe_bytes = 0
-        self.device_s = self.hedge_s = self.sending_s = self.waiting_s = self.server_s = 0.0
+        self.device_s = self.hedge_s = self.sending_s = self.server_s = 0.0
+        self.waiting_s = self.probe_waiting_s = 0.0
 
     def answered(self, latency_s: float, by: str, status: str, *, right: bool, late: bool) -> None:
         """Count a request that was answered ``by`` an exit, the device or the server."""
@@ -50,16 +55,15 @@ class Tally:
         self.latency.merge(other.latency)
         self.answers.update(other.answers)
         self.statuses.update(other.statuses)
-        for name in ("requests", "late", "right", "sent", "up_bytes", "probe_bytes"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("device_s", "hedge_s", "sending_s", "waiting_s", "server_s"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def summary(self) -> dict[str, Any]:
         """Return all of it as plain values.
 
         ``accuracy`` is the share of right answers, ``right_share`` that of all requests;
-        ``histogram`` holds pairs of an upper edge in seconds and a count.
+        ``uplink_bytes`` are those of samples, ``up_bytes``, and of probes; ``histogram`` holds
+        pairs of an upper edge in seconds and a count.
         """
         answered, each = self.latency.count, max(self.requests, 1)
         return {
@@ -76,12 +80,15 @@ class Tally:
             "statuses": dict(sorted(self.statuses.items())),
             "sent": self.sent,
             "sent_share": self.sent / each,
+            "uplink_bytes": self.up_bytes + self.probe_bytes,
             "up_bytes": self.up_bytes,
             "probe_bytes": self.probe_bytes,
+            "probes": self.probes,
             "device_s": self.device_s,
             "hedge_s": self.hedge_s,
             "sending_s": self.sending_s,
             "waiting_s": self.waiting_s,
+            "probe_waiting_s": self.probe_waiting_s,
             "server_s": self.server_s,
             "histogram": self.latency.steps(),
         }

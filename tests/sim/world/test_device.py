@@ -129,6 +129,20 @@ def test_a_sample_goes_up_and_its_answer_comes_down(world):
     assert tally["accuracy"] == 1.0
 
 
+def test_what_goes_out_is_samples_and_probes(world):
+    """A probe's reply has 160 bytes, and both have 5 ms of delay besides."""
+    story = world(SEND_FEATURE, tuning={"probe_s": 0.05})
+    story.run(0.1, 0.2)
+    tally = story.tally.summary()
+    assert tally["probes"] > 5
+    assert tally["probe_bytes"] >= 110 * tally["probes"]
+    assert tally["uplink_bytes"] == tally["up_bytes"] + tally["probe_bytes"]
+    assert tally["sending_s"] == pytest.approx(8e-6 * tally["uplink_bytes"])
+    replies_s = 0.010 + 8e-6 * 160
+    waited_s = 8e-6 * tally["probe_bytes"] + replies_s * tally["probes"]
+    assert tally["probe_waiting_s"] == pytest.approx(waited_s)
+
+
 def test_hand_overs_come_before_the_head_and_calls_on_both_ways(world):
     """3 ms and 2 ms for each sample; the processor is not free for others meanwhile."""
     story = world(SEND_FEATURE, handover_s=0.003, rpc_s=(0.002,))
