@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.table import Table
-
 from partitioner.mixture import RESOURCES, Mixture, Part, Sharing
-from partitioner.tables import plain_table, plan_cells
+from partitioner.sheet import Column, Sheet
+from partitioner.tables import plan_columns
 
 __all__ = ["mixture_lines", "mixture_table"]
 
@@ -15,32 +14,29 @@ _SMALL = 0.005
 """Worths below are not told: half a hundredth of a percent for a percent."""
 
 
-def mixture_table(mixture: Mixture, sharing: Sharing) -> Table:
+def mixture_table(mixture: Mixture, sharing: Sharing) -> Sheet:
     """Return what a sample takes under each plan and in the mean, and how busy that makes each."""
     per_device_hz = 1 / mixture.period_s
     title = f"{per_device_hz:.4g} samples a second on each device"
     if sharing.devices > 1:
         title += f", {per_device_hz * sharing.devices:.4g} on all {sharing.devices}"
-    resources = [f"{name} ms" for name in RESOURCES]
-    table = plain_table(
-        title,
-        ("share", "cut", "sends", "thresholds", *resources, "accuracy"),
-        words=("sends", "thresholds"),
-    )
-    for part in mixture.parts:
-        table.add_row(
-            f"{part.share:.1%}",
-            *plan_cells(part.plan),
-            *(f"{takes_s * 1e3:.3g}" for takes_s in part.takes_s),
-            f"{part.accuracy:.4f}",
-        )
-    table.add_section()
-    means = (f"{takes_s * 1e3:.3g}" for takes_s in mixture.takes_s)
-    table.add_row("", "", "", "in the mean", *means, f"{mixture.accuracy:.4f}")
-    table.add_row("", "", "", "busy", *(f"{mixture.busy[name]:.0%}" for name in RESOURCES))
-    worths = (mixture.worth[name] for name in RESOURCES)
-    table.add_row("", "", "", "1% more adds", *(_percent(worth) for worth in worths))
-    return table
+    below = ("in the mean", "busy", "1% more adds")
+    shares = tuple(f"{part.share:.1%}" for part in mixture.parts)
+    cut, sends, thresholds = plan_columns([part.plan for part in mixture.parts])
+    columns = [
+        Column("share", (*shares, "", "", "")),
+        Column(cut.name, (*cut.cells, "", "", "")),
+        Column(sends.name, (*sends.cells, "", "", ""), words=True),
+        Column(thresholds.name, (*thresholds.cells, *below), words=True),
+    ]
+    for at, name in enumerate(RESOURCES):
+        takes = [part.takes_s[at] for part in mixture.parts] + [mixture.takes_s[at]]
+        cells = [f"{takes_s * 1e3:.3g}" for takes_s in takes]
+        busy, worth = f"{mixture.busy[name]:.0%}", _percent(mixture.worth[name])
+        columns.append(Column(f"{name} ms", (*cells, busy, worth)))
+    accuracies = [f"{part.accuracy:.4f}" for part in mixture.parts]
+    columns.append(Column("accuracy", (*accuracies, f"{mixture.accuracy:.4f}", "", "")))
+    return Sheet(title, columns, above=len(mixture.parts))
 
 
 def mixture_lines(mixture: Mixture, alone: Part | None, quickest: Part) -> Iterator[str]:

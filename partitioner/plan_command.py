@@ -134,8 +134,9 @@ def plan(bundle: Path, names: tuple[str, ...], picture: Path | None, **options: 
     chosen = strategy.decide(planner, at.objective, at.conditions)
     chosen = strategy.explain(planner, chosen, at.objective, at.conditions)
     comparison = Comparison(among, at.objective, at.conditions)
-    others = [other.plan for other in comparison.others(chosen)]
-    _print(plan_table(opened, chosen, others, at.objective))
+    it = comparison.of(chosen)
+    assert it is not None  # it is one of those that the strategy chooses from
+    _print(plan_table(opened, [it, *comparison.others(chosen)], at.objective))
     click.echo(f"{chosen.describe()}\n{chosen.reason}")
     if names:
         _show_what_if(planner, strategy, at, names, picture)

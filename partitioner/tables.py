@@ -2,111 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Literal
-
-from rich import box
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from offramp.bundle import Bundle
+from partitioner.comparison import Compared
+from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.measures import get_measure, say_amount
 from partitioner.objective import Objective
-from partitioner.plan import Plan
-from partitioner.profile import Profile, Timing
+from partitioner.plan import Plan, Prediction
+from partitioner.profile import Profile, Runner, Timing
+from partitioner.sheet import Column, Sheet
 
-__all__ = ["plain_table", "plan_cells", "plan_table", "profile_table", "runner_table"]
+__all__ = ["plan_columns", "plan_table", "profile_table", "runner_table"]
 
 
-def profile_table(bundle: Bundle, profile: Profile) -> Table:
+def profile_table(bundle: Bundle, profile: Profile) -> Sheet:
     """Return head, exit and tail times for every cut, and the quickest codec level."""
-    machine = profile.machine
+    machine, boundaries = profile.machine, bundle.manifest.boundaries
     title = f"{bundle.manifest.name}, {machine.processor}, {machine.cores} cores"
     if not profile.main.exact:
         title += f"; heads on {profile.main.backend}, tails on {profile.tail_runner.backend}"
-    table = plain_table(
-        title, ("cut", "boundary", "head ms", "exit ms", "tail ms", "quickest encode ms")
+    exits: list[list[str]] = [[] for _ in boundaries]
+    for timing, spec in zip(profile.exits, bundle.manifest.exits, strict=True):
+        exits[spec.boundary].append(_milliseconds(timing))
+    quickest = [_quickest(profile, at, [*b.levels]) for at, b in enumerate(boundaries)]
+    columns = (
+        Column("cut", tuple(map(str, range(len(boundaries))))),
+        Column("boundary", tuple(f"{boundary.nbytes} B" for boundary in boundaries)),
+        Column("head ms", tuple(map(_milliseconds, profile.head))),
+        Column("exit ms", tuple(map("\n".join, exits))),
+        Column("tail ms", tuple(map(_milliseconds, profile.tail))),
+        Column("quickest encode ms", tuple(quickest), spare=1),
     )
-    for cut, boundary in enumerate(bundle.manifest.boundaries):
-        encodes = {
-            level: profile.encode[f"{cut}/{level}"].median_s
-            for level in boundary.levels
-            if level != "raw"
-        }
-        quickest = min(encodes, key=lambda level: encodes[level], default=None)
-        table.add_row(
-            str(cut),
-            f"{boundary.nbytes} B",
-            _milliseconds(profile.head[cut]),
-            "\n".join(
-                _milliseconds(timing)
-                for timing, spec in zip(profile.exits, bundle.manifest.exits, strict=True)
-                if spec.boundary == cut
-            ),
-            _milliseconds(profile.tail[cut]),
-            Text(f"{encodes[quickest] * 1e3:.2f} ({quickest})" if quickest else ""),
-        )
-    return table
+    return Sheet(title, columns)
 
 
-def runner_table(profile: Profile) -> Table:
-    """Return every cut's head time on each backend and thread count, the chosen one marked."""
-    names = (f"{runner.backend}/{runner.threads}" for runner in profile.runners)
-    table = plain_table("head ms by backend and threads; * is what runs", ("cut", *names))
-    for cut in range(1, len(profile.head)):
-        marks = ["*" if runner is profile.runner(cut) else "" for runner in profile.runners]
-        times = [f"{runner.head[cut].median_s * 1e3:.2f}" for runner in profile.runners]
-        table.add_row(str(cut), *(mark + time for mark, time in zip(marks, times, strict=True)))
-    return table
+def _quickest(profile: Profile, cut: int, levels: Sequence[str]) -> str:
+    times_s = {at: profile.encode[f"{cut}/{at}"].median_s for at in levels if at != "raw"}
+    if not times_s:
+        return ""
+    level = min(times_s, key=lambda at: times_s[at])
+    return f"{times_s[level] * 1e3:.2f} ({level})"
 
 
-def plan_table(bundle: Bundle, chosen: Plan, others: Sequence[Plan], objective: Objective) -> Table:
-    """Return the chosen plan and others with what is predicted of them."""
-    name, late = objective.minimise, objective.deadline_s is not None
-    extra = [] if name in ("mean", "p95", "late") else [name]
-    columns = ["", "cut", "sends", "thresholds", *extra, "mean ms", "p95 ms", *["late"] * late]
-    table = plain_table(
-        f"plans for {bundle.manifest.name}, least {get_measure(name).definition} first",
-        (*columns, "accuracy", "sent", "bytes"),
-        words=("", "sends", "thresholds"),
+def runner_table(profile: Profile) -> Sheet:
+    """Return every cut's head time on each backend and thread count, the chosen one marked.
+
+    Where not all fit, those go first that are chosen for the fewest cuts.
+    """
+    cuts = range(1, len(profile.head))
+
+    def cell(runner: Runner, cut: int) -> str:
+        mark = "*" if runner is profile.runner(cut) else ""
+        return f"{mark}{runner.head[cut].median_s * 1e3:.2f}"
+
+    columns = [Column("cut", tuple(map(str, cuts)))]
+    for runner in profile.runners:
+        cells = tuple(cell(runner, cut) for cut in cuts)
+        chosen = sum(text.startswith("*") for text in cells)
+        name = f"{runner.backend}/{runner.threads}"
+        columns.append(Column(name, cells, spare=len(cuts) + 1 - chosen))
+    return Sheet("head ms by backend and threads; * is what runs", columns)
+
+
+def plan_table(bundle: Bundle, plans: Sequence[Compared], objective: Objective) -> Sheet:
+    """Return plans with what is predicted of them and what they break, the chosen one first."""
+    name = objective.minimise
+    told = [(each, each.plan.prediction) for each in plans if each.plan.prediction]
+    shown = [figure for figure in _FIGURES if figure.name != "late" or objective.deadline_s]
+    columns = [
+        Column("", tuple("" if at else "*" for at in range(len(told))), words=True),
+        *plan_columns([each.plan for each, _ in told]),
+    ]
+    if name not in [figure.name for figure in shown]:
+        said = [say_amount(name, each.target).partition(" ") for each, _ in told]
+        columns.append(Column(f"{name} {said[0][2]}", tuple(amount for amount, _, _ in said)))
+    for figure in shown:
+        cells = tuple(figure.cell(prediction) for _, prediction in told)
+        columns.append(Column(figure.head, cells, spare=figure.spare * (figure.name != name)))
+    columns.append(Column("accuracy", tuple(f"{each.accuracy:.4f}" for each, _ in told), spare=1))
+    broken = tuple(", ".join(b.briefly() for b in each.breaches) for each, _ in told)
+    if any(broken):
+        columns.append(Column("breaks", broken, words=True))
+    title = f"plans for {bundle.manifest.name}, least {get_measure(name).definition} first"
+    return Sheet(title, columns)
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """Something predicted of a plan, its column's head, and how early it may be left out."""
+
+    name: str
+    head: str
+    spare: int
+    cell: Callable[[Prediction], str]
+
+
+_FIGURES = (
+    _Figure("mean", "mean ms", 5, lambda p: f"{p.mean_s * 1e3:.1f}"),
+    _Figure("p95", "p95 ms", 4, lambda p: f"{p.p95_s * 1e3:.1f}"),
+    _Figure("late", "late", 2, lambda p: f"{p.miss_share:.1%}"),
+    _Figure("sent", "sent", 7, lambda p: f"{p.sent_share:.1%}"),
+    _Figure("uplink", "uplink B", 6, lambda p: f"{_uplink_bytes(p):.0f}"),
+)
+
+
+def _uplink_bytes(prediction: Prediction) -> float:
+    return prediction.bytes_mean + prediction.sent_share * FRAME_OVERHEAD_BYTES
+
+
+def plan_columns(plans: Sequence[Plan]) -> tuple[Column, Column, Column]:
+    """Return plans' cuts, codec levels and thresholds."""
+    thresholds = (
+        " ".join("closed" if t > 1 else f"{t:.3g}" for t in plan.thresholds) for plan in plans
     )
-    for mark, plan in [("*", chosen), *(("", other) for other in others)]:
-        prediction = plan.prediction
-        if prediction is None:
-            continue
-        table.add_row(
-            mark,
-            *plan_cells(plan),
-            *[say_amount(name, prediction.target)] * len(extra),
-            f"{prediction.mean_s * 1e3:.1f}",
-            f"{prediction.p95_s * 1e3:.1f}",
-            *[f"{prediction.miss_share:.1%}"] * late,
-            f"{prediction.accuracy:.4f}",
-            f"{prediction.sent_share:.1%}",
-            f"{prediction.bytes_mean:.0f}",
-        )
-    return table
-
-
-def plan_cells(plan: Plan) -> tuple[str, Text, str]:
-    """Return a plan's cut, codec level and thresholds, as they stand in a table."""
-    thresholds = " ".join("closed" if t > 1 else f"{t:.3g}" for t in plan.thresholds)
-    return str(plan.cut), Text(plan.level or "nothing"), thresholds
-
-
-def plain_table(title: str, columns: Iterable[str], words: Collection[str] = ()) -> Table:
-    """Return an empty table; what it is told is shown as it is, never read as markup."""
-    table = Table(
-        title=Text(title),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
+    return (
+        Column("cut", tuple(str(plan.cut) for plan in plans)),
+        Column("sends", tuple(plan.level or "nothing" for plan in plans), words=True),
+        Column("thresholds", tuple(thresholds), words=True, spare=3),
     )
-    for name in columns:
-        justify: Literal["left", "right"] = "left" if name in words else "right"
-        table.add_column(Text(name), justify=justify, overflow="fold")
-    return table
 
 
 def _milliseconds(timing: Timing) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from partitioner.measures import say_amount
 from partitioner.plan import Plan
+from partitioner.sheet import Column, Sheet
 from partitioner.what_if import Axis, Region, Situation
 from partitioner.what_if_legend import COLOURS, UNMET, Legend, Places, make_legend
 
@@ -20,23 +19,28 @@ _OTHER, _UNMET, _HERE = ".", "-", "+"
 _TICKS = 4
 
 
-def region_table(axis: Axis, regions: Sequence[Region], at: Situation) -> Table:
+def region_table(axis: Axis, regions: Sequence[Region], at: Situation) -> Sheet:
     """Return which plan wins from where to where, and how good it is at both ends."""
-    name = at.objective.minimise
-    title = f"what if {axis.name} changes; now {axis.show(axis.get(at))} {axis.unit}"
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(Text(f"{axis.name} ({axis.unit})"))
-    table.add_column("plan")
-    table.add_column(Text(name), justify="right")
-    for region in regions:
-        span = f"{axis.show(region.low)} to {axis.show(region.high)}"
-        if region.plan is None:
-            table.add_row(Text(span), UNMET, "")
-            continue
-        low, high = (say_amount(name, target) for target in region.targets)
-        target = low if low == high else f"{low} to {high}"
-        table.add_row(Text(span), Text(region.plan.describe()), Text(target))
-    return table
+    name, given = at.objective.minimise, axis.get(at)
+    title = f"what if {axis.name} changes"
+    if given or axis.place(given, 2) is not None:  # without a rate, there is none now
+        title += f"; now {axis.show(given)} {axis.unit}"
+    spans = tuple(f"{axis.show(region.low)} to {axis.show(region.high)}" for region in regions)
+    plans = tuple(region.plan.describe() if region.plan else UNMET for region in regions)
+    targets = tuple(_targets(name, region) for region in regions)
+    columns = (
+        Column(f"{axis.name} ({axis.unit})", spans, words=True),
+        Column("plan", plans, words=True),
+        Column(name, targets),
+    )
+    return Sheet(title, columns)
+
+
+def _targets(name: str, region: Region) -> str:
+    if region.plan is None:
+        return ""
+    low, high = (say_amount(name, target) for target in region.targets)
+    return low if low == high else f"{low} to {high}"
 
 
 def map_text(axes: tuple[Axis, Axis], places: Places, at: Situation) -> Text:

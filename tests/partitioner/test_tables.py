@@ -7,21 +7,24 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
-from rich.table import Table
 
 from offramp.bundle import Bundle
+from partitioner.comparison import Breach, Compared
 from partitioner.objective import Objective
 from partitioner.plan import Plan, Prediction
 from partitioner.profile import Profile
+from partitioner.sheet import Column, Sheet
 from partitioner.tables import plan_table, profile_table, runner_table
 
 NAMES = ["net[/x]", "[bold]net", "net["]
 
 
-def _shown(table: Table) -> str:
+def _shown(sheet: Sheet, width: int = 200) -> str:
     stream = io.StringIO()
-    Console(file=stream, width=200).print(table)
+    Console(file=stream, width=width).print(sheet)
     return stream.getvalue()
 
 
@@ -41,7 +44,8 @@ def test_names_are_shown_as_they_are(name: str, world: Callable[..., Any]) -> No
     assert f"({name})" in table
     assert f"{name}/1" in _shown(runner_table(profile))
     prediction = Prediction(0.01, 0.02, 0, 0.9, (), 1, 100, 0.01)
-    plans = _shown(plan_table(bundle, Plan(0, name, "fixed", (), prediction), [], Objective()))
+    told = Compared(Plan(0, name, "fixed", (), prediction), 0.9, 0.01, 0.01, True, ())
+    plans = _shown(plan_table(bundle, [told], Objective()))
     assert f"plans for {name}, least mean latency first" in plans
     assert f" {name} " in plans.splitlines()[4]
 
@@ -59,14 +63,63 @@ def _renamed(profile: Profile, name: str) -> Profile:
 
 
 def test_plans_are_told_with_what_is_asked_for(world: Callable[..., Any]) -> None:
-    prediction = Prediction(0.01, 0.02, 0.125, 0.9, (), 1, 100, 0.015)
+    prediction = Prediction(0.01, 0.02, 0.125, 0.9, (), 0.5, 100, 0.015)
     plan = Plan(2, "raw", "confidence", (0.5, 2.0), prediction)
 
     def cells(objective: Objective) -> list[str]:
-        table = plan_table(world(0).bundle, plan, [], objective)
-        return [str(next(iter(column.cells))) for column in table.columns]
+        told = Compared(plan, 0.9, 0.015, 0.015, True, ())
+        sheet = plan_table(world(0).bundle, [told], objective)
+        return [column.cells[0] for column in sheet.columns]
 
-    first, last = ["*", "2", "raw", "0.5 closed"], ["0.9000", "100.0%", "100"]
+    first, last = ["*", "2", "raw", "0.5 closed"], ["50.0%", "155", "0.9000"]
     assert cells(Objective()) == [*first, "10.0", "20.0", *last]
     late = Objective(minimise="p99", deadline_s=1)
-    assert cells(late) == [*first, "15 ms", "10.0", "20.0", "12.5%", *last]
+    assert cells(late) == [*first, "15", "10.0", "20.0", "12.5%", *last]
+
+
+def test_what_a_plan_breaks_stands_beside_it_with_by_how_much(world: Callable[..., Any]) -> None:
+    prediction = Prediction(0.01, 0.02, 0.125, 0.9, (), 1, 100, 0.015)
+    plan = Plan(2, "raw", "confidence", (0.5, 2.0), prediction)
+    breaches = (Breach("accuracy", 0.94, 0.9), Breach("late", 0.01, 0.125), Breach("p99", 1, 1.5))
+    plans = [
+        Compared(plan, 0.9, 0.01, 0.01, True, ()),
+        Compared(plan, 0.9, 0.01, 0.01, False, breaches),
+    ]
+    (column,) = [c for c in plan_table(world(0).bundle, plans, Objective()).columns if c.words][3:]
+    assert column.name == "breaks"
+    assert column.cells == ("", "accuracy -4%, late +11.5%, p99 +500 ms")
+    names = [c.name for c in plan_table(world(0).bundle, plans[:1], Objective()).columns]
+    assert "breaks" not in names
+
+
+WORDS = st.text("abcdefgh", min_size=1, max_size=12)
+
+
+@given(
+    cells=st.lists(st.lists(st.lists(WORDS, max_size=4), min_size=2, max_size=2), min_size=1),
+    spares=st.lists(st.integers(1, 9), min_size=1, max_size=12),
+    width=st.integers(30, 200),
+)
+def test_a_sheet_fits_and_breaks_no_word(
+    cells: list[list[list[str]]], spares: list[int], width: int
+) -> None:
+    columns = [
+        Column(f"n{at}", tuple(" ".join(words) for words in pair), words=at % 2 == 0, spare=spare)
+        for at, (pair, spare) in enumerate(zip(cells, spares, strict=False))
+    ]
+    sheet = Sheet("title", [Column("key", ("a", "b")), *columns])
+    shown = _shown(sheet, width)
+    assert max(len(line) for line in shown.splitlines()) <= width
+    head = " ".join(shown.split()).split("left out for want of room: ")
+    left_out = {name.strip(", ") for name in head[-1].split()} if len(head) > 1 else set()
+    words = set(head[0].split())
+    for column in columns:
+        assert column.name in words | left_out
+        if column.name not in left_out:
+            assert {word for cell in column.cells for word in cell.split()} <= words
+    spared = [c.spare for c in columns if c.name in left_out]
+    assert not spared or min(spared) >= max(
+        (c.spare for c in columns if c.name not in left_out), default=0
+    )
+    if sum(column.wide for column in columns) + 2 * len(columns) + 5 <= width:
+        assert not left_out
