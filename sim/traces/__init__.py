@@ -8,7 +8,7 @@ from pathlib import Path
 from offramp.errors import ConfigError
 from sim.rates.trace import RateTrace
 from sim.traces.archives import archive_of, member_text
-from sim.traces.columns import columns_trace
+from sim.traces.columns import columns_trace, refuse_hidden_header
 from sim.traces.lines import numbered_rows, read_text
 from sim.traces.mahimahi import mahimahi_trace
 from sim.traces.sets import set_of, set_trace
@@ -44,4 +44,5 @@ def _read(path: Path) -> RateTrace:
         raise ConfigError(f"trace {path} is empty: give a file with one delivery or rate per line")
     if len(first[1]) == 1 and column is None:
         return mahimahi_trace(path, numbered_rows(text))
+    refuse_hidden_header(path, text, first[0])
     return columns_trace(path, numbered_rows(text), column)

@@ -11,9 +11,10 @@ from pathlib import Path
 from offramp.errors import ConfigError
 from sim.rates.source import CRUMB_BYTES
 from sim.rates.trace import RateTrace
+from sim.traces.archives import archive_of
 from sim.traces.lines import Row, bad_row
 
-__all__ = ["columns_trace"]
+__all__ = ["columns_trace", "refuse_hidden_header"]
 
 _BYTES_PER_MBIT = 1e6 / 8
 _MBPS_PER_UNIT = {"mbps": 1.0, "kbps": 1e-3, "bps": 1e-6, "bytes_per_second": 8e-6}
@@ -55,6 +56,14 @@ def columns_trace(path: Path, rows: Iterable[Row], rate: str | None = None) -> R
             f"name its unit, one of {', '.join(_MBPS_PER_UNIT)}"
         )
     return _steps(path, chain([first], given), _Layout(2, 0, 1, _MBPS_PER_UNIT[unit]))
+
+
+def refuse_hidden_header(path: Path, text: str, first: int) -> None:
+    """Refuse a header that is a comment above the ``first`` row: its unit would be left out."""
+    for number, line in enumerate(text.splitlines()[: first - 1], start=1):
+        names = line.lstrip("# ").replace(",", " ").lower().split()
+        if len(names) > 1 and names[0] in _TIMES and any(map(_unit, names[1:])):
+            raise bad_row(path, (number, [line]), "is a header and a comment: remove the #")
 
 
 def _steps(path: Path, rows: Iterable[Row], layout: _Layout) -> RateTrace:
@@ -115,21 +124,28 @@ def _layout(path: Path, header: Row, rate: str | None) -> _Layout:
     times = [at for at, name in enumerate(names) if name in _TIMES]
     rates = [at for at, name in enumerate(names) if _unit(name)]
     chosen = [at for at in rates if rate is None or names[at] == rate.lower()]
-    if len(times) != 1 or not rates:
+    if not times or not rates:
         raise bad_row(
             path,
             header,
             f"is no header of a trace: name the columns {_TIMES[0]} and one of "
             + ", ".join(_MBPS_PER_UNIT),
         )
+    if len(times) > 1:
+        raise bad_row(path, header, f"has {len(times)} times: keep {_one_of(header[1], times)}")
     if len(chosen) != 1:
-        raise bad_row(path, header, f"has {len(rates)} rates: {_choices(header[1], rates)}")
+        keep = "choose FILE.zip/NAME/COLUMN with" if archive_of(path) else "keep"
+        raise bad_row(path, header, f"has {len(rates)} rates: {keep} {_one_of(header[1], rates)}")
+    if (name := header[1][chosen[0]]).endswith("Bps"):
+        raise bad_row(
+            path, header, f"counts bytes in {name!r}, or bits: name it bytes_per_second or mbps"
+        )
     unit = _unit(names[chosen[0]])
     return _Layout(len(names), times[0], chosen[0], _MBPS_PER_UNIT[unit])
 
 
-def _choices(names: Sequence[str], rates: Sequence[int]) -> str:
-    return "choose FILE.zip/NAME/COLUMN with one of " + ", ".join(names[at] for at in rates)
+def _one_of(names: Sequence[str], places: Sequence[int]) -> str:
+    return "one of " + ", ".join(names[at] for at in places)
 
 
 def _unit(name: str) -> str:

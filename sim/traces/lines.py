@@ -51,12 +51,18 @@ def unpacked_text(path: Path, stream: IO[bytes]) -> str:
 def numbered_rows(text: str) -> Iterator[Row]:
     """Every row that is no comment, which starts with #, nor blank.
 
-    Commas part its fields, which may be empty, and spaces do where there is no comma.
+    Commas part its fields, which may be empty, and spaces do where there is no comma. Quotes
+    around a field, as spreadsheets write them, are no part of it.
     """
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             fields = line.split(",") if "," in line else line.split()
-            yield number, [field.strip() for field in fields]
+            yield number, [_unquoted(field.strip()) for field in fields]
+
+
+def _unquoted(field: str) -> str:
+    quoted = len(field) > 1 and field[0] == field[-1] == '"'
+    return field[1:-1].strip() if quoted else field
 
 
 def bad_row(path: Path, row: Row, why: str) -> ConfigError:

@@ -15,6 +15,7 @@ __all__ = ["read_stamps"]
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _LIMIT_S = 1e12
+_TIMES = ("seconds", "second", "time_s", "t", "time", "timestamp", "at_s")
 
 
 def read_stamps(path: Path) -> array[float]:
@@ -24,7 +25,7 @@ def read_stamps(path: Path) -> array[float]:
     microsecond. Further columns, parted by commas, are left out, and so is a header. Raises
     `ConfigError` that names the line.
     """
-    stamps_s = array("d", _checked(path, _rows(read_text(path))))
+    stamps_s = array("d", _checked(path, _rows(path, read_text(path))))
     if not stamps_s:
         raise ConfigError(f"trace {path} is empty: give a file with the time of a request per line")
     if stamps_s[-1] == stamps_s[0]:
@@ -32,16 +33,22 @@ def read_stamps(path: Path) -> array[float]:
     return array("d", (stamp_s - stamps_s[0] for stamp_s in stamps_s))
 
 
-def _rows(text: str) -> Iterator[Row]:
+def _rows(path: Path, text: str) -> Iterator[Row]:
     """Every row's first field, but for a header's; comments and blank lines are skipped."""
     header_may_come = True
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
-        field = line.partition(",")[0].strip()
-        if not (header_may_come and field[:1].isalpha() and _seconds(field) is None):
-            yield number, [field]
+        fields = [field.strip() for field in line.split(",")]
+        if not (header_may_come and fields[0][:1].isalpha() and _seconds(fields[0]) is None):
+            yield number, fields[:1]
+        elif not _is_time(fields[0]) and any(map(_is_time, fields[1:])):
+            raise bad_row(path, (number, fields), "must name the time first: reorder the columns")
         header_may_come = False
+
+
+def _is_time(name: str) -> bool:
+    return name.lower() in _TIMES
 
 
 def _checked(path: Path, rows: Iterator[Row]) -> Iterator[float]:

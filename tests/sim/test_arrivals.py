@@ -164,6 +164,7 @@ def test_a_gzip_recording_with_comments_is_read(write):
         ("1\nsoon\n", "line 2: 'soon' is neither seconds nor a date"),
         ("seconds\ntime\n1\n", "line 2: 'time' is neither"),
         ("1\n,2\n", "line 2: '' is neither"),
+        ("user,Timestamp\n3,1\n5,2\n", "line 1: 'user Timestamp' must name the time first"),
         ("2023-11-16 18:17:03\n2023-11-16 25:00\n", "line 2: '2023-11-16 25:00' is neither"),
         ("1960-01-01 00:00\n", "must be from 0"),
         ("2023-11-16 18:17:03\n5\n", "line 2: '5' comes before"),

@@ -82,6 +82,16 @@ def test_a_header_names_the_unit(write, header, rate):
     assert trace.knots == [(0, 0), (1, 1e6), (3, 1e6), (5, 3e6)]
 
 
+def test_quotes_around_fields_are_no_part_of_them(write):
+    quoted = read_trace(write('"seconds","kbps"\n"0","8"\n1,"4"\n', "quoted"))
+    assert quoted.knots == read_trace(write("seconds,kbps\n0,8\n1,4\n", "plain")).knots
+
+
+def test_a_comment_that_speaks_of_units_is_no_header(write):
+    text = "# recorded with iperf, mbps of each second\n# t: since the start\n0,8\n1,4\n"
+    assert read_trace(write(text)).mean_bps == 6e6
+
+
 def test_a_header_finds_the_time_and_the_rate_among_many_columns(write):
     content = "protocol,run,seq_num,throughput_mbps,state\nTCP,,0,8,\nTCP,1,2,16,on\n"
     assert read_trace(write(content)).knots == [(0, 0), (2, 2e6), (4, 6e6)]
@@ -355,8 +365,12 @@ def test_a_table_of_single_tests_is_no_trace():
         ("0,1,\n", "line 1: 3 columns and no header"),
         ("seconds,mbps,x\n0,1\n", "line 2: '0 1' is not two numbers"),
         ("seconds,mbps,x\n0,,1\n", "line 2: '0  1' is not two numbers"),
-        ("seconds,t,mbps\n0,1,2\n", "line 1: 'seconds t mbps' is no header"),
-        ("t,up_mbps,down_mbps\n0,1,2\n", "has 2 rates: choose .* up_mbps, down_mbps"),
+        ("seconds,t,mbps\n0,1,2\n", "'seconds t mbps' has 2 times: keep one of seconds, t"),
+        ("t,up_mbps,down_mbps\n0,1,2\n", "has 2 rates: keep one of up_mbps, down_mbps"),
+        ("seconds,bps,mbps\n0,1,2\n", "'seconds bps mbps' has 2 rates: keep one of bps, mbps"),
+        ("t,mbps,Mbps\n0,1,2\n", "has 2 rates: keep one of mbps, Mbps"),
+        ("t,MBps\n0,1\n", "counts bytes in 'MBps', or bits: name it bytes_per_second or mbps"),
+        ("# t,kbps\n0,1\n", "line 1: '# t,kbps' is a header and a comment: remove the #"),
         ("1 2 3\n", "line 1: 3 columns"),
         ("seconds,fast\n0,1\n", "line 1: 'seconds fast' is no header of a trace"),
         ("mbps,minutes\n0,1\n", "line 1: 'mbps minutes' is no header"),
