@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from device.allowance import Allowance
 from device.answer_time import latest_s, likely_s, message_bits
 from device.awaited import Awaited, AwaitedMessage
 from device.breaker import Breaker
@@ -22,6 +23,7 @@ from device.tuning import Tuning
 from device.vain import VainShare
 from offramp.messages import Load, Timeline
 from partitioner.conditions import Conditions
+from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner
@@ -60,6 +62,7 @@ class Controller:
         self._in_force = InForce(self.strategy, self.objective, self.tuning)
         self._awaited = Awaited()
         self._probing = Probing(self.tuning.probe_s)
+        self._allowance = Allowance(self.objective.limits.uplink_bytes)
 
     def take_changes(self) -> list[PlanChange]:
         """Return the plans that came into force since this was last asked."""
@@ -134,7 +137,9 @@ class Controller:
         """Take in that a message goes out; ``plan`` is None for a probe."""
         size_bits, server_s = message_bits(size_bytes), 0.0
         bits = self.estimator.sent(now_s, size_bits // 8) + size_bits
+        self._allowance.spend(size_bits / 8)
         if plan is not None:
+            self._allowance.grant()
             server_s = self._server_s(now_s, plan.cut)
             self._probing.sample_sent(now_s)
         expected_s = now_s + likely_s(self.estimator.estimate(now_s), bits, server_s)
@@ -144,6 +149,7 @@ class Controller:
         """Take in that a message did not go out after all."""
         if sent := self._awaited.pop(message):
             self.estimator.withdrawn(sent.size_bits)
+            self._allowance.spend(-sent.size_bits / 8)
 
     def answered(self, now_s: float, message: int, timeline: Timeline, load: Load) -> None:
         """Take in that an answer came, in time or late."""
@@ -178,6 +184,7 @@ class Controller:
     def kept_here(self) -> None:
         """Take in that a sample was answered without being sent."""
         self._vain.kept_here()
+        self._allowance.grant()
 
     def overdue(self, now_s: float, message: int) -> None:
         """Take in that an answer should have come by now.
@@ -231,7 +238,8 @@ class Controller:
         due = now_s >= self.next_probe_s(now_s)
         if not due or not (self.breaker.closed or self.breaker.may_probe(now_s)):
             return None
-        return self._probing.take(now_s, self._bandwidth_bps(now_s))
+        padding_bytes = self._probing.take(now_s, self._bandwidth_bps(now_s))
+        return int(min(padding_bytes, self._allowance.left_bytes - FRAME_OVERHEAD_BYTES))
 
     def next_probe_bytes(self, now_s: float) -> int:
         """Return the padding of the next probe of a row."""
@@ -240,8 +248,11 @@ class Controller:
     def next_probe_s(self, now_s: float) -> float:
         """Return when the next probe is due, if nothing is heard until then.
 
-        None ever is under a plan that sends nothing and is never asked for again.
+        None ever is under a plan that sends nothing and is never asked for again, and none while
+        samples have left it no bytes.
         """
+        if self._allowance.left_bytes < FRAME_OVERHEAD_BYTES:
+            return math.inf
         plan = self._in_force.plan
         if plan is not None and plan.level is None and not self.strategy.adapts:
             return math.inf

@@ -134,6 +134,25 @@ def test_with_samples_waiting_for_the_same_step_a_server_runs_them_as_one(run):
     assert server["queue_mean_s"] < 0.05
 
 
+@pytest.mark.parametrize("each_bytes", [40, 600])
+def test_a_data_plan_holds_for_all_that_goes_out(run, each_bytes):
+    """The cut's boundary takes 1000 bytes; without a limit whole inputs go out, of ten times that.
+
+    The probes of the start are paid for, too.
+    """
+    agent = {"slowdown": 4, "deadline_s": 1, "hedge": {"max_cpu_share": 0}}
+    objective = {"limits": {"uplink_bytes": each_bytes}, "max_accuracy_drop": 0.1}
+    link = {"described": {"up": [{"kind": "rate", "bps": 5e6}, DELAY]}}
+    free, kept = (
+        run({"requests": 2000, "groups": [group(link=link, agent={**agent, **more})]})["total"]
+        for more in ({}, {"objective": objective})
+    )
+    assert free["uplink_bytes"] > 600 * 2000
+    assert kept["uplink_bytes"] == kept["up_bytes"] + kept["probe_bytes"] <= each_bytes * 2000
+    assert kept["probes"] > 10
+    assert (kept["sent"] > 900) == (each_bytes == 600)
+
+
 def test_a_timeline_shows_the_link_beside_what_was_believed(run):
     world = {**WORLDS["outages"], "timeline": {"devices": 1, "step_s": 0.5}}
     (timeline,) = run(world)["timelines"]
