@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -53,6 +54,14 @@ class AgentSettings(Settings):
     objective: Annotated[Objective, Field(validate_default=True)] = Objective()
     tuning: Tuning = Tuning()
     hedge: HedgeSettings = HedgeSettings()
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _lends_its_deadline(cls, objective: Any, info: ValidationInfo) -> Any:
+        """Give the objective the run's deadline before it is checked: some measures need one."""
+        if not isinstance(objective, Mapping) or objective.get("deadline_s") is not None:
+            return objective
+        return {**objective, "deadline_s": info.data.get("deadline_s")}  # absent if it is wrong
 
     @field_validator("objective")
     @classmethod

@@ -38,6 +38,14 @@ def test_two_deadlines_are_refused_by_name(file, text):
         load_settings(AgentSettings, file)
 
 
+def test_late_samples_are_those_after_the_deadline_of_the_run(file):
+    file.write_text("deadline_s: 0.1\nobjective: {minimise: late}\n")
+    settings = load_settings(AgentSettings, file)
+    assert settings.objective == Objective(minimise="late", deadline_s=0.1)
+    file.write_text("objective: {minimise: late}\n")
+    assert load_settings(AgentSettings, file).objective.deadline_s == 0.25
+
+
 def test_a_wrong_deadline_is_named_as_such(file):
     file.write_text("deadline_s: -1\nobjective: {deadline_s: 0.2}\n")
     with pytest.raises(ConfigError, match=r"yaml: deadline_s: Input should be greater than 0"):
