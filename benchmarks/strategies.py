@@ -66,6 +66,7 @@ _SEEDED = (OWN, OWN + TAIL_KEPT, ORACLE, *TRIVIAL)
 """Who runs under every seed, besides the best published one of the first."""
 
 _ROUNDS = 30
+_OWN_COLUMNS = 7  # of the summary, the others are of rivals: all are too wide for a terminal
 _FEW = 3
 """So many cells are shown in full."""
 
@@ -206,7 +207,10 @@ def _show(places: Sequence[Place]) -> None:
         mine = [place for place in places if place.task.name == name]
         task = mine[0].task
         title = f"{name}, device {task.slowdown:.3g} times slower: {task.device_s * 1e3:g} ms"
-        tabulate(title, *summary_table(mine))
+        columns, rows = summary_table(mine)
+        tabulate(title, columns[:_OWN_COLUMNS], [row[:_OWN_COLUMNS] for row in rows])
+        rivals = [[row[0], *row[_OWN_COLUMNS:]] for row in rows]
+        tabulate(f"{name}, others over it", ["", *columns[_OWN_COLUMNS:]], rivals)
 
 
 def _write(path: Path, places: Sequence[Place]) -> None:
