@@ -7,7 +7,7 @@ socket, clock or thread: the agent and the simulator drive the same object.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from device.allowance import Allowance
@@ -16,7 +16,7 @@ from device.awaited import Awaited, AwaitedMessage
 from device.breaker import Breaker
 from device.contact import Contact
 from device.estimator import LinkEstimator
-from device.in_force import InForce, PlanChange
+from device.in_force import InForce, PlanChange, Ready, always_ready
 from device.probing import Probing
 from device.stretch import Stretch
 from device.tuning import Tuning
@@ -95,8 +95,8 @@ class Controller:
         """Return the plan in force, decided anew if it is time or reachability changed."""
         if self._in_force.is_due(now_s, self._reachable(now_s)):
             conditions, link = self.conditions(now_s), self.estimator.estimate(now_s)
-            chosen = self._in_force.decide(now_s, self.planner, conditions, link)
-            self._probing.suit(chosen, conditions, partial(self.planner.best, self.objective))
+            wanted = self._in_force.decide(now_s, self.planner, conditions, link)
+            self._probing.suit(wanted, conditions, partial(self.planner.best, self.objective))
         assert self._in_force.plan is not None
         return self._in_force.plan
 
@@ -104,24 +104,24 @@ class Controller:
         """Return the plan that would come into force now; it does not."""
         return self.strategy.decide(self.planner, self.objective, self.conditions(now_s))
 
-    def renew(self, planner: Planner) -> None:
+    def equip(self, ready: Ready) -> None:
+        """Ask from now on whether a plan's codec level is there before a plan comes into force."""
+        self._in_force.ready = ready
+
+    def renew(self, planner: Planner, ready: Ready = always_ready) -> None:
         """Plan with another planner from now on; what is known of link and machines stays.
 
         Answers to samples that were sent before tell of the link, not of this planner's server.
         """
         self.planner = planner
         self._in_force.drop()
+        self.equip(ready)
         self._contact.renewed()
         self._awaited.forget_plans()
 
     def local_plan(self, now_s: float) -> Plan:
-        """Return the plan for when no more may be on its way: what the strategy does alone.
-
-        One that always sends has none; then it is the best of all that send nothing.
-        """
-        alone = replace(self.conditions(now_s), reachable=False)
-        chosen = self.strategy.decide(self.planner, self.objective, alone)
-        return chosen if chosen.level is None else self.planner.best(self.objective, alone)
+        """Return the plan for when no more may be on its way: what the strategy does alone."""
+        return self._in_force.alone(self.planner, self.conditions(now_s))
 
     def answer_s(self, now_s: float, size_bytes: int, cut: int) -> float:
         """Return how long an answer to a sample sent now is likely to take."""

@@ -250,7 +250,7 @@ class Dispatch:
         if self._successor is not None:
             deployment, self._successor = self._successor, None
             planner = deployment.planner
-            self._controller.renew(planner)
+            self._controller.renew(planner, deployment.head.is_ready)
             self._board = Board(planner.device, planner.bundle.manifest)
             self._hedge = self._new_hedge()
             self._actions.append(BundleChange(now_s, deployment))

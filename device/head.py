@@ -127,6 +127,10 @@ class Head:
         if plan.level is not None:
             self._readiness.expect(plan.cut, plan.level, limit_s)
 
+    def is_ready(self, plan: Plan) -> bool:
+        """Tell whether samples can go at a plan's level; if not, begin to load what that needs."""
+        return plan.level is None or self._readiness.has(plan.cut, plan.level)
+
     def run(self, progress: Progress, plan: Plan, until_s: float, stretch: float) -> Reached:
         """Run up to the plan's cut and encode, or to the exit at which the sample leaves.
 

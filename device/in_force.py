@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from device.estimator import LinkEstimate
 from device.switching import is_better
 from device.tuning import Tuning
+from offramp.errors import PlanError
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.strategies import Strategy
 
-__all__ = ["InForce", "PlanChange"]
+__all__ = ["InForce", "PlanChange", "Ready", "always_ready"]
 
 Explain = Callable[[Plan], Plan]
+
+Ready = Callable[[Plan], bool]
+"""Tells whether a plan's codec level can be sent by at once; if not, begins to load it."""
+
+
+def always_ready(plan: Plan) -> bool:
+    """Tell that a plan can be sent by, of a device that loads all levels before it begins."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -35,9 +45,15 @@ class PlanChange:
 
 
 class InForce:
-    """The ``plan`` that holds until a strategy decides on a better one; None before the first."""
+    """The ``plan`` that holds until a strategy decides on a better one; None before the first.
+
+    Until a plan is ``ready`` that a strategy decides on, another one stands in: that in force or
+    what the strategy does alone. A sample would else be sent losslessly, which can take a hundred
+    times the bytes. A strategy that decides once does not wait.
+    """
 
     def __init__(self, strategy: Strategy, objective: Objective, tuning: Tuning) -> None:
+        self.ready: Ready = always_ready
         self._strategy, self._objective, self._tuning = strategy, objective, tuning
         self._changes: list[PlanChange] = []
         self._decided_s = 0.0
@@ -59,34 +75,53 @@ class InForce:
         turned = reachable != self._decided_reachable
         return self.plan is None or (self._strategy.adapts and (due or turned))
 
+    def alone(self, planner: Planner, conditions: Conditions) -> Plan:
+        """Return what the strategy does alone; if it always sends, the best that sends nothing."""
+        alone = replace(conditions, reachable=False)
+        with suppress(PlanError):
+            chosen = self._strategy.decide(planner, self._objective, alone)
+            if chosen.level is None:
+                return chosen
+        return planner.best(self._objective, alone)
+
     def decide(
         self, now_s: float, planner: Planner, conditions: Conditions, link: LinkEstimate
     ) -> Plan:
-        """Return what the strategy chooses now; that comes into force unless this one is as good.
+        """Return what the strategy wants now; if ready and clearly better it comes into force.
 
         That the same plan holds without a server is a change, too.
         """
-        chosen = self._strategy.decide(planner, self._objective, conditions)
+        wanted = self._strategy.decide(planner, self._objective, conditions)
         self._strategy.decided(conditions)
+        explain: Explain = partial(
+            self._strategy.explain, planner, objective=self._objective, conditions=conditions
+        )
+        chosen = wanted
+        if self._strategy.adapts and wanted.level is not None and not self.ready(wanted):
+            chosen = self.alone(planner, conditions)
+            explain = partial(_explain_stand_in, explain, wanted)
         self._decided_s = now_s
         turned = self._decided_reachable != conditions.reachable
         self._decided_reachable = conditions.reachable
         if self.plan is not None:
             if chosen.id == self.plan.id and (not turned or conditions.reachable):
-                return chosen
+                return wanted
             if self._strategy.steady and not turned:
                 old, new = (
                     partial(planner.standing, plan, self._objective) for plan in (self.plan, chosen)
                 )
                 if not is_better(old, new, conditions, link, self._tuning.switch_sigmas):
-                    return chosen
-        explain = partial(
-            self._strategy.explain, planner, objective=self._objective, conditions=conditions
-        )
+                    return wanted
         self.take_up(PlanChange(now_s, chosen, conditions, explain))
-        return chosen
+        return wanted
 
     def take_up(self, change: PlanChange) -> None:
         """Let a plan come into force."""
         self.plan = change.plan
         self._changes.append(change)
+
+
+def _explain_stand_in(explain: Explain, wanted: Plan, plan: Plan) -> Plan:
+    told = explain(plan)
+    waits = f"it stands in until what sending by {wanted.level} needs is loaded"
+    return replace(told, reason=f"{told.reason}; {waits}")

@@ -12,6 +12,9 @@ from offramp.network import Network
 
 __all__ = ["Readiness"]
 
+_NICE = 5
+"""A plan waits for what is loaded: on a busy core 1 s of work takes 4 s, at the lowest a minute."""
+
 
 class Readiness:
     """The codec levels of a network's bundle, each loaded when `Levels` says so."""
@@ -21,6 +24,7 @@ class Readiness:
         self._levels = Levels(slow_levels(network.bundle.manifest))
         self._ready: set[tuple[int, str]] = set()
         self._loading: threading.Thread | None = None
+        self._choosing = threading.Lock()
 
     def prepare_quick(self) -> None:
         """Load every level that takes no time and memory to speak of."""
@@ -44,13 +48,26 @@ class Readiness:
         if self._loading is not None:
             self._loading.join(limit_s)
 
+    def has(self, cut: int, wanted: str) -> bool:
+        """Tell whether a level is there, or quickly will be; if not, begin to load it.
+
+        May be asked from any thread.
+        """
+        return self._choose(cut, wanted) == wanted
+
     def level(self, cut: int, wanted: str) -> str:
         """Return the level to send at now: the one wanted if it is there, or quickly will be."""
-        level, begins = self._levels.choose(cut, wanted)
-        if begins:
-            self._loading = begin_quietly(partial(self._load, cut, wanted))
-        elif level == wanted and (cut, wanted) not in self._ready:
+        level = self._choose(cut, wanted)
+        if level == wanted and (cut, wanted) not in self._ready:
             self.prepare(cut, wanted)
+        return level
+
+    def _choose(self, cut: int, wanted: str) -> str:
+        with self._choosing:
+            level, begins = self._levels.choose(cut, wanted)
+            if begins:
+                load = partial(self._load, cut, wanted)
+                self._loading = begin_quietly(load, _NICE)
         return level
 
     def _load(self, cut: int, level: str) -> None:

@@ -37,19 +37,19 @@ class Streak:
         return self._length
 
 
-def begin_quietly(task: Callable[[], None]) -> threading.Thread:
-    """Run a task on a thread of the lowest priority, so that samples are not late for it.
+def begin_quietly(task: Callable[[], None], nice: int = _LOWEST_PRIORITY) -> threading.Thread:
+    """Run a task on a thread of a low priority, so that samples are not late for it.
 
     A segment that cannot be loaded is no error: those that are loaded go on one by one.
     """
     # Not a daemon, as the thread that starts it: a process that ends amid a load is aborted.
-    thread = threading.Thread(target=_run, args=(task,), name="fuse", daemon=False)
+    thread = threading.Thread(target=_run, args=(task, nice), name="fuse", daemon=False)
     thread.start()
     return thread
 
 
-def _run(task: Callable[[], None]) -> None:
+def _run(task: Callable[[], None], nice: int) -> None:
     with contextlib.suppress(AttributeError, OSError):  # not every system has it by thread
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
     with contextlib.suppress(OfframpError):
         task()

@@ -66,6 +66,8 @@ class VirtualDevice:
         self.ended_s = 0.0
         self.plan: Plan | None = None
         self._alarm = Alarm(clock, self._wake)
+        if parts.readiness is not None:
+            parts.controller.equip(self._is_ready)
 
     @property
     def name(self) -> str:
@@ -76,6 +78,10 @@ class VirtualDevice:
     def controller(self) -> Controller:
         """What decides on its plans."""
         return self._parts.controller
+
+    def _is_ready(self, plan: Plan) -> bool:
+        assert self._parts.readiness is not None
+        return self._parts.readiness.has(self._clock.now_s, plan)
 
     def start(self) -> None:
         """Connect, and begin once the link is known or there is none."""

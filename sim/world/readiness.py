@@ -26,9 +26,13 @@ class Readiness:
 
     def expect(self, now_s: float, plan: Plan) -> float:
         """Begin to load what a plan sends by; return from when on the first sample may come."""
-        if plan.level is None or self.level(now_s, plan.cut, plan.level) == plan.level:
+        if self.has(now_s, plan):
             return now_s
         return min(self._ends_s, now_s + FIRST_LOAD_S)
+
+    def has(self, now_s: float, plan: Plan) -> bool:
+        """Tell whether samples can go at a plan's level; if not, begin to load it."""
+        return plan.level is None or self.level(now_s, plan.cut, plan.level) == plan.level
 
     def level(self, now_s: float, cut: int, wanted: str) -> str:
         """Return the level to send at now: the one wanted, or losslessly until it is there."""

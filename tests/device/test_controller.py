@@ -232,6 +232,63 @@ def test_with_no_room_on_the_way_one_that_always_sends_does_what_is_best_alone(p
     assert controller.local_plan(now_s) == make(planner, "offramp").local_plan(0.0)
 
 
+class Loader:
+    """What is ``there`` can be sent by; what is ``wanted`` besides is being loaded."""
+
+    def __init__(self, *there):
+        self.there, self.wanted = set(there), []
+
+    def __call__(self, plan):
+        if plan.cut not in self.there:
+            self.wanted.append(plan.cut)
+        return plan.cut in self.there
+
+
+def test_the_device_answers_alone_until_what_the_first_plan_needs_is_loaded(controller):
+    loader = Loader()
+    controller.equip(loader)
+    now_s = settle(controller, 0.0, GOOD)
+    assert controller.plan(now_s).level is None
+    assert controller.plan(now_s + 0.3).level is None
+    assert loader.wanted == [0, 0]
+    (change,) = controller.take_changes()
+    assert "stands in until what sending by raw needs is loaded" in change.explained().reason
+    assert controller.next_probe_s(now_s + 0.3) - now_s < 4 * 0.5 + 0.3  # as beside traffic
+    loader.there.add(0)
+    assert controller.plan(now_s + 0.6).cut == 0
+    (change,) = controller.take_changes()
+    assert "stands in" not in change.explained().reason
+
+
+@pytest.mark.parametrize(("now_bps", "meanwhile"), [(10e6, 0), (3e6, 2)])
+def test_what_was_in_force_stands_in_unless_the_device_alone_is_better(planner, now_bps, meanwhile):
+    """An image takes 8 and 27 ms, a feature a tenth of that, the whole model here 20."""
+    controller, loader = make(planner, "offramp", switch_sigmas=0.0), Loader(0)
+    controller.equip(loader)
+    now_s = settle(controller, 0.0, GOOD)
+    assert controller.plan(now_s).cut == 0
+    now_s = settle(controller, now_s, (now_bps, 0.004), rounds=30)
+    assert controller.plan(now_s).cut == meanwhile
+    assert controller.plan(now_s + 0.3).cut == meanwhile
+    loader.there.add(1)
+    assert controller.plan(now_s + 0.6).cut == 1
+    assert set(loader.wanted) == {1}
+
+
+def test_a_strategy_that_decides_once_does_not_wait(planner):
+    controller = make(planner, "fixed_split")
+    controller.equip(Loader())
+    assert controller.plan(settle(controller, 0.0, GOOD)).level is not None
+
+
+def test_another_bundle_has_what_is_loaded_of_its_own(controller, successor):
+    controller.equip(Loader(0))
+    now_s = settle(controller, 0.0, GOOD)
+    assert controller.plan(now_s).cut == 0
+    controller.renew(successor, Loader())
+    assert controller.plan(now_s + 0.1).level is None
+
+
 def test_late_and_unknown_answers_do_no_harm(controller):
     now_s = settle(controller, 0.0, GOOD)
     controller.sent(now_s, 7, 1000, SENT)

@@ -18,7 +18,7 @@ from device.board import Board
 from device.controller import Controller
 from device.dispatch import Dispatch
 from device.fallback import choose_option
-from device.in_force import PlanChange
+from device.in_force import PlanChange, always_ready
 from device.settings import AgentSettings
 from device.work import (
     BundleChange,
@@ -55,6 +55,10 @@ class Fixed(Strategy):
 
     def decide(self, planner, objective, conditions):
         return self._plan
+
+
+def _deployment(planner):
+    return SimpleNamespace(planner=planner, head=SimpleNamespace(is_ready=always_ready))
 
 
 class Whims(Controller):
@@ -173,7 +177,7 @@ class Story:
 
     def deploy(self, time_s, planner):
         """Let a bundle of this planner be ready at a time."""
-        return self.at(time_s, "deployed", SimpleNamespace(planner=planner))
+        return self.at(time_s, "deployed", _deployment(planner))
 
     def _set_up(self, planner):
         self.board = Board(planner.device, planner.bundle.manifest)

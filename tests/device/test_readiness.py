@@ -44,6 +44,16 @@ def test_others_are_replaced_until_they_are_loaded(network, tiny) -> None:
     assert readiness.level(cut, level) == level
 
 
+def test_what_is_asked_for_is_loaded_meanwhile(network, tiny) -> None:
+    readiness = Readiness(network)
+    (cut, level), *_ = places(tiny, quick=False)
+    assert all(readiness.has(*place) for place in places(tiny, quick=True))
+    assert not readiness.has(cut, level)
+    assert readiness._loading is not None
+    readiness._loading.join(60)
+    assert readiness.has(cut, level)
+
+
 def test_one_is_loaded_at_a_time_and_what_was_prepared_is_there(network, tiny) -> None:
     readiness = Readiness(network)
     first, second = places(tiny, quick=False)[:2]

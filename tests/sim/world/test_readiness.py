@@ -151,3 +151,25 @@ def test_while_a_level_is_loaded_frames_are_lossless_ones_on_the_simulated_link(
 
     simulate(Scenario(requests=10, groups=[group], load_s=3.1), "fixed_split", 0, watch=note)
     assert [at_level for at_level, _ in sent] == [False] * 6 + [True] * 4
+
+
+@pytest.mark.parametrize("strategy", ["offramp", "spinn"])
+def test_what_adapts_sends_no_lossless_frame_for_want_of_a_level(embedded, profile_file, strategy):
+    """Loading takes 3.1 s, of which the first sample waits for 2."""
+    group = {
+        "profile": profile_file,
+        "link": {"described": {"up": [{"kind": "rate", "bps": 3e6}]}},
+        "arrivals": {"kind": "periodic", "rate_hz": 5, "phase": 0},
+        "agent": {"slowdown": 40, "objective": {"max_accuracy_drop": 0.02}},
+    }
+    levels = []
+
+    def note(name, now_s, finish, held):
+        plan = finish.work.plan
+        assert held.level in ("", plan.level)
+        levels.append((plan.cut, plan.level))
+
+    simulate(Scenario(requests=30, groups=[group], load_s=3.1), strategy, 0, watch=note)
+    slow = [place in slow_levels(embedded.manifest) for place in levels]
+    assert not any(slow[:6])
+    assert any(slow) or strategy != "offramp"
