@@ -153,5 +153,6 @@ def _opening(
         "slowdown": board.slowdown,
         "slowdown_source": SLOWDOWN_SOURCE,
         "whole_model_s": board.head[-1].median_s,
+        "compute_w": board.power.compute_w if board.power else None,
         "quantised": quantised.model_dump() if quantised else None,
     }

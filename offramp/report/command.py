@@ -31,6 +31,7 @@ def report(
     from rich.console import Console
 
     from offramp.report.document import write_json
+    from offramp.report.headline import write_headline
     from offramp.report.html import Report, write_html
     from offramp.report.runs import read_run
     from offramp.report.summary import label_runs, summarise
@@ -40,7 +41,10 @@ def report(
     featured = read_run(timeline) if timeline else None
     labels = label_runs(compared)
     summaries = [summarise(run, label) for run, label in zip(compared, labels, strict=True)]
-    Console(soft_wrap=True).print(build_table(summaries))
+    console = Console(soft_wrap=True)
+    console.print(build_table(summaries))
+    for said in write_headline(summaries).hedging:
+        console.print(said, highlight=False, markup=False)
     if json_out:
         write_json(compared, json_out)
     if out:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from offramp.report.colours import OWN
-from offramp.report.metrics import show_bytes, show_seconds, show_share
+from offramp.report.hedging import Hedging
+from offramp.report.metrics import show_bytes, show_joules, show_seconds, show_share
 from offramp.report.summary import RunSummary
 
 __all__ = ["Headline", "choose_subject", "write_headline"]
@@ -21,10 +22,14 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class Headline:
-    """What the subject achieved, in one sentence, and what each other run did, for comparison."""
+    """What the subject achieved, in one sentence, and what each other run did, for comparison.
+
+    ``hedging`` says for each run in which the device computed on what came of it.
+    """
 
     result: str
     others: tuple[str, ...] = ()
+    hedging: tuple[str, ...] = ()
 
 
 def choose_subject(summaries: Sequence[RunSummary]) -> int:
@@ -38,7 +43,18 @@ def write_headline(summaries: Sequence[RunSummary]) -> Headline:
     others = [each for each in summaries if each is not subject]
     name = subject.label[:1].upper() + subject.label[1:]
     result = f"{name} {_achieved(subject)}, {_sent(subject)}."
-    return Headline(result, tuple(_describe(other) for other in others))
+    hedged = tuple(_say_hedging(each, each.hedging) for each in summaries if each.hedging)
+    return Headline(result, tuple(_describe(other) for other in others), hedged)
+
+
+def _say_hedging(summary: RunSummary, hedging: Hedging) -> str:
+    energy = "" if hedging.energy_j is None else f" and {show_joules(hedging.energy_j)}"
+    return (
+        f"{summary.label}: the device computed on while answers were under way, and was first with "
+        f"{hedging.first} of {summary.samples} samples; that took "
+        f"{show_seconds(hedging.computed_s)}{energy}, {show_share(hedging.time_share)} of the "
+        f"run's time and {show_share(hedging.work_share)} of what the device computed"
+    )
 
 
 def _describe(summary: RunSummary) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from offramp.bundle.quantised import cost_lines, cost_rows
+from offramp.bundle.quantised import Quantised, cost_lines, cost_rows
 from offramp.files import write_file
+from offramp.report.cells import Cell, Row
 from offramp.report.headline import choose_subject, write_headline
 from offramp.report.metrics import compare
 from offramp.report.page import render_page, require_packages
@@ -40,7 +41,7 @@ class _Figure:
 
 @dataclass(frozen=True)
 class _Cost:
-    rows: list[tuple[str, str, str, str]]
+    rows: list[Row]
     lines: list[str]
 
 
@@ -59,7 +60,7 @@ def render_html(report: Report) -> str:
         "offramp.report",
         "report.html",
         headline=write_headline(summaries),
-        summaries=summaries,
+        headings=[(summary.label, "") for summary in summaries],
         rows=compare(summaries),
         figures=_figures(report, labels),
         costs=_costs(report.compared),
@@ -72,7 +73,11 @@ def render_html(report: Report) -> str:
 def _costs(runs: Sequence[Run]) -> list[_Cost]:
     """Return what quantising costs, once for each bundle that has quantised heads."""
     found = {run.opening.digest: run.opening.quantised for run in runs}
-    return [_Cost(cost_rows(one), cost_lines(one)) for one in found.values() if one]
+    return [_Cost(_cost_rows(one), cost_lines(one)) for one in found.values() if one]
+
+
+def _cost_rows(quantised: Quantised) -> list[Row]:
+    return [Row(name, tuple(map(Cell, texts))) for name, *texts in cost_rows(quantised)]
 
 
 def _figures(report: Report, labels: Sequence[str]) -> list[_Figure]:

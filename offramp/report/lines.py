@@ -52,6 +52,7 @@ class RunLine(_Fields):
     slowdown: Annotated[float, Field(gt=0)] = 1.0
     slowdown_source: str = ""
     whole_model_s: Seconds | None = None
+    compute_w: Annotated[float, Field(ge=0, le=1e6)] | None = None
     quantised: Quantised | None = None
     deadline_s: Seconds | None = None
     rate_hz: float | None = None
@@ -70,6 +71,7 @@ class ResultLine(_Fields):
     latency_s: Seconds
     deadline_s: Seconds | None = None
     sent_bytes: Annotated[int, Field(ge=0, le=1 << 50)] = 0
+    hedge_s: Seconds = 0.0
     spans: dict[str, Seconds] = {}
 
     @property

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from offramp.report.cells import Cell, Row
+from offramp.report.hedging import Hedging
 from offramp.report.summary import Latency, RunSummary
 
-__all__ = ["Cell", "Metric", "Row", "compare", "show_bytes", "show_seconds", "show_share"]
+__all__ = ["Metric", "compare", "show_bytes", "show_joules", "show_seconds", "show_share"]
 
 Value = Callable[[RunSummary], float | None]
 
@@ -24,31 +26,14 @@ class Metric:
     meaning: str = ""
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One figure of one run as text; ``best`` if no other run has a better one."""
-
-    text: str
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """One metric over all runs."""
-
-    title: str
-    meaning: str
-    cells: tuple[Cell, ...]
-
-
 def compare(summaries: Sequence[RunSummary]) -> list[Row]:
     """Return the rows of the table, in the order of the runs."""
     rows = [_row(metric, summaries) for metric in _metrics(summaries)]
     intervals = Row(
         "95% interval",
+        tuple(Cell(_interval(summary)) for summary in summaries),
         "the true accuracy lies in here with 95% confidence; where intervals overlap widely, "
         "accuracies cannot be told apart",
-        tuple(Cell(_interval(summary)) for summary in summaries),
     )
     return [*rows[:2], intervals, *rows[2:]]
 
@@ -66,6 +51,11 @@ def show_seconds(time_s: float) -> str:
 def show_bytes(size_bytes: float) -> str:
     """Show a size with three digits, 1 kB being 1000 B."""
     return f"{size_bytes:.0f} B" if size_bytes < 1000 else f"{size_bytes / 1000:.3g} kB"
+
+
+def show_joules(energy_j: float) -> str:
+    """Show an energy with three digits, in joules or millijoules."""
+    return f"{energy_j:.3g} J" if energy_j >= 1 else f"{energy_j * 1e3:.3g} mJ"
 
 
 def _metrics(summaries: Sequence[RunSummary]) -> list[Metric]:
@@ -117,6 +107,7 @@ def _metrics(summaries: Sequence[RunSummary]) -> list[Metric]:
             "least",
             "mean over all samples, those that send nothing too",
         ),
+        *_hedging_metrics(summaries),
         Metric("plan changes", lambda s: s.plan_changes, "{:.0f}".format),
         Metric(
             "server lost",
@@ -129,6 +120,40 @@ def _metrics(summaries: Sequence[RunSummary]) -> list[Metric]:
     ]
 
 
+def _hedging_metrics(summaries: Sequence[RunSummary]) -> list[Metric]:
+    """Return the rows about computing on, where any run did."""
+    found = [summary.hedging for summary in summaries if summary.hedging]
+    if not found:
+        return []
+    energy = Metric("energy for it", _hedging(lambda h, _: h.energy_j), show_joules)
+    return [
+        Metric(
+            "device first",
+            _hedging(lambda h, samples: h.first / samples),
+            show_share,
+            meaning="computing on while the answer was under way, the device had its own before it",
+        ),
+        Metric(
+            "computed on",
+            _hedging(lambda h, _: h.computed_s),
+            show_seconds,
+            meaning="beside answers that were under way, in the whole run",
+        ),
+        Metric("share of time", _hedging(lambda h, _: h.time_share), show_share),
+        Metric(
+            "share of work",
+            _hedging(lambda h, _: h.work_share),
+            show_share,
+            meaning="of all that the device computed, and of the energy that this took",
+        ),
+        *([energy] if any(one.energy_j is not None for one in found) else []),
+    ]
+
+
+def _hedging(part: Callable[[Hedging, int], float | None]) -> Value:
+    return lambda s: None if s.hedging is None else part(s.hedging, s.samples)
+
+
 def _row(metric: Metric, summaries: Sequence[RunSummary]) -> Row:
     values = [metric.value(summary) for summary in summaries]
     texts = ["-" if value is None else metric.show(value) for value in values]
@@ -137,7 +162,7 @@ def _row(metric: Metric, summaries: Sequence[RunSummary]) -> Row:
     if metric.best and len(set(texts)) > 1:
         best = metric.show(max(known) if metric.best == "most" else min(known))
     cells = tuple(Cell(text, bool(best) and text == best) for text in texts)
-    return Row(metric.title, metric.meaning, cells)
+    return Row(metric.title, cells, metric.meaning)
 
 
 def _share_of(name: str) -> Value:

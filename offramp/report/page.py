@@ -9,7 +9,7 @@ from offramp.extras import require_extra
 
 __all__ = ["render_page", "require_packages"]
 
-_BASE = "base.html"
+_SHARED = ("base.html", "parts.html")
 
 
 def require_packages() -> None:
@@ -18,7 +18,9 @@ def require_packages() -> None:
 
 
 def render_page(package: str, template: str, **values: Any) -> str:
-    """Return a page made from a package's template, which may extend ``base.html`` of this one.
+    """Return a page made from a package's template.
+
+    It may extend ``base.html`` of this one, and import from its ``parts.html``.
 
     Who calls it has seen to it that the packages are there (`require_packages`).
     """
@@ -26,7 +28,7 @@ def render_page(package: str, template: str, **values: Any) -> str:
 
     texts = {
         name: files(place).joinpath(name).read_text(encoding="utf-8")
-        for place, name in ((__package__, _BASE), (package, template))
+        for place, name in (*((__package__, name) for name in _SHARED), (package, template))
     }
     environment = Environment(
         loader=DictLoader(texts), autoescape=True, undefined=StrictUndefined, trim_blocks=True

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from offramp.report.hedging import Hedging, summarise_hedging
 from offramp.report.lines import ResultLine
 from offramp.report.runs import Run
 
@@ -58,7 +59,7 @@ class RunSummary:
     without labels. ``answered_by`` is keyed as the agent names who answered. ``miss_share`` counts
     answers after the deadline and samples without one. ``link_down_s`` is how long the device held
     the server to be out of reach. ``span_s`` holds the mean of each of `SPANS` over the samples
-    that have an answer.
+    that have an answer. ``hedging`` is None if the device never computed on beside an answer.
     """
 
     label: str
@@ -78,6 +79,7 @@ class RunSummary:
     plan_changes: int
     link_down_s: float
     span_s: dict[str, float]
+    hedging: Hedging | None = None
 
 
 def summarise(run: Run, label: str | None = None) -> RunSummary:
@@ -110,6 +112,7 @@ def summarise(run: Run, label: str | None = None) -> RunSummary:
         plan_changes=max(len(run.plans) - 1, 0),
         link_down_s=_link_down_s(run),
         span_s=_mean_spans([result for result in results if result.answered]),
+        hedging=summarise_hedging(run),
     )
 
 

@@ -8,7 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from offramp.report.metrics import Cell, compare
+from offramp.report.cells import Cell
+from offramp.report.metrics import compare
 from offramp.report.summary import RunSummary
 
 __all__ = ["build_table"]

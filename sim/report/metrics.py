@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from offramp.report.metrics import show_bytes, show_seconds
+from offramp.report.metrics import show_bytes, show_joules, show_seconds
 from sim.report.contenders import Figures, Value
 
-__all__ = ["COSTS", "LATENCIES", "Metric", "each", "show_joules", "show_share"]
+__all__ = ["COSTS", "LATENCIES", "Metric", "each", "show_share"]
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,6 @@ def each(key: str) -> Value:
 def show_share(share: float) -> str:
     """Show a share in per cent, to two places, for a miss in ten thousand counts."""
     return f"{share * 100:.2f}%"
-
-
-def show_joules(energy_j: float) -> str:
-    """Show an energy with three digits, in joules or millijoules."""
-    return f"{energy_j:.3g} J" if energy_j >= 1 else f"{energy_j * 1e3:.3g} mJ"
 
 
 def _of(key: str) -> Value:

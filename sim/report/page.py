@@ -70,7 +70,6 @@ def render_report(results: Mapping[str, Any]) -> str:
             for server in setup["servers"]
         ],
         seeds=max(len(one.runs) for one in contenders),
-        clairvoyant=[one.name for one in contenders if one.clairvoyant],
         subject=choose_subject(contenders).name,
         keys={name: _key(style) for name, style in styles.items()},
         plots=list(_plots(contenders, setup)),

@@ -5,28 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from offramp.report.cells import Cell, Row
 from offramp.report.metrics import show_seconds
 from sim.report.contenders import Contender, Figures, OverSeeds
 from sim.report.metrics import Metric, show_share
 
-__all__ = ["Cell", "Row", "Table", "build_table", "server_table"]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A figure as text, with its range over the seeds if they differ; ``best`` of its column."""
-
-    text: str
-    range: str = ""
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """The cells of one strategy."""
-
-    name: str
-    cells: tuple[Cell, ...]
+__all__ = ["Table", "build_table", "server_table"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +32,7 @@ def build_table(
     return Table(
         tuple((metric.title, metric.meaning) for metric in metrics),
         tuple(
-            Row(one.name, tuple(column[place] for column in columns))
+            _row(one, tuple(column[place] for column in columns))
             for place, one in enumerate(contenders)
         ),
     )
@@ -65,7 +49,11 @@ def server_table(contenders: Sequence[Contender], server: str) -> Table:
         ("samples a step", "mean over its steps"),
         ("largest step", "samples"),
     )
-    return Table(headings, tuple(Row(one.name, _served(one, server)) for one in contenders))
+    return Table(headings, tuple(_row(one, _served(one, server)) for one in contenders))
+
+
+def _row(contender: Contender, cells: tuple[Cell, ...]) -> Row:
+    return Row(contender.name, cells, "knows the future" if contender.clairvoyant else "")
 
 
 def _column(contenders: Sequence[Contender], metric: Metric, group: str | None) -> list[Cell]:
@@ -77,7 +65,7 @@ def _column(contenders: Sequence[Contender], metric: Metric, group: str | None) 
     if metric.best and len({metric.show(mean) for mean in known}) > 1:
         best = metric.show(max(known) if metric.best == "most" else min(known))
     return [
-        Cell(text, _range(one, metric), counts and bool(best) and text == best)
+        Cell(text, counts and bool(best) and text == best, _range(one, metric))
         for text, one, counts in zip(texts, found, live, strict=True)
     ]
 

@@ -68,6 +68,21 @@ def story(**opening):
     ]
 
 
+def hedged(**opening):
+    """Five samples of a second each: two the device was first with, one the server, two alone."""
+    spans = {"head_s": 0.01, "encode_s": 0.01, "fallback_s": 0.02}
+    by_device = {"by": "device", "sent_bytes": 1000, "latency_s": 0.06, "spans": spans}
+    by_server = {"by": "server", "sent_bytes": 1000, "latency_s": 0.05, "spans": {"head_s": 0.01}}
+    results = [
+        result(0, **by_device, hedge_s=0.02),
+        result(1, **by_device, hedge_s=0.02),
+        result(2, **by_server, hedge_s=0.01),
+        result(3, **{**by_device, "status": "degraded"}, hedge_s=0.01),
+        result(4, arrived_s=0.99, spans={"head_s": 0.01}),
+    ]
+    return [{**OPENING, **opening}, *results]
+
+
 def plan(at_s, cut, reachable):
     conditions = {"bandwidth_bps": 2e7, "rtt_s": 0.006, "reachable": reachable}
     level = "affine4" if cut < 4 else None
@@ -114,6 +129,7 @@ def make():
         phases = PHASES
         result = staticmethod(result)
         story = staticmethod(story)
+        hedged = staticmethod(hedged)
         load = staticmethod(load)
         plan = staticmethod(plan)
         parse = staticmethod(parse)

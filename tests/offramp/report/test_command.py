@@ -44,6 +44,13 @@ def test_without_options_only_the_table_is_shown(files):
     assert "report:" not in invoke(*files).output
 
 
+def test_computing_on_is_told_below_the_table(make, tmp_path):
+    (tmp_path / "r.jsonl").write_bytes(b"\n".join(make.encode(make.hedged())))
+    shown = invoke(str(tmp_path / "r.jsonl")).output
+    assert "device first" in shown
+    assert "was first with 2 of 5 samples; that took 60.0 ms, 6.0% of the run's time" in shown
+
+
 def test_a_wrong_file_is_refused_by_name_and_line(files, tmp_path):
     wrong = tmp_path / "wrong.jsonl"
     wrong.write_text('{"kind": "run"}\n')

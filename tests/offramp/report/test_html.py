@@ -69,6 +69,12 @@ def test_any_run_can_be_drawn(make, lines):
         assert ElementTree.fromstring(svg).tag == SVG
 
 
+def test_computing_on_is_told_where_a_run_did(make, page):
+    hedged = render_html(Report((make.parse(make.hedged(compute_w=2.5)),)))
+    assert "first with 2 of 5 samples; that took 60.0 ms and 150 mJ" in hedged
+    assert "Computing on" not in page
+
+
 def test_the_page_needs_nothing_else(page):
     assert not re.search(r"""(?:src|href|action)\s*=\s*["']?(?!["']?#)""", page)
     assert not re.search(r"@import|<script|<link|<iframe|<img", page)
@@ -96,7 +102,7 @@ def test_the_page_says_what_ran(page):
 def test_what_int8_costs_is_said_once_for_each_bundle(make, runs, quantised):
     int8 = make.parse(make.story(quantised=quantised.model_dump()))
     assert "int8" not in render_html(Report(runs[:1]))
-    page = " ".join(render_html(Report((int8, int8))).split())
+    page = " ".join(render_html(Report((int8, int8))).split()).replace("> <", "><")
     assert page.count("What the int8 head costs") == 1
     for row in (
         "accuracy, exit early</th><td>76.4%</td><td>76.7%</td><td>+0.3 points",

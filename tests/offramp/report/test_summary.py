@@ -35,6 +35,23 @@ def test_spans_and_their_rest_add_up_to_the_mean_latency(make):
     assert summary.span_s["rest_s"] == pytest.approx(0.07 / 9)
 
 
+def test_what_a_device_computed_on_is_summed_up(make):
+    hedging = summarise(make.parse(make.hedged(compute_w=2.5))).hedging
+    assert hedging is not None
+    assert hedging.first == 2, "neither the server's answer nor one that came for want of it"
+    assert hedging.computed_s == pytest.approx(0.06)
+    assert hedging.time_share == pytest.approx(0.06 / 1.0)
+    assert hedging.work_share == pytest.approx(0.06 / (3 * 0.04 + 0.01 + 0.01 + 0.01))
+    assert hedging.energy_j == pytest.approx(0.15)
+    unknown = summarise(make.parse(make.hedged())).hedging
+    assert unknown is not None
+    assert unknown.energy_j is None
+
+
+def test_a_device_that_never_computed_on_has_no_hedge(make):
+    assert summarise(make.parse(make.story())).hedging is None
+
+
 def test_without_labels_there_is_no_accuracy(make):
     lines = [make.opening, make.result(0, label=None)]
     summary = summarise(make.parse(lines))

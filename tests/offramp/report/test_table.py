@@ -37,6 +37,27 @@ def test_rows_name_the_best_and_ties_share(summaries):
     assert not any(cell.best for cell in by_title["by server"])
 
 
+def test_computing_on_has_rows_and_words_where_a_run_did(make, summaries):
+    hedging = summarise(make.parse(make.hedged(compute_w=2.5)), "hedging")
+    rows = {
+        row.title: [cell.text for cell in row.cells] for row in compare([hedging, summaries[0]])
+    }
+    assert rows["device first"] == ["40.0%", "-"]
+    assert rows["computed on"] == ["60.0 ms", "-"]
+    assert rows["share of time"] == ["6.0%", "-"]
+    assert rows["share of work"] == ["40.0%", "-"]
+    assert rows["energy for it"] == ["150 mJ", "-"]
+    assert write_headline([hedging, summaries[0]]).hedging == (
+        "hedging: the device computed on while answers were under way, and was first with 2 of 5 "
+        "samples; that took 60.0 ms and 150 mJ, 6.0% of the run's time and 40.0% of what the "
+        "device computed",
+    )
+    assert "device first" not in {row.title for row in compare(summaries)}
+    assert write_headline(summaries).hedging == ()
+    without = summarise(make.parse(make.hedged()))
+    assert "energy for it" not in {row.title for row in compare([without])}
+
+
 def test_a_missing_figure_is_a_dash_and_never_best(summaries):
     rows = compare([summaries[0], dataclasses.replace(summaries[1], latency=None, accuracy=None)])
     by_title = {row.title: row.cells for row in rows}
