@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -54,6 +53,7 @@ def profile(
     from partitioner.measure import measure_profile, runners_here
     from partitioner.measure_power import power_here
     from partitioner.remembered import remember
+    from partitioner.sheet import show
     from partitioner.tables import profile_table, runner_table
 
     if out:
@@ -67,17 +67,11 @@ def profile(
     remember(measured)
     if out:
         write_file(out, measured.model_dump_json(indent=1).encode() + b"\n")
-    _print(profile_table(opened, measured))
-    _print(runner_table(measured))
+    show(profile_table(opened, measured))
+    show(runner_table(measured))
     if drawn:
         click.echo(drawn.describe())
 
 
 def _say(line: str) -> None:
     click.echo(line, err=True)
-
-
-def _print(table: Any) -> None:
-    from rich.console import Console
-
-    Console(soft_wrap=True).print(table)

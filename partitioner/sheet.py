@@ -1,4 +1,7 @@
-"""Sheets: tables that fit the terminal without breaking a word."""
+"""Sheets: tables that fit the terminal, and how these and lines of text are printed there.
+
+No word is broken.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Column", "Sheet"]
+__all__ = ["Column", "Sheet", "columns_here", "show"]
 
 
 @dataclass(frozen=True)
@@ -100,3 +103,18 @@ def _widths(columns: Sequence[Column], width: int) -> list[int]:
         widest = max(gives or range(len(columns)), key=lambda at: widths[at])
         widths[widest] -= 1
     return widths
+
+
+def show(shown: Sheet | Text | str) -> None:
+    """Print a sheet or a text; on a terminal its lines are folded, elsewhere they stay whole."""
+    console = Console()
+    if isinstance(shown, Sheet):
+        console.print(shown)
+        return
+    text = Text(shown) if isinstance(shown, str) else shown
+    console.print(text, soft_wrap=not console.is_terminal)
+
+
+def columns_here() -> int:
+    """Return how many characters a line of the terminal has; elsewhere 80."""
+    return Console().width

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from offramp.errors import ConfigError
+from offramp.files import write_file
 from partitioner.measures import get_measure
-from partitioner.what_if import Axis, Situation
+from partitioner.situation import Situation
+from partitioner.what_if import Axis
 from partitioner.what_if_legend import COLOURS, UNMET, Legend, Places, make_legend
 
 __all__ = ["save_map"]
@@ -18,21 +21,35 @@ _OTHER, _UNMET = "#444444", "#ffffff"
 
 
 def save_map(path: Path, axes: tuple[Axis, Axis], places: Places, at: Situation) -> None:
-    """Write a map as a picture, SVG or PNG by the file's ending.
+    """Write a map as a picture, SVG or PNG by the file's ending; same map, same bytes.
 
-    Raises `ConfigError` if matplotlib is missing or the file cannot be written.
+    Raises `ConfigError` if matplotlib is missing, or the file has another ending or cannot be
+    written.
     """
+    ending = path.suffix.lower()
+    if ending not in (".svg", ".png"):
+        raise ConfigError(f"the picture {path} cannot be written: name a file .svg or .png")
     try:
-        from matplotlib.figure import Figure
+        from offramp.report.figure import new_figure, to_svg
+
+        figure = new_figure(5)
     except ImportError:
         raise ConfigError(
             "a picture needs matplotlib; install it with: pip install 'offramp[demo]'"
         ) from None
-    figure = Figure((9, 5), layout="constrained")
+    _draw(figure, axes, places, at)
+    if ending == ".svg":
+        write_file(path, to_svg(figure, "map").encode())
+        return
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_file(path, buffer.getvalue())
+
+
+def _draw(figure: Any, axes: tuple[Axis, Axis], places: Places, at: Situation) -> None:
     board = figure.add_subplot()
-    legend = make_legend(places)
+    legend, (first, second) = make_legend(places), axes
     _paint(board, axes, places, legend)
-    first, second = axes
     title = f"which plan has the least {get_measure(at.objective.minimise).definition}"
     if all(axis.place(axis.get(at), 2) is not None for axis in axes):
         here = [axis.get(at) / axis.per_unit for axis in axes]
@@ -41,18 +58,23 @@ def save_map(path: Path, axes: tuple[Axis, Axis], places: Places, at: Situation)
         title += f"; now (+) {now}"
     board.set(
         title=title,
-        xscale="log" if first.logarithmic else "linear",
-        yscale="log" if second.logarithmic else "linear",
         xlabel=f"{first.name} ({first.unit})",
         ylabel=f"{second.name} ({second.unit})",
     )
+    board.set_xscale(**_scale(first))
+    board.set_yscale(**_scale(second))
     for scale in (board.xaxis, board.yaxis):
         scale.set_major_formatter("{x:g}")
     figure.legend(handles=_patches(places, legend), loc="outside lower left", ncols=2, fontsize=8)
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"the picture {path} cannot be written: {error}") from None
+
+
+def _scale(axis: Axis) -> dict[str, Any]:
+    """Return how far apart values stand; 0 stands a little below the least ratio."""
+    if not axis.logarithmic:
+        return {"value": "linear"}
+    if not axis.zero:
+        return {"value": "log"}
+    return {"value": "symlog", "linthresh": axis.low / axis.per_unit, "linscale": 0.2}
 
 
 def _paint(board: Any, axes: tuple[Axis, Axis], places: Places, legend: Legend) -> None:
@@ -69,7 +91,9 @@ def _paint(board: Any, axes: tuple[Axis, Axis], places: Places, legend: Legend) 
         for axis, count in zip(axes, (len(places[0]), len(places)), strict=True)
     )
     colours = ListedColormap([*COLOURS, _OTHER, _UNMET])
-    board.pcolormesh(x, y, np.array(cells), cmap=colours, vmin=-0.5, vmax=unmet + 0.5)
+    board.pcolormesh(
+        x, y, np.array(cells), cmap=colours, vmin=-0.5, vmax=unmet + 0.5, rasterized=True
+    )
 
 
 def _patches(places: Places, legend: Legend) -> list[Any]:

@@ -9,14 +9,18 @@ from rich.text import Text
 from partitioner.measures import say_amount
 from partitioner.plan import Plan
 from partitioner.sheet import Column, Sheet
-from partitioner.what_if import Axis, Region, Situation
+from partitioner.situation import Situation
+from partitioner.what_if import Axis, Region
 from partitioner.what_if_legend import COLOURS, UNMET, Legend, Places, make_legend
 
-__all__ = ["map_text", "region_table"]
+__all__ = ["MARGIN", "map_text", "region_table"]
 
 _MARKS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _OTHER, _UNMET, _HERE = ".", "-", "+"
 _TICKS = 4
+
+MARGIN = 9
+"""Characters of each line of a map before its places."""
 
 
 def region_table(axis: Axis, regions: Sequence[Region], at: Situation) -> Sheet:
@@ -55,7 +59,8 @@ def map_text(axes: tuple[Axis, Axis], places: Places, at: Situation) -> Text:
         for x, (mark, style) in enumerate(marks[y]):
             text.append(_HERE if (y, x) == here else mark, style)
         text.append("\n")
-    text.append(f"{'':9}{_scale(first, width)}\n{f'{first.name} ({first.unit})':>{9 + width}}\n")
+    text.append(f"{' ' * MARGIN}{_scale(first, width)}\n")
+    text.append(f"{first.name} ({first.unit})\n".rjust(MARGIN + width + 1))
     for mark, line in zip(_MARKS, legend.texts, strict=False):
         text.append(f"{mark}  {line}\n")
     shown = {mark for row in marks for mark, _ in row}

@@ -25,7 +25,7 @@ from offramp.bundle import (
 from offramp.calibration import Calibration
 from offramp.exits import FittedPolicy, get, softmax
 from offramp.tensors import TensorSpec
-from partitioner import candidates
+from partitioner import candidates, plan_inputs
 from partitioner.candidates import CLOSED, WATCHED, Candidates, build_candidates
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES
@@ -286,7 +286,8 @@ def bundles_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(offramp.bundle, "open_bundle", opened)
-        patch.setattr(candidates, "build_candidates", build)
+        for module in (candidates, plan_inputs):
+            patch.setattr(module, "build_candidates", build)
         yield
 
 

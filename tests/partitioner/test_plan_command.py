@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
+from offramp import backends
+from offramp.bundle import Bundle
 from offramp.errors import ConfigError, PlanError
+from partitioner.machine import this_machine
 from partitioner.plan_command import plan
+from partitioner.plan_inputs import computes_on
+from partitioner.profile import load_profile
+from partitioner.remembered import remember
+from partitioner.strategies import get
 
 pytestmark = pytest.mark.usefixtures("bundles_once")
 LINK = ["--bandwidth-mbps", "5", "--rtt-ms", "20"]
@@ -84,3 +93,149 @@ def test_more_samples_than_any_mixture_handles_are_refused(
     result = CliRunner().invoke(plan, [*made_up, *LINK, *options])
     assert isinstance(result.exception, PlanError)
     assert "every 0.5 ms; the best takes " in str(result.exception)
+
+
+HEDGED = "the device computes on while an answer is under way"
+
+
+def test_a_plan_counts_on_the_hedge_as_a_run_does_unless_told_not_to(made_up: list[str]) -> None:
+    slow = ["--server-load", "3", "--queue-ms", "30"]
+    usual, wished = shown(made_up, *slow), shown(made_up, *slow, "--hedge")
+    without = shown(made_up, *slow, "--no-hedge")
+    assert usual == wished
+    assert usual.startswith(HEDGED)
+    assert HEDGED not in without
+    assert usual.splitlines()[1:] != without.splitlines()
+    for name in ("neurosurgeon", "device_only"):
+        assert HEDGED not in shown(made_up, "--strategy", name)
+
+
+def test_what_is_sent_takes_at_most_what_the_device_would_where_it_computes_on(
+    made_up: list[str],
+) -> None:
+    def mean_ms(*options: str) -> float:
+        reason = shown(made_up, "--queue-ms", "500", "--max-accuracy-drop", "50%", *options)
+        return float(re.findall(r", mean ([0-9.]+) ms", reason.splitlines()[-1])[0])
+
+    assert mean_ms("--strategy", "server_only") > mean_ms() + 400
+    assert mean_ms("--no-hedge") >= mean_ms() - 0.2
+
+
+@pytest.mark.parametrize("name", ["dads", "server_only", "spinn"])
+def test_a_hedge_is_refused_where_the_strategy_has_none(name: str, made_up: list[str]) -> None:
+    result = CliRunner().invoke(plan, [*made_up, *LINK, "--strategy", name, "--hedge"])
+    assert isinstance(result.exception, ConfigError)
+    assert f"{name!r} never computes on" in str(result.exception)
+
+
+def test_a_device_with_a_part_of_the_model_does_not_compute_on(embedded: Bundle) -> None:
+    part = SimpleNamespace(segments=embedded.manifest.segments, reach=3)
+    bundle = SimpleNamespace(manifest=part)
+    options = {"hedge": None, "devices": None}
+    assert computes_on(get("offramp"), embedded, options)
+    assert not computes_on(get("offramp"), bundle, options)
+    with pytest.raises(ConfigError, match="leave out --hedge"):
+        computes_on(get("offramp"), bundle, {**options, "hedge": True})
+
+
+def test_it_plans_with_what_the_machine_remembers_and_says_so(
+    made_up: list[str],
+    embedded: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OFFRAMP_CACHE", str(tmp_path))
+    file, _, path = made_up
+    without = [file, *LINK, "--slowdown", "8"]
+    result = CliRunner().invoke(plan, without)
+    assert isinstance(result.exception, PlanError)
+    assert "offramp profile" in str(result.exception)
+    assert "--device-profile" in str(result.exception)
+    profile = load_profile(Path(path))
+    engine = next(b for b in backends.installed() if b.name == "onnxruntime")
+    runner = profile.main.model_copy(update={"version": engine.version()})
+    here = profile.model_copy(update={"machine": this_machine(), "runners": (runner,)})
+    remember(here)
+    result = CliRunner().invoke(plan, without)
+    assert result.exit_code == 0, result.output
+    first, *lines = result.output.splitlines()
+    assert first == "the device's profile is what this machine remembers, measured 2026-01-01"
+    assert lines == shown(made_up).splitlines()
+
+
+FAST = ["--minimise", "p95", "--deadline-ms", "12", "--max-accuracy-drop", "1%"]
+
+
+@pytest.mark.parametrize("name", ["neurosurgeon", "dads", "qdmp", "edgent", "portend", "ans"])
+def test_a_strategy_that_ignores_limits_is_shown_with_what_it_breaks(
+    name: str, made_up: list[str]
+) -> None:
+    text = shown(made_up, *FAST, "--strategy", name)
+    head, *rows = text.splitlines()[2:]
+    chosen = next(line for line in rows if line.startswith(" *"))
+    assert head.rstrip().endswith("breaks") or "breaks" in rows[0]
+    limit = "accuracy" if name == "edgent" else "late"  # whose rule is the deadline
+    assert limit in chosen
+    assert re.search(rf"{name} takes .*; {limit} .* instead of [0-9.]+%?$", text.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", ["server_only", "fixed_split", "device_exits"])
+def test_a_refusal_speaks_of_the_strategys_own_plans(name: str, made_up: list[str]) -> None:
+    options = [*LINK, "--slowdown", "8", *FAST, "--strategy", name]
+    result = CliRunner().invoke(plan, [*made_up, *options])
+    assert isinstance(result.exception, PlanError)
+    said = str(result.exception)
+    assert said.startswith(f"no plan of {name} meets the objective; ")
+    offered = [int(cut) for cut in re.findall(r": cut (\d+)", said)]
+    depth = 8
+    allowed = {"server_only": [0], "fixed_split": range(1, depth), "device_exits": [depth]}
+    assert offered
+    assert set(offered) <= set(allowed[name])
+
+
+def test_a_strategy_is_not_refused_for_limits_that_it_keeps_alone(made_up: list[str]) -> None:
+    """By the same link and limit, what keeps it is taken and what does not is refused."""
+    options = ["--deadline-ms", "20", "--slowdown", "20", "--bandwidth-mbps", "80"]
+    text = shown(made_up, *options, "--strategy", "server_only", "--rtt-ms", "1")
+    assert "is the least of all of server_only" in text.splitlines()[-1]
+    result = CliRunner().invoke(plan, [*made_up, *LINK, *options, "--strategy", "device_exits"])
+    assert isinstance(result.exception, PlanError)
+
+
+def test_plans_keep_up_with_the_samples_that_come(made_up: list[str]) -> None:
+    slow, fast = shown(made_up, "--rate-hz", "5"), shown(made_up, "--rate-hz", "60")
+    assert "5 samples a second, mean " in slow.splitlines()[-1]
+    assert slow.splitlines()[-2] == shown(made_up).splitlines()[-2]
+    assert fast.splitlines()[-2] != slow.splitlines()[-2]
+    options = [*made_up, *LINK, "--slowdown", "8", "--rate-hz", "100000"]
+    result = CliRunner().invoke(plan, options)
+    assert isinstance(result.exception, PlanError)
+    assert "instead of 0.01 ms" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--strategy", "portend", *FAST, "--rate-hz", "500"],
+        ["--board", "rpi4-wifi", "--minimise", "energy", "--deadline-ms", "50"],
+        ["--what-if", "rate", "--minimise", "p99.9"],
+        ["--what-if", "queue", "--what-if", "bandwidth"],
+        ["--devices", "64"],
+    ],
+)
+def test_a_terminal_of_80_columns_breaks_no_word(
+    options: list[str], made_up: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def words(columns: int) -> set[str]:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        result = CliRunner().invoke(plan, [*made_up, "--slowdown", "8", *LINK, *options])
+        assert result.exit_code == 0, result.output
+        monkeypatch.setattr(Console, "is_terminal", True)
+        text = CliRunner().invoke(plan, [*made_up, "--slowdown", "8", *LINK, *options]).output
+        text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        assert max(map(len, text.splitlines())) <= columns
+        map_rows = re.compile(r"^ *[0-9.]+ [A-Za-z+.-]{20,}$|─|^ +[0-9. ]+$")
+        return {w for line in text.splitlines() if not map_rows.search(line) for w in line.split()}
+
+    extra = {"left", "out", "for", "want", "of", "room:"}
+    assert {word.strip(",") for word in words(80) - extra} <= {w.strip(",") for w in words(300)}
