@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from partitioner.candidates import Candidates, threshold_choices
+from partitioner.candidates import Candidates
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES, Costs, Floats
 from partitioner.objective import Objective
@@ -16,6 +16,7 @@ from partitioner.planner import Planner
 from partitioner.published import as_published, evaluated, least, raw_levels
 from partitioner.recorded import Place, Recorded
 from partitioner.strategies.strategy import Strategy
+from partitioner.threshold_grid import threshold_choices
 
 __all__ = ["Portend"]
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from partitioner.candidates import threshold_choices
 from partitioner.conditions import Conditions
 from partitioner.costs import Floats
 from partitioner.objective import Objective
@@ -15,6 +14,7 @@ from partitioner.planner import Planner
 from partitioner.published import as_published, eight_bit_levels, evaluated
 from partitioner.recorded import Place, Recorded
 from partitioner.strategies.strategy import Strategy
+from partitioner.threshold_grid import threshold_choices
 
 __all__ = ["Spinn"]
 

@@ -32,6 +32,7 @@ from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.objective import Objective
 from partitioner.planner import Planner
 from partitioner.profile import Profile
+from partitioner.threshold_grid import CONFIDENCES
 
 LEVELS = ("affine4", "raw")
 CONFIDENCE = FittedPolicy(get("confidence"))
@@ -85,8 +86,8 @@ class World:
             active = manifest.exits_before(cut)
             for level in manifest.boundaries[cut].levels or [None]:
                 watched = manifest.ensemble_at(cut) is not None
-                last = (*candidates._GRID, WATCHED) if watched else candidates._GRID
-                axes = [candidates._GRID] * (active - 1) + [last] * (active > 0)
+                last = (*CONFIDENCES, WATCHED) if watched else CONFIDENCES
+                axes = [CONFIDENCES] * (active - 1) + [last] * (active > 0)
                 for thresholds in itertools.product(*axes):
                     yield self.follow(cut, level, thresholds, conditions)
 

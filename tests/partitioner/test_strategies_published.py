@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from offramp.errors import PlanError
-from partitioner.candidates import _GRID, CLOSED
+from partitioner.candidates import CLOSED
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.objective import Objective
@@ -20,6 +20,7 @@ from partitioner.plan import Plan
 from partitioner.power import Power
 from partitioner.published import eight_bit_levels, raw_levels
 from partitioner.strategies import get
+from partitioner.threshold_grid import CONFIDENCES
 
 DEPTH = 4
 FREE = Objective(max_accuracy_drop=None)
@@ -152,7 +153,7 @@ def test_spinn_takes_the_best_split_and_threshold_within_its_limits(
     levels: dict[int, tuple[str | None, ...]] = {0: ("raw",), DEPTH: (None,)}
     kept = []
     for cut in range(DEPTH + 1):
-        for level, threshold in itertools.product(levels.get(cut, ("affine4", "raw")), _GRID):
+        for level, threshold in itertools.product(levels.get(cut, ("affine4", "raw")), CONFIDENCES):
             found = it.follow(cut, level, (threshold,) * len(closed(it, cut)), now)
             kept.append((found, found.accuracy >= floor - 1e-12, found.miss_share(0.05) <= 0.2))
     best = [one.mean_s for one, accurate, in_time in kept if accurate and in_time]
@@ -177,7 +178,7 @@ def test_portend_takes_what_is_best_by_its_own_formulas(
         of_end = calibration.accuracy
         if level is not None:
             of_end = (calibration.answers[cut, level] == calibration.labels).mean()
-        for vector in itertools.product(_GRID, repeat=len(closed(it, cut))):
+        for vector in itertools.product(CONFIDENCES, repeat=len(closed(it, cut))):
             found = it.follow(cut, level, vector, replace(now, bandwidth_bps=1e15, rtt_s=0.0))
             stays = 1 - sum(found.exit_shares)
             accuracy = stays * of_end + sum(
