@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 SIDE, CLASSES = 224, 10
-FITTED, LEVELLED, CALIBRATED, NORMALISED = 2000, 200, 2000, 64
+FITTED, LEVELLED, CALIBRATED, NORMALISED = 2000, 200, 1000, 64
 """So many images fit the answers, choose the codecs' levels, are calibrated on, normalise."""
 
 PART = 100
@@ -91,7 +91,7 @@ class LargeNet(nn.Module):
 
 
 def large_bundle() -> Path:
-    """Return the bundle's file in the cache; making it takes most of an hour of two cores."""
+    """Return the bundle's file in the cache; making it takes half an hour of a core."""
     path = _cached(CALIBRATED)
     if not path.exists():
         bundle = open_bundle(_compiled())
