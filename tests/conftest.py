@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import gc
 import os
 import signal
 import threading
@@ -56,6 +58,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector what was imported: it would look through all of it each time."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -105,6 +113,44 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["OFFRAMP_CACHE"]
     else:
         os.environ["OFFRAMP_CACHE"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kept_memory() -> Iterator[None]:
+    """Lets networks keep what loading them needed.
+
+    Tests hold ten times the code of a device; to look through it takes 30 ms for each network.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("offramp.network.return_unused_memory", lambda: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def compiled_once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], Manifest]], tuple[Path, Manifest]]:
+    """Compiles a bundle for all workers of a session, which find the first one's by its name.
+
+    What compiling returned is kept beside it.
+    """
+    from offramp.bundle import Manifest
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def compile_once(name: str, compile_to: Callable[[Path], Manifest]) -> tuple[Path, Manifest]:
+        folder = shared / f"compiled-{name}"
+        folder.mkdir(exist_ok=True)
+        path, returned = folder / f"{name}.offramp", folder / "returned.json"
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not returned.is_file():
+                returned.write_text(compile_to(path).model_dump_json())
+        return path, Manifest.model_validate_json(returned.read_text())
+
+    return compile_once
 
 
 @pytest.fixture(scope="session")
@@ -321,7 +367,7 @@ def tiny_model(tiny_samples: LabelledSamples) -> EarlyExitModel:
 
 @pytest.fixture(scope="session")
 def tiny_compiled(
-    tmp_path_factory: pytest.TempPathFactory,
+    compiled_once: Callable[..., tuple[Path, Manifest]],
     tiny_model: EarlyExitModel,
     tiny_samples: LabelledSamples,
     one_registry: None,
@@ -329,14 +375,15 @@ def tiny_compiled(
     """The network in three segments, through the whole compiler."""
     from offramp.capture.compiler import CompileOptions, compile_model
 
-    path = tmp_path_factory.mktemp("compiled") / "tiny.offramp"
     options = CompileOptions(name="tiny", classes=("red", "green", "blue"), max_segments=3)
-    return path, compile_model(tiny_model, tiny_samples, path, options)
+    return compiled_once(
+        "tiny", lambda path: compile_model(tiny_model, tiny_samples, path, options)
+    )
 
 
 @pytest.fixture(scope="session")
 def tiny_int8_file(
-    tmp_path_factory: pytest.TempPathFactory,
+    compiled_once: Callable[..., tuple[Path, Manifest]],
     tiny_model: EarlyExitModel,
     tiny_samples: LabelledSamples,
     one_registry: None,
@@ -344,9 +391,10 @@ def tiny_int8_file(
     """The same with an int8 head."""
     from offramp.capture.compiler import CompileOptions, compile_model
 
-    path = tmp_path_factory.mktemp("compiled") / "tiny-int8.offramp"
     options = CompileOptions("tiny", max_segments=3, int8=True)
-    compile_model(tiny_model, tiny_samples, path, options)
+    path, _ = compiled_once(
+        "tiny-int8", lambda path: compile_model(tiny_model, tiny_samples, path, options)
+    )
     return path
 
 
@@ -384,7 +432,7 @@ def camera_samples(tiny_samples: LabelledSamples) -> LabelledSamples:
 
 @pytest.fixture(scope="session")
 def camera(
-    tmp_path_factory: pytest.TempPathFactory,
+    compiled_once: Callable[..., tuple[Path, Manifest]],
     tiny_model: EarlyExitModel,
     camera_samples: LabelledSamples,
     one_registry: None,
@@ -393,8 +441,10 @@ def camera(
     from offramp.bundle import open_bundle
     from offramp.capture.compiler import CompileOptions, compile_model
 
-    path = tmp_path_factory.mktemp("compiled") / "camera.offramp"
-    compile_model(tiny_model, camera_samples, path, CompileOptions("camera", max_segments=3))
+    options = CompileOptions("camera", max_segments=3)
+    path, _ = compiled_once(
+        "camera", lambda path: compile_model(tiny_model, camera_samples, path, options)
+    )
     return open_bundle(path)
 
 

@@ -40,6 +40,11 @@ def measured(tiny: Bundle, request: pytest.FixtureRequest) -> Profile:
     return found
 
 
+@pytest.fixture(scope="module")
+def measured_here(tiny: Bundle) -> Profile:
+    return measure_profile(tiny, rounds=3)
+
+
 def test_every_part_of_the_bundle_has_a_positive_time(tiny: Bundle, measured: Profile) -> None:
     measured.check(tiny)
     nothing = Timing(median_s=0, p10_s=0, p90_s=0, runs=0)
@@ -481,10 +486,10 @@ HOSTILE: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_profiles_are_refused_with_the_keys_name(
-    name: str, tiny: Bundle, tmp_path: Path
+    name: str, measured_here: Profile, tmp_path: Path
 ) -> None:
     said, change = HOSTILE[name]
-    plain = json.loads(measure_profile(tiny, rounds=3).model_dump_json())
+    plain = json.loads(measured_here.model_dump_json())
     change(plain)
     path = tmp_path / "profile.json"
     path.write_text(json.dumps(plain))
@@ -546,10 +551,14 @@ def test_profile_then_plan_from_the_command_line(
     ],
 )
 def test_options_that_cannot_be_are_refused(
-    options: tuple[object, ...], kind: type[OfframpError], tiny: Bundle, tmp_path: Path
+    options: tuple[object, ...],
+    kind: type[OfframpError],
+    tiny: Bundle,
+    measured_here: Profile,
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / "profile.json"
-    out.write_text(measure_profile(tiny, rounds=3).model_dump_json())
+    out.write_text(measured_here.model_dump_json())
     given = ("--bandwidth-mbps", 5, "--rtt-ms", 20, *options)
     result = _run(plan_command, tiny.folder, "--device-profile", out, *given)
     assert isinstance(result.exception, kind)
