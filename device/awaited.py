@@ -70,8 +70,11 @@ class Awaited:
     @property
     def unheard(self) -> AwaitedMessage | None:
         """The first message that left after the last one of which something was heard."""
-        messages = self._messages.values()
-        return next((each for each in messages if each.at_s > self._heard_of_s), None)
+        heard_of_s = self._heard_of_s
+        for message in self._messages.values():
+            if message.at_s > heard_of_s:
+                return message
+        return None
 
     def silent_s(self, now_s: float) -> float:
         """Return for how long an answer should have come; those to later messages count for it."""

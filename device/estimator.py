@@ -12,7 +12,7 @@ long averages do.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["LinkEstimate", "LinkEstimator"]
 
@@ -27,8 +27,7 @@ _FORGOTTEN_S = 10.0  # what was so long ago is as little known as what was longe
 _LEAP = 4.0  # a changed rate is taken to be within this many times the old one, then again
 
 
-@dataclass(frozen=True)
-class LinkEstimate:
+class LinkEstimate(NamedTuple):
     """What is believed of the link, with standard deviations.
 
     ``cautious_bps`` is the bandwidth if a bit takes one standard deviation longer than believed.

@@ -53,7 +53,9 @@ class InFlight:
 
     def next_up(self) -> Work | None:
         """Return the sample with the earliest deadline of those that wait for the server."""
-        return min(self._waiting.values(), key=lambda w: (w.deadline_s, w.id), default=None)
+        if len(self._waiting) < 2:  # as it mostly is, and this is asked for all the time
+            return next(iter(self._waiting.values()), None)
+        return min(self._waiting.values(), key=lambda w: (w.deadline_s, w.id))
 
     def remove(self, work: Work) -> bool:
         """Remove a sample; tell whether it was still waiting for the server."""
@@ -66,6 +68,8 @@ class InFlight:
 
     def pop_due(self, now_s: float) -> Work | None:
         """Return and remove the sample that needs the processor now, earliest deadline first."""
+        if not self:
+            return None
         due = [work for work in self._waiting.values() if work.give_up_s <= now_s]
         due.extend(self._forsaken.values())
         if not due:
@@ -96,12 +100,12 @@ class InFlight:
 
     def next_expected_s(self) -> float:
         """Return when the next answer becomes overdue."""
-        times = (work.expected_s for work in self._waiting.values() if not work.overdue)
-        return min(times, default=math.inf)
+        times = [work.expected_s for work in self._waiting.values() if not work.overdue]
+        return min(times) if times else math.inf
 
     def next_due_s(self) -> float:
         """Return when the next of those that wait for the server needs the processor."""
-        return min((work.give_up_s for work in self._waiting.values()), default=math.inf)
+        return min([work.give_up_s for work in self._waiting.values()], default=math.inf)
 
     def _all(self) -> list[Work]:
         return [*self._waiting.values(), *self._forsaken.values()]

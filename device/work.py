@@ -72,7 +72,7 @@ class Work:
     @property
     def quickest_s(self) -> float:
         """How long its quickest answer on the device takes, once its head is done."""
-        return min((option.time_s for option in self.options), default=0.0)
+        return min([option.time_s for option in self.options], default=0.0)
 
 
 @dataclass(frozen=True)

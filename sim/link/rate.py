@@ -78,7 +78,12 @@ class Rate(Condition):
 
     def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
         """As `Condition.release_train`: each packet is served once the one before it is."""
-        last_s, finish_s, released = self._last_s, (self.served.only or self.served).finish_s, []
+        source = self.served.only or self.served
+        if isinstance(source, ConstantRate):  # each message asks for it
+            released = source.finish_train(self._last_s, times_s, sizes)
+            self._last_s = released[-1]
+            return released
+        last_s, finish_s, released = self._last_s, source.finish_s, []
         for time_s, nbytes in zip(times_s, sizes, strict=True):
             begun_s = time_s if time_s > last_s else last_s
             last_s = finish_s(begun_s, nbytes) if begun_s < inf else inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import Protocol
 
@@ -37,6 +38,18 @@ class ConstantRate:
         if nbytes <= 0:
             return start_s
         return start_s + nbytes / self._bytes_per_s if self._bytes_per_s else inf
+
+    def finish_train(
+        self, free_s: float, times_s: Sequence[float], sizes: Sequence[int]
+    ) -> list[float]:
+        """When each of some packets is served, one after the other and none before `free_s`."""
+        bytes_per_s, finished = self._bytes_per_s, list[float]()
+        if not bytes_per_s:
+            return [inf] * len(sizes)
+        for time_s, nbytes in zip(times_s, sizes, strict=True):
+            free_s = (time_s if time_s > free_s else free_s) + nbytes / bytes_per_s
+            finished.append(free_s)
+        return finished
 
 
 UNLIMITED = ConstantRate(inf)
