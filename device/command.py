@@ -56,8 +56,18 @@ __all__ = ["run"]
     "backend on one thread is measured now if it was not. offramp profile measures them all.",
 )
 @click.option("--server-profile", type=click.Path(path_type=Path), help="Profile of the server.")
-@click.option("--settings", type=click.Path(path_type=Path), help="YAML file of settings.")
-@click.option("--out", "outs", multiple=True, help="Write JSON lines here; - for standard output.")
+@click.option(
+    "--settings",
+    type=click.Path(path_type=Path),
+    help="YAML file of settings; docs/run-settings.md has them all.",
+)
+@click.option(
+    "--out",
+    "outs",
+    multiple=True,
+    help="Write JSON lines here, over what was there from the "
+    "first result on; - for standard output.",
+)
 @click.option("--quiet", is_flag=True, help="Show nothing on the terminal.")
 def run(bundle: Path | None, source: str, **options: Any) -> None:
     """Stream samples through BUNDLE's head, and its hard ones to the server.

@@ -21,6 +21,7 @@ from offramp.names import printable
 __all__ = ["run_command"]
 
 _GROUP = "offramp.commands"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -40,9 +41,10 @@ def run_command(arguments: Sequence[str]) -> int:
         _close_output()
         return 1
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in _FULL:
             raise
-        click.echo("offramp: the output cannot be written: the disk is full", err=True)
+        why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+        click.echo(f"offramp: the output cannot be written: {why}", err=True)
         _close_output()
         return ConfigError.exit_code
     return status or 0

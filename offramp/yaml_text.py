@@ -22,7 +22,11 @@ def parse_yaml(data: bytes, origin: str) -> Any:
     import yaml  # here, since most starts have no file
 
     try:
-        return yaml.load(data.decode(), _loader())
+        loader = _loader()(data.decode())
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except UnicodeDecodeError:
         raise ConfigError(f"{origin}: not a text in UTF-8; name a YAML file") from None
     except ConfigError as error:

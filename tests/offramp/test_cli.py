@@ -176,6 +176,26 @@ def test_completion_knows_the_commands(
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("target", "why"), [("/dev/full", "the disk is full"), ("help.txt", "File too large")]
+)
+def test_output_that_cannot_be_written_is_an_error_in_words(
+    target: str, why: str, tmp_path: Path
+) -> None:
+    command = f"ulimit -f 0; exec '{sys.executable}' -c \"$CODE\" --help > {target}"
+    ended = subprocess.run(
+        ["bash", "-c", command],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "CODE": OFFRAMP},
+        timeout=60,
+    )
+    assert ended.stderr == f"offramp: the output cannot be written: {why}\n"
+    assert ended.returncode == 2
+
+
+@pytest.mark.e2e
 def test_a_reader_that_goes_away_is_no_error() -> None:
     command = f'"{sys.executable}" -c "$0" --help | true'
     code = OFFRAMP.replace("main()", "import time; time.sleep(0.3); main()")
