@@ -48,7 +48,7 @@ class InForce:
     """The ``plan`` that holds until a strategy decides on a better one; None before the first.
 
     Until a plan is ``ready`` that a strategy decides on, another one stands in: that in force or
-    what the strategy does alone. A sample would else be sent losslessly, which can take a hundred
+    what the strategy does alone. A sample would else be sent losslessly, which can take twenty
     times the bytes. A strategy that decides once does not wait.
     """
 

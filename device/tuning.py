@@ -16,7 +16,7 @@ class Tuning(Settings):
 
     A new plan must be better than the one in force by ``switch_sigmas`` standard deviations of that
     gain, as far as bandwidth and round trip are in doubt. Switching itself costs nothing: both ends
-    hold every segment.
+    hold every segment, and a codec level that takes long to load is loaded before.
     """
 
     replan_s: Annotated[float, Field(ge=0, le=3600)] = 0.25
