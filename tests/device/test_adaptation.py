@@ -10,6 +10,7 @@ from device.adaptation import Adaptation, ThresholdsMoved
 from device.agent import Agent
 from device.controller import Controller
 from device.deployment import Deployment, deploy
+from device.fallback import leave_early
 from device.head import Head, Progress
 from device.settings import AgentSettings
 from device.sources import Sample
@@ -91,8 +92,12 @@ def test_a_sentinel_for_which_there_is_no_time_leaves_where_it_could_have(planne
     assert sent.left is None
     assert sent.final is not None
     ends = iter([math.inf, -math.inf])
-    choose = head._choose
-    monkeypatch.setattr(head, "_choose", lambda p, _, s: choose(p, next(ends), s))
+    monkeypatch.setattr(
+        "device.head.leave_early",
+        lambda options, cut, *, now_s, deadline_s: leave_early(
+            options, cut, now_s=now_s, deadline_s=next(ends)
+        ),
+    )
     stayed, reached = run(head, STAYS)
     assert (stayed.left, reached.answered, reached.hurried) == (0, True, False)
 
