@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from partitioner.conditions import Conditions
-from partitioner.costs import Floats
 from partitioner.measures import get_measure, say_amount
 from partitioner.objective import Objective
 from partitioner.plan import Plan
@@ -25,7 +24,8 @@ _EXACT = 1e-9
 class Breach:
     """A limit that a plan breaks: what was ``asked`` and what the plan ``comes_to``.
 
-    ``limit`` is a measure's name, or "accuracy", of which more is better.
+    ``limit`` is a measure's name, "accuracy", of which more is better, or "deadline": when the last
+    sample is answered that should be in time.
     """
 
     limit: str
@@ -36,14 +36,16 @@ class Breach:
         """Say in words what is kept instead of what."""
         if self.limit == "accuracy":
             return f"accuracy {self.comes_to:.4g} instead of {self.asked:.4g}"
-        comes_to, asked = (say_amount(self.limit, value) for value in (self.comes_to, self.asked))
-        return f"{self.limit} {comes_to} instead of {asked}"
+        return f"{self.limit} {self._say(self.comes_to)} instead of {self._say(self.asked)}"
 
     def briefly(self) -> str:
         """Say by how much, as it stands in a table."""
         if self.limit == "accuracy":
             return f"accuracy -{100 * (self.asked - self.comes_to):.2g}%"
-        return f"{self.limit} +{say_amount(self.limit, self.comes_to - self.asked)}"
+        return f"{self.limit} +{self._say(self.comes_to - self.asked)}"
+
+    def _say(self, amount: float) -> str:
+        return say_amount("mean" if self.limit == "deadline" else self.limit, amount)
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,18 @@ class Comparison:
         )
 
     def _breaches(self, row: int) -> list[Breach]:
-        found = []
+        found, objective = [], self._objective
         if self._accuracy[row] < self._floor - _EXACT:
             found.append(Breach("accuracy", self._floor, float(self._accuracy[row])))
-        for name, most in asked_of(self._objective, self._conditions).items():
-            values: Floats = get_measure(name).values(self._forecast, self._objective.latest_s)
+        for name, most in asked_of(objective, self._conditions).items():
+            values = get_measure(name).values(self._forecast, objective.latest_s)
             if values[row] > most + _EXACT:
                 found.append(Breach(name, most, float(values[row])))
+        if objective.deadline_s is not None and "late" not in [breach.limit for breach in found]:
+            # Under doubts the share that is late is a mean over what may happen, quantiles decide.
+            last_s = self._forecast.quantile_s(1 - objective.max_miss_share)
+            if last_s[row] > objective.deadline_s + _EXACT:
+                found.append(Breach("deadline", objective.deadline_s, float(last_s[row])))
         return found
 
 

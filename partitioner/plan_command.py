@@ -18,7 +18,10 @@ _FACTOR = Range(1e-6, 1e6)
 _BANDWIDTH_MBPS = Range(1e-6, 1e6)
 _TIME_MS = Range(0, 1e9)
 _RATE_HZ = Range(0, 1e6, min_open=True)
-_HEDGED = "the device computes on while an answer is under way, as in offramp run (--no-hedge)"
+_HEDGED = (
+    "the device computes on while an answer is under way, as in offramp run; --no-hedge plans "
+    "without"
+)
 
 
 @click.command()

@@ -85,7 +85,8 @@ def plan_table(bundle: Bundle, plans: Sequence[Compared], objective: Objective) 
     broken = tuple(", ".join(b.briefly() for b in each.breaches) for each, _ in told)
     if any(broken):
         columns.append(Column("breaks", broken, words=True))
-    title = f"plans for {bundle.manifest.name}, least {get_measure(name).definition} first"
+    by = get_measure(name).definition
+    title = f"{bundle.manifest.name}: * is taken, then the best plan of each other cut by {by}"
     return Sheet(title, columns)
 
 

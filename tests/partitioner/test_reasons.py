@@ -43,10 +43,21 @@ class Told:
             kept["period"] = min(kept.get("period", np.inf), 1 / now.rate_hz)
         for limit, most in kept.items():
             self.amounts[limit] = (get_measure(limit).values(forecast, objective.latest_s), most)
+        doubted = now.s_per_bit_sigma or now.rtt_sigma_s
+        if objective.deadline_s is not None and doubted:  # then quantiles decide, not shares
+            del self.amounts["late"]
+            last_s = forecast.quantile_s(1 - objective.max_miss_share)
+            self.amounts["deadline"] = (last_s, objective.deadline_s)
         usable = np.array([now.reachable or each.level is None for each in self.plans])
         within = [accuracy >= floor - 1e-9]
         within += [v <= most + 1e-9 for n, (v, most) in self.amounts.items() if n != "accuracy"]
         self.meets = np.logical_and.reduce([usable, *within])
+
+
+def say(limit: str, amount: float) -> str:
+    if limit == "accuracy":
+        return f"{amount:.4g}"
+    return say_amount("mean" if limit == "deadline" else limit, amount)
 
 
 def bare(plan: Plan) -> Plan:
@@ -78,6 +89,7 @@ OBJECTIVES = st.builds(
     reachable=st.booleans(),
     price_s=st.sampled_from([0.0, 0.02]),
     rate_hz=st.sampled_from([0.0, 20.0, 100.0]),
+    doubt_s=st.sampled_from([0.0, 0.005]),
 )
 def test_every_number_of_a_reason_is_that_of_the_ranking(
     name: str,
@@ -89,10 +101,16 @@ def test_every_number_of_a_reason_is_that_of_the_ranking(
     reachable: bool,
     price_s: float,
     rate_hz: float,
+    doubt_s: float,
 ) -> None:
     it = world(seed % 8, depth=3)
     now = replace(
-        weather(seed, reachable), hedged=hedged, price_s=price_s, rate_hz=rate_hz, queue_s=0.001
+        weather(seed, reachable),
+        hedged=hedged,
+        price_s=price_s,
+        rate_hz=rate_hz,
+        rtt_sigma_s=doubt_s,
+        vain_share=doubt_s * 20,
     )
     strategy = get(name)
     plan = strategy.explain(it.planner, strategy.decide(it.planner, objective, now), objective, now)
@@ -126,8 +144,9 @@ def test_every_number_of_a_reason_is_that_of_the_ranking(
     assert ("no plan" in reason) <= (not told.meets.any())
     assert ("no other plan" in reason) <= (len(told.plans) == 1)
     for limit, comes_to, asked in re.findall(r"; (\w+) ([^;]+?) instead of ([^;]+)", reason):
+        if limit == "late" and doubt_s:
+            continue
         values, most = told.amounts[limit]
-        say = (lambda _, v: f"{v:.4g}") if limit == "accuracy" else say_amount
         assert comes_to == say(limit, values[told.row])
         assert asked == say(limit, most)
         assert bool(values[told.row] < most) is (limit == "accuracy")

@@ -46,7 +46,8 @@ def test_names_are_shown_as_they_are(name: str, world: Callable[..., Any]) -> No
     prediction = Prediction(0.01, 0.02, 0, 0.9, (), 1, 100, 0.01)
     told = Compared(Plan(0, name, "fixed", (), prediction), 0.9, 0.01, 0.01, True, ())
     plans = _shown(plan_table(bundle, [told], Objective()))
-    assert f"plans for {name}, least mean latency first" in plans
+    by = "* is taken, then the best plan of each other cut by mean latency"
+    assert f"{name}: {by}" in plans
     assert f" {name} " in plans.splitlines()[4]
 
 
