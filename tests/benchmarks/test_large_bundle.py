@@ -10,11 +10,13 @@ import pytest
 from benchmarks.harness import BUNDLE
 from benchmarks.large_bundle import (
     CLASSES,
+    IMAGE_LEVELS,
     SIDE,
     join,
     ridge,
     scaled_images,
     with_calibration,
+    with_image_levels,
 )
 from offramp.bundle import open_bundle
 from offramp.calibration import load_calibration
@@ -63,3 +65,10 @@ def test_outcomes_of_parts_are_those_of_all_samples_and_stand_in_a_bundle(tmp_pa
     assert load_calibration(written).levels == known.levels
     assert len(load_calibration(written).labels) == half
     assert written.manifest.segments == bundle.manifest.segments
+
+
+def test_the_input_may_go_by_every_image_codec_and_nothing_else_changes() -> None:
+    bundle = open_bundle(BUNDLE)
+    offered = with_image_levels(bundle).manifest.boundaries
+    assert set(offered[0].levels) == {*bundle.manifest.boundaries[0].levels, *IMAGE_LEVELS}
+    assert offered[1:] == bundle.manifest.boundaries[1:]
