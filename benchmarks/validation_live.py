@@ -21,8 +21,8 @@ from offramp.embedded import cluttered_digits
 from offramp.errors import ConfigError, OfframpError
 from offramp.report.runs import Run, read_run
 from sim.arrivals.periodic import PeriodicSettings
-from sim.world.build import link_seed
 from sim.world.scenario import GroupSettings, Scenario, ServerSettings
+from sim.world.way import link_seed
 
 __all__ = ["LiveRun", "Samples"]
 

@@ -19,20 +19,12 @@ from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.strategies import Clairvoyant, Strategy
 from sim.world.course import LoadCourse
-from sim.world.foresight import Coming, Foresight
+from sim.world.foresight import Coming
+from sim.world.truth import Truth
 
-__all__ = ["Seer", "Truth", "make_controller"]
+__all__ = ["Seer", "make_controller"]
 
 _FASTEST_BPS = 1e12
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What a virtual device is in for: its link and server, its own load, when samples come."""
-
-    foresight: Foresight
-    load: LoadCourse
-    arrivals_s: Sequence[float]
 
 
 class _TrueStretch(Stretch):

@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 
-__all__ = ["Requests", "arrivals_seed"]
+from sim.arrivals import Arrivals
+from sim.world.scenario import Scenario
+
+__all__ = ["Requests", "arrivals_seed", "build_requests", "mean_rate_hz"]
+
+_FOR_RATE = 1000
+_LEAST_RATE_HZ, _MOST_RATE_HZ = 1e-6, 86_400.0
 
 
 def arrivals_seed(seed: int, device: str) -> str:
@@ -45,3 +52,26 @@ class Requests:
     def draw(self) -> int:
         """Return which sample the next one is."""
         return self.random.randrange(self.samples)
+
+
+def build_requests(
+    scenario: Scenario, arrivals: Arrivals | None, samples: int, seed: int, device: str
+) -> Requests:
+    """Return the requests of a device in the run with a seed."""
+    return Requests(
+        None if arrivals is None else arrivals.times_s(arrivals_seed(seed, device)),
+        samples,
+        Random(f"{seed}/{device}/samples"),
+        count=math.inf if scenario.requests is None else scenario.requests,
+        until_s=math.inf if scenario.duration_s is None else scenario.duration_s,
+        counted_from_s=scenario.warm_up_s,
+    )
+
+
+def mean_rate_hz(arrivals: Arrivals) -> float:
+    """Return the mean rate of the first requests, which is what a device would be told."""
+    times_s = list(islice(arrivals.times_s("rate"), _FOR_RATE))
+    if len(times_s) < 2:
+        return _LEAST_RATE_HZ
+    rate_hz = (len(times_s) - 1) / max(times_s[-1] - times_s[0], 1e-9)
+    return min(max(rate_hz, _LEAST_RATE_HZ), _MOST_RATE_HZ)

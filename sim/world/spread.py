@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-__all__ = ["Draws", "Spread"]
+__all__ = ["Draws", "Spread", "mean_s"]
 
 
 def _as_row(value: Any) -> Any:
@@ -30,6 +31,14 @@ Spread = Annotated[
 ]
 """The type of a settings field with a time in seconds that spreads: its quantiles at evenly spaced
 shares, from the least to the most. One number is a time that does not spread."""
+
+
+def mean_s(quantiles_s: Sequence[float]) -> float:
+    """Return the mean of a spread, linear between its quantiles."""
+    if len(quantiles_s) == 1:
+        return quantiles_s[0]
+    middles = [(low + high) / 2 for low, high in pairwise(quantiles_s)]
+    return sum(middles) / len(middles)
 
 
 class Draws:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -12,7 +13,7 @@ from sim.beside import FileBeside
 from sim.description import LinkSettings, parse_link, read_link
 from sim.presets import PRESETS
 
-__all__ = ["WaySettings"]
+__all__ = ["WaySettings", "link_seed"]
 
 
 class WaySettings(Settings):
@@ -68,3 +69,9 @@ class WaySettings(Settings):
             },
             "trace",
         )
+
+
+def link_seed(seed: int, device: str, way: LinkSettings) -> int:
+    """Return the seed of what is random in a device's link in the run with a seed."""
+    text = f"{seed}/{device}/link/{way.seed}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
