@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 
+from offramp.capture.known_operations import operations_known
 from offramp.capture.outputs import returning_plain
 from offramp.errors import CaptureError
 
@@ -44,7 +45,7 @@ def export(
     for example in (*inputs, *named.values()):
         free[example] = {0: Dim.DYNAMIC}
     _check_signature(model, inputs, named)
-    with _watch_batch() as fixed_at, returning_plain(model):
+    with _watch_batch() as fixed_at, returning_plain(model), operations_known():
         try:
             shapes = free.dynamic_shapes(model, inputs, named)  # type: ignore[no-untyped-call]
             program = torch.export.export(model, inputs, named, dynamic_shapes=shapes)

@@ -15,6 +15,7 @@ from torch.export import Dim
 
 from offramp.capture.export import two_of
 from offramp.capture.exporters.exporter import Exporter
+from offramp.capture.known_operations import operations_known
 from offramp.capture.onnx_registry import shared_registry
 from offramp.capture.onnx_repairs import prepare, repair
 from offramp.capture.quiet import quiet
@@ -34,7 +35,7 @@ class OnnxExporter(Exporter):
         """Return the ONNX model; see `Exporter.export`."""
         shapes = tuple({0: Dim.DYNAMIC} for _ in examples)
         try:
-            with quiet(), shared_registry(), torch.no_grad():
+            with quiet(), shared_registry(), operations_known(), torch.no_grad():
                 inputs = tuple(two_of(example) for example in examples)
                 program = torch.export.export(module, inputs, dynamic_shapes=shapes)
                 prepare(program.graph)

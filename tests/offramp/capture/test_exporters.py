@@ -150,6 +150,22 @@ def test_exports_share_one_table_of_operations(monkeypatch: pytest.MonkeyPatch) 
     assert _registration.ONNXRegistry.from_torchlib == before
 
 
+def test_an_export_looks_up_the_operations_of_torch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._export import utils
+
+    look_up, looked = utils._materialize_cpp_cia_ops, list[None]()
+
+    def counted() -> None:
+        looked.append(look_up())
+
+    monkeypatch.setattr(utils, "_materialize_cpp_cia_ops", counted)
+    (segment,) = cut_model(nn.Linear(4, 3).eval(), [torch.ones(2, 4)], most=1).segments
+    assert len(looked) == 1
+    assert export_segment(segment.module, [torch.ones(2, 4)], "segments/00").skipped == {}
+    assert len(looked) == 2
+    assert utils._materialize_cpp_cia_ops is counted
+
+
 def test_every_exporter_is_registered_and_read_by_a_backend() -> None:
     parts = Path(exporters.__file__).parent.glob("*.py")
     modules = {p.stem for p in parts if "(Exporter):" in p.read_text()}
