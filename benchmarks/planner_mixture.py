@@ -18,7 +18,7 @@ from offramp.calibration import load_calibration
 from offramp.exits.fitted import load_policy
 from partitioner.candidates import build_candidates
 from partitioner.conditions import Conditions
-from partitioner.costs import Floats
+from partitioner.demands import Floats
 from partitioner.measure import measure_profile
 from partitioner.mixture import Mixer, Sharing
 from partitioner.objective import Objective

@@ -41,7 +41,8 @@ class Controller:
     """Decides which plan is in force; every method takes the time as its first argument.
 
     ``hedged`` says whether plans may count on the device to compute on while answers are under way;
-    ``rate_hz`` how many samples come a second by themselves, 0 if none does.
+    ``rate_hz`` how many samples come a second by themselves, 0 if none does, and ``unevenness`` how
+    far from evenly (`partitioner.conditions`).
     """
 
     planner: Planner
@@ -58,7 +59,7 @@ class Controller:
         self.queue_s = self.price_s = 0.0
         self.hedged = False
         self._vain = VainShare()
-        self.rate_hz = 0.0
+        self.rate_hz = self.unevenness = 0.0
         self._in_force = InForce(self.strategy, self.objective, self.tuning)
         self._awaited = Awaited()
         self._probing = Probing(self.tuning.probe_s)
@@ -89,6 +90,7 @@ class Controller:
             s_per_bit_sigma=link.s_per_bit_sigma,
             rtt_sigma_s=link.rtt_sigma_s,
             rate_hz=self.rate_hz,
+            unevenness=self.unevenness,
         )
 
     def plan(self, now_s: float) -> Plan:

@@ -128,6 +128,7 @@ class Dispatch:
         if len(self._inbox) >= self._settings.inbox:
             self._drop(self._inbox.popleft(), f"the inbox of {self._settings.inbox} was full")
         self._rhythm.arrived(now_s)
+        self._controller.unevenness = self._rhythm.unevenness
         self._inbox.append(Work(sample, now_s, now_s + self._settings.deadline_s))
         return self._settle(now_s)
 

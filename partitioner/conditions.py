@@ -22,9 +22,10 @@ class Conditions:
     ``hedged`` the device computes on while an answer is under way, and the first answer counts.
     Of what was sent because that looked quicker, the device answers a ``vain_share`` first all the
     same; of all samples over a longer time, a ``tail_vain_share``, which decides on the slowest of
-    them. ``s_per_bit_sigma`` and ``rtt_sigma_s`` say how far seconds per bit and round trip are in
-    doubt, as standard deviations, which decides on the slowest, too. ``rate_hz`` is how many samples come a second by themselves; 0 where the next one waits
-    until the device is ready for it.
+    them. So does how far seconds per bit and round trip are in doubt, ``s_per_bit_sigma`` and
+    ``rtt_sigma_s``, as standard deviations. ``rate_hz`` is how many samples come a second by
+    themselves; 0 where the next one waits until the device is ready for it. ``unevenness`` is the
+    squared coefficient of variation of the time between them: 0 if they come evenly, 1 at random.
     """
 
     bandwidth_bps: float
@@ -40,6 +41,7 @@ class Conditions:
     s_per_bit_sigma: float = 0.0
     rtt_sigma_s: float = 0.0
     rate_hz: float = 0.0
+    unevenness: float = 0.0
 
     @property
     def interval_s(self) -> float:
@@ -62,6 +64,7 @@ class Conditions:
             ("s_per_bit_sigma", 0.0),
             ("rtt_sigma_s", 0.0),
             ("rate_hz", 0.0),
+            ("unevenness", 0.0),
         ):
             value = getattr(self, name)
             if not math.isfinite(value) or value < low:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,147 +19,20 @@ from numpy.typing import NDArray
 from offramp.bundle import Bundle
 from offramp.guarantee.device_costs import held_bytes
 from partitioner.candidates import CLOSED, Candidates
-from partitioner.conditions import Conditions
+from partitioner.demands import Demands, Floats
 from partitioner.power import Power
 from partitioner.profile import Profile, Timing
 
-__all__ = [
-    "FRAME_OVERHEAD_BYTES",
-    "Bill",
-    "Costs",
-    "Demands",
-    "Floats",
-    "cost_candidates",
-    "first_s",
-]
+__all__ = ["FRAME_OVERHEAD_BYTES", "Costs", "cost_candidates"]
 
 FRAME_OVERHEAD_BYTES = 110
 """Bytes that a request adds to its frames: protobuf fields, gRPC and HTTP/2 framing, TCP/IP."""
-
-_IN_VAIN_S = 1e-4
-"""What an upload costs whose answer comes too late, in seconds: next to nothing."""
 
 _NORMAL = NormalDist()
 _SUREST = 0.9999  # for what no sample may break there is no link that is slow enough
 
 _NEVER_S = 1e9
 """How long a device takes for what it does not hold: products with 0 are to be 0."""
-
-Floats = NDArray[np.float64]
-
-
-class Demands(NamedTuple):
-    """What a sample demands under C candidates, each (C,): in the mean, or one at a quantile.
-
-    Seconds of the device, the share that is sent, seconds of the server, bytes of the uplink, the
-    device's seconds in which it would answer what is sent by itself, and how many standard
-    deviations slower than expected the link is that it meets.
-    """
-
-    device_s: Floats
-    sent: Floats
-    server_s: Floats
-    uplink_bytes: Floats
-    rest_s: Floats
-    link_sigmas: Floats
-
-    def latency_s(self, now: Conditions) -> Floats:
-        """Return the latency under conditions: linear in each of them but for the hedge."""
-        return self.raced_s(now, now.vain_share)
-
-    def raced_s(self, now: Conditions, vain_share: Any) -> Floats:
-        """Return the latency if the device answers such a share of what is sent all the same."""
-        away_s, here_s = self.away_s(now), self.rest_s * now.device_stretch
-        if now.hedged:
-            away_s = first_s(away_s, here_s, vain_share)
-        return self.device_s * now.device_stretch + away_s
-
-    def cost_s(self, now: Conditions) -> Floats:
-        """Return the latency, and the time that others lose by what is sent at the server's price.
-
-        What is sent although the device is likely to answer first counts a little: else nothing
-        would tell such a plan from one that sends nothing.
-        """
-        away_s = self.away_s(now) + self.sent * now.price_s
-        if now.hedged:
-            here_s = self.rest_s * now.device_stretch
-            away_s = first_s(away_s, here_s + _IN_VAIN_S * self.sent, now.vain_share)
-        return self.device_s * now.device_stretch + away_s
-
-    def period_s(self, now: Conditions) -> Floats:
-        """Return the least time between samples, pipelined: of the busiest of all."""
-        link_s = self.uplink_bytes * (8 / now.bandwidth_bps)
-        server_s = self.server_s * now.server_stretch
-        busiest_s: Floats = np.maximum(
-            np.maximum(self.device_s * now.device_stretch, link_s), server_s
-        )
-        return busiest_s
-
-    @property
-    def away(self) -> tuple[Floats, Floats, Floats]:
-        """What is demanded of link and server."""
-        return self.sent, self.server_s, self.uplink_bytes
-
-    def away_s(self, now: Conditions) -> Floats:
-        """Return the time from the encoded boundary to the server's answer."""
-        rtt_s = now.rtt_s + self.link_sigmas * now.rtt_sigma_s
-        s_per_bit = 1 / now.bandwidth_bps + self.link_sigmas * now.s_per_bit_sigma
-        return (
-            self.sent * (rtt_s + now.queue_s)
-            + self.server_s * now.server_stretch
-            + self.uplink_bytes * (8 * s_per_bit)
-        )
-
-
-def first_s(away_s: Any, here_s: Any, vain_share: Any) -> Any:
-    """Return how long it takes until server or device have answered, whoever is first.
-
-    The device answers a ``vain_share``, one number or one for each, all the same.
-    """
-    # Of plain numbers the built-in takes a tenth of the time.
-    first = min(away_s, here_s) if isinstance(here_s, float) else np.minimum(away_s, here_s)
-    return first + vain_share * (here_s - first)
-
-
-class Bill:
-    """Demands of S candidates as one matrix: what each costs takes microseconds."""
-
-    def __init__(self, demands: Demands) -> None:
-        away, vain_s = np.stack(demands.away), _IN_VAIN_S * demands.sent
-        none = np.zeros_like(vain_s)
-        self._alone = np.stack([demands.device_s, *demands.away])
-        # Three forms side by side: away, here, and what is added to the lesser of these.
-        self._raced = np.vstack(
-            [
-                np.hstack([away, np.zeros_like(away), np.zeros_like(away)]),
-                np.hstack([none, demands.rest_s, none]),
-                np.hstack([none, vain_s, none]),
-                np.hstack([none, none, demands.device_s]),
-                np.hstack([none, none, demands.rest_s]),
-                np.hstack([none, none, vain_s]),
-            ]
-        )
-
-    def cost_s(self, now: Conditions) -> Floats:
-        """Return what `Demands.cost_s` does, (S,)."""
-        stretch, s_per_byte = now.device_stretch, 8 / now.bandwidth_bps
-        fixed_s = now.rtt_s + now.queue_s + now.price_s
-        # The method of arrays takes a microsecond less than the operator @.
-        if not now.hedged:
-            weights = np.array((stretch, fixed_s, now.server_stretch, s_per_byte))
-            alone: Floats = weights.dot(self._alone)
-            return alone
-        vain = now.vain_share
-        first = 1 - vain
-        weights = np.array(
-            (
-                *(first * fixed_s, first * now.server_stretch, first * s_per_byte),
-                *(first * stretch, first, stretch, vain * stretch, vain),
-            )
-        )
-        away_s, here_s, added_s = weights.dot(self._raced).reshape(3, -1)
-        raced: Floats = np.minimum(away_s, here_s) + added_s
-        return raced
 
 
 @dataclass(frozen=True)
@@ -206,8 +79,12 @@ class Costs:
         """The demands of a sample in the mean."""
         c = self.candidates
         stays = 1.0 - c.exit_shares.sum(axis=1)
-        device_s = (c.exit_shares * self.exit_s).sum(axis=1) + stays * self.device_s
-        return self._demands(device_s, stays * self.sends, c.bytes_mean, np.zeros_like(stays))
+        device_s, device_s2 = (
+            (c.exit_shares * self.exit_s**power).sum(axis=1) + stays * self.device_s**power
+            for power in (1, 2)
+        )
+        sigmas = np.zeros_like(stays)
+        return self._demands(device_s, stays * self.sends, c.bytes_mean, sigmas, device_s2)
 
     def tail(self, share: float) -> Demands:
         """Return the demands of the sample that a share of the samples is not slower than.
@@ -227,10 +104,16 @@ class Costs:
             stays &= ~gone[:, at]
         sent = (stays & self.sends).astype(np.float64)
         sigmas = sent * _sigmas(1.0 - c.exit_shares.sum(axis=1), 1.0 - share)
-        return self._demands(device_s, sent, sent * c.sent_bytes[:, place], sigmas)
+        sent_bytes = sent * c.sent_bytes[:, place]
+        return self._demands(device_s, sent, sent_bytes, sigmas, device_s**2)
 
     def _demands(
-        self, device_s: Floats, sent: Floats, sent_bytes: Floats, link_sigmas: Floats
+        self,
+        device_s: Floats,
+        sent: Floats,
+        sent_bytes: Floats,
+        link_sigmas: Floats,
+        device_s2: Floats,
     ) -> Demands:
         return Demands(
             device_s,
@@ -239,6 +122,7 @@ class Costs:
             uplink_bytes=sent_bytes + sent * FRAME_OVERHEAD_BYTES,
             rest_s=sent * np.where(sent > 0, self.rest_s, 0.0),
             link_sigmas=link_sigmas,
+            device_s2=device_s2,
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from offramp.choices import choose
-from partitioner.costs import Floats
+from partitioner.demands import Floats
 from partitioner.forecast import Forecast
 
 __all__ = ["MEASURES", "Measure", "get_measure", "get_quantile", "limit_name", "say_amount"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from offramp.errors import PlanError
 from partitioner.conditions import Conditions
-from partitioner.costs import Floats
+from partitioner.demands import Floats
 from partitioner.forecast import Forecast
 from partitioner.measures import get_measure
 from partitioner.objective import Objective

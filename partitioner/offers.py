@@ -9,7 +9,7 @@ import numpy as np
 from offramp.errors import PlanError
 from partitioner.comparison import Breach, asked_of
 from partitioner.conditions import Conditions
-from partitioner.costs import Floats
+from partitioner.demands import Floats
 from partitioner.measures import get_measure
 from partitioner.objective import Objective
 from partitioner.plan import Plan

@@ -20,7 +20,8 @@ from offramp.bundle import Bundle
 from offramp.errors import PlanError
 from partitioner.candidates import CLOSED, Candidates
 from partitioner.conditions import Conditions
-from partitioner.costs import Costs, Floats, cost_candidates
+from partitioner.costs import Costs, cost_candidates
+from partitioner.demands import Floats
 from partitioner.forecast import Forecast
 from partitioner.measures import get_measure
 from partitioner.objective import Objective

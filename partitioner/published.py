@@ -17,7 +17,7 @@ from offramp import codecs
 from offramp.errors import PlanError
 from partitioner.candidates import CLOSED, Candidates, evaluate
 from partitioner.conditions import Conditions
-from partitioner.costs import Floats
+from partitioner.demands import Floats
 from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.recorded import Place, Recorded

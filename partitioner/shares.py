@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partitioner.costs import Floats
+from partitioner.demands import Floats
 
 __all__ = ["Solution", "solve"]
 

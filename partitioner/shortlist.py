@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partitioner.conditions import Conditions
-from partitioner.costs import Bill, Costs, Demands
+from partitioner.costs import Costs
+from partitioner.demands import Bill, Demands
 from partitioner.objective import Tail
 from partitioner.pareto import undercut_by_none
 
@@ -52,7 +53,8 @@ class Course:
         kept: Any = True
         for tail, demands in self.tails:
             vain = (now.tail_vain_share > 1 - tail.share) & (self.mean.sent > 0)
-            kept = kept & (demands.raced_s(now, vain) <= tail.latest_s)
+            slowest_s = demands.raced_s(now, vain) + self.mean.wait_quantile_s(now, tail.share)
+            kept = kept & (slowest_s <= tail.latest_s)
         if now.rate_hz:
             kept = kept & (self.mean.period_s(now) <= now.interval_s)
         return kept

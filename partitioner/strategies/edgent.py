@@ -8,7 +8,7 @@ import numpy as np
 
 from partitioner.candidates import CLOSED
 from partitioner.conditions import Conditions
-from partitioner.costs import Floats
+from partitioner.demands import Floats
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner

@@ -9,7 +9,8 @@ import numpy as np
 
 from partitioner.candidates import Candidates
 from partitioner.conditions import Conditions
-from partitioner.costs import FRAME_OVERHEAD_BYTES, Costs, Floats
+from partitioner.costs import FRAME_OVERHEAD_BYTES, Costs
+from partitioner.demands import Floats
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from partitioner.conditions import Conditions
-from partitioner.costs import Floats
+from partitioner.demands import Floats
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner

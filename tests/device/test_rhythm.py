@@ -25,6 +25,26 @@ def test_poisson_arrivals_are_not_regular_and_become_so_when_they_are():
     for _ in range(30):
         rhythm.arrived(now_s := now_s + 0.1)
     assert rhythm.regular
+    assert rhythm.unevenness == 0.0
+
+
+def test_unevenness_is_the_squared_coefficient_of_variation():
+    for squared, shape in ((1.0, 1.0), (0.25, 4.0)):
+        rhythm, random, now_s, seen = Rhythm(10.0), Random(0), 0.0, []
+        for at in range(3000):
+            rhythm.arrived(now_s := now_s + random.gammavariate(shape, 0.1 / shape))
+            if at > 100:
+                seen.append(rhythm.unevenness)
+        assert abs(sum(seen) / len(seen) / squared - 1) < 0.15
+
+
+def test_a_long_pause_does_not_pass_for_the_way_samples_come():
+    rhythm, random, now_s = Rhythm(10.0), Random(0), 0.0
+    for _ in range(200):
+        rhythm.arrived(now_s := now_s + random.expovariate(10.0))
+    before = rhythm.unevenness
+    rhythm.arrived(now_s + 3600)
+    assert rhythm.unevenness < before + 2
 
 
 def test_where_samples_come_when_asked_for_or_no_more_none_is_expected():

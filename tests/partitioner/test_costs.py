@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from partitioner.conditions import Conditions
-from partitioner.costs import Bill, Demands
+from partitioner.demands import Bill, Demands
 
-AMOUNTS = arrays(np.float64, (6, 7), elements=st.floats(0, 2))
+AMOUNTS = arrays(np.float64, (7, 7), elements=st.floats(0, 2))
 
 
 @settings(deadline=None)
@@ -22,10 +22,11 @@ AMOUNTS = arrays(np.float64, (6, 7), elements=st.floats(0, 2))
     hedged=st.booleans(),
     vain=st.sampled_from([0.0, 0.01, 0.5, 1.0]),
     price_s=st.floats(0, 1),
+    unevenness=st.sampled_from([0.0, 1.0, 4.0]),
     stretch=st.floats(0.1, 5),
 )
 def test_a_bill_is_what_the_demands_come_to(
-    amounts: Any, hedged: bool, vain: float, price_s: float, stretch: float
+    amounts: Any, hedged: bool, vain: float, price_s: float, unevenness: float, stretch: float
 ) -> None:
     amounts[3] *= 1e5  # bytes
     amounts[5] = 0.0  # in the mean the link is as expected
@@ -39,18 +40,20 @@ def test_a_bill_is_what_the_demands_come_to(
         price_s=price_s,
         hedged=hedged,
         vain_share=vain,
+        rate_hz=0.3,
+        unevenness=unevenness,
     )
     assert Bill(demands).cost_s(now) == pytest.approx(demands.cost_s(now), rel=1e-9)
 
 
 def test_where_the_device_does_not_hold_the_rest_only_the_server_counts() -> None:
-    demands = Demands(*np.array([[0.1], [1.0], [0.02], [1000.0], [1e9], [0.0]]))
+    demands = Demands(*np.array([[0.1], [1.0], [0.02], [1000.0], [1e9], [0.0], [0.01]]))
     now = Conditions(8e6, 0.03, hedged=True)
     assert Bill(demands).cost_s(now) == pytest.approx([0.1 + 0.03 + 0.02 + 0.001])
 
 
 def test_what_is_answered_first_here_all_the_same_costs_the_rest() -> None:
-    demands = Demands(*np.array([[0.1], [1.0], [0.0], [0.0], [0.2], [0.0]]))
+    demands = Demands(*np.array([[0.1], [1.0], [0.0], [0.0], [0.2], [0.0], [0.01]]))
     for vain, expected_s in ((0.0, 0.15), (0.5, 0.225), (1.0, 0.3)):
         now = Conditions(8e6, 0.05, hedged=True, vain_share=vain)
         assert demands.latency_s(now) == pytest.approx([expected_s])
