@@ -18,7 +18,7 @@ from partitioner.profile import Profile, load_profile, naming
 from partitioner.remembered import recall
 from partitioner.situation import Situation
 from partitioner.strategies import Strategy
-from partitioner.what_if import get_axis
+from partitioner.what_if_axes import get_axis
 
 __all__ = ["check_options", "computes_on", "planner_of", "profile_of", "situation_of"]
 

@@ -14,7 +14,8 @@ from partitioner.sheet import columns_here, show
 from partitioner.situation import Situation
 from partitioner.strategies import Strategy
 from partitioner.tables import plan_table
-from partitioner.what_if import draw_map, get_axis, sweep
+from partitioner.what_if import draw_map, sweep
+from partitioner.what_if_axes import get_axis
 from partitioner.what_if_picture import save_map
 from partitioner.what_if_view import MARGIN, map_text, region_table
 

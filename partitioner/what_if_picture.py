@@ -12,7 +12,7 @@ from offramp.errors import ConfigError
 from offramp.files import write_file
 from partitioner.measures import get_measure
 from partitioner.situation import Situation
-from partitioner.what_if import Axis
+from partitioner.what_if_axes import Axis
 from partitioner.what_if_legend import COLOURS, UNMET, Legend, Places, make_legend
 
 __all__ = ["save_map"]

@@ -10,7 +10,8 @@ from partitioner.measures import say_amount
 from partitioner.plan import Plan
 from partitioner.sheet import Column, Sheet
 from partitioner.situation import Situation
-from partitioner.what_if import Axis, Region
+from partitioner.what_if import Region
+from partitioner.what_if_axes import Axis
 from partitioner.what_if_legend import COLOURS, UNMET, Legend, Places, make_legend
 
 __all__ = ["MARGIN", "map_text", "region_table"]

@@ -10,7 +10,7 @@ from device.settings import AgentSettings
 from partitioner.measures import MEASURES, limit_name
 from partitioner.objective import Objective
 from partitioner.plan_command import plan
-from partitioner.what_if import AXES
+from partitioner.what_if_axes import AXES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "planning.md").read_text()
 OBJECTIVE, HEDGE = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.S))

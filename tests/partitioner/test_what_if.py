@@ -17,7 +17,8 @@ from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.situation import Situation
 from partitioner.strategies import STRATEGIES, get
-from partitioner.what_if import AXES, draw_map, get_axis, sweep
+from partitioner.what_if import draw_map, sweep
+from partitioner.what_if_axes import AXES, get_axis
 from partitioner.what_if_legend import COLOURS, UNMET, make_legend
 from partitioner.what_if_picture import save_map
 from partitioner.what_if_view import map_text, region_table
