@@ -16,7 +16,6 @@ from partitioner.strategy_names import DEPLOYED, SIMULATED, either_of
 
 if TYPE_CHECKING:
     from sim.world.cells import Cell
-    from sim.world.library import Library
 
 __all__ = ["simulate"]
 
@@ -66,14 +65,14 @@ def simulate(
 
     from sim.world.cells import Cell, cell_path, missing, read_cell, scenario_digest
     from sim.world.checks import check_scenario
-    from sim.world.library import Library
+    from sim.world.processes import own_library
     from sim.world.results import gather_results, results_table, write_results
     from sim.world.scenario import read_scenario
     from sim.world.setup import describe_scenario
 
     described = read_scenario(scenario)
     numbers = _numbers(seeds, described.seed)
-    library = Library()
+    library = own_library()
     digest = scenario_digest(described, library)
     folder = out or Path("runs") / f"simulate-{scenario.stem}"
     cells = [
@@ -86,7 +85,7 @@ def simulate(
     if todo:
         check_scenario(described, numbers, library)
     _remove_results(folder)
-    failures = _run_missing(cells, todo, jobs or _cores(), library)
+    failures = _run_missing(cells, todo, jobs or _cores())
     runs = [figures for cell in cells if (figures := read_cell(cell)) is not None]
     if not runs:
         raise failures[0][1]
@@ -128,7 +127,7 @@ def _numbers(text: str | None, first: int) -> list[int]:
 
 
 def _run_missing(
-    cells: Sequence[Cell], todo: Sequence[Cell], jobs: int, library: Library
+    cells: Sequence[Cell], todo: Sequence[Cell], jobs: int
 ) -> list[tuple[Cell, BaseException]]:
     """Run the cells to do, of all; return those that failed, with what they raised."""
     from sim.runs_progress import show_end, show_progress, show_under_way, warn_of_slow_ones
@@ -140,7 +139,7 @@ def _run_missing(
     warn_of_slow_ones(todo)
     failures, waiting = [], list(todo)
     try:
-        runs = closing(run_cells(todo, jobs, library))
+        runs = closing(run_cells(todo, jobs))
         with _heeds_sigterm(), show_progress(len(todo), len(cells)) as bar, runs as ended:
             show_under_way(bar, waiting[:jobs])
             for cell, error in ended:

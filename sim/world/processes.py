@@ -22,20 +22,20 @@ from sim.world.rows import RowWriter
 from sim.world.run import simulate
 from sim.world.scenario import read_scenario
 
-__all__ = ["run_cells"]
+__all__ = ["own_library", "run_cells"]
 
 Ended = tuple[Cell, BaseException | None]
 """A cell whose figures are written, or with what it raised."""
 
 
-def run_cells(cells: Sequence[Cell], jobs: int, library: Library | None = None) -> Generator[Ended]:
-    """Run cells in so many processes, and yield each as it ends; one process uses ``library``.
+def run_cells(cells: Sequence[Cell], jobs: int) -> Generator[Ended]:
+    """Run cells in so many processes, and yield each as it ends.
 
     Whoever closes the iterator early ends those that are under way, of which nothing is kept.
     """
     if jobs == 1 or len(cells) == 1:
         for cell in cells:
-            yield cell, _attempt(cell, library or _library())
+            yield cell, _attempt(cell)
         return
     others = set(active_children())
     # A fresh interpreter each: a forked one would copy locks that threads hold.
@@ -52,11 +52,14 @@ def run_cells(cells: Sequence[Cell], jobs: int, library: Library | None = None) 
             raise
 
 
-_library = cache(Library)
+@cache
+def own_library() -> Library:
+    """Return the library of this process, for all that it does."""
+    return Library()
 
 
-def _run(cell: Cell, library: Library) -> None:
-    scenario = read_scenario(cell.scenario)
+def _run(cell: Cell) -> None:
+    scenario, library = read_scenario(cell.scenario), own_library()
     if not cell.rows:
         figures = simulate(scenario, cell.strategy, cell.seed, library)
     else:
@@ -69,9 +72,9 @@ def _run(cell: Cell, library: Library) -> None:
     write_file(cell.path, json.dumps(figures, indent=1).encode() + b"\n")
 
 
-def _attempt(cell: Cell, library: Library) -> Exception | None:
+def _attempt(cell: Cell) -> Exception | None:
     try:
-        _run(cell, library)
+        _run(cell)
     except Exception as error:
         return error
     return None
@@ -107,6 +110,6 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 def _run_or_leave(cell: Cell) -> None:
     try:
-        _run(cell, _library())
+        _run(cell)
     except SystemExit:  # the pool would take it for a result and go on with the next cell
         os._exit(128 + signal.SIGTERM)
