@@ -15,7 +15,6 @@ from device.controller import Controller
 from device.dispatch import Dispatch
 from device.in_force import PlanChange
 from device.pauses import SHORTEST_S, WARM_S
-from device.reconnect import SILENCE_S
 from device.work import (
     Action,
     FallBack,
@@ -27,16 +26,17 @@ from device.work import (
     Send,
 )
 from offramp.messages import Failure, Load, Probe, Timeline
-from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.plan import Plan
 from sim.world.alarm import Alarm
 from sim.world.clock import Clock
 from sim.world.computing import Computing
 from sim.world.connection import Connection
 from sim.world.counting import Counting
+from sim.world.feeding import Feeding
 from sim.world.job import Job
 from sim.world.parts import Parts
 from sim.world.requests import Requests
+from sim.world.sending import Sending
 
 __all__ = ["Parts", "VirtualDevice"]
 
@@ -54,20 +54,20 @@ class VirtualDevice:
         requests: Requests,
         connection: Connection | None,
     ) -> None:
-        self._clock, self._parts, self._requests = clock, parts, requests
-        self._connection = connection
-        self.dispatch = Dispatch(parts.controller, parts.settings)
+        self._clock, self._parts, self._connection = clock, parts, connection
+        self.dispatch = dispatch = Dispatch(parts.controller, parts.settings)
         self._counting = Counting(parts.tally, requests.counted_from_s)
-        self._computing = Computing(clock, parts, self.dispatch, self._counting, self._tell)
-        self._begun = self._prepared = self._feeds = self.done = False
-        self._began_s = 0.0
-        self._asked_s = math.inf  # since when nothing was heard
-        self._count = 0
+        self._computing = Computing(clock, parts, dispatch, self._counting, self._tell)
+        self._feeding = Feeding(clock, requests, dispatch, self._computing, self._tell)
+        if connection is not None:
+            digest = parts.controller.planner.bundle.digest
+            self._sending = Sending(clock, connection, self._counting, digest)
+        self._prepared = self.done = False
         self.ended_s = 0.0
         self.plan: Plan | None = None
         self._alarm = Alarm(clock, self._wake)
         if parts.readiness is not None:
-            parts.controller.equip(self._is_ready)
+            parts.controller.ready = self._is_ready
 
     @property
     def name(self) -> str:
@@ -79,6 +79,11 @@ class VirtualDevice:
         """What decides on its plans."""
         return self._parts.controller
 
+    @property
+    def began_s(self) -> float:
+        """From when on its requests come."""
+        return self._feeding.began_s
+
     def _is_ready(self, plan: Plan) -> bool:
         assert self._parts.readiness is not None
         return self._parts.readiness.has(self._clock.now_s, plan)
@@ -86,99 +91,62 @@ class VirtualDevice:
     def start(self) -> None:
         """Connect, and begin once the link is known or there is none."""
         if self._connection is None:
-            self._begin(None)
+            self._feeding.begin()
             return
         self._connection.open(self)
         now_s = self._clock.now_s
         self._clock.at(now_s + self._parts.settings.connect_s, self._give_up_waiting)
-        self._clock.at(now_s + WARM_S, self._begin)
+        self._clock.at(now_s + WARM_S, self._feeding.begin)
 
     # -- what the connection tells
 
     def connected(self) -> None:
         """The stream opened."""
-        self._asked_s = math.inf
+        self._sending.heard()
         self._tell(self.dispatch.connected(self._clock.now_s))
-        self._stream_ready(None)
+        self._stream_ready()
 
     def disconnected(self, reason: str) -> None:
         """The stream broke, or could not be opened."""
-        self._asked_s = math.inf
+        self._sending.heard()
         self._counting.disconnected()
         self._tell(self.dispatch.disconnected(self._clock.now_s, reason))
 
     def served(self, job: Job, timeline: Timeline, load: Load) -> None:
         """The server answered; the answer has now come back over the link."""
-        self._asked_s, now_s = math.inf, self._clock.now_s
+        now_s = self._clock.now_s
+        self._sending.heard()
         self._counting.served(now_s, job.spent_s)
         self._tell(self.dispatch.answered(now_s, job.id, timeline, load))
 
     def replied(self, probe: Probe, timeline: Timeline, load: Load) -> None:
         """The server's reply to a probe has come back."""
-        self._asked_s, now_s = math.inf, self._clock.now_s
+        now_s = self._clock.now_s
+        self._sending.heard()
         self._counting.replied(now_s, probe)
         self._tell(self.dispatch.answered(now_s, probe.id, timeline, load))
 
     def turned_away(self, job: Job, failure: Failure) -> None:
         """A failure has come back."""
-        self._asked_s, now_s = math.inf, self._clock.now_s
+        now_s = self._clock.now_s
+        self._sending.heard()
         self._tell(self.dispatch.refused(now_s, job.id, failure))
 
-    # -- requests
+    # -- the beginning
 
     def _give_up_waiting(self, _: object) -> None:
         if not self.dispatch.up:
-            self._begin(None)
+            self._feeding.begin()
 
     def _prepare(self, now_s: float) -> None:
         """Load what the first plan is likely to send by, then begin."""
         self._prepared = True
         readiness = self._parts.readiness
-        if readiness is None or self._begun:
-            self._begin(None)
-        else:
+        if readiness is None:
+            self._feeding.begin()
+        elif not self._feeding.begun:
             plan = self.controller.likely_plan(now_s)
-            self._clock.at(readiness.expect(now_s, plan), self._begin)
-
-    def _begin(self, _: object) -> None:
-        if self._begun:
-            return
-        self._begun, self._began_s = True, self._clock.now_s
-        self._tell(self.dispatch.begun(self._began_s))
-        self._await_next()
-
-    def _await_next(self) -> None:
-        """Let the next request come at its time, or see whether it can come now."""
-        requests = self._requests
-        if requests.times_s is None:
-            self._feeds = True
-            self._feed()
-            return
-        time_s = requests.next_s(self._count)
-        if time_s == math.inf:
-            self._tell(self.dispatch.ended(self._clock.now_s))
-        else:
-            self._clock.at(self._began_s + time_s, self._arrive)
-
-    def _feed(self) -> None:
-        """Let requests come for as long as the device is ready for one."""
-        requests, dispatch = self._requests, self.dispatch
-        while self._feeds and dispatch.wants_sample:
-            spent_s = self._clock.now_s - self._began_s
-            if requests.are_over(self._count, spent_s):
-                self._feeds = False
-                self._tell(dispatch.ended(self._clock.now_s))
-                return
-            self._take_one()
-
-    def _arrive(self, _: object) -> None:
-        self._take_one()
-        self._await_next()
-
-    def _take_one(self) -> None:
-        number, self._count = self._count, self._count + 1
-        self._computing.hold(number, self._requests.draw())
-        self._tell(self.dispatch.arrived(self._clock.now_s, number))
+            self._clock.at(readiness.expect(now_s, plan), self._feeding.begin)
 
     # -- actions
 
@@ -210,33 +178,10 @@ class VirtualDevice:
         self._computing.run_on(action)
 
     def _send(self, action: Send) -> float:
-        assert self._connection is not None
-        now_s, work, plan = self._clock.now_s, action.work, action.work.plan
-        assert plan is not None
-        timeout_s = max(work.deadline_s - now_s, 1e-3)
-        size_bytes = work.size_bytes + FRAME_OVERHEAD_BYTES
-        job = Job(
-            self._connection,
-            self._connection.stream,
-            work.id,
-            self._parts.controller.planner.bundle.digest,
-            plan.cut,
-            self._computing.level(work),
-            timeout_s,
-            size_bytes,
-        )
-        sent = self._connection.send(job)
-        self._asked_s = min(self._asked_s, now_s)
-        self._counting.sent(work, size_bytes, sent.sending_s)
-        return sent.ready_s
+        return self._sending.send(action, self._computing.level(action.work))
 
     def _probe(self, probe: Probe) -> float:
-        assert self._connection is not None
-        sent = self._connection.probe(probe)
-        self._asked_s = min(self._asked_s, self._clock.now_s)
-        size_bytes = probe.padding_bytes + FRAME_OVERHEAD_BYTES
-        self._counting.probed(self._clock.now_s, probe, size_bytes, sent.sending_s)
-        return sent.ready_s
+        return self._sending.probe(probe)
 
     def _finish(self, action: Finish) -> None:
         now_s, held = self._clock.now_s, self._computing.let_go(action)
@@ -258,9 +203,9 @@ class VirtualDevice:
 
     def _became_ready(self, stream: int) -> None:
         if self._connection is not None and self._connection.stream == stream:
-            self._stream_ready(None)
+            self._stream_ready()
 
-    def _stream_ready(self, _: object) -> None:
+    def _stream_ready(self) -> None:
         self._tell(self.dispatch.stream_ready(self._clock.now_s))
 
     def _rearm(self, now_s: float) -> None:
@@ -272,19 +217,18 @@ class VirtualDevice:
             if self._connection is not None:
                 self._connection.close()
             return
-        if self._feeds and self.dispatch.wants_sample:
-            self._feed()  # which comes back here
+        if self._feeding.is_due:
+            self._feeding.feed()  # which comes back here
             return
         self._alarm.set(max(self.dispatch.wake_s(now_s), now_s + SHORTEST_S))
 
     def _wake(self) -> None:
         if self.done:
             return
-        now_s = self._clock.now_s
-        if self._connection is not None and now_s - self._asked_s >= SILENCE_S:
+        if self._connection is not None and self._sending.is_hopeless():
             self._connection.break_off("the server fell silent")
         else:
-            self._tell(self.dispatch.passed(now_s))
+            self._tell(self.dispatch.passed(self._clock.now_s))
 
 
 _ACTS: dict[type, Callable[[VirtualDevice, Any], float | None]] = {

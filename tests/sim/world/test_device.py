@@ -107,7 +107,7 @@ class World:
     def _note(self, now_s, finish, held):
         work = finish.work
         exit_ = "" if held.exit is None else f" exit {held.exit}"
-        ms = round((now_s - self.device._began_s) * 1e3, 3)
+        ms = round((now_s - self.device.began_s) * 1e3, 3)
         self.log.append((ms, f"{finish.status} {work.id} {finish.by}{exit_}".rstrip()))
 
 
