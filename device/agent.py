@@ -67,7 +67,7 @@ class Agent:
         self._connect_s = settings.connect_s if await_server else 0.0
         self._renewal = renewal
         self._controller = controller
-        controller.equip(head.is_ready)
+        controller.ready = head.is_ready
         self._dispatch = Dispatch(controller, settings)
         self._journal = Journal(sinks)
         self._changed = threading.Condition()

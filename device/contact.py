@@ -18,7 +18,8 @@ class Contact:
     def is_there(self, silent_s: float, *, patient: bool) -> bool:
         """Tell whether answers may be counted on; of a link silent for long nothing is known.
 
-        Unless ``patient``, one answer that is late is enough to count on none.
+        Unless ``patient``, one answer that is late is enough to count on none: either the link has
+        become slow, or it is gone, and one message is enough to find out which.
         """
         late = self._overdue and not patient
         return self.breaker.closed and not (self._unserved or late or silent_s > LOST_S)

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from device.allowance import Allowance
-from device.answer_time import latest_s, likely_s, message_bits
-from device.awaited import Awaited, AwaitedMessage
+from device.awaited import Awaited
 from device.breaker import Breaker
 from device.contact import Contact
 from device.estimator import LinkEstimator
@@ -20,10 +19,10 @@ from device.in_force import InForce, PlanChange, Ready, always_ready
 from device.probing import Probing
 from device.stretch import Stretch
 from device.tuning import Tuning
+from device.uplink import Uplink
 from device.vain import VainShare
 from offramp.messages import Load, Timeline
 from partitioner.conditions import Conditions
-from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner
@@ -40,6 +39,7 @@ _PRICE_WEIGHT = 0.2  # a server's price swings from answer to answer
 class Controller:
     """Decides which plan is in force; every method takes the time as its first argument.
 
+    What drives it tells ``ready`` whether a plan's codec level is there, or else to load it.
     ``hedged`` says whether plans may count on the device to compute on while answers are under way;
     ``rate_hz`` how many samples come a second by themselves, 0 if none does, and ``unevenness`` how
     far from evenly (`partitioner.conditions`).
@@ -60,10 +60,12 @@ class Controller:
         self.hedged = False
         self._vain = VainShare()
         self.rate_hz = self.unevenness = 0.0
+        self.ready: Ready = always_ready
         self._in_force = InForce(self.strategy, self.objective, self.tuning)
         self._awaited = Awaited()
-        self._probing = Probing(self.tuning.probe_s)
         self._allowance = Allowance(self.objective.limits.uplink_bytes)
+        self._uplink = Uplink(self.estimator, self._awaited, self._allowance)
+        self._probing = Probing(self.tuning.probe_s, self.breaker, self._allowance)
 
     def take_changes(self) -> list[PlanChange]:
         """Return the plans that came into force since this was last asked."""
@@ -96,8 +98,8 @@ class Controller:
     def plan(self, now_s: float) -> Plan:
         """Return the plan in force, decided anew if it is time or reachability changed."""
         if self._in_force.is_due(now_s, self._reachable(now_s)):
-            conditions, link = self.conditions(now_s), self.estimator.estimate(now_s)
-            wanted = self._in_force.decide(now_s, self.planner, conditions, link)
+            conditions = self.conditions(now_s)
+            wanted = self._in_force.decide(now_s, self.planner, conditions, self.ready)
             self._probing.suit(wanted, conditions, partial(self.planner.best, self.objective))
         assert self._in_force.plan is not None
         return self._in_force.plan
@@ -106,18 +108,13 @@ class Controller:
         """Return the plan that would come into force now; it does not."""
         return self.strategy.decide(self.planner, self.objective, self.conditions(now_s))
 
-    def equip(self, ready: Ready) -> None:
-        """Ask from now on whether a plan's codec level is there before a plan comes into force."""
-        self._in_force.ready = ready
-
     def renew(self, planner: Planner, ready: Ready = always_ready) -> None:
         """Plan with another planner from now on; what is known of link and machines stays.
 
         Answers to samples that were sent before tell of the link, not of this planner's server.
         """
-        self.planner = planner
+        self.planner, self.ready = planner, ready
         self._in_force.drop()
-        self.equip(ready)
         self._contact.renewed()
         self._awaited.forget_plans()
 
@@ -127,31 +124,24 @@ class Controller:
 
     def answer_s(self, now_s: float, size_bytes: int, cut: int) -> float:
         """Return how long an answer to a sample sent now is likely to take."""
-        link, bits = self.estimator.estimate(now_s), message_bits(size_bytes)
-        return likely_s(link, bits, self._server_s(now_s, cut))
+        return self._uplink.likely_s(now_s, size_bytes, self._server_s(now_s, cut))
 
     def send_s(self, now_s: float, size_bytes: int, cut: int) -> float:
         """Return how long an answer to a sample sent now is expected to take, at most."""
-        link, bits = self.estimator.estimate(now_s), message_bits(size_bytes)
-        return latest_s(link, bits, self._server_s(now_s, cut))
+        return self._uplink.latest_s(now_s, size_bytes, self._server_s(now_s, cut))
 
     def sent(self, now_s: float, message: int, size_bytes: int, plan: Plan | None = None) -> None:
         """Take in that a message goes out; ``plan`` is None for a probe."""
-        size_bits, server_s = message_bits(size_bytes), 0.0
-        bits = self.estimator.sent(now_s, size_bits // 8) + size_bits
-        self._allowance.spend(size_bits / 8)
+        server_s = 0.0
         if plan is not None:
-            self._allowance.grant()
             server_s = self._server_s(now_s, plan.cut)
+            self._allowance.grant()
             self._probing.sample_sent(now_s)
-        expected_s = now_s + likely_s(self.estimator.estimate(now_s), bits, server_s)
-        self._awaited.add(message, AwaitedMessage(now_s, size_bits, bits, expected_s, plan))
+        self._uplink.send(now_s, message, size_bytes, server_s, plan)
 
     def withdrawn(self, message: int) -> None:
         """Take in that a message did not go out after all."""
-        if sent := self._awaited.pop(message):
-            self.estimator.withdrawn(sent.size_bits)
-            self._allowance.spend(-sent.size_bits / 8)
+        self._uplink.withdraw(message)
 
     def answered(self, now_s: float, message: int, timeline: Timeline, load: Load) -> None:
         """Take in that an answer came, in time or late."""
@@ -189,21 +179,14 @@ class Controller:
         self._allowance.grant()
 
     def overdue(self, now_s: float, message: int) -> None:
-        """Take in that an answer should have come by now.
-
-        Until something is heard again, plans send nothing: either the link has become slow, or
-        it is gone, and one sample is enough to find out which.
-        """
+        """Take in that an answer should have come by now."""
         sent = self._awaited.find(message)
         if sent is not None:
             self.estimator.observe_silence(now_s, sent.bits, now_s - sent.at_s)
             self._contact.overdue()
 
     def unanswered(self, now_s: float) -> None:
-        """Take in that an answer that is overdue is no longer waited for; it may still come.
-
-        Of the link its silence has told already.
-        """
+        """Take in that an answer that is overdue is no longer waited for; it may still come."""
         self._contact.failed(now_s)
 
     def refused(self, now_s: float, message: int, *, for_good: bool = False) -> None:
@@ -233,15 +216,10 @@ class Controller:
         self.device_stretch.observe(now_s, observed_s, expected_s)
 
     def probe_bytes(self, now_s: float) -> int | None:
-        """Return the padding of the probe to send now, or None if none is due.
-
-        While the breaker is open, one goes out at each of its intervals.
-        """
-        due = now_s >= self.next_probe_s(now_s)
-        if not due or not (self.breaker.closed or self.breaker.may_probe(now_s)):
+        """Return the padding of the probe to send now, or None if none is due."""
+        if now_s < self.next_probe_s(now_s):
             return None
-        padding_bytes = self._probing.take(now_s, self._bandwidth_bps(now_s))
-        return int(min(padding_bytes, self._allowance.left_bytes - FRAME_OVERHEAD_BYTES))
+        return self._probing.take(now_s, self._bandwidth_bps(now_s))
 
     def next_probe_bytes(self, now_s: float) -> int:
         """Return the padding of the next probe of a row."""
@@ -250,16 +228,11 @@ class Controller:
     def next_probe_s(self, now_s: float) -> float:
         """Return when the next probe is due, if nothing is heard until then.
 
-        None ever is under a plan that sends nothing and is never asked for again, and none while
-        samples have left it no bytes.
+        None ever is under a plan that sends nothing and is never asked for again.
         """
-        if self._allowance.left_bytes < FRAME_OVERHEAD_BYTES:
-            return math.inf
         plan = self._in_force.plan
         if plan is not None and plan.level is None and not self.strategy.adapts:
             return math.inf
-        if not self.breaker.closed:
-            return self.breaker.next_probe_s
         return self._probing.next_s(now_s, self._awaited.unheard)
 
     def _bandwidth_bps(self, now_s: float) -> float | None:

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from device.estimator import LinkEstimate
 from device.switching import is_better
 from device.tuning import Tuning
 from offramp.errors import PlanError
@@ -47,13 +46,12 @@ class PlanChange:
 class InForce:
     """The ``plan`` that holds until a strategy decides on a better one; None before the first.
 
-    Until a plan is ``ready`` that a strategy decides on, another one stands in: that in force or
+    Until a plan is ready that a strategy decides on, another one stands in: that in force or
     what the strategy does alone. A sample would else be sent losslessly, which can take twenty
     times the bytes. A strategy that decides once does not wait.
     """
 
     def __init__(self, strategy: Strategy, objective: Objective, tuning: Tuning) -> None:
-        self.ready: Ready = always_ready
         self._strategy, self._objective, self._tuning = strategy, objective, tuning
         self._changes: list[PlanChange] = []
         self._decided_s = 0.0
@@ -84,9 +82,7 @@ class InForce:
                 return chosen
         return planner.best(self._objective, alone)
 
-    def decide(
-        self, now_s: float, planner: Planner, conditions: Conditions, link: LinkEstimate
-    ) -> Plan:
+    def decide(self, now_s: float, planner: Planner, conditions: Conditions, ready: Ready) -> Plan:
         """Return what the strategy wants now; if ready and clearly better it comes into force.
 
         That the same plan holds without a server is a change, too.
@@ -97,7 +93,7 @@ class InForce:
             self._strategy.explain, planner, objective=self._objective, conditions=conditions
         )
         chosen = wanted
-        if self._strategy.adapts and wanted.level is not None and not self.ready(wanted):
+        if self._strategy.adapts and wanted.level is not None and not ready(wanted):
             chosen = self.alone(planner, conditions)
             explain = partial(_explain_stand_in, explain, wanted)
         self._decided_s = now_s
@@ -110,7 +106,7 @@ class InForce:
                 old, new = (
                     partial(planner.standing, plan, self._objective) for plan in (self.plan, chosen)
                 )
-                if not is_better(old, new, conditions, link, self._tuning.switch_sigmas):
+                if not is_better(old, new, conditions, self._tuning.switch_sigmas):
                     return wanted
         self.take_up(PlanChange(now_s, chosen, conditions, explain))
         return wanted

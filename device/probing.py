@@ -11,8 +11,11 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from device.allowance import Allowance
 from device.awaited import LOST_S, AwaitedMessage
+from device.breaker import Breaker
 from partitioner.conditions import Conditions
+from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.plan import Plan
 
 __all__ = ["Probing"]
@@ -28,11 +31,12 @@ class Probing:
     """What is known of the probes so far; without traffic one goes out each ``interval_s``.
 
     They are rarer beside traffic, which tells of the link itself, and where even a much better link
-    would not be used. Some follow each other in haste when the link must have changed.
+    would not be used. Some follow each other in haste when the link must have changed. While the
+    breaker is open, one goes out at each of its intervals. The allowance is not exceeded.
     """
 
-    def __init__(self, interval_s: float) -> None:
-        self._interval_s = interval_s
+    def __init__(self, interval_s: float, breaker: Breaker, allowance: Allowance) -> None:
+        self._interval_s, self._breaker, self._allowance = interval_s, breaker, allowance
         self._last_s = self._last_sample_s = -math.inf
         self._long_next = False
         self._hasty = 0
@@ -59,18 +63,28 @@ class Probing:
         None is while an answer is overdue, which will tell as much when it comes: that to the first
         message of which nothing was heard.
         """
+        if self._allowance.left_bytes < FRAME_OVERHEAD_BYTES:
+            return math.inf
+        if not self._breaker.closed:
+            return self._breaker.next_probe_s
         if unheard is not None and now_s > unheard.expected_s:
             return max(self._last_s, unheard.at_s) + LOST_S
         if self._hasty:
             return self._last_s + _HASTE_S
         return self._last_s + self._interval_s * self._rest
 
-    def take(self, now_s: float, bandwidth_bps: float | None) -> int:
-        """Return the padding of the probe that goes out now: none beside traffic."""
+    def take(self, now_s: float, bandwidth_bps: float | None) -> int | None:
+        """Return the padding of the probe that goes out now: none beside traffic.
+
+        None if the breaker lets none out.
+        """
+        if not (self._breaker.closed or self._breaker.may_probe(now_s)):
+            return None
         self._last_s = now_s
         self._hasty = max(self._hasty - 1, 0)
         busy = now_s - self._last_sample_s < self._interval_s
-        return 0 if busy and not self._hasty else self.take_next(bandwidth_bps)
+        padding_bytes = 0 if busy and not self._hasty else self.take_next(bandwidth_bps)
+        return int(min(padding_bytes, self._allowance.left_bytes - FRAME_OVERHEAD_BYTES))
 
     def take_next(self, bandwidth_bps: float | None) -> int:
         """Return the padding of the next probe of a row: short and long in turn.

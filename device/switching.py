@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from device.estimator import LinkEstimate
 from partitioner.conditions import Conditions
 from partitioner.planner import Standing
 
@@ -16,19 +15,17 @@ Outlook = Callable[[Conditions], Standing | None]
 """How a plan does under conditions."""
 
 
-def is_better(
-    old: Outlook, new: Outlook, conditions: Conditions, link: LinkEstimate, sigmas: float
-) -> bool:
+def is_better(old: Outlook, new: Outlook, conditions: Conditions, sigmas: float) -> bool:
     """Tell whether the gain exceeds so many of its standard deviations.
 
-    In doubt are bandwidth and round trip, as far as the link's estimate is. An old plan that does
-    not meet the objective is given up for any other.
+    In doubt are bandwidth and round trip, as far as the conditions say. An old plan that does not
+    meet the objective is given up for any other.
     """
-    slower_bps = 1 / (1 / conditions.bandwidth_bps + link.s_per_bit_sigma)
+    slower_bps = 1 / (1 / conditions.bandwidth_bps + conditions.s_per_bit_sigma)
     doubts = (
         conditions,
         replace(conditions, bandwidth_bps=slower_bps),
-        replace(conditions, rtt_s=conditions.rtt_s + link.rtt_sigma_s),
+        replace(conditions, rtt_s=conditions.rtt_s + conditions.rtt_sigma_s),
     )
     gains = []
     for doubt in doubts:

@@ -246,7 +246,7 @@ class Loader:
 
 def test_the_device_answers_alone_until_what_the_first_plan_needs_is_loaded(controller):
     loader = Loader()
-    controller.equip(loader)
+    controller.ready = loader
     now_s = settle(controller, 0.0, GOOD)
     assert controller.plan(now_s).level is None
     assert controller.plan(now_s + 0.3).level is None
@@ -264,7 +264,7 @@ def test_the_device_answers_alone_until_what_the_first_plan_needs_is_loaded(cont
 def test_what_was_in_force_stands_in_unless_the_device_alone_is_better(planner, now_bps, meanwhile):
     """An image takes 8 and 27 ms, a feature a tenth of that, the whole model here 20."""
     controller, loader = make(planner, "offramp", switch_sigmas=0.0), Loader(0)
-    controller.equip(loader)
+    controller.ready = loader
     now_s = settle(controller, 0.0, GOOD)
     assert controller.plan(now_s).cut == 0
     now_s = settle(controller, now_s, (now_bps, 0.004), rounds=30)
@@ -277,12 +277,12 @@ def test_what_was_in_force_stands_in_unless_the_device_alone_is_better(planner, 
 
 def test_a_strategy_that_decides_once_does_not_wait(planner):
     controller = make(planner, "fixed_split")
-    controller.equip(Loader())
+    controller.ready = Loader()
     assert controller.plan(settle(controller, 0.0, GOOD)).level is not None
 
 
 def test_another_bundle_has_what_is_loaded_of_its_own(controller, successor):
-    controller.equip(Loader(0))
+    controller.ready = Loader(0)
     now_s = settle(controller, 0.0, GOOD)
     assert controller.plan(now_s).cut == 0
     controller.renew(successor, Loader())

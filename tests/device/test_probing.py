@@ -4,9 +4,12 @@ import math
 
 import pytest
 
+from device.allowance import Allowance
 from device.awaited import LOST_S, AwaitedMessage
+from device.breaker import Breaker
 from device.probing import Probing
 from partitioner.conditions import Conditions
+from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.plan import Plan
 
 SENDS = Plan(1, "raw", "confidence", ())
@@ -16,7 +19,7 @@ NOW = Conditions(bandwidth_bps=1e6, rtt_s=0.05, queue_s=0.3, server_stretch=4.0,
 
 @pytest.fixture
 def probing():
-    return Probing(0.5)
+    return Probing(0.5, Breaker(2, 0.5), Allowance(None))
 
 
 def run(probing, end_s, bandwidth_bps=8e6):
@@ -77,6 +80,26 @@ def test_none_goes_out_while_an_answer_is_missing_unless_it_is_lost(probing):
     assert probing.next_s(1.2, missing) == 1.0 + LOST_S
     probing.take(6.0, 8e6)
     assert probing.next_s(6.0, missing) == 6.0 + LOST_S
+
+
+def test_while_the_breaker_is_open_one_goes_out_at_each_of_its_intervals():
+    breaker = Breaker(2, 0.7)
+    probing = Probing(0.5, breaker, Allowance(None))
+    probing.hurry(4)
+    breaker.trip(1.0)
+    assert probing.next_s(1.0, None) == 1.7
+    assert probing.take(1.2, None) is None
+    assert probing.take(1.7, None) == 0
+    assert probing.next_s(1.7, None) == pytest.approx(2.4)
+
+
+def test_no_more_bytes_go_out_than_are_left():
+    allowance = Allowance(1000.0)
+    probing = Probing(0.5, Breaker(2, 0.5), allowance)
+    assert probing.next_s(0.0, None) == math.inf
+    allowance.grant()
+    assert probing.next_s(0.0, None) < 0
+    assert probing.take(0.0, 8e6) == 1000 - FRAME_OVERHEAD_BYTES
 
 
 def test_the_first_is_due_at_once(probing):
