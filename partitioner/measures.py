@@ -48,7 +48,7 @@ def get_measure(name: str) -> Measure:
     """Return a measure by its name; raise `ConfigError` if it is unknown."""
     share = get_quantile(name)
     if share is not None and name not in MEASURES:
-        definition = f"latency of all samples but {1 - share:.4g}"
+        definition = f"latency of all samples but {100 * (1 - share):.4g}%"
         return Measure(name, "s", definition, lambda f, d: f.quantile_s(share))
     return choose("measure", name, MEASURES)
 

@@ -121,7 +121,7 @@ def test_every_limit_is_one_of_a_measure() -> None:
 
 
 def test_a_quantile_may_be_any() -> None:
-    assert get_measure("p99.9").definition == "latency of all samples but 0.001"
+    assert get_measure("p99.9").definition == "latency of all samples but 0.1%"
     assert get_measure("p50").unit == "s"
     assert get_measure("p95") is MEASURES["p95"]
     for wrong in ("p0", "p100", "q95", "p", "p9x"):
