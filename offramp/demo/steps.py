@@ -17,6 +17,7 @@ from offramp.demo.processes import Child, offramp_command
 from offramp.demo.schedule import Phase, build_schedule, to_line, to_link
 from offramp.demo.settings import DemoSettings
 from offramp.errors import OfframpError
+from offramp.files import read_file, write_file
 
 __all__ = ["Job", "measure_profile", "run_job"]
 
@@ -75,7 +76,8 @@ def run_job(settings: DemoSettings, job: Job, hear: Hear) -> Path:
     """
     phases = build_schedule(job.count / settings.rate_hz)
     link_file = settings.out / f"link-{job.name}.yaml"
-    link_file.write_text(yaml.safe_dump(to_link(phases, settings.seed), sort_keys=False))
+    described = yaml.safe_dump(to_link(phases, settings.seed), sort_keys=False)
+    write_file(link_file, described.encode())
     run_file = settings.out / f"{job.name}.jsonl"
     with Child(f"server-{job.name}", _serve_command(settings), settings.logs) as server:
         shape = _shape_command(server.address(_START_LIMIT_S), link_file)
@@ -83,8 +85,7 @@ def run_job(settings: DemoSettings, job: Job, hear: Hear) -> Path:
             run = _agent_command(settings, job, link.address(_START_LIMIT_S), run_file)
             with Child(f"agent-{job.name}", run, settings.logs) as agent:
                 line = _follow(_Processes(agent, link, server), run_file, phases, hear)
-    with run_file.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(line) + "\n")
+    write_file(run_file, read_file(run_file) + json.dumps(line).encode() + b"\n")
     return run_file
 
 
