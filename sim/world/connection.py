@@ -1,6 +1,6 @@
-"""The connection of a virtual device: opens, breaks and opens again as `device.reconnect` says.
+"""The connection of a virtual device: messages go over the link to the server and back.
 
-Messages go over the link to the server and back; those on their way when it breaks are lost.
+Those on their way when it breaks are lost.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from device.reconnect import CONNECT_S, Reconnection
 from offramp.messages import Failure, Load, Probe, Timeline
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from sim.world.clock import Clock
+from sim.world.dialling import Dialling
 from sim.world.job import Job
 from sim.world.link import VirtualLink
 from sim.world.server import VirtualServer
@@ -22,8 +22,6 @@ __all__ = ["ANSWER_OVERHEAD_BYTES", "Connection", "Listener", "Sent"]
 
 ANSWER_OVERHEAD_BYTES = 50 + FRAME_OVERHEAD_BYTES
 """Bytes that an answer adds to its outputs: what a request does, timeline and load."""
-
-_DIAL_AGAIN_S = 1.0  # gRPC's own pause after a refusal, within an attempt
 
 
 class Listener(Protocol):
@@ -75,24 +73,25 @@ class Connection:
         self._rpc_s, self._way_s = rpc_s, rpc_s.least_s / 2
         self._back_s = 0.0
         self._listener: Listener | None = None
-        self._up = self._closed = False
-        self._reconnection = Reconnection()
+        self._dialling = Dialling(clock, link, self)
 
     def is_up(self) -> bool:
-        """Tell whether there is a connection now."""
-        return self._up
+        """Tell whether it is open now."""
+        return self._dialling.is_up
 
     def open(self, listener: Listener) -> None:
         """Begin to connect, and go on to for as long as it is not closed."""
         self._listener = listener
-        self._breaks = self.link.breaks_s()
-        self._await_break()
-        self._attempt(None)
+        self._dialling.begin()
 
     def close(self) -> None:
         """End the stream; nothing is told of it any more."""
-        self._closed = True
+        self._dialling.close()
         self._drop()
+
+    def break_off(self, reason: str) -> None:
+        """Break, and begin to connect again."""
+        self._dialling.break_off(reason)
 
     def send(self, job: Job) -> Sent:
         """Let a sample go to the server."""
@@ -102,14 +101,6 @@ class Connection:
         """Let a probe go to the server."""
         size_bytes = probe.padding_bytes + FRAME_OVERHEAD_BYTES
         return self._up_link(size_bytes, self._reply, (self.stream, probe))
-
-    def break_off(self, reason: str) -> None:
-        """Break, and begin to connect again."""
-        assert self._listener is not None
-        self._drop()
-        pause_s = self._reconnection.ended(opened=True)
-        self._clock.at(self._clock.now_s + pause_s, self._attempt)
-        self._listener.disconnected(reason)
 
     # -- the server's end of the link, where a job's client is this
 
@@ -167,55 +158,24 @@ class Connection:
         if stream == self.stream and self._listener is not None:
             self._listener.replied(probe, timeline, load)
 
-    # -- opening and breaking
+    # -- what dialling tells
 
-    def _attempt(self, _: object) -> None:
-        self._dial(self._clock.now_s + CONNECT_S)
+    def opened(self) -> None:
+        """Take that the link is open."""
+        if self._listener is not None:
+            self._listener.connected()
 
-    def _dial(self, until_s: float) -> None:
-        """Open the link if that ends in time, else let the attempt fail then."""
-        if self._closed:
-            return
-        now_s = self._clock.now_s
-        open_s = self.link.open_s(now_s)
-        if open_s <= until_s:
-            self._clock.at(open_s, self._opened, self.stream)
-            return
-        if open_s < math.inf:
-            self.link.forget(now_s)
-        if now_s + _DIAL_AGAIN_S < until_s:
-            self._clock.at(now_s + _DIAL_AGAIN_S, self._dial, until_s)
-        else:
-            self._clock.at(until_s, self._failed)
+    def broke(self, reason: str) -> None:
+        """Take that it broke: what was on its way is lost."""
+        self._drop()
+        self.failed(reason)
 
-    def _opened(self, stream: int) -> None:
-        if self._closed or stream != self.stream or self._listener is None:
-            return
-        self._up = True
-        self._listener.connected()
-
-    def _failed(self, _: object) -> None:
-        if self._closed or self._listener is None:
-            return
-        pause_s = self._reconnection.ended(opened=False)
-        self._clock.at(self._clock.now_s + pause_s, self._attempt)
-        self._listener.disconnected("the server does not answer; is it running?")
-
-    def _await_break(self) -> None:
-        break_s = next(self._breaks, math.inf)
-        if break_s < math.inf:
-            self._clock.at(break_s, self._break)
-
-    def _break(self, _: object) -> None:
-        if self._closed:
-            return
-        if self._up:
-            self.break_off("the connection was reset")
-        self._await_break()
+    def failed(self, reason: str) -> None:
+        """Take that it could not be opened."""
+        if self._listener is not None:
+            self._listener.disconnected(reason)
 
     def _drop(self) -> None:
-        """Lose what is on its way."""
-        self._up = False
         self.stream += 1
         self.link.forget(self._clock.now_s)
         self._server.withdraw(self)
