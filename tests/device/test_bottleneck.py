@@ -123,7 +123,7 @@ def test_a_head_sends_it_and_an_engine_answers_as_recorded(
     cut, level = place
     head = Head([network] * len(bundle.cuts), profile)
     head.prepare()
-    head._readiness.prepare(cut, level)
+    head.expect(Plan(cut, level, bundle.manifest.policy, (CLOSED,)), 60.0)
     calibration = load_calibration(bundle)
     for row in range(6):
         progress = Progress(list(tiny_samples[row : row + 1].inputs))

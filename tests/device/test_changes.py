@@ -40,7 +40,7 @@ def place(camera):
 def head(camera, quick_to_send, place):
     head = Head([Network(camera)] * len(camera.cuts), quick_to_send(camera))
     head.prepare()
-    head._readiness.prepare(*place)
+    head.expect(Plan(*place, "confidence", ()), 60.0)
     return head
 
 

@@ -6,11 +6,13 @@ import threading
 
 import pytest
 
+from device.head import Head
 from device.readiness import Readiness
 from offramp import codecs
 from offramp.boundary_codec import BundleCodecs
 from offramp.bundle import Bundle
 from offramp.network import Network
+from partitioner.plan import Plan
 
 
 def places(bundle, quick):
@@ -89,6 +91,16 @@ def test_where_nothing_can_stand_in_it_is_waited_for(tiny) -> None:
     manifest = tiny.manifest.model_copy(update={"boundaries": tuple(boundaries)})
     alone = Network(Bundle(manifest, tiny.digest, tiny.folder))
     assert Readiness(alone).level(cut, level) == level
+
+
+def test_a_head_tells_of_a_plan_whether_it_can_be_sent_by(tiny, quick_to_send) -> None:
+    head = Head([Network(tiny)] * len(tiny.cuts), quick_to_send(tiny))
+    (cut, level), *_ = places(tiny, quick=False)
+    wanted = Plan(cut, level, "confidence", ())
+    assert head.is_ready(Plan(max(tiny.cuts), None, "confidence", ()))
+    assert not head.is_ready(wanted)
+    head.expect(wanted, 60.0)
+    assert head.is_ready(wanted)
 
 
 LOADED = """
