@@ -36,11 +36,12 @@ class Direction:
     ``sending_s`` is how long its rate, or all of it if it has none, was busy.
     """
 
-    __slots__ = ("_by_packet", "_chain", "_offset_s", "_served_s", "sending_s")
+    __slots__ = ("_by_packet", "_chain", "_offset_s", "_served_s", "_steps", "sending_s")
 
     def __init__(self, chain: Chain, offset_s: float) -> None:
         self._chain, self._offset_s = chain, offset_s
         self._by_packet = not all(isinstance(one, _WHOLE) for one in chain.conditions)
+        self._steps = tuple((one, isinstance(one, Rate)) for one in chain.conditions)
         self._served_s = 0.0
         self.sending_s = 0.0
 
@@ -75,8 +76,8 @@ class Direction:
         )
 
     def _pass(self, time_s: float, size_bytes: int) -> float:
-        for condition in self._chain.conditions:
-            if not isinstance(condition, Rate):
+        for condition, is_rate in self._steps:
+            if not is_rate:
                 time_s = condition.release_s(time_s, size_bytes)
                 continue
             begun_s = time_s if time_s > self._served_s else self._served_s
@@ -91,9 +92,9 @@ class Direction:
         whole, rest = divmod(size_bytes, PACKET_BYTES)
         sizes = [PACKET_BYTES] * whole + [rest] * (rest > 0)
         times_s: Sequence[float] = [entered_s] * len(sizes)
-        for condition in self._chain.conditions:
+        for condition, is_rate in self._steps:
             left_s = condition.release_train(times_s, sizes)
-            if isinstance(condition, Rate):
+            if is_rate:
                 self._count_sending(times_s, left_s)
             times_s = left_s
         return times_s[-1]

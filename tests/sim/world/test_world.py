@@ -142,9 +142,12 @@ def test_a_data_plan_holds_for_all_that_goes_out(run, each_bytes):
     """
     agent = {"slowdown": 4, "deadline_s": 1, "hedge": {"max_cpu_share": 0}}
     objective = {"limits": {"uplink_bytes": each_bytes}, "max_accuracy_drop": 0.1}
-    link = {"described": {"up": [{"kind": "rate", "bps": 5e6}, DELAY]}}
+    same = {
+        "link": {"described": {"up": [{"kind": "rate", "bps": 5e6}, DELAY]}},
+        "arrivals": {"kind": "poisson", "rate_hz": 5},
+    }
     free, kept = (
-        run({"requests": 2000, "groups": [group(link=link, agent={**agent, **more})]})["total"]
+        run({"requests": 2000, "groups": [group(agent={**agent, **more}, **same)]})["total"]
         for more in ({}, {"objective": objective})
     )
     assert free["uplink_bytes"] > 600 * 2000
