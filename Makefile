@@ -15,6 +15,8 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/offramp demo $(ARGS)
 
+# Bytecode is kept: else each worker, and each process that a test starts, compiles all anew.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -179,7 +179,7 @@ def test_a_policy_that_reads_states_needs_samples_and_keeps_its_scores(
     with pytest.raises(ConfigError, match=r"'norm_change' reads .*states.* --data"):
         calibrate_bundle(embedded, recording, wish, tmp_path / "no.offramp")
     images, labels = data.held_out()
-    samples = LabelledSamples((images[:100],), labels[:100].astype(np.int64))
+    samples = LabelledSamples((images[:60],), labels[:60].astype(np.int64))
     monkeypatch.setattr(Network, "exit_logits", counted)
     found = recorded(embedded, samples, lambda line: None)
     assert sorted(answered) == [0, 0, 1, 1, 2, 2]  # 50 samples at a time, each once
@@ -189,10 +189,10 @@ def test_a_policy_that_reads_states_needs_samples_and_keeps_its_scores(
             np.testing.assert_allclose(got, want, atol=1e-5)
     np.testing.assert_array_equal(found.evidence.summary, expected.summary)
     np.testing.assert_allclose(
-        found.calibration.exit_logits, recording.calibration.exit_logits[:, :100], atol=1e-4
+        found.calibration.exit_logits, recording.calibration.exit_logits[:, :60], atol=1e-4
     )
     for place, answers in found.calibration.answers.items():
-        same = answers == recording.calibration.answers[place][:100]
+        same = answers == recording.calibration.answers[place][:60]
         assert same.mean() > 0.99, place
     manifest, _ = calibrate_bundle(embedded, found, wish, tmp_path / "states.offramp")
     kept = load_calibration(open_bundle(tmp_path / "states.offramp"))
