@@ -42,13 +42,15 @@ class Controller:
     What drives it tells ``ready`` whether a plan's codec level is there, or else to load it.
     ``hedged`` says whether plans may count on the device to compute on while answers are under way;
     ``rate_hz`` how many samples come a second by themselves, 0 if none does, and ``unevenness`` how
-    far from evenly (`partitioner.conditions`).
+    far from evenly (`partitioner.conditions`). What a server tells of its load counts ``heed``
+    times (`device.heed`).
     """
 
     planner: Planner
     objective: Objective
     strategy: Strategy
     tuning: Tuning = field(default_factory=Tuning)
+    heed: float = 1.0
 
     def __post_init__(self) -> None:
         self.estimator = LinkEstimator()
@@ -81,11 +83,11 @@ class Controller:
         return Conditions(
             bandwidth_bps=link.bandwidth_bps,
             rtt_s=link.rtt_s,
-            queue_s=self.queue_s + self._awaited.silent_s(now_s),
+            queue_s=self.heed * self.queue_s + self._awaited.silent_s(now_s),
             device_stretch=self.device_stretch.at(now_s),
             server_stretch=self.server_stretch.at(now_s),
             reachable=self._reachable(now_s),
-            price_s=self.price_s,
+            price_s=self.heed * self.price_s,
             hedged=hedged,
             vain_share=self._vain.at(now_s) if hedged else 0.0,
             tail_vain_share=self._vain.tail if hedged else 0.0,

@@ -8,11 +8,13 @@ import threading
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from device.agent import Agent
 from device.controller import Controller
 from device.deployment import Deployment, deploy, profile_here
+from device.heed import draw_heed
 from device.obtain import Obtained, Supplier, obtain_bundle
 from device.pace import SLOWDOWN_SOURCE
 from device.settings import AgentSettings
@@ -77,7 +79,13 @@ def _assemble(
         sink.write({**_opening(obtained, settings, board, count), "promise": deployment.promise})
     return Agent(
         deployment.head,
-        Controller(deployment.planner, settings.objective, strategy, settings.tuning),
+        Controller(
+            deployment.planner,
+            settings.objective,
+            strategy,
+            settings.tuning,
+            draw_heed(settings.tuning.heed_spread, Random()),
+        ),
         settings,
         sinks,
         renewal=_renewal(deployment, settings, supplier) if supplier else None,

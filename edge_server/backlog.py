@@ -76,16 +76,14 @@ class Backlog(Generic[S]):
         if retry_after_s is not None:
             return Admission(queue_full(retry_after_s), expired)
         self._meter.arrived(now_s)
+        self._note(now_s)
         return Admission(None, expired)
 
     def take(self, now_s: float, most: Callable[[Hashable, float], int]) -> Taken[S]:
         """Give a worker that is free what to run as one, as `Schedule.take` does."""
         taken = self._schedule.take(now_s, most)
         self.running += len(taken.batch)
-        for entry in taken.batch:
-            sample = entry.item
-            if not sample.begun:
-                self._meter.started(now_s - sample.received_s, now_s)
+        self._note(now_s)
         return taken
 
     def stepped(
@@ -99,6 +97,7 @@ class Backlog(Generic[S]):
         for sample in ended:
             self._meter.finished(sample.spent_s, now_s)
         self.running -= len(ended)
+        self._note(now_s)
         if len(ended) == len(entries):
             return ended, ()
         return ended, [entry for entry in entries if not entry.item.ended]
@@ -109,13 +108,18 @@ class Backlog(Generic[S]):
         for entry in entries:
             self._schedule.put_back(entry, entry.item.place)
 
-    def withdraw(self, unwanted: Callable[[S], bool]) -> list[S]:
+    def withdraw(self, now_s: float, unwanted: Callable[[S], bool]) -> list[S]:
         """Remove and return those that wait and that nobody wants any more."""
-        return self._schedule.withdraw(unwanted)
+        withdrawn = self._schedule.withdraw(unwanted)
+        self._note(now_s)
+        return withdrawn
 
     def load(self, now_s: float, cpu_share: float) -> Load:
         """Return what an answer that leaves now tells its device."""
         return self._meter.load(len(self._schedule), self.running, cpu_share, now_s)
+
+    def _note(self, now_s: float) -> None:
+        self._meter.changed(len(self._schedule), self.running, now_s)
 
 
 def why_expired(now_s: float, sample: Sample) -> Failure:

@@ -10,7 +10,7 @@ import math
 from edge_server.congestion import Traffic
 from offramp.messages import Load
 
-__all__ = ["Arrivals", "LoadMeter", "RecentMean", "RecentSpread"]
+__all__ = ["Arrivals", "LoadMeter", "RecentLevel", "RecentSpread"]
 
 TIME_CONSTANT_S = 2.0
 """The age at which a reading counts 1/e as much as a new one."""
@@ -23,45 +23,30 @@ def _decay(age_s: float, time_constant_s: float) -> float:
     return math.exp(-max(age_s, 0.0) / time_constant_s)
 
 
-class RecentMean:
-    """A mean in which each reading's weight decays exponentially with its age."""
+class RecentLevel:
+    """A mean over time of what holds until it changes, in which old times count less.
+
+    If nothing happens any more it comes to the last level by a factor e in each time constant.
+    """
 
     def __init__(self, time_constant_s: float = TIME_CONSTANT_S) -> None:
         self._time_constant_s = time_constant_s
-        self._sum = self._weight = 0.0
+        self._mean = self._level = 0.0
         self._at_s = -math.inf
 
-    def add(self, reading: float, now_s: float) -> None:
-        """Take a reading."""
-        decay = self._decay(now_s)
-        self._sum = self._sum * decay + reading
-        self._weight = self._weight * decay + 1.0
-        self._at_s = now_s
+    def set(self, level: float, now_s: float) -> None:
+        """Take a level that holds from now on."""
+        self._mean = self.mean(now_s)
+        self._level, self._at_s = level, now_s
 
-    @property
-    def value(self) -> float:
-        """The mean as of the last reading; zero before the first."""
-        return self._sum / self._weight if self._weight else 0.0
-
-    def weight(self, now_s: float) -> float:
-        """Return how many new readings those that there were count as."""
-        return self._weight * self._decay(now_s)
-
-    def faded(self, now_s: float) -> float:
-        """Return the mean with silence counted as readings of zero.
-
-        Once the weight of what was read has decayed below that of one reading, zeros make up
-        for the rest: a server that nobody uses reports no waiting.
-        """
-        decay = self._decay(now_s)
-        return self._sum * decay / max(self._weight * decay, 1.0)
-
-    def _decay(self, now_s: float) -> float:
-        return _decay(now_s - self._at_s, self._time_constant_s)
+    def mean(self, now_s: float) -> float:
+        """Return the mean; zero before the first level."""
+        decay = _decay(now_s - self._at_s, self._time_constant_s)
+        return self._level + (self._mean - self._level) * decay
 
 
 class RecentSpread:
-    """Mean and spread of readings whose weights decay as those of `RecentMean`."""
+    """Mean and spread of readings, each of which counts 1/e as much after a time constant."""
 
     def __init__(self, time_constant_s: float = TIME_CONSTANT_S) -> None:
         self._time_constant_s = time_constant_s
@@ -136,25 +121,31 @@ class Arrivals:
 
 
 class LoadMeter:
-    """The recent queue delay and service time of an engine's ``workers``, and what came to it."""
+    """How long a request would wait for an engine's ``workers``, and what came to it lately.
+
+    The wait is a mean over time, not over requests: once nobody waits it is forgotten within
+    seconds, however many have waited, and all who look at random moments see the same as if they
+    had come.
+    """
 
     def __init__(self, workers: int = 1, time_constant_s: float = TIME_CONSTANT_S) -> None:
         self._workers = workers
         self._arrivals = Arrivals(time_constant_s)
-        self._queue = RecentMean(time_constant_s)
+        self._wait = RecentLevel(time_constant_s)
         self._service = RecentSpread(time_constant_s)
 
     def arrived(self, now_s: float) -> None:
         """Note that a request has been accepted."""
         self._arrivals.add(now_s)
 
-    def started(self, queue_s: float, now_s: float) -> None:
-        """Note that a request which waited ``queue_s`` has reached the engine."""
-        self._queue.add(queue_s, now_s)
-
     def finished(self, service_s: float, now_s: float) -> None:
         """Note that a request took ``service_s`` of a worker: of a batch's time, its share."""
         self._service.add(service_s, now_s)
+
+    def changed(self, queued: int, running: int, now_s: float) -> None:
+        """Note how many requests wait and run from now on."""
+        ahead = max(queued + running + 1 - self._workers, 0)
+        self._wait.set(ahead * self.service_s / self._workers, now_s)
 
     @property
     def service_s(self) -> float:
@@ -173,5 +164,5 @@ class LoadMeter:
 
     def load(self, queued: int, running: int, cpu_share: float, now_s: float) -> Load:
         """Return what an answer that leaves now tells its device."""
-        queue_s, price_s = self._queue.faded(now_s), self.traffic(now_s).price_s
+        queue_s, price_s = self._wait.mean(now_s), self.traffic(now_s).price_s
         return Load(queued, running, queue_s, cpu_share, price_s)

@@ -104,7 +104,9 @@ class WorkerPool:
     def withdraw(self, owner: object) -> int:
         """Drop an owner's waiting tickets without an answer and return how many there were."""
         with self._settled:
-            withdrawn = self._backlog.withdraw(lambda task: task.ticket.owner is owner)
+            withdrawn = self._backlog.withdraw(
+                time.monotonic(), lambda task: task.ticket.owner is owner
+            )
             self._settle(len(withdrawn))
         return len(withdrawn)
 
@@ -123,7 +125,7 @@ class WorkerPool:
         """Fail what still waits and end the threads; one that computes on is left behind."""
         with self._ready:
             self._stopping = self._closed = True
-            left = self._backlog.withdraw(lambda task: True)
+            left = self._backlog.withdraw(time.monotonic(), lambda task: True)
             self._ready.notify_all()
         for task in left:
             self._deliver(task.ticket, task.ticket.failed(STOPPING))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 
+from device.heed import draw_heed
 from device.work import Finish
 from partitioner import strategies
 from sim.model import Link
@@ -116,6 +118,8 @@ def _parts(
     scenario, settings, processor = kind.run.scenario, kind.settings, kind.processor
     strategy = strategies.get(kind.run.strategy, simulated=True)
     controller = make_controller(kind.planner, settings.objective, strategy, settings.tuning, truth)
+    dice = Random(f"{kind.run.seed}/{name}/heed")
+    controller.heed = draw_heed(settings.tuning.heed_spread, dice)
     return Parts(
         name,
         settings,

@@ -83,7 +83,7 @@ class VirtualServer:
 
     def withdraw(self, client: Client) -> None:
         """Drop what waits here of a client whose stream is gone."""
-        self._backlog.withdraw(lambda job: job.client is client)
+        self._backlog.withdraw(self._clock.now_s, lambda job: job.client is client)
 
     def _work(self) -> None:
         """Give idle workers what waits."""

@@ -111,11 +111,11 @@ def test_what_has_expired_makes_room_and_is_told_why() -> None:
 def test_what_nobody_wants_any_more_is_withdrawn() -> None:
     backlog: Backlog[Sample] = Backlog(1, 8)
     early, late = let_in(backlog, 0.0), let_in(backlog, 0.5)
-    assert backlog.withdraw(lambda sample: sample.received_s > 0) == [late]
+    assert backlog.withdraw(0.6, lambda sample: sample.received_s > 0) == [late]
     assert [entry.item for entry in backlog.take(0.6, several).batch] == [early]
 
 
-def test_the_load_tells_how_long_samples_waited_and_what_one_more_would_cost() -> None:
+def test_the_load_tells_how_long_one_would_wait_and_what_it_would_cost_the_others() -> None:
     backlog: Backlog[Sample] = Backlog(1, 8)
     for at in range(3):
         let_in(backlog, at, at=1)
@@ -123,8 +123,11 @@ def test_the_load_tells_how_long_samples_waited_and_what_one_more_would_cost() -
     let_in(backlog, 2.2)
     load = backlog.load(2.2, 0.5)
     assert (load.queued, load.running, load.cpu_share) == (1, 0, 0.5)
-    assert load.queue_s == pytest.approx(0.1)
+    assert 0 < load.queue_s < 0.1
     assert load.price_s > 0
+    assert backlog.load(60.0, 0.5).queue_s == pytest.approx(0.1)  # it still waits
+    backlog.withdraw(60.0, lambda sample: True)
+    assert backlog.load(100.0, 0.5).queue_s < 1e-6
 
 
 @pytest.mark.parametrize(("timeout_s", "until_s"), [(0.0, 11.0), (0.5, 1.5), (60.0, 11.0)])

@@ -8,60 +8,84 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.congestion import Traffic
-from edge_server.load import Arrivals, LoadMeter, RecentMean, RecentSpread
+from edge_server.load import Arrivals, LoadMeter, RecentLevel, RecentSpread
 from offramp.messages import Load
 
 
-def test_readings_at_one_moment_give_their_plain_mean() -> None:
-    mean = RecentMean(2.0)
-    for reading in (1.0, 2.0, 6.0):
-        mean.add(reading, 10.0)
-    assert mean.value == mean.faded(10.0) == 3.0
-
-
-def test_older_readings_count_less_by_the_time_constant() -> None:
-    mean = RecentMean(2.0)
-    mean.add(1.0, 0.0)
-    mean.add(0.0, 2.0)
-    assert mean.value == pytest.approx(math.exp(-1) / (1 + math.exp(-1)))
-
-
-def test_silence_fades_what_is_reported_but_not_the_mean() -> None:
-    mean = RecentMean(2.0)
-    assert (mean.value, mean.faded(5.0)) == (0.0, 0.0)
-    mean.add(0.4, 10.0)
-    faded = [round(mean.faded(10.0 + age_s), 4) for age_s in (0.0, 2.0, 4.0, 100.0)]
+def test_a_level_is_forgotten_by_the_time_constant() -> None:
+    level = RecentLevel(2.0)
+    assert level.mean(5.0) == 0.0
+    level.set(0.4, 10.0)
+    assert level.mean(10.0) == 0.0
+    assert level.mean(12.0) == pytest.approx(0.4 * (1 - 1 / math.e))
+    level.set(0.0, 40.0)
+    faded = [round(level.mean(40.0 + age_s), 4) for age_s in (0.0, 2.0, 4.0, 100.0)]
     assert faded == [0.4, 0.1472, 0.0541, 0.0]
-    assert mean.value == 0.4
-
-
-def test_many_readings_outlast_a_short_silence() -> None:
-    mean = RecentMean(2.0)
-    for _ in range(100):
-        mean.add(0.4, 10.0)
-    assert mean.faded(12.0) == pytest.approx(0.4)
 
 
 @given(
-    readings=st.lists(st.tuples(st.floats(0, 10), st.floats(0, 5)), min_size=1, max_size=30),
+    levels=st.lists(st.tuples(st.floats(0, 10), st.floats(0, 5)), min_size=1, max_size=30),
     age_s=st.floats(0, 100),
 )
-def test_means_stay_between_the_extremes(readings: list[tuple[float, float]], age_s: float) -> None:
-    mean, now_s = RecentMean(), 0.0
-    for reading, wait_s in readings:
-        now_s += wait_s
-        mean.add(reading, now_s)
-    lowest, highest = min(r for r, _ in readings), max(r for r, _ in readings)
-    assert lowest - 1e-9 <= mean.value <= highest + 1e-9
-    assert 0 <= mean.faded(now_s + age_s) <= mean.value + 1e-9
+def test_a_mean_over_time_is_the_sum_over_what_held(
+    levels: list[tuple[float, float]], age_s: float
+) -> None:
+    mean, now_s, held = RecentLevel(), 0.0, []
+    for level, for_s in levels:
+        mean.set(level, now_s)
+        held.append((level, now_s, now_s + for_s))
+        now_s += for_s
+    end_s = now_s + age_s
+    held.append((levels[-1][0], now_s, end_s))
+    expected = sum(
+        level * (math.exp(-(end_s - to) / 2.0) - math.exp(-(end_s - at) / 2.0))
+        for level, at, to in held
+    )
+    assert mean.mean(end_s) == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_is_told_is_the_wait_of_who_comes_at_random() -> None:
+    """One worker, requests at random, each as long as the others: Pollaczek and Khinchine's."""
+    dice, meter, service_s, rate_hz = random.Random(1), LoadMeter(), 0.02, 35.0
+    now_s = free_s = 0.0
+    ends: list[float] = []
+    told, waited = [], []
+    for _ in range(40_000):
+        now_s += dice.expovariate(rate_hz)
+        for end_s in [end for end in ends if end <= now_s]:
+            ends.remove(end_s)
+            meter.finished(service_s, end_s)
+            meter.changed(max(len(ends) - 1, 0), min(len(ends), 1), end_s)
+        waited.append(max(free_s - now_s, 0.0))
+        free_s = max(free_s, now_s) + service_s
+        ends.append(free_s)
+        meter.changed(len(ends) - 1, 1, now_s)
+        told.append(meter.load(0, 0, 0.0, now_s).queue_s)
+    # Whoever is in service counts as a whole request, which is half of one too much.
+    busy = rate_hz * service_s
+    assert sum(waited) / len(waited) == pytest.approx(busy * service_s / 2 / (1 - busy), rel=0.1)
+    expected_s = sum(waited) / len(waited) + busy * service_s / 2
+    assert sum(told) / len(told) == pytest.approx(expected_s, rel=0.1)
+
+
+def test_once_nobody_waits_it_is_told_within_seconds_however_many_have() -> None:
+    meter = LoadMeter()
+    for at in range(1000):
+        meter.finished(0.1, at * 0.01)
+        meter.changed(20, 1, at * 0.01)
+    assert meter.load(20, 1, 0.0, 10.0).queue_s > 1.5
+    meter.changed(0, 0, 10.0)
+    assert meter.load(0, 0, 0.0, 20.0).queue_s < 0.02
 
 
 def test_meter_reports_queue_and_service_apart() -> None:
-    meter = LoadMeter()
-    meter.started(0.02, 1.0)
+    meter = LoadMeter(workers=2)
     meter.finished(0.3, 1.3)
+    meter.changed(3, 2, 1.3)
     assert meter.service_s == 0.3
-    assert meter.load(queued=3, running=1, cpu_share=0.5, now_s=1.0) == Load(3, 1, 0.02, 0.5)
+    assert meter.load(queued=3, running=2, cpu_share=0.5, now_s=1000.0) == Load(3, 2, 0.6, 0.5)
+    meter.changed(0, 1, 1000.0)
+    assert meter.load(0, 1, 0.5, 2000.0).queue_s == pytest.approx(0.0, abs=1e-9)
 
 
 def test_spread_is_that_of_readings_at_one_moment() -> None:

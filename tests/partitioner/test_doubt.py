@@ -68,7 +68,7 @@ def test_a_quantile_is_kept_on_links_drawn_at_random(
     draws = NormalDist().samples(400, seed=seed % 1000)
     links = [_slower(now, max(draw, -1 / doubt + 0.01)) for draw in draws]
     late = np.mean([Forecast(costs, link).late_share(latest_s + 1e-9)[0] for link in links])
-    assert late <= 1 - share + 0.05
+    assert late <= 1 - share + 0.1
 
 
 @pytest.mark.parametrize("share", [0.6, 0.9, 0.99])
