@@ -12,6 +12,7 @@ import examples
 from benchmarks import strategies, strategies_cells, strategies_tasks
 from benchmarks.harness import BUNDLE
 from benchmarks.strategies_cells import Contender
+from benchmarks.strategies_courses import build_courses
 from offramp.bundle import open_bundle
 
 PROFILE = Path(next(iter(examples.__path__))) / "scenarios" / "profile.json"
@@ -20,7 +21,9 @@ TWO = ("device_only", "server_only")
 
 @pytest.fixture(autouse=True)
 def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let there be one task, whose profile is known, and two strategies."""
+    """Let there be one task, whose profile is known, two strategies and no recorded courses."""
+    generated = build_courses(tmp_path / "scaled", tmp_path / "nothing")
+    monkeypatch.setattr(strategies, "build_courses", lambda folder: generated)
     monkeypatch.setenv("OFFRAMP_CACHE", str(tmp_path))
     monkeypatch.setitem(strategies_tasks.TASKS, "digits", (lambda: BUNDLE, 0.2))
     digest = open_bundle(BUNDLE).digest[:12]
