@@ -9,9 +9,10 @@ other limits, all candidates are ranked.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,15 @@ class Ranking:
     """
 
     rows: NDArray[np.int64]
+    target: Floats
+    feasible: NDArray[np.bool_]
+
+
+class _Compared(NamedTuple):
+    """What candidates are compared by, each (C,): ``keys``, of which the first counts first."""
+
+    keys: Sequence[NDArray[Any]]
+    usable: NDArray[np.bool_]
     target: Floats
     feasible: NDArray[np.bool_]
 
@@ -116,8 +126,8 @@ class Planner:
                 return self.plan_of(row)
         if not conditions.reachable and self._costs.sends.any():
             alone = self.only("what sends nothing", lambda _: ~self._costs.sends)
-            return alone.plan_of(int(alone.rank(objective, conditions).rows[0]))
-        return self.plan_of(int(self.rank(objective, conditions).rows[0]))
+            return alone.plan_of(alone._first(objective, conditions))
+        return self.plan_of(self._first(objective, conditions))
 
     def _quick(self, objective: Objective, conditions: Conditions) -> int | None:
         """Return the row of least mean cost that is in time and keeps up; None if none does."""
@@ -152,6 +162,22 @@ class Planner:
 
     def rank(self, objective: Objective, conditions: Conditions) -> Ranking:
         """Order the candidates: those that meet the objective first, best first."""
+        found = self._compare(objective, conditions)
+        order = np.lexsort(found.keys[::-1])
+        return Ranking(order[found.usable[order]], found.target, found.feasible)
+
+    def _first(self, objective: Objective, conditions: Conditions) -> int:
+        """Return the first row of `rank`; the others are not put in order."""
+        found = self._compare(objective, conditions)
+        rows = found.usable.nonzero()[0]
+        for key in found.keys:
+            values = key[rows]
+            rows = rows[values == values.min()]
+            if len(rows) == 1:
+                break
+        return int(rows[0])
+
+    def _compare(self, objective: Objective, conditions: Conditions) -> _Compared:
         candidates, forecast = self.candidates, self.forecast(conditions)
         usable = np.ones(len(candidates), bool) if conditions.reachable else ~self._costs.sends
         if not usable.any():
@@ -165,8 +191,8 @@ class Planner:
         # Preference: accurate enough; within the limits; the most accurate of those that are not
         # accurate enough; the least beyond the limits; the best by the target; of equals the best
         # in the mean.
-        order = np.lexsort((forecast.cost_s, target, excess, shortfall, ~keeps, ~accurate))
-        return Ranking(order[usable[order]], target, accurate & keeps)
+        keys = ~accurate, ~keeps, shortfall, excess, target, forecast.cost_s
+        return _Compared(keys, usable, target, accurate & keeps)
 
     def predict(
         self, plan: Plan, objective: Objective, conditions: Conditions
