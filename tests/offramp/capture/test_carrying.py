@@ -214,7 +214,7 @@ def test_a_device_in_haste_runs_what_leads_to_an_exit(
 ) -> None:
     head, depth = _head(bundle, profile), max(bundle.cuts)
     deep = Option(DEEP, bundle.manifest.exits[DEEP].boundary, 1.0)
-    monkeypatch.setattr(head, "_choose", lambda *given: deep)
+    monkeypatch.setattr("device.head.leave_early", lambda *given, **times_s: deep)
     progress = Progress([images.numpy()[:1]])
     reached = head.run(progress, Plan(depth, None, "confidence", (CLOSED,) * 3), math.inf, 1.0)
     assert (progress.left, reached.hurried, set(progress.logits)) == (DEEP, True, {0, DEEP})
