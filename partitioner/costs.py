@@ -83,8 +83,11 @@ class Costs:
             (c.exit_shares * self.exit_s**power).sum(axis=1) + stays * self.device_s**power
             for power in (1, 2)
         )
-        sigmas = np.zeros_like(stays)
-        return self._demands(device_s, stays * self.sends, c.bytes_mean, sigmas, device_s2)
+        sent = stays * self.sends
+        rest_s = np.where(sent > 0, self.rest_s, 0.0)
+        return self._demands(device_s, sent, c.bytes_mean)._replace(
+            device_s2=device_s2, rest_s2=sent * rest_s * (2 * self.device_s + rest_s)
+        )
 
     def tail(self, share: float) -> Demands:
         """Return the demands of the sample that a share of the samples is not slower than.
@@ -104,25 +107,21 @@ class Costs:
             stays &= ~gone[:, at]
         sent = (stays & self.sends).astype(np.float64)
         sigmas = sent * _sigmas(1.0 - c.exit_shares.sum(axis=1), 1.0 - share)
-        sent_bytes = sent * c.sent_bytes[:, place]
-        return self._demands(device_s, sent, sent_bytes, sigmas, device_s**2)
+        demands = self._demands(device_s, sent, sent * c.sent_bytes[:, place])
+        return demands._replace(link_sigmas=sigmas)
 
-    def _demands(
-        self,
-        device_s: Floats,
-        sent: Floats,
-        sent_bytes: Floats,
-        link_sigmas: Floats,
-        device_s2: Floats,
-    ) -> Demands:
+    def _demands(self, device_s: Floats, sent: Floats, sent_bytes: Floats) -> Demands:
+        """Return the demands on a link that is as expected, waits left out."""
+        none = np.zeros_like(sent)
         return Demands(
             device_s,
             sent,
             server_s=sent * self.server_s,
             uplink_bytes=sent_bytes + sent * FRAME_OVERHEAD_BYTES,
             rest_s=sent * np.where(sent > 0, self.rest_s, 0.0),
-            link_sigmas=link_sigmas,
-            device_s2=device_s2,
+            link_sigmas=none,
+            device_s2=none,
+            rest_s2=none,
         )
 
 

@@ -6,6 +6,7 @@ hedge, of which the lesser sum counts, and waiting for the device are more than 
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,8 +30,9 @@ class Demands(NamedTuple):
 
     Seconds of the device, the share that is sent, seconds of the server, bytes of the uplink, the
     device's seconds in which it would answer what is sent by itself, how many standard deviations
-    slower than expected the link is that it meets, and the square of the device's seconds, in the
-    mean: long ones hold up those that come meanwhile.
+    slower than expected the link is that it meets. The last two are for waits, as long samples hold
+    up those that come meanwhile: the mean square of the device's seconds, and what is added to it
+    where the device answers by itself what is sent.
     """
 
     device_s: Floats
@@ -40,6 +42,7 @@ class Demands(NamedTuple):
     rest_s: Floats
     link_sigmas: Floats
     device_s2: Floats
+    rest_s2: Floats
 
     def latency_s(self, now: Conditions) -> Floats:
         """Return the latency in the mean: linear in each demand but for hedge and waiting."""
@@ -56,8 +59,8 @@ class Demands(NamedTuple):
         if not now.unevenness:
             return 0.0
         busy_s, busy_s2 = self._busy(now)
-        free = np.maximum(1.0 - now.rate_hz * busy_s, _LEAST_FREE)
-        return now.unevenness * now.rate_hz / 2 * busy_s2 / free
+        free = _greater(1.0 - now.rate_hz * busy_s, _LEAST_FREE)
+        return (now.unevenness * now.rate_hz / 2) * busy_s2 / free
 
     def wait_quantile_s(self, now: Conditions, share: float) -> Any:
         """Return the wait for the device that a share of the samples does not exceed.
@@ -66,8 +69,9 @@ class Demands(NamedTuple):
         """
         if not now.unevenness:
             return 0.0
-        busy = np.clip(now.rate_hz * self._busy(now)[0], 1e-9, 1.0 - _LEAST_FREE)
-        times = np.log(np.maximum(busy / max(1.0 - share, 1e-9), 1.0))
+        busy = _lesser(_greater(now.rate_hz * self._busy(now)[0], 1e-9), 1.0 - _LEAST_FREE)
+        beyond = _greater(busy / max(1.0 - share, 1e-9), 1.0)
+        times = math.log(beyond) if isinstance(beyond, float) else np.log(beyond)
         return self.wait_s(now) / busy * times
 
     def _busy(self, now: Conditions) -> tuple[Any, Any]:
@@ -75,14 +79,18 @@ class Demands(NamedTuple):
 
         What the device itself is to answer keeps it busy to the end.
         """
-        busy_s, busy_s2 = self.device_s, self.device_s2
-        if now.hedged:
-            first = self.away_s(now) <= self.rest_s * now.device_stretch
-            vain = np.where(first, now.vain_share, 1.0)
-            rest_s = self.rest_s / np.maximum(self.sent, 1e-9)
-            busy_s = busy_s + vain * self.rest_s
-            busy_s2 = busy_s2 + vain * self.rest_s * (2 * self.device_s + rest_s)
-        return busy_s * now.device_stretch, busy_s2 * now.device_stretch**2
+        stretch = now.device_stretch
+        if not now.hedged:
+            return self.device_s * stretch, self.device_s2 * stretch**2
+        first = self.away_s(now) <= self.rest_s * stretch
+        if isinstance(first, np.ndarray):
+            here: Any = np.where(first, now.vain_share, 1.0)
+        else:
+            here = now.vain_share if first else 1.0
+        return (
+            (self.device_s + here * self.rest_s) * stretch,
+            (self.device_s2 + here * self.rest_s2) * stretch**2,
+        )
 
     def raced_s(self, now: Conditions, vain_share: Any) -> Floats:
         """Return the latency if the device answers such a share of what is sent all the same."""
@@ -98,9 +106,9 @@ class Demands(NamedTuple):
         would tell such a plan from one that sends nothing.
         """
         away_s = self.away_s(now) + self.sent * now.price_s
+        here_s = self.rest_s * now.device_stretch + _IN_VAIN_S * self.sent
         if now.hedged:
-            here_s = self.rest_s * now.device_stretch
-            away_s = first_s(away_s, here_s + _IN_VAIN_S * self.sent, now.vain_share)
+            away_s = first_s(away_s, here_s, now.vain_share)
         cost_s: Floats = self.device_s * now.device_stretch + away_s + self.wait_s(now)
         return cost_s
 
@@ -129,13 +137,21 @@ class Demands(NamedTuple):
         )
 
 
+def _lesser(values: Any, most: Any) -> Any:
+    """Return the lesser; of plain numbers the built-in takes a tenth of the time."""
+    return min(values, most) if isinstance(values, float) else np.minimum(values, most)
+
+
+def _greater(values: Any, least: Any) -> Any:
+    return max(values, least) if isinstance(values, float) else np.maximum(values, least)
+
+
 def first_s(away_s: Any, here_s: Any, vain_share: Any) -> Any:
     """Return how long it takes until server or device have answered, whoever is first.
 
     The device answers a ``vain_share``, one number or one for each, all the same.
     """
-    # Of plain numbers the built-in takes a tenth of the time.
-    first = min(away_s, here_s) if isinstance(here_s, float) else np.minimum(away_s, here_s)
+    first = _lesser(away_s, here_s)
     return first + vain_share * (here_s - first)
 
 
@@ -161,15 +177,13 @@ class Bill:
 
     def cost_s(self, now: Conditions) -> Floats:
         """Return what `Demands.cost_s` does, (S,)."""
-        if now.unevenness:
-            return self._demands.cost_s(now)
         stretch, s_per_byte = now.device_stretch, 8 / now.bandwidth_bps
         fixed_s = now.rtt_s + now.queue_s + now.price_s
         # The method of arrays takes a microsecond less than the operator @.
         if not now.hedged:
             weights = np.array((stretch, fixed_s, now.server_stretch, s_per_byte))
             alone: Floats = weights.dot(self._alone)
-            return alone
+            return alone + self._demands.wait_s(now) if now.unevenness else alone
         vain = now.vain_share
         first = 1 - vain
         weights = np.array(
@@ -180,4 +194,4 @@ class Bill:
         )
         away_s, here_s, added_s = weights.dot(self._raced).reshape(3, -1)
         raced: Floats = np.minimum(away_s, here_s) + added_s
-        return raced
+        return raced + self._demands.wait_s(now) if now.unevenness else raced

@@ -2,7 +2,7 @@
 
 What a candidate costs is array arithmetic (`partitioner.forecast`). For least mean latency a
 decision takes microseconds: one of a shortlist is the best, or where that is late for too many
-samples, one of a longer one (`partitioner.shortlist`). If none of these is in time, or there are
+samples, one of a longer one (`partitioner.shortlist`). If none is accurate enough, or there are
 other limits, all candidates are ranked.
 """
 
@@ -29,7 +29,7 @@ from partitioner.objective import Objective
 from partitioner.plan import Plan, Prediction
 from partitioner.profile import Profile
 from partitioner.reasons import explain
-from partitioner.shortlist import Course, Shortlist
+from partitioner.shortlist import Course, Shortlist, beyond
 
 __all__ = ["Planner", "Ranking", "Standing"]
 
@@ -46,6 +46,14 @@ class Ranking:
     rows: NDArray[np.int64]
     target: Floats
     feasible: NDArray[np.bool_]
+
+
+class _Kind(NamedTuple):
+    """Conditions of which one shortlist is enough: whether there is a server, a hedge, a rhythm."""
+
+    reachable: bool
+    hedged: bool
+    uneven: bool
 
 
 class _Compared(NamedTuple):
@@ -130,12 +138,11 @@ class Planner:
         return self.plan_of(self._first(objective, conditions))
 
     def _quick(self, objective: Objective, conditions: Conditions) -> int | None:
-        """Return the row of least mean cost that is in time and keeps up; None if none does."""
-        short = self._shortlist(objective, conditions.reachable, conditions.hedged)
-        row = short.cheapest(conditions)
+        """Return the best row of those that are accurate enough; None if none is."""
+        kind = _Kind(conditions.reachable, conditions.hedged, conditions.unevenness > 0)
+        row = self._shortlist(objective, kind, timely=False).cheapest(conditions)
         if row is None:
-            short = self._shortlist(objective, conditions.reachable, conditions.hedged, timely=True)
-            row = short.best(conditions)
+            row = self._shortlist(objective, kind, timely=True).best(conditions)
         return row
 
     def standing(self, plan: Plan, objective: Objective, conditions: Conditions) -> Standing | None:
@@ -148,7 +155,7 @@ class Planner:
         if objective.is_quick:
             course = self._course(row, objective)
             cost_s = float(course.mean.cost_s(conditions))
-            return Standing(cost_s, possible and bool(course.kept(conditions)))
+            return Standing(cost_s, possible and course.excess(conditions) == 0)
         forecast = Forecast(self._costs.select(np.array([row])), conditions)
         target, excess = self._target(forecast, objective), _excess(objective, forecast)
         return Standing(float(target[0]), possible and excess[0] == 0)
@@ -241,15 +248,14 @@ class Planner:
             return forecast.cost_s
         return get_measure(objective.minimise).values(forecast, objective.latest_s)
 
-    def _make_shortlist(
-        self, objective: Objective, reachable: bool, hedged: bool, timely: bool = False
-    ) -> Shortlist:
+    def _make_shortlist(self, objective: Objective, kind: _Kind, timely: bool) -> Shortlist:
         """Return the accurate candidates of which one is the best, if need be in time."""
-        usable = self.accuracy(hedged) >= self.accuracy_floor(objective) - _EXACT
-        if not reachable:
+        usable = self.accuracy(kind.hedged) >= self.accuracy_floor(objective) - _EXACT
+        if not kind.reachable:
             usable &= ~self._costs.sends
-        rows = np.flatnonzero(usable)
-        return Shortlist(rows, self._costs.select(rows), objective.tails, timely=timely)
+        rows, tails = np.flatnonzero(usable), objective.tails
+        costs = self._costs.select(rows)
+        return Shortlist(rows, costs, tails, timely=timely, uneven=kind.uneven)
 
     def plan_of(self, row: int) -> Plan:
         """Return a candidate as a bare plan."""
@@ -295,6 +301,5 @@ def _excess(objective: Objective, forecast: Forecast) -> Floats:
     if objective.deadline_s is not None:
         broken.append((forecast.quantile_s(1 - objective.max_miss_share), objective.deadline_s))
     for values, most in broken:
-        beyond = values > most * (1 + _EXACT) + _EXACT
-        total += np.where(beyond, values - most, 0.0) / max(most, 1e-3)
+        total += beyond(values, most)
     return total

@@ -8,6 +8,7 @@ samples demand either that decide on these.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from partitioner.demands import Bill, Demands
 from partitioner.objective import Tail
 from partitioner.pareto import undercut_by_none
 
-__all__ = ["Course", "Shortlist"]
+__all__ = ["Course", "Shortlist", "beyond"]
+
+_EXACT, _LEAST = 1e-12, 1e-3
 
 
 class Course:
@@ -45,38 +48,58 @@ class Course:
         )
         return Course(mean, list(zip((tail for tail, _ in self.tails), tails, strict=True)))
 
-    def kept(self, now: Conditions) -> Any:
-        """Tell, for each, whether the tails are kept, and whether it keeps up with the samples.
+    def excess(self, now: Conditions) -> Any:
+        """Return, for each, how far tails are not kept and samples come too fast; 0 if all is well.
 
         If more samples are sent in vain than may be late, the one that decides is taken for one.
         """
-        kept: Any = True
+        total: Any = 0.0
         for tail, demands in self.tails:
             vain = (now.tail_vain_share > 1 - tail.share) & (self.mean.sent > 0)
             slowest_s = demands.raced_s(now, vain) + self.mean.wait_quantile_s(now, tail.share)
-            kept = kept & (slowest_s <= tail.latest_s)
+            total = total + beyond(slowest_s, tail.latest_s)
         if now.rate_hz:
-            kept = kept & (self.mean.period_s(now) <= now.interval_s)
-        return kept
+            total = total + beyond(self.mean.period_s(now), now.interval_s)
+        return total
+
+
+def beyond(values: Any, most: float) -> Any:
+    """Return by how much values are beyond the most that they may be, as shares of that."""
+    limit = most * (1 + _EXACT) + _EXACT
+    if isinstance(values, float):
+        return (values - most) / max(most, _LEAST) if values > limit else 0.0
+    return np.where(values > limit, values - most, 0.0) / max(most, _LEAST)
 
 
 class Shortlist:
     """Of candidates with their costs, those that may be the best where ``tails`` are limited.
 
-    Not ``timely``, it holds the ones of least mean cost alone, which need not keep the tails.
+    Not ``timely``, it holds the ones of least mean cost alone, which need not keep the tails. Where
+    samples come unevenly waits decide, too: mean ones grow with all demands, but for what the
+    device would take itself to the end, as where that is long the server is first; of the longest
+    ones nothing is known beforehand, so no candidate is left out.
     """
 
     def __init__(
-        self, rows: NDArray[np.int64], costs: Costs, tails: Sequence[Tail], *, timely: bool
+        self,
+        rows: NDArray[np.int64],
+        costs: Costs,
+        tails: Sequence[Tail],
+        *,
+        timely: bool,
+        uneven: bool,
     ) -> None:
         course = Course.of(costs, tails)
         decides = [*course.mean]
+        if uneven:
+            decides.append(-course.mean.rest_s)
         if timely:
             decides += [each for _, demands in course.tails for each in demands]
-        chosen = undercut_by_none(np.stack(decides, axis=1))
+        everyone = np.arange(len(rows))
+        chosen = everyone if timely and uneven else undercut_by_none(np.stack(decides, axis=1))
         self._rows = rows[chosen].tolist()
         self._course = course.select(chosen)
-        self._each = [self._course.select(at) for at in range(len(chosen))]
+        self._one = lru_cache(maxsize=64)(self._course.select)
         self._bill = Bill(self._course.mean)
 
     def cheapest(self, now: Conditions) -> int | None:
@@ -84,12 +107,16 @@ class Shortlist:
         if not self._rows:
             return None
         at = int(self._bill.cost_s(now).argmin())
-        return self._rows[at] if self._each[at].kept(now) else None
+        return self._rows[at] if self._one(at).excess(now) == 0.0 else None
 
     def best(self, now: Conditions) -> int | None:
-        """Return the row of least cost of those that keep all there is to keep; None if none."""
+        """Return the row that exceeds least what there is to keep, of those the one of least cost.
+
+        None if there is none.
+        """
         if not self._rows:
             return None
-        kept = np.broadcast_to(self._course.kept(now), len(self._rows))
-        at = int(np.where(kept, self._bill.cost_s(now), np.inf).argmin())
-        return self._rows[at] if kept[at] else None
+        excess = np.broadcast_to(self._course.excess(now), len(self._rows))
+        at = int(np.where(excess == excess.min(), self._bill.cost_s(now), np.inf).argmin())
+        row: int = self._rows[at]
+        return row

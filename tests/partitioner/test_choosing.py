@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from offramp.errors import PlanError
 from partitioner.conditions import Conditions
+from partitioner.forecast import Forecast
 from partitioner.measures import get_measure
 from partitioner.objective import Objective
 from partitioner.offers import check_feasible, find_offers
@@ -35,6 +36,8 @@ SEEDS = st.integers(0, 2**32 - 1)
     price_s=st.sampled_from([0.0, 0.01, 1.0]),
     vain_share=st.sampled_from([0.0, 0.05, 0.2]),
     rate_hz=st.sampled_from([0.0, 5.0, 50.0, 500.0]),
+    unevenness=st.sampled_from([0.0, 0.3, 1.0, 5.0]),
+    doubt=st.sampled_from([0.0, 0.3, 3.0]),
 )
 def test_a_quick_decision_is_the_first_of_the_ranking(
     world: Callable[..., Any],
@@ -49,15 +52,20 @@ def test_a_quick_decision_is_the_first_of_the_ranking(
     price_s: float,
     vain_share: float,
     rate_hz: float,
+    unevenness: float,
+    doubt: float,
 ) -> None:
-    it = world(seed)
+    it, link = world(seed), weather(seed, reachable)
     now = replace(
-        weather(seed, reachable),
+        link,
         hedged=hedged,
         price_s=price_s,
         vain_share=vain_share,
         tail_vain_share=vain_share / 2,
         rate_hz=rate_hz,
+        unevenness=unevenness,
+        s_per_bit_sigma=doubt / link.bandwidth_bps,
+        rtt_sigma_s=doubt * link.rtt_s,
     )
     objective = Objective(
         max_accuracy_drop=drop,
@@ -70,8 +78,22 @@ def test_a_quick_decision_is_the_first_of_the_ranking(
     row = next(r for r in range(len(it.candidates)) if it.planner.plan_of(r).id == best.id)
     assert ranking.target[row] == pytest.approx(ranking.target[first], rel=1e-12)
     assert ranking.feasible[row] == ranking.feasible[first]
-    if not ranking.feasible[first]:
-        assert row == first
+    excess = _excess(it.planner.forecast(now), objective)
+    assert excess[row] == pytest.approx(excess[first], rel=1e-9, abs=1e-9)
+    accuracy = it.planner.accuracy(hedged)
+    floor = it.planner.accuracy_floor(objective)
+    assert (accuracy[row] < floor) == (accuracy[first] < floor)
+
+
+def _excess(forecast: Forecast, objective: Objective) -> Any:
+    """Return by how much candidates are beyond what they may come to, as shares of that."""
+    limits = [(forecast.quantile_s(tail.share), tail.latest_s) for tail in objective.tails]
+    if forecast.conditions.rate_hz:
+        limits.append((forecast.period_s, forecast.conditions.interval_s))
+    return sum(
+        (np.where(values > most, values - most, 0) / max(most, 1e-3) for values, most in limits),
+        start=np.zeros(len(forecast.costs)),
+    )
 
 
 @given(

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from partitioner.conditions import Conditions
 from partitioner.demands import Bill, Demands
 
-AMOUNTS = arrays(np.float64, (7, 7), elements=st.floats(0, 2))
+AMOUNTS = arrays(np.float64, (8, 7), elements=st.floats(0, 2))
 
 
 @settings(deadline=None)
@@ -47,13 +47,13 @@ def test_a_bill_is_what_the_demands_come_to(
 
 
 def test_where_the_device_does_not_hold_the_rest_only_the_server_counts() -> None:
-    demands = Demands(*np.array([[0.1], [1.0], [0.02], [1000.0], [1e9], [0.0], [0.01]]))
+    demands = Demands(*np.array([[0.1], [1.0], [0.02], [1000.0], [1e9], [0.0], [0.01], [0.0]]))
     now = Conditions(8e6, 0.03, hedged=True)
     assert Bill(demands).cost_s(now) == pytest.approx([0.1 + 0.03 + 0.02 + 0.001])
 
 
 def test_what_is_answered_first_here_all_the_same_costs_the_rest() -> None:
-    demands = Demands(*np.array([[0.1], [1.0], [0.0], [0.0], [0.2], [0.0], [0.01]]))
+    demands = Demands(*np.array([[0.1], [1.0], [0.0], [0.0], [0.2], [0.0], [0.01], [0.0]]))
     for vain, expected_s in ((0.0, 0.15), (0.5, 0.225), (1.0, 0.3)):
         now = Conditions(8e6, 0.05, hedged=True, vain_share=vain)
         assert demands.latency_s(now) == pytest.approx([expected_s])

@@ -29,7 +29,7 @@ def _alone(device_s: NDArray[Any]) -> Demands:
     """Return the demands of samples that the device answers, each after so long."""
     none = np.zeros(1)
     mean, square = np.array([device_s.mean()]), np.array([(device_s**2).mean()])
-    return Demands(mean, none, none, none, none, none, square)
+    return Demands(mean, none, none, none, none, none, square, none)
 
 
 @pytest.mark.parametrize("busy", [0.3, 0.7, 0.9])
@@ -63,7 +63,7 @@ def test_a_device_that_does_not_keep_up_waits_long_and_not_for_ever() -> None:
 
 
 def test_what_is_sent_keeps_the_device_busy_if_it_is_likely_to_answer_itself() -> None:
-    sent = Demands(*np.array([[0.01], [1.0], [0.0], [1000.0], [0.09], [0.0], [1e-4]]))
+    sent = Demands(*np.array([[0.01], [1.0], [0.0], [1000.0], [0.09], [0.0], [1e-4], [0.0099]]))
     here = _alone(np.full(10, 0.1))
     now = replace(SURE, rate_hz=7.0, unevenness=1.0, hedged=True)
     assert sent.wait_s(now)[0] < 0.1 * here.wait_s(now)[0]
