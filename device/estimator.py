@@ -43,12 +43,19 @@ class LinkEstimate(NamedTuple):
 class LinkEstimator:
     """A two-state Kalman filter; time comes in as an argument and never goes back."""
 
+    __slots__ = (
+        *("_estimate", "_estimated_s", "_now", "_pipe_free", "_prr", "_prx", "_pxx", "_r"),
+        *("_surprises", "_x"),
+    )
+
     def __init__(self, bandwidth_bps: float = 10e6, rtt_s: float = 0.02) -> None:
         self._r, self._x = rtt_s, 1 / bandwidth_bps
         self._prr, self._prx, self._pxx = rtt_s**2, 0.0, self._x**2
         self._now = -math.inf
         self._pipe_free = -math.inf
         self._surprises = 0
+        self._estimate: LinkEstimate | None = None
+        self._estimated_s = -math.inf
 
     def sent(self, now_s: float, size_bytes: int) -> float:
         """Note that a message goes out; return the bits that lie before it on the uplink."""
@@ -63,7 +70,7 @@ class LinkEstimator:
     def observe(self, now_s: float, bits: float, elapsed_s: float) -> None:
         """Take in that ``bits`` (those before the message included) came back after a time."""
         self._prr, self._pxx = self._drifted(now_s)
-        self._now = max(self._now, now_s)
+        self._now, self._estimate = max(self._now, now_s), None
         scale = max(self._x, _FAST_S_PER_BIT)
         noise = (_NOISE_S + _NOISE_SHARE * elapsed_s) ** 2
         surprise = elapsed_s - (self._r + bits * self._x)
@@ -102,19 +109,22 @@ class LinkEstimator:
 
     def estimate(self, now_s: float) -> LinkEstimate:
         """Return what is believed now, which is the less certain the longer nothing was heard."""
-        prr, pxx = self._drifted(now_s)
-        x_sigma = math.sqrt(pxx)
-        return LinkEstimate(
-            bandwidth_bps=1 / self._x,
-            s_per_bit_sigma=x_sigma,
-            cautious_bps=1 / (self._x + x_sigma),
-            rtt_s=self._r,
-            rtt_sigma_s=math.sqrt(prr),
-        )
+        if self._estimate is None or now_s != self._estimated_s:  # it is asked for several times
+            prr, pxx = self._drifted(now_s)
+            x_sigma = math.sqrt(pxx)
+            self._estimated_s = now_s
+            self._estimate = LinkEstimate(
+                bandwidth_bps=1 / self._x,
+                s_per_bit_sigma=x_sigma,
+                cautious_bps=1 / (self._x + x_sigma),
+                rtt_s=self._r,
+                rtt_sigma_s=math.sqrt(prr),
+            )
+        return self._estimate
 
     def _drifted(self, now_s: float) -> tuple[float, float]:
         """Return the variances of r and x by now."""
-        waited_s = now_s - self._now if math.isfinite(self._now) else 0.0
+        waited_s = now_s - self._now if self._now > -math.inf else 0.0
         drift_s = min(max(waited_s, 0.0), _FORGOTTEN_S)
         scale = max(self._x, _FAST_S_PER_BIT)
         rate_drift = _RATE_DRIFT * scale

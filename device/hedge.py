@@ -46,6 +46,8 @@ class Hedge:
     go to and fro.
     """
 
+    __slots__ = ("_burst_s", "_left_s", "_now_s", "_open", "_share")
+
     def __init__(self, share: float) -> None:
         self._share = share
         self._left_s = self._burst_s = share * _BURST_S
@@ -54,10 +56,11 @@ class Hedge:
 
     def is_open(self, now_s: float) -> bool:
         """Tell whether the device may compute on now."""
-        if math.isfinite(self._now_s):
-            gained_s = max(now_s - self._now_s, 0.0) * self._share
-            self._left_s = min(self._left_s + gained_s, self._burst_s)
-        self._now_s = max(now_s, self._now_s)
+        if now_s > self._now_s:
+            if self._now_s > -math.inf:
+                gained_s = (now_s - self._now_s) * self._share
+                self._left_s = min(self._left_s + gained_s, self._burst_s)
+            self._now_s = now_s
         if self._left_s >= self._burst_s / 2:
             self._open = self._share > 0
         return self._open

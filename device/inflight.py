@@ -13,8 +13,10 @@ class InFlight:
     """Samples whose head is done: some wait for the server, the others for the processor.
 
     A sample that waits is due for the processor at its ``give_up_s``; one that is forsaken, at
-    once.
+    once. Mostly there is one or none, and all of this is asked for all the time.
     """
+
+    __slots__ = ("_forsaken", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: dict[int, Work] = {}
@@ -53,7 +55,7 @@ class InFlight:
 
     def next_up(self) -> Work | None:
         """Return the sample with the earliest deadline of those that wait for the server."""
-        if len(self._waiting) < 2:  # as it mostly is, and this is asked for all the time
+        if len(self._waiting) < 2:
             return next(iter(self._waiting.values()), None)
         return min(self._waiting.values(), key=lambda w: (w.deadline_s, w.id))
 
@@ -68,7 +70,7 @@ class InFlight:
 
     def pop_due(self, now_s: float) -> Work | None:
         """Return and remove the sample that needs the processor now, earliest deadline first."""
-        if not self:
+        if not self._waiting and not self._forsaken:
             return None
         due = [work for work in self._waiting.values() if work.give_up_s <= now_s]
         due.extend(self._forsaken.values())
@@ -81,6 +83,8 @@ class InFlight:
 
     def pass_expected(self, now_s: float) -> list[Work]:
         """Return, and mark, the samples whose answers have just become overdue."""
+        if not self._waiting:
+            return []
         late = [w for w in self._waiting.values() if not w.overdue and w.expected_s <= now_s]
         for work in late:
             work.overdue = True
@@ -88,20 +92,24 @@ class InFlight:
 
     def quickest_s(self) -> float:
         """Return how long the quickest answers to all of them take, one after the other."""
-        return sum(work.quickest_s for work in self._all())
+        return sum([work.quickest_s for work in self._all()])
 
     def latest_start_s(self, *more: Work) -> float:
         """Return when the processor must begin to answer all, and ``more``, each in time."""
-        latest_s, taken_s = math.inf, 0.0
-        for work in sorted([*self._all(), *more], key=lambda work: work.deadline_s):
+        works, latest_s, taken_s = [*self._all(), *more], math.inf, 0.0
+        if len(works) > 1:
+            works.sort(key=lambda work: work.deadline_s)
+        for work in works:
             taken_s += work.quickest_s
             latest_s = min(latest_s, work.deadline_s - taken_s)
         return latest_s
 
     def next_expected_s(self) -> float:
         """Return when the next answer becomes overdue."""
-        times = [work.expected_s for work in self._waiting.values() if not work.overdue]
-        return min(times) if times else math.inf
+        if not self._waiting:
+            return math.inf
+        times_s = [work.expected_s for work in self._waiting.values() if not work.overdue]
+        return min(times_s, default=math.inf)
 
     def next_due_s(self) -> float:
         """Return when the next of those that wait for the server needs the processor."""

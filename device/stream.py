@@ -96,7 +96,8 @@ class Stream:
 
     def withdraw(self, work: Work) -> None:
         """Let a sample's message go, if it has not gone out yet: it is answered."""
-        self._keep(lambda message, _: message is not work)
+        if self._outbox:
+            self._keep(lambda message, _: message is not work)
 
     def wake_s(self, now_s: float) -> float:
         """Return when there is a probe to take, if nothing happens until then."""
@@ -107,7 +108,8 @@ class Stream:
         if self.up and (probe := self._probes.next(now_s)) is not None:
             self._controller.sent(now_s, probe.id, probe.padding_bytes)
             self._outbox.append((probe, now_s + _PROBE_LIFE_S))
-        self._keep(lambda _, until_s: until_s > now_s)
+        if self._outbox:
+            self._keep(lambda _, until_s: until_s > now_s)
         if not self._ready or not self._outbox:
             return []
         self._ready = False

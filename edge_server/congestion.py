@@ -48,9 +48,7 @@ class Traffic:
         Poisson's; Sakasegawa's approximation (1977) for ``c`` of them.
         """
         busy = self.utilisation
-        spread = (self.arrival_scv + self.service_scv) / 2
-        free = self.workers * (1 - busy)
-        return spread * self.service_s * math.pow(busy, self._bend) / free
+        return self._wait_s(busy, self._bend)
 
     @property
     def price_s(self) -> float:
@@ -59,8 +57,13 @@ class Traffic:
         With the rate ``l`` and the wait ``W``, ``d(l W)/dl = W + l W'``. The request waits ``W``
         itself; this is ``l W' = W (k + rho / (1 - rho))``, for one worker ``W / (1 - rho)``.
         """
-        busy = self.utilisation
-        return self.wait_s * (self._bend + busy / (1 - busy))
+        busy, bend = self.utilisation, self._bend
+        return self._wait_s(busy, bend) * (bend + busy / (1 - busy))
+
+    def _wait_s(self, busy: float, bend: float) -> float:
+        spread = (self.arrival_scv + self.service_scv) / 2
+        free = self.workers * (1 - busy)
+        return spread * self.service_s * math.pow(busy, bend) / free
 
     @property
     def _bend(self) -> float:
