@@ -7,7 +7,7 @@ come and go by themselves.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["MOST_UTILISATION", "Traffic"]
 
@@ -19,8 +19,7 @@ of a few seconds say nothing about it: waits and prices stay what they are here,
 """
 
 
-@dataclass(frozen=True)
-class Traffic:
+class Traffic(NamedTuple):
     """Requests that come ``rate_hz`` times a second and take one of ``workers`` ``service_s`` each.
 
     ``arrival_scv`` and ``service_scv`` are the squared coefficients of variation of the times

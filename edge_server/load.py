@@ -20,7 +20,7 @@ _PAUSE = 2.0  # time constants: as part of a mean, a longer silence would hide t
 
 def _decay(age_s: float, time_constant_s: float) -> float:
     """Return what a reading of an age counts for."""
-    return math.exp(-max(age_s, 0.0) / time_constant_s)
+    return math.exp(-age_s / time_constant_s) if age_s > 0 else 1.0
 
 
 class RecentLevel:
@@ -69,7 +69,9 @@ class RecentSpread:
     @property
     def scv(self) -> float:
         """The squared coefficient of variation; zero before the second reading."""
-        mean = self.mean
+        if not self._weight:
+            return 0.0
+        mean = self._sum / self._weight
         square = mean * mean
         return max(self._square / self._weight / square - 1, 0.0) if square else 0.0
 

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 __all__ = ["Entry", "Schedule", "Taken"]
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 _SHORTEST_RETRY_S = 0.001  # a full queue is never worth asking again at once
 
 
-@dataclass(order=True)
+@dataclass(order=True, slots=True)
 class Entry(Generic[T]):
     """An item with its deadline and its ``place``: those that wait at the same one may run as one.
 
@@ -32,8 +32,7 @@ class Entry(Generic[T]):
     place: Hashable = field(compare=False)
 
 
-@dataclass(frozen=True)
-class Taken(Generic[T]):
+class Taken(NamedTuple, Generic[T]):
     """What `Schedule.take` found: entries at one place, none if none waits, and what expired."""
 
     batch: list[Entry[T]]
@@ -87,13 +86,17 @@ class Schedule(Generic[T]):
             return Taken([], expired)
         first = heapq.heappop(self._heap)
         others = most(first.place, first.deadline_s - now_s) - 1
-        beside = [] if others < 1 else [one for one in self._heap if one.place == first.place]
-        beside = heapq.nsmallest(others, beside)
+        return Taken([first, *self._take_beside(first, others)], expired)
+
+    def _take_beside(self, first: Entry[T], others: int) -> list[Entry[T]]:
+        if others < 1 or not self._heap:
+            return []
+        beside = heapq.nsmallest(others, [one for one in self._heap if one.place == first.place])
         if beside:
             taken = {one.order for one in beside}
             self._heap = [one for one in self._heap if one.order not in taken]
             heapq.heapify(self._heap)
-        return Taken([first, *beside], expired)
+        return beside
 
     def expire(self, now_s: float) -> list[T]:
         """Remove and return the items whose deadline has come, the earliest first."""

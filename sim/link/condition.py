@@ -85,6 +85,13 @@ class Condition(ABC):
         self._last_s = last_s
         return released
 
+    def all_in_order(self, left_s: Sequence[float]) -> Sequence[float]:
+        """As `in_order`, for times that never fall: only what is ahead can hold them up."""
+        if left_s[0] < self._last_s:
+            return self.in_order(left_s)
+        self._last_s = left_s[-1]
+        return left_s
+
     def forget(self, now_s: float) -> None:
         """Drop whatever is still in the condition at `now_s`, so that nothing waits for it."""
         self._last_s = min(self._last_s, now_s)

@@ -40,4 +40,4 @@ class Delay(Condition):
         if settings is None or times_s[-1] == inf:
             return super().release_train(times_s, sizes)
         delay_s = settings.seconds
-        return self.in_order([time_s + delay_s for time_s in times_s])
+        return self.all_in_order([time_s + delay_s for time_s in times_s])

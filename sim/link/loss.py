@@ -108,7 +108,7 @@ class Loss(Condition):
             return super().release_train(times_s, sizes)
         self._spared -= ended - begun
         self._burst_bytes, self._entered_s = burst_bytes, times_s[-1]
-        return self.in_order(times_s)
+        return self.all_in_order(times_s)
 
     def _spared_by(self, share: float) -> int:
         """How many segments pass before one is lost."""

@@ -100,13 +100,13 @@ class Direction:
         return times_s[-1]
 
     def _count_sending(self, entered_s: Sequence[float], left_s: Sequence[float]) -> None:
-        served_s = self._served_s
+        served_s, sending_s = self._served_s, self.sending_s
         for begun_s, ended_s in zip(entered_s, left_s, strict=True):
             if ended_s == math.inf:
                 break
-            self.sending_s += ended_s - (begun_s if begun_s > served_s else served_s)
+            sending_s += ended_s - (begun_s if begun_s > served_s else served_s)
             served_s = ended_s
-        self._served_s = served_s
+        self._served_s, self.sending_s = served_s, sending_s
 
 
 class VirtualLink:
