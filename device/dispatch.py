@@ -69,7 +69,7 @@ class Dispatch:
         self._begun = self._ended = False
         self._rhythm = Rhythm(settings.rate_hz)
         self._successor: Deployment | None = None
-        self._next_load_s = -math.inf
+        self._settled_s = self._next_load_s = -math.inf
         self._actions: list[Action] = []
 
     # -- what the driver may ask
@@ -220,6 +220,8 @@ class Dispatch:
     def stream_ready(self, now_s: float) -> list[Action]:
         """The stream can take one message."""
         self._stream.became_ready()
+        if now_s == self._settled_s:  # as when it has just taken one: all else is settled
+            return [*self._stream.take(now_s)]
         return self._settle(now_s)
 
     def deployed(self, now_s: float, successor: Deployment) -> list[Action]:
@@ -238,23 +240,23 @@ class Dispatch:
             self._controller.overdue(now_s, work.id)
         self._actions.extend(self._stream.take(now_s))
         if self._running is None:
-            self._go_over(now_s)
+            if self._successor is not None:
+                self._go_over(now_s, self._successor)
             self._start_next(now_s)
-        if self._running is None:
+        if self._running is None and self._in_flight.waiting:
             self._run_on(now_s)
         self._report(now_s)
+        self._settled_s = now_s
         actions, self._actions = self._actions, []
         return actions
 
-    def _go_over(self, now_s: float) -> None:
+    def _go_over(self, now_s: float, successor: Deployment) -> None:
         """Go over to the next deployment; samples whose heads are done end under the old one."""
-        if self._successor is not None:
-            deployment, self._successor = self._successor, None
-            planner = deployment.planner
-            self._controller.renew(planner, deployment.head.is_ready)
-            self._board = Board(planner.device, planner.bundle.manifest)
-            self._hedge = self._new_hedge()
-            self._actions.append(BundleChange(now_s, deployment))
+        self._successor, planner = None, successor.planner
+        self._controller.renew(planner, successor.head.is_ready)
+        self._board = Board(planner.device, planner.bundle.manifest)
+        self._hedge = self._new_hedge()
+        self._actions.append(BundleChange(now_s, successor))
 
     def _start_next(self, now_s: float) -> None:
         """Give the processor a sample that is due, else the head of the next one."""
