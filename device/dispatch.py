@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from device.board import Board
 from device.controller import Controller
 from device.fallback import give_up_s
-from device.hedge import Hedge
+from device.hedge import Hedge, patience_s
 from device.inflight import InFlight
 from device.result import Status
 from device.rhythm import Rhythm
@@ -334,13 +334,13 @@ class Dispatch:
         """Give the processor, which is idle, one segment of a sample whose answer is under way.
 
         Not if that would hold up another sample: one that is in flight or the next to come. Where
-        that may come at any time, not before the answer is late.
+        that may come at any time, not before the answer is so late that it pays all the same.
         """
         work = self._in_flight.next_up()
         if work is None or not self._hedge.is_open(now_s):
             return
         assert work.board is not None
-        if not work.board.holds_all or not (self._rhythm.regular or now_s >= work.answer_s):
+        if not work.board.holds_all or now_s < self._pays_s(now_s, work):
             return
         end_s = now_s + work.board.step_s(work.at) * self._stretch(now_s)
         latest_s = min(self._in_flight.latest_start_s(), self._overflow_s(len(self._inbox)))
@@ -350,13 +350,21 @@ class Dispatch:
         work.step_begun_s = now_s
         self._actions.append(RunOn(work))
 
+    def _pays_s(self, now_s: float, work: Work) -> float:
+        """Return from when on computing on pays, whatever comes meanwhile."""
+        assert work.board is not None
+        if self._rhythm.regular or self._settings.rate_hz is None:
+            return -math.inf
+        step_s = work.board.step_s(work.at) * self._stretch(now_s)
+        return work.answer_s + patience_s(step_s, work.options[0].time_s, self._settings.rate_hz)
+
     def _next_step_s(self, now_s: float) -> float:
         """Return when the idle processor may compute on, where only time keeps it from that."""
         if not self._hedge.is_open(now_s):
             return self._hedge.opens_s(now_s)
         work = self._in_flight.next_up()
-        if work is not None and now_s < work.answer_s and not self._rhythm.regular:
-            return work.answer_s
+        if work is not None and now_s < (pays_s := self._pays_s(now_s, work)):
+            return pays_s
         arrival_s = self._rhythm.next_s()
         return arrival_s if arrival_s > now_s else math.inf
 

@@ -14,12 +14,13 @@ from pydantic import Field
 from offramp.settings import Settings
 from partitioner.power import Power
 
-__all__ = ["Hedge", "HedgeSettings"]
+__all__ = ["Hedge", "HedgeSettings", "patience_s"]
 
 _BURST_S = 5.0
 """So many seconds of the budget may be saved up."""
 
 _SHORTEST_S = 0.001
+_MOST_LOST = 0.9
 
 
 class HedgeSettings(Settings):
@@ -76,3 +77,15 @@ class Hedge:
         self._left_s -= seconds
         if self._left_s <= 0:
             self._open = False
+
+
+def patience_s(step_s: float, rest_s: float, rate_hz: float) -> float:
+    """Return how late an answer has to be before it pays to compute on for a step of ``step_s``.
+
+    A step holds up a sample that comes meanwhile, by half of it in the mean, with a chance of
+    ``rate_hz`` times its length. It gains its length if the device answers first, in ``rest_s``: an
+    answer that is late by l is so by as much more with a chance of l / (l + rest_s), as outages
+    have heavy tails (Pareto's, of index 1). The two are equal at this l.
+    """
+    lost = min(rate_hz * step_s / 2, _MOST_LOST)
+    return rest_s * lost / (1 - lost)

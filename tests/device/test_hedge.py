@@ -1,10 +1,12 @@
 """The budget for computing on, under virtual time."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.hedge import Hedge, HedgeSettings
+from device.hedge import Hedge, HedgeSettings, patience_s
 from partitioner.power import Power
 
 DRAWS = Power(name="x", source="dice", idle_w=1, compute_w=4)
@@ -58,3 +60,20 @@ def test_in_the_long_run_no_more_than_the_share_is_spent(share, steps):
             hedge.spend(step_s)
             spent_s, longest_s = spent_s + step_s, max(longest_s, step_s)
     assert spent_s <= share * (now_s + 5.0) + longest_s + 1e-9
+
+
+def test_it_pays_to_compute_on_the_later_the_longer_a_step_and_the_more_samples_come():
+    assert patience_s(0.0, 0.5, 1.0) == patience_s(0.1, 0.5, 0.0) == 0.0
+    assert patience_s(0.1, 0.5, 2.0) == pytest.approx(0.5 / 9)
+    waits_s = [patience_s(step_s, 0.5, 2.0) for step_s in (0.01, 0.1, 0.5, 5.0)]
+    assert waits_s == sorted(waits_s)
+    assert waits_s[-1] == pytest.approx(4.5)  # at most nine times what is left to compute
+
+
+def test_what_is_won_and_lost_by_a_step_are_equal_where_it_begins_to_pay():
+    """Answers of Pareto's delays, of index 1, played through: a step's gain against its cost."""
+    dice, step_s, rest_s, rate_hz = random.Random(3), 0.08, 0.4, 2.0
+    late_s = patience_s(step_s, rest_s, rate_hz)
+    first = sum(late_s / (1 - dice.random()) - late_s > rest_s for _ in range(200_000)) / 200_000
+    held_up_s = rate_hz * step_s * step_s / 2
+    assert first * step_s == pytest.approx(held_up_s, rel=0.03)
