@@ -52,9 +52,11 @@ def joint(options: Options) -> tuple[dict[str, Any], str]:
     planned, planner = time_joint_plans(5 if options.quick else 30)
     decided = time_decisions(planner, 2_000 if options.quick else 50_000)
     hedge, alone = decided["hedge"], decided["no hedge"]
+    uneven = decided["hedge, uneven samples"]
     line = (
         f"a joint plan in {planned['p50_ms']:.0f} ms, a decision in {alone['p50_us']:.1f} us "
-        f"({alone['p99_us']:.1f} p99), with a hedge {hedge['p50_us']:.1f} ({hedge['p99_us']:.1f})"
+        f"({alone['p99_us']:.1f} p99), with a hedge {hedge['p50_us']:.1f} ({hedge['p99_us']:.1f}), "
+        f"for uneven samples {uneven['p50_us']:.0f} ({uneven['p99_us']:.0f})"
     )
     return {"planned": planned, "decided": decided}, line
 

@@ -7,6 +7,7 @@ The model has 60 blocks, four exits and four codec levels at each cut, with 20 t
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,15 @@ LEVELS = ("affine2", "affine4", "affine8", "lossless")
 EXITS_AT = (10, 22, 36, 50)
 OBJECTIVE = Objective(max_accuracy_drop=0.05, deadline_s=0.5, max_miss_share=0.05)
 DIGEST = "0" * 64
+_EVEN = Conditions(5e6, 0.03)
+_UNEVEN = replace(_EVEN, rate_hz=2.0, unevenness=1.0)
+KINDS = {
+    "no hedge": _EVEN,
+    "hedge": replace(_EVEN, hedged=True),
+    "no hedge, uneven samples": _UNEVEN,
+    "hedge, uneven samples": replace(_UNEVEN, hedged=True),
+}
+"""What decisions hang on besides link and loads; of uneven samples waits are planned as well."""
 
 
 def time_joint_plans(rounds: int) -> tuple[dict[str, Any], Planner]:
@@ -62,16 +72,16 @@ def time_joint_plans(rounds: int) -> tuple[dict[str, Any], Planner]:
 def time_decisions(planner: Planner, count: int) -> dict[str, Any]:
     """Time decisions, each under conditions that never were before."""
     dice, figures, rows = np.random.default_rng(6), {}, []
-    for name, hedged in (("no hedge", False), ("hedge", True)):
-        planner.best(OBJECTIVE, Conditions(5e6, 0.03, hedged=hedged))
+    for name, kind in KINDS.items():
+        planner.best(OBJECTIVE, kind)
         taken_s = np.empty(count)
         for at in range(count):
-            now = Conditions(
-                10 ** dice.uniform(4.5, 8.5),
-                dice.uniform(0.001, 0.2),
+            now = replace(
+                kind,
+                bandwidth_bps=10 ** dice.uniform(4.5, 8.5),
+                rtt_s=dice.uniform(0.001, 0.2),
                 queue_s=dice.uniform(0, 0.02),
                 device_stretch=dice.uniform(1, 3),
-                hedged=hedged,
             )
             start = time.perf_counter()
             planner.best(OBJECTIVE, now)
