@@ -17,7 +17,7 @@ LOST_S = 5.0
 _FORGET_S = 60.0
 
 
-@dataclass
+@dataclass(slots=True)
 class AwaitedMessage:
     """A message that went out ``at_s``, and is expected to be answered at ``expected_s``.
 
@@ -36,14 +36,17 @@ class AwaitedMessage:
 class Awaited:
     """The messages of one connection that are not answered yet, in the order in which they left."""
 
+    __slots__ = ("_heard_of_s", "_messages")
+
     def __init__(self) -> None:
         self._messages: dict[int, AwaitedMessage] = {}
         self._heard_of_s = -math.inf
 
     def add(self, number: int, message: AwaitedMessage) -> None:
         """Await a message that goes out now; what is very old is awaited no longer."""
-        for old in [n for n, m in self._messages.items() if message.at_s - m.at_s > _FORGET_S]:
-            del self._messages[old]
+        if self._messages:
+            for old in [n for n, m in self._messages.items() if message.at_s - m.at_s > _FORGET_S]:
+                del self._messages[old]
         self._messages[number] = message
 
     def find(self, number: int) -> AwaitedMessage | None:

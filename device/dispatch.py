@@ -54,6 +54,12 @@ _LOAD_S = 1.0
 class Dispatch:
     """Decides for one run; methods that are events return the actions to take, in order."""
 
+    __slots__ = (
+        *("_actions", "_begun", "_board", "_controller", "_ended", "_hedge", "_in_flight"),
+        *("_inbox", "_next_load_s", "_rhythm", "_running", "_settings", "_settled_s"),
+        *("_stepping", "_stream", "_successor"),
+    )
+
     def __init__(self, controller: Controller, settings: AgentSettings) -> None:
         self._controller = controller
         self._settings = settings
@@ -281,24 +287,25 @@ class Dispatch:
         plan = self._controller.plan(now_s)
         if plan.level is not None and not self._may_send(now_s, work, plan):
             plan = self._controller.local_plan(now_s)
-        latest_s = self._in_flight.latest_start_s()
+        latest_s, stretch = self._in_flight.latest_start_s(), self._stretch(now_s)
         if plan.level is None:
-            options = self._board.options(0, frozenset(), self._stretch(now_s))
+            options = self._board.options(0, frozenset(), stretch)
             if now_s + min(option.time_s for option in options) > latest_s - _MARGIN_S:
                 return False
         work.plan = plan
         self._running = work
         overflow_s = self._overflow_s(len(self._inbox) - 1)
         until_s = min(work.deadline_s, latest_s, overflow_s) - _MARGIN_S
-        self._actions.append(RunHead(work, until_s, self._stretch(now_s)))
+        self._actions.append(RunHead(work, until_s, stretch))
         return True
 
     def _may_send(self, now_s: float, work: Work, plan: Plan) -> bool:
         """Tell whether a sample may go to the server, and all could still be answered here."""
         if not (self._stream.is_welcome(now_s) and self._has_room()):
             return False
-        work.options = self._board.options(plan.cut, self._board.opened(plan), self._stretch(now_s))
-        end_s = now_s + self._board.encoded_s(plan) * self._stretch(now_s)
+        stretch = self._stretch(now_s)
+        work.options = self._board.options(plan.cut, self._board.opened(plan), stretch)
+        end_s = now_s + self._board.encoded_s(plan) * stretch
         free_s = min(self._in_flight.latest_start_s(work), self._overflow_s(len(self._inbox) - 1))
         return end_s <= free_s - _MARGIN_S
 
@@ -310,11 +317,12 @@ class Dispatch:
         """Send a sample if there is time to wait for its answer, else let it fall back."""
         assert work.plan is not None
         work.board, work.at, work.exits = self._board, reached.at, reached.exits
-        work.options = self._board.options(reached.at, reached.exits, self._stretch(now_s))
+        stretch = self._stretch(now_s)
+        work.options = self._board.options(reached.at, reached.exits, stretch)
         work.size_bytes = reached.size_bytes
         work.answer_s = now_s + self._controller.answer_s(now_s, work.size_bytes, work.plan.cut)
         work.expected_s = now_s + self._controller.send_s(now_s, work.size_bytes, work.plan.cut)
-        head_s = self._board.reached_s(work.plan.cut, frozenset()) * self._stretch(now_s)
+        head_s = self._board.reached_s(work.plan.cut, frozenset()) * stretch
         work.give_up_s = give_up_s(
             work.options,
             deadline_s=work.deadline_s,

@@ -18,6 +18,8 @@ _FIRST_ID = 1 << 62  # samples count from 0
 class Probes:
     """A row of probes at the start, each when the last is answered; then as the controller asks."""
 
+    __slots__ = ("_answered", "_asked_s", "_controller", "_ids", "_start_left")
+
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self._ids = itertools.count(_FIRST_ID)

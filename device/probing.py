@@ -35,6 +35,11 @@ class Probing:
     breaker is open, one goes out at each of its intervals. The allowance is not exceeded.
     """
 
+    __slots__ = (
+        *("_allowance", "_breaker", "_hasty", "_interval_s", "_last_s", "_last_sample_s"),
+        *("_long_next", "_rest"),
+    )
+
     def __init__(self, interval_s: float, breaker: Breaker, allowance: Allowance) -> None:
         self._interval_s, self._breaker, self._allowance = interval_s, breaker, allowance
         self._last_s = self._last_sample_s = -math.inf

@@ -27,6 +27,11 @@ class Stream:
     says why there is none.
     """
 
+    __slots__ = (
+        *("_controller", "_outbox", "_probes", "_ready", "_retry_s", "_server"),
+        *("reason", "up"),
+    )
+
     def __init__(self, controller: Controller, server: Address | None) -> None:
         self._controller = controller
         self._server = server

@@ -17,6 +17,8 @@ class Uplink:
     ``server_s`` is how long a message is at the server, and sizes are without what goes around it.
     """
 
+    __slots__ = ("_allowance", "_awaited", "_estimator")
+
     def __init__(self, estimator: LinkEstimator, awaited: Awaited, allowance: Allowance) -> None:
         self._estimator, self._awaited, self._allowance = estimator, awaited, allowance
 
