@@ -54,12 +54,6 @@ _LOAD_S = 1.0
 class Dispatch:
     """Decides for one run; methods that are events return the actions to take, in order."""
 
-    __slots__ = (
-        *("_actions", "_begun", "_board", "_controller", "_ended", "_hedge", "_in_flight"),
-        *("_inbox", "_next_load_s", "_rhythm", "_running", "_settings", "_settled_s"),
-        *("_stepping", "_stream", "_successor"),
-    )
-
     def __init__(self, controller: Controller, settings: AgentSettings) -> None:
         self._controller = controller
         self._settings = settings
