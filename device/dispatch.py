@@ -106,9 +106,8 @@ class Dispatch:
 
     def wake_s(self, now_s: float) -> float:
         """Return when to tell `passed` next, if nothing else happens until then."""
-        next_s = min(self._in_flight.next_expected_s(), self._stream.wake_s(now_s))
-        if self._begun:
-            next_s = min(next_s, self._next_load_s)
+        load_s = self._next_load_s if self._begun else math.inf
+        next_s = min(self._in_flight.next_expected_s(), self._stream.wake_s(now_s), load_s)
         if self._running is None and self._in_flight:
             next_s = min(next_s, self._in_flight.next_due_s(), self._next_step_s(now_s))
         return next_s
@@ -279,6 +278,7 @@ class Dispatch:
         """Give the processor a head, unless there is too little time before it is needed."""
         self._controller.hedged = self._board.holds_all and self._hedge.is_open(now_s)
         plan = self._controller.plan(now_s)
+        self._actions.extend(self._controller.take_changes())
         if plan.level is not None and not self._may_send(now_s, work, plan):
             plan = self._controller.local_plan(now_s)
         latest_s, stretch = self._in_flight.latest_start_s(), self._stretch(now_s)
@@ -388,7 +388,6 @@ class Dispatch:
         self._actions.append(FallBack(work, until_s, self._stretch(now_s)))
 
     def _report(self, now_s: float) -> None:
-        self._actions.extend(self._controller.take_changes())
         if self._begun and now_s >= self._next_load_s:
             self._next_load_s = now_s + _LOAD_S
             self._actions.append(LoadDue(now_s, self._controller.conditions(now_s)))

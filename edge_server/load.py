@@ -41,6 +41,8 @@ class RecentLevel:
 
     def mean(self, now_s: float) -> float:
         """Return the mean; zero before the first level."""
+        if self._mean == self._level:  # as with a queue that has long been empty
+            return self._level
         decay = _decay(now_s - self._at_s, self._time_constant_s)
         return self._level + (self._mean - self._level) * decay
 
@@ -146,8 +148,9 @@ class LoadMeter:
 
     def changed(self, queued: int, running: int, now_s: float) -> None:
         """Note how many requests wait and run from now on."""
-        ahead = max(queued + running + 1 - self._workers, 0)
-        self._wait.set(ahead * self.service_s / self._workers, now_s)
+        ahead = queued + running + 1 - self._workers
+        wait_s = ahead * self.service_s / self._workers if ahead > 0 else 0.0
+        self._wait.set(wait_s, now_s)
 
     @property
     def service_s(self) -> float:

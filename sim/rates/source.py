@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from math import inf
 from typing import Protocol
 
@@ -46,6 +47,10 @@ class ConstantRate:
         bytes_per_s, finished = self._bytes_per_s, list[float]()
         if not bytes_per_s:
             return [inf] * len(sizes)
+        start_s = max(times_s[0], free_s)
+        if times_s[-1] <= start_s:  # all are there before the first is begun
+            ends_s = accumulate([nbytes / bytes_per_s for nbytes in sizes], initial=start_s)
+            return [*ends_s][1:]
         for time_s, nbytes in zip(times_s, sizes, strict=True):
             free_s = (time_s if time_s > free_s else free_s) + nbytes / bytes_per_s
             finished.append(free_s)

@@ -58,6 +58,11 @@ class Connection:
     the way to the server, the rest on the way back; what spreads does not change the order.
     """
 
+    __slots__ = (
+        *("_answer_bytes", "_back_s", "_clock", "_dialling", "_listener", "_rpc_s", "_server"),
+        *("_way_s", "link", "stream"),
+    )
+
     def __init__(
         self,
         clock: Clock,

@@ -22,7 +22,7 @@ def arrivals_seed(seed: int, device: str) -> str:
     return f"{seed}/{device}/arrivals"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Requests:
     """The requests of one device.
 

@@ -47,6 +47,8 @@ class Draws:
     ``least_s`` is the least that can come. The same spread and seed give the same times.
     """
 
+    __slots__ = ("_quantiles_s", "_random", "least_s")
+
     def __init__(self, quantiles_s: tuple[float, ...], seed: str) -> None:
         self.least_s = quantiles_s[0]
         self._quantiles_s = quantiles_s
