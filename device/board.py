@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from device.fallback import Option
 from offramp.bundle import Manifest
@@ -53,7 +53,7 @@ class Board:
 
     def opened(self, plan: Plan) -> frozenset[int]:
         """Return the exits that run under a plan, if the sample leaves at none of them."""
-        return frozenset(at for at, threshold in enumerate(plan.thresholds) if threshold < CLOSED)
+        return _opened(plan.thresholds)
 
     def tried_at(self, boundary: int, thresholds: Sequence[float]) -> list[int]:
         """Return the exits that a head tries at a boundary, those that are closed left out."""
@@ -97,3 +97,8 @@ class Board:
 
     def _exit_s(self, number: int) -> float:
         return self._profile.exits[number].median_s
+
+
+@lru_cache  # each head asks for it, of few plans
+def _opened(thresholds: tuple[float, ...]) -> frozenset[int]:
+    return frozenset(at for at, threshold in enumerate(thresholds) if threshold < CLOSED)
