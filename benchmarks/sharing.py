@@ -23,6 +23,7 @@ from typing import Any
 
 from benchmarks.harness import Options as Given
 from benchmarks.harness import build_parser, finish, tabulate
+from benchmarks.strategies_scores import missed_share
 from benchmarks.strategies_tasks import Task, prepare
 from offramp.messages import Load
 from offramp.settings import build_settings
@@ -131,10 +132,9 @@ def run_case(task: Task, case: Case, requests: int) -> dict[str, Any]:
     else:
         found = simulate(settings, case.contender, 0, _library())
     total, (server,) = found["total"], found["servers"].values()
-    in_time = sum(count for edge_s, count in total["histogram"] if edge_s <= task.late_s)
     return {
         **{name: total[name] for name in ("mean_s", "p95_s", "p99_s", "accuracy")},
-        "missed": 1 - in_time / total["requests"],
+        "missed": missed_share(total, task.late_s),
         "overdue": total["late_share"],
         "busy": server["busy_share"],
         "queue_s": server["queue_mean_s"] or 0.0,

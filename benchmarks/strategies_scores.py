@@ -26,6 +26,7 @@ __all__ = [
     "Score",
     "Spread",
     "compare",
+    "missed_share",
     "score_of",
 ]
 
@@ -79,12 +80,11 @@ def score_of(
     requests = total["requests"]
     if not total["answered"]:
         return None
-    in_time = sum(count for edge_s, count in total["histogram"] if edge_s <= task.late_s * _BIN)
     return Score(
         mean_s=total["mean_s"],
         p95_s=total["p95_s"],
         p99_s=total["p99_s"],
-        missed=1 - in_time / requests,
+        missed=missed_share(total, task.late_s),
         overdue=total["late_share"],
         bytes=(total["up_bytes"] + total["probe_bytes"]) / requests,
         energy_j=energy_j(total, power, task.period_s) / requests,
@@ -98,6 +98,12 @@ def score_of(
 
 
 _BIN = 1.003  # a bin's upper edge is at most half a per cent above what is in it
+
+
+def missed_share(total: Mapping[str, Any], late_s: float) -> float:
+    """Return the share of requests that were answered after a time, or never."""
+    in_time = sum(count for edge_s, count in total["histogram"] if edge_s <= late_s * _BIN)
+    return float(1 - in_time / total["requests"])
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,8 @@ def _group(
         "profile": profile,
         "link": link,
         "arrivals": {"kind": "periodic", "rate_hz": rate_hz, "phase": 0},
-        "agent": {"connect_s": 20, **agent},  # many processes start at once
+        # Many processes start at once; live and simulated devices heed a price alike.
+        "agent": {"connect_s": 20, "tuning": {"heed_spread": 1}, **agent},
     }
 
 

@@ -15,6 +15,7 @@ from device.awaited import Awaited
 from device.breaker import Breaker
 from device.contact import Contact
 from device.estimator import LinkEstimator
+from device.heed import Heed
 from device.in_force import InForce, PlanChange, Ready, always_ready
 from device.probing import Probing
 from device.stretch import Stretch
@@ -42,15 +43,15 @@ class Controller:
     What drives it tells ``ready`` whether a plan's codec level is there, or else to load it.
     ``hedged`` says whether plans may count on the device to compute on while answers are under way;
     ``rate_hz`` how many samples come a second by themselves, 0 if none does, and ``unevenness`` how
-    far from evenly (`partitioner.conditions`). What a server tells of its load counts ``heed``
-    times (`device.heed`).
+    far from evenly (`partitioner.conditions`). A server's price counts as much as ``heed``
+    says.
     """
 
     planner: Planner
     objective: Objective
     strategy: Strategy
     tuning: Tuning = field(default_factory=Tuning)
-    heed: float = 1.0
+    heed: Heed = field(default_factory=Heed)
 
     def __post_init__(self) -> None:
         self.estimator = LinkEstimator()
@@ -83,11 +84,11 @@ class Controller:
         return Conditions(
             bandwidth_bps=link.bandwidth_bps,
             rtt_s=link.rtt_s,
-            queue_s=self.heed * self.queue_s + self._awaited.silent_s(now_s),
+            queue_s=self.queue_s + self._awaited.silent_s(now_s),
             device_stretch=self.device_stretch.at(now_s),
             server_stretch=self.server_stretch.at(now_s),
             reachable=self._reachable(now_s),
-            price_s=self.heed * self.price_s,
+            price_s=self.heed.at(now_s) * self.price_s,
             hedged=hedged,
             vain_share=self._vain.at(now_s) if hedged else 0.0,
             tail_vain_share=self._vain.tail if hedged else 0.0,
@@ -153,13 +154,16 @@ class Controller:
         self._contact.heard()
         self._awaited.heard_of(sent)
         elapsed_s = now_s - sent.at_s
-        if elapsed_s > max(_STALE_S, 2 * (self.objective.deadline_s or 0.0)):
+        way_s = max(elapsed_s - timeline.total_s, 1e-5)
+        if way_s > max(_STALE_S, 2 * (self.objective.deadline_s or 0.0)):
             self._probing.hurry(4)
         else:
-            self.estimator.observe(now_s, sent.bits, max(elapsed_s - timeline.total_s, 1e-5))
+            self.estimator.observe(now_s, sent.bits, way_s)
             if self.estimator.surprised:
                 self._probing.hurry(2)
-        self.queue_s += 0.5 * (max(timeline.queue_s, load.queue_s) - self.queue_s)
+        # A sample has waited itself; what the server tells of late may be of this device's own.
+        told_s = load.queue_s if sent.plan is None else timeline.queue_s
+        self.queue_s += 0.5 * (told_s - self.queue_s)
         self.price_s += _PRICE_WEIGHT * (load.price_s - self.price_s)
         if sent.plan is not None:
             if not sent.outrun:

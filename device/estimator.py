@@ -44,28 +44,29 @@ class LinkEstimator:
     """A two-state Kalman filter; time comes in as an argument and never goes back."""
 
     __slots__ = (
-        *("_estimate", "_estimated_s", "_now", "_pipe_free", "_prr", "_prx", "_pxx", "_r"),
-        *("_surprises", "_x"),
+        *("_backlog_bits", "_backlog_s", "_estimate", "_estimated_s", "_now", "_prr", "_prx"),
+        *("_pxx", "_r", "_surprises", "_x"),
     )
 
     def __init__(self, bandwidth_bps: float = 10e6, rtt_s: float = 0.02) -> None:
         self._r, self._x = rtt_s, 1 / bandwidth_bps
         self._prr, self._prx, self._pxx = rtt_s**2, 0.0, self._x**2
         self._now = -math.inf
-        self._pipe_free = -math.inf
+        self._backlog_bits, self._backlog_s = 0.0, -math.inf
         self._surprises = 0
         self._estimate: LinkEstimate | None = None
         self._estimated_s = -math.inf
 
     def sent(self, now_s: float, size_bytes: int) -> float:
         """Note that a message goes out; return the bits that lie before it on the uplink."""
-        backlog_s = max(self._pipe_free - now_s, 0.0)
-        self._pipe_free = max(self._pipe_free, now_s) + 8 * size_bytes * self._x
-        return backlog_s / self._x
+        drained_bits = max(now_s - self._backlog_s, 0.0) / self._x
+        before_bits = max(self._backlog_bits - drained_bits, 0.0)
+        self._backlog_bits, self._backlog_s = before_bits + 8 * size_bytes, now_s
+        return before_bits
 
     def withdrawn(self, bits: float) -> None:
         """Note that what was noted as sent did not go out."""
-        self._pipe_free -= bits * self._x
+        self._backlog_bits = max(self._backlog_bits - bits, 0.0)
 
     def observe(self, now_s: float, bits: float, elapsed_s: float) -> None:
         """Take in that ``bits`` (those before the message included) came back after a time."""
@@ -105,7 +106,7 @@ class LinkEstimator:
 
     def forget_backlog(self, now_s: float) -> None:
         """Start anew with an empty uplink, after a reconnection."""
-        self._pipe_free = now_s
+        self._backlog_bits, self._backlog_s = 0.0, now_s
 
     def estimate(self, now_s: float) -> LinkEstimate:
         """Return what is believed now, which is the less certain the longer nothing was heard."""

@@ -32,17 +32,18 @@ class Levels:
     Each is loaded when it is first wanted, one at a time.
     """
 
-    __slots__ = ("_missing", "loading")
+    __slots__ = ("_given_up", "_missing", "loading")
 
     def __init__(self, slow: frozenset[Level]) -> None:
         self._missing = set(slow)
+        self._given_up: set[Level] = set()
         self.loading: Level | None = None
 
     def choose(self, cut: int, wanted: str) -> tuple[str, bool]:
         """Return the level to send at now, and whether to begin to load the one wanted."""
         if (cut, wanted) not in self._missing:
             return wanted, False
-        begins = self.loading is None
+        begins = self.loading is None and (cut, wanted) not in self._given_up
         if begins:
             self.loading = cut, wanted
         return LOSSLESS, begins
@@ -50,6 +51,10 @@ class Levels:
     def loaded(self, cut: int, level: str) -> None:
         """Take in that a level is there."""
         self._missing.discard((cut, level))
+
+    def give_up(self, cut: int, level: str) -> None:
+        """Take in that a level cannot be loaded, and so will not be there."""
+        self._given_up.add((cut, level))
 
     def stopped(self) -> None:
         """Take in that nothing is being loaded any more, be it there or not."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import partial
 
 from device.levels import Levels, slow_levels
+from offramp.errors import OfframpError
 from offramp.fusing import begin_quietly
 from offramp.memory import return_unused_memory
 from offramp.network import Network
 
 __all__ = ["Readiness"]
+
+_log = logging.getLogger(__name__)
 
 _NICE = 5
 """A plan waits for what is loaded: on a busy core 1 s of work takes 4 s, at the lowest a minute."""
@@ -74,5 +78,8 @@ class Readiness:
         try:
             self.prepare(cut, level)
             return_unused_memory()
+        except OfframpError as error:
+            self._levels.give_up(cut, level)
+            _log.warning("nothing is sent by %s at boundary %d: %s", level, cut, error)
         finally:
             self._levels.stopped()

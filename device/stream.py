@@ -57,8 +57,8 @@ class Stream:
 
     def broke(self, now_s: float, reason: str) -> list[LinkChange]:
         """Take in that it is gone, or could not be opened; return what is to be reported."""
+        self._keep(lambda _message, _until_s: False)
         self._controller.disconnected(now_s)
-        self._outbox.clear()
         self._ready = False
         self.reason = reason
         if self.up:

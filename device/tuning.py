@@ -16,9 +16,9 @@ class Tuning(Settings):
 
     A new plan must be better than the one in force by ``switch_sigmas`` standard deviations of that
     gain, as far as bandwidth and round trip are in doubt. Switching itself costs nothing: both ends
-    hold every segment, and a codec level that takes long to load is loaded before. What a server
-    tells of its load counts up to ``heed_spread`` times as much or as little, for each device
-    otherwise, so that they do not all come and go together; 1 is the same for all.
+    hold every segment, and a codec level that takes long to load is loaded before. A server's
+    price counts up to ``heed_spread`` times as much or as little, for each device otherwise, so
+    that they do not all come and go together; 1 is the same for all.
     """
 
     replan_s: Annotated[float, Field(ge=0, le=3600)] = 0.25
@@ -26,4 +26,4 @@ class Tuning(Settings):
     switch_sigmas: Annotated[float, Field(ge=0, le=10)] = 0.3
     breaker_failures: Annotated[int, Field(ge=1, le=1000)] = 2
     breaker_retry_s: Annotated[float, Field(gt=0, le=3600)] = 0.5
-    heed_spread: Annotated[float, Field(ge=1, le=100)] = 2.0
+    heed_spread: Annotated[float, Field(ge=1, le=100)] = 4.0

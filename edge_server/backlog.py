@@ -114,6 +114,11 @@ class Backlog(Generic[S]):
         self._note(now_s)
         return withdrawn
 
+    @property
+    def wait_s(self) -> float:
+        """How long one that came now would wait."""
+        return self._meter.wait_s
+
     def load(self, now_s: float, cpu_share: float) -> Load:
         """Return what an answer that leaves now tells its device."""
         return self._meter.load(len(self._schedule), self.running, cpu_share, now_s)

@@ -39,6 +39,11 @@ class RecentLevel:
         self._mean = self.mean(now_s)
         self._level, self._at_s = level, now_s
 
+    @property
+    def level(self) -> float:
+        """The level that holds; zero before the first one."""
+        return self._level
+
     def mean(self, now_s: float) -> float:
         """Return the mean; zero before the first level."""
         if self._mean == self._level:  # as with a queue that has long been empty
@@ -127,9 +132,9 @@ class Arrivals:
 class LoadMeter:
     """How long a request would wait for an engine's ``workers``, and what came to it lately.
 
-    The wait is a mean over time, not over requests: once nobody waits it is forgotten within
-    seconds, however many have waited, and all who look at random moments see the same as if they
-    had come.
+    The wait that is told is a mean over time, not over requests: once nobody waits it is forgotten
+    within seconds, however many have waited. It is that of somebody else: who keeps the server busy
+    alone waits for nobody.
     """
 
     def __init__(self, workers: int = 1, time_constant_s: float = TIME_CONSTANT_S) -> None:
@@ -151,6 +156,11 @@ class LoadMeter:
         ahead = queued + running + 1 - self._workers
         wait_s = ahead * self.service_s / self._workers if ahead > 0 else 0.0
         self._wait.set(wait_s, now_s)
+
+    @property
+    def wait_s(self) -> float:
+        """How long a request that came now would wait: as long as those ahead of it take."""
+        return self._wait.level
 
     @property
     def service_s(self) -> float:

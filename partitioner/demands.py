@@ -6,7 +6,6 @@ hedge, of which the lesser sum counts, and waiting for the device are more than 
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +15,8 @@ from partitioner.conditions import Conditions
 
 __all__ = ["Bill", "Demands", "Floats", "first_s"]
 
-_IN_VAIN_S = 1e-4
-"""What an upload costs whose answer comes too late, in seconds: next to nothing."""
+_MAYBE_IN_VAIN_S = 1e-4
+"""What an upload costs whose answer may come too late, in seconds: next to nothing."""
 
 _LEAST_FREE = 0.02
 """So much of its time a device is free at least: waits grow without limit where there is less."""
@@ -52,9 +51,10 @@ class Demands(NamedTuple):
     def wait_s(self, now: Conditions) -> Any:
         """Return for how long a sample waits for the device in the mean.
 
-        That is Pollaczek's and Khinchine's mean for samples that come at random; with Kingman, it
-        is taken to be in proportion to their unevenness, so that there is none where they come
-        evenly. A device that does not keep up is taken for one that just does.
+        That is Pollaczek's and Khinchine's mean for samples that come at random; for others it is
+        taken to be in proportion to their unevenness, as Kingman's is where all take equally long,
+        so that there is none where they come evenly. A device that does not keep up is taken for
+        one that just does.
         """
         if not now.unevenness:
             return 0.0
@@ -62,54 +62,41 @@ class Demands(NamedTuple):
         free = _greater(1.0 - now.rate_hz * busy_s, _LEAST_FREE)
         return (now.unevenness * now.rate_hz / 2) * busy_s2 / free
 
-    def wait_quantile_s(self, now: Conditions, share: float) -> Any:
-        """Return the wait for the device that a share of the samples does not exceed.
-
-        As many as the device is busy for do wait, and their waits fall off exponentially.
-        """
-        if not now.unevenness:
-            return 0.0
-        busy = _lesser(_greater(now.rate_hz * self._busy(now)[0], 1e-9), 1.0 - _LEAST_FREE)
-        beyond = _greater(busy / max(1.0 - share, 1e-9), 1.0)
-        times = math.log(beyond) if isinstance(beyond, float) else np.log(beyond)
-        return self.wait_s(now) / busy * times
-
     def _busy(self, now: Conditions) -> tuple[Any, Any]:
         """Return the device's seconds of a sample and their square, in the mean.
 
-        What the device itself is to answer keeps it busy to the end.
+        What the device answers itself although it was sent keeps it busy to the end.
         """
         stretch = now.device_stretch
         if not now.hedged:
             return self.device_s * stretch, self.device_s2 * stretch**2
-        first = self.away_s(now) <= self.rest_s * stretch
-        if isinstance(first, np.ndarray):
-            here: Any = np.where(first, now.vain_share, 1.0)
-        else:
-            here = now.vain_share if first else 1.0
+        here = now.vain_share
         return (
             (self.device_s + here * self.rest_s) * stretch,
             (self.device_s2 + here * self.rest_s2) * stretch**2,
         )
 
     def raced_s(self, now: Conditions, vain_share: Any) -> Floats:
-        """Return the latency if the device answers such a share of what is sent all the same."""
+        """Return the latency if the device answers such a share of what is sent all the same.
+
+        Where samples come unevenly it computes on only once an answer is late, so that it is not
+        first before that.
+        """
         away_s, here_s = self.away_s(now), self.rest_s * now.device_stretch
-        if now.hedged:
+        if now.hedged and now.unevenness:
+            away_s = away_s + vain_share * here_s
+        elif now.hedged:
             away_s = first_s(away_s, here_s, vain_share)
         return self.device_s * now.device_stretch + away_s
 
     def cost_s(self, now: Conditions) -> Floats:
         """Return the mean latency, and what others lose by what is sent at the server's price.
 
-        What is sent although the device is likely to answer first counts a little: else nothing
-        would tell such a plan from one that sends nothing.
+        The server's time is gone even where the device answers first. Where it might, what is sent
+        counts a little besides: else nothing would tell a plan that sends in vain from one that
+        sends nothing.
         """
-        away_s = self.away_s(now) + self.sent * now.price_s
-        here_s = self.rest_s * now.device_stretch + _IN_VAIN_S * self.sent
-        if now.hedged:
-            away_s = first_s(away_s, here_s, now.vain_share)
-        cost_s: Floats = self.device_s * now.device_stretch + away_s + self.wait_s(now)
+        cost_s: Floats = self.latency_s(now) + self.sent * _sending_s(now)
         return cost_s
 
     def period_s(self, now: Conditions) -> Floats:
@@ -155,43 +142,49 @@ def first_s(away_s: Any, here_s: Any, vain_share: Any) -> Any:
     return first + vain_share * (here_s - first)
 
 
+def _sending_s(now: Conditions) -> float:
+    """Return what sending a sample costs beside its own latency."""
+    return now.price_s + (_MAYBE_IN_VAIN_S if now.hedged else 0.0)
+
+
 class Bill:
     """Demands of S candidates as one matrix: what each costs takes microseconds."""
 
     def __init__(self, demands: Demands) -> None:
         self._demands = demands
-        away, vain_s = np.stack(demands.away), _IN_VAIN_S * demands.sent
-        none = np.zeros_like(vain_s)
+        away, none = np.stack(demands.away), np.zeros_like(demands.sent)
         self._alone = np.stack([demands.device_s, *demands.away])
         # Three forms side by side: away, here, and what is added to the lesser of these.
         self._raced = np.vstack(
             [
                 np.hstack([away, np.zeros_like(away), np.zeros_like(away)]),
                 np.hstack([none, demands.rest_s, none]),
-                np.hstack([none, vain_s, none]),
                 np.hstack([none, none, demands.device_s]),
                 np.hstack([none, none, demands.rest_s]),
-                np.hstack([none, none, vain_s]),
+                np.hstack([none, none, demands.sent]),
             ]
         )
 
     def cost_s(self, now: Conditions) -> Floats:
         """Return what `Demands.cost_s` does, (S,)."""
-        stretch, s_per_byte = now.device_stretch, 8 / now.bandwidth_bps
-        fixed_s = now.rtt_s + now.queue_s + now.price_s
-        # The method of arrays takes a microsecond less than the operator @.
-        if not now.hedged:
-            weights = np.array((stretch, fixed_s, now.server_stretch, s_per_byte))
-            alone: Floats = weights.dot(self._alone)
-            return alone + self._demands.wait_s(now) if now.unevenness else alone
-        vain = now.vain_share
+        if now.unevenness:
+            return self._demands.cost_s(now)
+        return self._raced_s(now) if now.hedged else self._alone_s(now)
+
+    # The method of arrays takes a microsecond less than the operator @.
+
+    def _alone_s(self, now: Conditions) -> Floats:
+        sent_s = now.rtt_s + now.queue_s + now.price_s
+        weights = (now.device_stretch, sent_s, now.server_stretch, 8 / now.bandwidth_bps)
+        cost_s: Floats = np.array(weights).dot(self._alone)
+        return cost_s
+
+    def _raced_s(self, now: Conditions) -> Floats:
+        stretch, vain = now.device_stretch, now.vain_share
         first = 1 - vain
-        weights = np.array(
-            (
-                *(first * fixed_s, first * now.server_stretch, first * s_per_byte),
-                *(first * stretch, first, stretch, vain * stretch, vain),
-            )
-        )
-        away_s, here_s, added_s = weights.dot(self._raced).reshape(3, -1)
-        raced: Floats = np.minimum(away_s, here_s) + added_s
-        return raced + self._demands.wait_s(now) if now.unevenness else raced
+        away = first * (now.rtt_s + now.queue_s), first * now.server_stretch
+        weights = (*away, first * 8 / now.bandwidth_bps, first * stretch, stretch, vain * stretch)
+        forms = np.array((*weights, _sending_s(now))).dot(self._raced)
+        away_s, here_s, added_s = forms.reshape(3, -1)
+        cost_s: Floats = np.minimum(away_s, here_s) + added_s
+        return cost_s

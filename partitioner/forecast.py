@@ -1,13 +1,13 @@
 """Forecasts: what candidates would do under given conditions, exactly under the model.
 
-How far the link is in doubt counts in quantiles and late shares; means need none of it.
+How far the link is in doubt counts in quantiles and late shares, means need none of it. What uneven
+samples wait for the device counts in means alone.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
 from statistics import NormalDist
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +19,8 @@ from partitioner.demands import Floats, first_s
 
 __all__ = ["Forecast"]
 
-
-class _Part(NamedTuple):
-    """A part of what may happen: a ``share`` is better, the link so many deviations slower."""
-
-    share: float
-    sigmas: float
-
-
-_MIDDLE = _Part(0.5, 0.0)
-_FIFTHS = tuple(_Part(share, NormalDist().inv_cdf(share)) for share in (0.1, 0.3, 0.5, 0.7, 0.9))
-"""The middles of five parts that are as likely as each other."""
+_FIFTHS = tuple(NormalDist().inv_cdf(share) for share in (0.1, 0.3, 0.5, 0.7, 0.9))
+"""The middles of five parts of a normal distribution that are as likely as each other."""
 
 _LEAST_S_PER_BIT = 1e-10
 
@@ -56,38 +47,28 @@ class Forecast:
 
         If more than the others are sent in vain, so is the one that decides.
         """
-        now, mean = self.conditions, self.costs.mean
-        vain = (now.tail_vain_share > 1 - share) & (mean.sent > 0)
-        quantile_s: Floats = self.costs.tail(share).raced_s(now, vain)
-        quantile_s = quantile_s + mean.wait_quantile_s(now, share)
-        return quantile_s
+        vain = (self.conditions.tail_vain_share > 1 - share) & (self.costs.mean.sent > 0)
+        return self.costs.tail(share).raced_s(self.conditions, vain)
 
     def late_share(self, deadline_s: float) -> Floats:
         """Return the share of samples that are answered later than ``deadline_s``.
 
-        Of a link in doubt and of uneven samples it is the mean over fifths of what may happen, a
-        slow link and a long wait for the device together.
+        Of a link in doubt it is the mean over links, each as likely as the others.
         """
-        now = self.conditions
-        certain = not (now.s_per_bit_sigma or now.rtt_sigma_s or now.unevenness)
-        parts = (_MIDDLE,) if certain else _FIFTHS
-        late: Floats = np.mean([self._late_if(deadline_s, part) for part in parts], axis=0)
-        return late
-
-    def _late_if(self, deadline_s: float, part: _Part) -> Floats:
-        """Return the share that is late in one part of what may happen."""
         costs, now = self.costs, self.conditions
-        left_s = deadline_s - costs.mean.wait_quantile_s(now, part.share)
         device_s = costs.device_s * now.device_stretch
         in_time = np.zeros(len(costs), bool)
         vain: Floats = np.zeros_like(device_s)
         if now.hedged:
-            in_time = device_s + costs.rest_s * now.device_stretch <= left_s
+            if not now.unevenness:
+                in_time = device_s + costs.rest_s * now.device_stretch <= deadline_s
             vain = np.where(~in_time & (costs.mean.sent > 0), now.tail_vain_share, 0.0)
-        late = np.maximum(self._late_away(left_s - device_s, in_time, part.sigmas), vain)
-        late_exits = costs.exit_s * now.device_stretch > np.reshape(left_s, (-1, 1))
-        late += (costs.candidates.exit_shares * late_exits).sum(axis=1)
-        return late
+        left_s = deadline_s - device_s
+        late = np.mean([self._late_away(left_s, in_time, sigmas) for sigmas in _links(now)], axis=0)
+        late_exits = costs.exit_s * now.device_stretch > deadline_s
+        total: Floats = np.maximum(late, vain)
+        total += (costs.candidates.exit_shares * late_exits).sum(axis=1)
+        return total
 
     def _late_away(self, left_s: Floats, in_time: NDArray[np.bool_], sigmas: float) -> Floats:
         """Return the share that is late of the samples that do not leave at an exit.
@@ -143,3 +124,9 @@ class Forecast:
     def period_s(self) -> Floats:
         """Least time between samples, pipelined: that of the busiest of device, link and server."""
         return self.costs.mean.period_s(self.conditions)
+
+
+def _links(now: Conditions) -> tuple[float, ...]:
+    """Return how many standard deviations links are slower than expected that are as likely."""
+    certain = not (now.s_per_bit_sigma or now.rtt_sigma_s)
+    return (0.0,) if certain else _FIFTHS

@@ -48,14 +48,6 @@ class Ranking:
     feasible: NDArray[np.bool_]
 
 
-class _Kind(NamedTuple):
-    """Conditions of which one shortlist is enough: whether there is a server, a hedge, a rhythm."""
-
-    reachable: bool
-    hedged: bool
-    uneven: bool
-
-
 class _Compared(NamedTuple):
     """What candidates are compared by, each (C,): ``keys``, of which the first counts first."""
 
@@ -99,7 +91,7 @@ class Planner:
         self._views: dict[str, Planner] = {}
         self._plans: dict[int, Plan] = {}
         self._rows: dict[_Deed, int] = {}
-        self._shortlist = lru_cache(maxsize=8)(self._make_shortlist)
+        self._shortlist = lru_cache(maxsize=32)(self._make_shortlist)
         self._course = lru_cache(maxsize=256)(self._find_course)
 
     def only(self, name: str, allowed: Callable[[Candidates], NDArray[np.bool_]]) -> Planner:
@@ -139,10 +131,10 @@ class Planner:
 
     def _quick(self, objective: Objective, conditions: Conditions) -> int | None:
         """Return the best row of those that are accurate enough; None if none is."""
-        kind = _Kind(conditions.reachable, conditions.hedged, conditions.unevenness > 0)
-        row = self._shortlist(objective, kind, timely=False).cheapest(conditions)
+        kind = conditions.reachable, conditions.hedged
+        row = self._shortlist(objective, *kind, timely=False).cheapest(conditions)
         if row is None:
-            row = self._shortlist(objective, kind, timely=True).best(conditions)
+            row = self._shortlist(objective, *kind, timely=True).best(conditions)
         return row
 
     def standing(self, plan: Plan, objective: Objective, conditions: Conditions) -> Standing | None:
@@ -248,14 +240,15 @@ class Planner:
             return forecast.cost_s
         return get_measure(objective.minimise).values(forecast, objective.latest_s)
 
-    def _make_shortlist(self, objective: Objective, kind: _Kind, timely: bool) -> Shortlist:
+    def _make_shortlist(
+        self, objective: Objective, reachable: bool, hedged: bool, timely: bool
+    ) -> Shortlist:
         """Return the accurate candidates of which one is the best, if need be in time."""
-        usable = self.accuracy(kind.hedged) >= self.accuracy_floor(objective) - _EXACT
-        if not kind.reachable:
+        usable = self.accuracy(hedged) >= self.accuracy_floor(objective) - _EXACT
+        if not reachable:
             usable &= ~self._costs.sends
-        rows, tails = np.flatnonzero(usable), objective.tails
-        costs = self._costs.select(rows)
-        return Shortlist(rows, costs, tails, timely=timely, uneven=kind.uneven)
+        rows = np.flatnonzero(usable)
+        return Shortlist(rows, self._costs.select(rows), objective.tails, timely=timely)
 
     def plan_of(self, row: int) -> Plan:
         """Return a candidate as a bare plan."""

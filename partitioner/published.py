@@ -103,8 +103,8 @@ def evaluated(
 
 
 def as_published(conditions: Conditions) -> Conditions:
-    """Return conditions for those who know no hedge, and no price of what others lose."""
-    return replace(conditions, hedged=False, price_s=0.0)
+    """Return conditions for those who know no hedge, price of what others lose, or waits."""
+    return replace(conditions, hedged=False, price_s=0.0, unevenness=0.0)
 
 
 def least(planner: Planner, conditions: Conditions, *targets: Floats) -> Plan:

@@ -56,8 +56,7 @@ class Course:
         total: Any = 0.0
         for tail, demands in self.tails:
             vain = (now.tail_vain_share > 1 - tail.share) & (self.mean.sent > 0)
-            slowest_s = demands.raced_s(now, vain) + self.mean.wait_quantile_s(now, tail.share)
-            total = total + beyond(slowest_s, tail.latest_s)
+            total = total + beyond(demands.raced_s(now, vain), tail.latest_s)
         if now.rate_hz:
             total = total + beyond(self.mean.period_s(now), now.interval_s)
         return total
@@ -74,29 +73,17 @@ def beyond(values: Any, most: float) -> Any:
 class Shortlist:
     """Of candidates with their costs, those that may be the best where ``tails`` are limited.
 
-    Not ``timely``, it holds the ones of least mean cost alone, which need not keep the tails. Where
-    samples come unevenly waits decide, too: mean ones grow with all demands, but for what the
-    device would take itself to the end, as where that is long the server is first; of the longest
-    ones nothing is known beforehand, so no candidate is left out.
+    Not ``timely``, it holds the ones of least mean cost alone, which need not keep the tails.
     """
 
     def __init__(
-        self,
-        rows: NDArray[np.int64],
-        costs: Costs,
-        tails: Sequence[Tail],
-        *,
-        timely: bool,
-        uneven: bool,
+        self, rows: NDArray[np.int64], costs: Costs, tails: Sequence[Tail], *, timely: bool
     ) -> None:
         course = Course.of(costs, tails)
         decides = [*course.mean]
-        if uneven:
-            decides.append(-course.mean.rest_s)
         if timely:
             decides += [each for _, demands in course.tails for each in demands]
-        everyone = np.arange(len(rows))
-        chosen = everyone if timely and uneven else undercut_by_none(np.stack(decides, axis=1))
+        chosen = undercut_by_none(np.stack(decides, axis=1))
         self._rows = rows[chosen].tolist()
         self._course = course.select(chosen)
         self._one = lru_cache(maxsize=64)(self._course.select)

@@ -70,7 +70,7 @@ class Foresight:
         came_s = self._pass(way.link.up, sent_s + way.rpc_s / 2, size_bytes)
         if came_s == math.inf:
             return math.inf
-        took_s = server.load().queue_s + server_s * self._server_load.stretch(came_s)
+        took_s = server.wait_s + server_s * self._server_load.stretch(came_s)
         back_s = self._pass(way.link.down, came_s + took_s + way.rpc_s / 2, way.answer_bytes)
         break_s = self._next_break_s(sent_s if up_s is None else up_s)
         return back_s - sent_s if back_s < break_s else math.inf

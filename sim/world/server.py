@@ -67,6 +67,11 @@ class VirtualServer:
         """Return what an answer that leaves now tells its device."""
         return self._backlog.load(self._clock.now_s, 1 - self._idle / self.workers)
 
+    @property
+    def wait_s(self) -> float:
+        """How long one that came now would wait for a worker."""
+        return self._backlog.wait_s
+
     def arrive(self, job: Job) -> None:
         """Accept a job that comes now, or turn it away."""
         now_s = self._clock.now_s

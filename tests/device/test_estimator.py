@@ -81,6 +81,24 @@ def test_messages_on_their_way_count_as_backlog_until_the_uplink_is_free():
     assert estimator.sent(1.0, 1000) == 0
 
 
+def test_what_lies_on_the_uplink_does_not_grow_where_the_link_is_found_to_be_quicker():
+    estimator = LinkEstimator(bandwidth_bps=1e5)
+    for _ in range(10):
+        estimator.sent(0.0, 1000)
+    for at in range(8):
+        estimator.observe(0.01 * (at + 1), 8000.0, 0.021)
+    assert estimator.estimate(0.1).bandwidth_bps > 1e6
+    assert estimator.sent(0.1, 1000) <= 80_000
+
+
+def test_what_is_withdrawn_leaves_nothing_behind_whatever_became_known_meanwhile():
+    estimator = LinkEstimator(bandwidth_bps=1e5)
+    estimator.sent(0.0, 1000)
+    estimator.observe(0.0, 8000.0, 3.0)
+    estimator.withdrawn(8000)
+    assert estimator.sent(0.0, 1000) == 0.0
+
+
 def test_uncertainty_grows_with_a_noisy_link_and_is_reported():
     calm, noisy = LinkEstimator(), LinkEstimator()
     feed(calm, 0.0, 5e6, 0.02, [110, 6000] * 10)

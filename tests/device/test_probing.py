@@ -1,6 +1,7 @@
 """Probing by itself: when the next probe is due and how long it is, in exact virtual time."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -59,6 +60,24 @@ def test_alone_they_are_rare_where_even_a_much_better_link_would_not_be_used(pro
     probing.suit(ALONE, NOW, lambda conditions: asked.append(conditions) or better)
     probing.take(0.0, 8e6)
     assert probing.next_s(0.0, None) == 0.5 * rest
+    assert asked == [Conditions(bandwidth_bps=1e8, rtt_s=0.0005)]
+
+
+def test_a_price_a_queue_and_doubt_of_long_ago_do_not_keep_probes_rare(probing):
+    """Nothing but a probe could tell that they are over."""
+    asked = []
+    bad = replace(
+        NOW,
+        queue_s=9.0,
+        price_s=9.0,
+        server_stretch=20.0,
+        s_per_bit_sigma=1.0,
+        rtt_sigma_s=9.0,
+        vain_share=1.0,
+        tail_vain_share=1.0,
+        reachable=False,
+    )
+    probing.suit(ALONE, bad, lambda conditions: asked.append(conditions) or SENDS)
     assert asked == [Conditions(bandwidth_bps=1e8, rtt_s=0.0005)]
 
 

@@ -11,6 +11,7 @@ from device.readiness import Readiness
 from offramp import codecs
 from offramp.boundary_codec import BundleCodecs
 from offramp.bundle import Bundle
+from offramp.errors import BundleError
 from offramp.network import Network
 from partitioner.plan import Plan
 
@@ -119,3 +120,20 @@ def test_a_device_that_sends_by_quick_levels_alone_holds_no_compiled_loops(tiny_
     command = [sys.executable, "-c", LOADED, str(tiny_file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "False\n"
+
+
+def test_what_cannot_be_loaded_is_tried_once_and_told(network, tiny, monkeypatch, caplog) -> None:
+    readiness, tried = Readiness(network), []
+
+    def fail(cut: int, level: str, side: str) -> None:
+        tried.append((cut, level))
+        raise BundleError("codec.bin: it is cut off; compile the bundle again")
+
+    monkeypatch.setattr(network, "prepare", fail)
+    (cut, level), *_ = places(tiny, quick=False)
+    for _ in range(3):
+        assert not readiness.has(cut, level)
+        if readiness._loading is not None:
+            readiness._loading.join(60)
+    assert tried == [(cut, level)]
+    assert "cut off" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_a_bill_is_what_the_demands_come_to(
 def test_where_the_device_does_not_hold_the_rest_only_the_server_counts() -> None:
     demands = Demands(*np.array([[0.1], [1.0], [0.02], [1000.0], [1e9], [0.0], [0.01], [0.0]]))
     now = Conditions(8e6, 0.03, hedged=True)
-    assert Bill(demands).cost_s(now) == pytest.approx([0.1 + 0.03 + 0.02 + 0.001])
+    assert Bill(demands).cost_s(now) == pytest.approx([0.1 + 0.03 + 0.02 + 0.001 + 1e-4])
 
 
 def test_what_is_answered_first_here_all_the_same_costs_the_rest() -> None:
@@ -57,3 +58,11 @@ def test_what_is_answered_first_here_all_the_same_costs_the_rest() -> None:
     for vain, expected_s in ((0.0, 0.15), (0.5, 0.225), (1.0, 0.3)):
         now = Conditions(8e6, 0.05, hedged=True, vain_share=vain)
         assert demands.latency_s(now) == pytest.approx([expected_s])
+
+
+def test_a_servers_price_is_paid_for_what_is_sent_in_vain_as_well() -> None:
+    demands = Demands(*np.array([[0.1], [0.5], [0.0], [0.0], [0.1], [0.0], [0.0], [0.0]]))
+    for vain, rtt_s in ((0.0, 0.05), (1.0, 0.05), (0.0, 9.0)):
+        now = Conditions(8e6, rtt_s, hedged=True, vain_share=vain)
+        priced = replace(now, price_s=0.2)
+        assert demands.cost_s(priced) - demands.cost_s(now) == pytest.approx([0.5 * 0.2])

@@ -41,15 +41,11 @@ def test_at_random_the_mean_wait_is_that_of_a_queue(busy: float, exits: float) -
     waits_s = _waits(dice.exponential(1 / rate_hz, COUNT), device_s)
     now, demands = replace(SURE, rate_hz=rate_hz, unevenness=1.0), _alone(device_s)
     assert demands.wait_s(now)[0] == pytest.approx(waits_s.mean(), rel=0.1)
-    for share in (0.9, 0.95, 0.99):
-        found_s = demands.wait_quantile_s(now, share)[0]
-        assert found_s == pytest.approx(np.quantile(waits_s, share), rel=0.3, abs=0.03)
 
 
 def test_evenly_nothing_waits_for_a_device_that_keeps_up() -> None:
     demands = _alone(np.full(10, 0.1))
     assert demands.wait_s(replace(SURE, rate_hz=9.0)) == 0.0
-    assert demands.wait_quantile_s(replace(SURE, rate_hz=9.0), 0.99) == 0.0
 
 
 def test_a_device_that_does_not_keep_up_waits_long_and_not_for_ever() -> None:
@@ -62,25 +58,34 @@ def test_a_device_that_does_not_keep_up_waits_long_and_not_for_ever() -> None:
     assert 1.0 < waits_s[2] < waits_s[3] < 1000.0
 
 
-def test_what_is_sent_keeps_the_device_busy_if_it_is_likely_to_answer_itself() -> None:
+def test_what_was_sent_and_is_answered_here_all_the_same_keeps_the_device_busy() -> None:
     sent = Demands(*np.array([[0.01], [1.0], [0.0], [1000.0], [0.09], [0.0], [1e-4], [0.0099]]))
     here = _alone(np.full(10, 0.1))
     now = replace(SURE, rate_hz=7.0, unevenness=1.0, hedged=True)
     assert sent.wait_s(now)[0] < 0.1 * here.wait_s(now)[0]
-    for hopeless in (replace(now, rtt_s=10.0), replace(now, vain_share=1.0)):
-        assert sent.wait_s(hopeless)[0] == pytest.approx(here.wait_s(hopeless)[0])
+    vain = replace(now, vain_share=1.0)
+    assert sent.wait_s(vain)[0] == pytest.approx(here.wait_s(vain)[0])
 
 
-def test_waiting_counts_in_means_quantiles_and_late_shares(world: Callable[..., Any]) -> None:
+def test_where_samples_come_unevenly_the_device_begins_after_the_answer_is_late() -> None:
+    sent = Demands(*np.array([[0.01], [1.0], [0.0], [0.0], [0.09], [0.0], [0.0], [0.0]]))
+    even = replace(SURE, rtt_s=0.2, rate_hz=1.0, hedged=True)
+    for vain, evenly_s, unevenly_s in ((0.0, 0.1, 0.21), (0.5, 0.1, 0.255), (1.0, 0.1, 0.3)):
+        now = replace(even, vain_share=vain)
+        assert sent.latency_s(now) == pytest.approx([evenly_s])
+        uneven = replace(now, unevenness=1.0)
+        assert sent.raced_s(uneven, vain) == pytest.approx([unevenly_s])
+
+
+def test_waiting_counts_in_means_and_not_in_tails(world: Callable[..., Any]) -> None:
     it = world(5)
     costs = it.planner.forecast(SURE).costs
     busiest_s = costs.mean.device_s.max()
     evenly = replace(SURE, rate_hz=0.8 / busiest_s)
     even, uneven = (Forecast(costs, replace(evenly, unevenness=c)) for c in (0.0, 1.0))
     waits_s = costs.mean.wait_s(uneven.conditions)
+    assert waits_s.max() > waits_s.min() > 0
     np.testing.assert_allclose(uneven.mean_s - even.mean_s, waits_s)
     np.testing.assert_allclose(uneven.cost_s - even.cost_s, waits_s)
-    tail_s = costs.mean.wait_quantile_s(uneven.conditions, 0.99)
-    np.testing.assert_allclose(uneven.quantile_s(0.99) - even.quantile_s(0.99), tail_s)
-    assert (uneven.late_share(busiest_s) >= even.late_share(busiest_s) - 1e-12).all()
-    assert (uneven.late_share(busiest_s) > even.late_share(busiest_s)).any()
+    np.testing.assert_allclose(uneven.quantile_s(0.99), even.quantile_s(0.99))
+    np.testing.assert_allclose(uneven.late_share(busiest_s), even.late_share(busiest_s))

@@ -170,6 +170,22 @@ def test_a_timeline_shows_the_link_beside_what_was_believed(run):
     assert math.isfinite(by_time[4.5]["believed_bps"])
 
 
+@pytest.mark.parametrize("slowdown", [5, 10, 15, 20])
+def test_a_device_that_keeps_a_server_busy_by_itself_waits_for_nobody(run, slowdown):
+    """Its own requests are no load to others, so it sends as one that always does."""
+    lone = group(
+        link={"described": {"up": [{"kind": "rate", "bps": 2e7}, DELAY]}},
+        arrivals={"kind": "periodic", "rate_hz": 8},
+        agent={"slowdown": 4, "deadline_s": 1},
+    )
+    world = {"requests": 300, "servers": [{"slowdown": slowdown}], "groups": [lone]}
+    mean_s = {
+        strategy: run(world, strategy)["total"]["mean_s"]
+        for strategy in ("offramp", "server_only", "device_only")
+    }
+    assert mean_s["offramp"] <= 1.02 * min(mean_s.values())
+
+
 def test_a_herd_that_marches_in_step_finds_out_that_the_server_is_slow(run):
     """A hundred devices at the same moments ask for four times what the server can do now.
 
