@@ -110,7 +110,7 @@ class Forecast:
         if power is None:
             raise PlanError(
                 "the device's profile does not say what it draws, so energy cannot be planned; "
-                "measure it with: offramp profile --power, or name a board with --board"
+                "measure it, or name a board: offramp profile --power, offramp profile --board NAME"
             )
         away_s, here_s = demands.away_s(now), demands.rest_s * now.device_stretch
         device_s = demands.device_s * now.device_stretch

@@ -10,7 +10,7 @@ from offramp.errors import PlanError
 from partitioner.comparison import Breach, asked_of
 from partitioner.conditions import Conditions
 from partitioner.demands import Floats
-from partitioner.measures import get_measure
+from partitioner.measures import get_measure, say_amount
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner
@@ -56,7 +56,8 @@ def find_offers(planner: Planner, objective: Objective, conditions: Conditions) 
         others = [kept for other, kept in keeps.items() if other != name]
         rows = np.flatnonzero(np.logical_and.reduce([usable, *others]))
         if len(rows) and not keeps[name][rows].any():
-            row = int(rows[values[rows].argmin()])
+            nearest = rows[values[rows] == values[rows].min()]
+            row = int(nearest[forecast.cost_s[nearest].argmin()])
             sign = -1 if name == "accuracy" else 1
             offers.append(Offer(name, sign * most, sign * float(values[row]), planner.plan_of(row)))
     return offers
@@ -74,7 +75,27 @@ def check_feasible(
         return
     offers = find_offers(planner, objective, conditions)
     nearest = "; ".join(offer.describe() for offer in offers)
+    if deadline := _nearest_deadline(planner, objective, conditions):
+        nearest = f"{deadline}; {nearest}"
     if not offers:
         nearest = f"only several limits at once: {planner.plan_of(int(ranking.rows[0])).describe()}"
     of = f" of {whose}" if whose else ""
     raise PlanError(f"no plan{of} meets the objective; what could be kept instead is {nearest}")
+
+
+def _nearest_deadline(planner: Planner, objective: Objective, conditions: Conditions) -> str:
+    """Say which deadline could be kept instead by what keeps all else; nothing if there is none."""
+    if objective.deadline_s is None:
+        return ""
+    later = objective.model_copy(update={"deadline_s": None, "minimise": "mean"})
+    share = 1 - objective.max_miss_share
+    ranking, forecast = planner.rank(later, conditions), planner.forecast(conditions)
+    rows = ranking.rows[ranking.feasible[ranking.rows]]
+    if not len(rows):
+        return ""
+    latest_s = forecast.quantile_s(share)[rows]
+    asked, row = objective.deadline_s, int(rows[latest_s.argmin()])
+    if latest_s.min() <= asked:
+        return ""
+    amounts = say_amount("mean", float(latest_s.min())), say_amount("mean", asked)
+    return f"a deadline of {amounts[0]} instead of {amounts[1]}: {planner.plan_of(row).describe()}"

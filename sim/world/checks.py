@@ -9,6 +9,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from offramp.errors import ConfigError, OfframpError
+from partitioner.conditions import Conditions
 from sim.arrivals import Arrivals, build_arrivals
 from sim.model import build_link
 from sim.world.library import Library
@@ -16,6 +17,8 @@ from sim.world.requests import arrivals_seed
 from sim.world.scenario import GroupSettings, Scenario
 
 __all__ = ["check_scenario"]
+
+_ANY = Conditions(bandwidth_bps=1e6, rtt_s=0.05)
 
 
 def check_scenario(scenario: Scenario, seeds: Iterable[int], library: Library) -> None:
@@ -34,7 +37,8 @@ def check_scenario(scenario: Scenario, seeds: Iterable[int], library: Library) -
 
 def _check_group(group: GroupSettings, scenario: Scenario, library: Library) -> Arrivals | None:
     with _naming(group.bundle):
-        library.planner(group, scenario.server_of(group))
+        planner, _ = library.planner(group, scenario.server_of(group))
+        planner.best(group.agent.objective, _ANY)  # energy can only be planned where it is known
     with _naming(group.link.file):
         build_link(group.link.link())
     return None if group.arrivals is None else build_arrivals(group.arrivals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -234,3 +235,18 @@ def test_a_plan_keeps_up_with_the_samples_that_come_if_any_does(
             assert period_s[rows[chosen.id]] <= hurry.interval_s
             turned += chosen.id != usual.id
     assert turned > 5
+
+
+def test_where_no_deadline_so_short_can_be_kept_the_shortest_that_can_is_offered(
+    world: Callable[..., Any],
+) -> None:
+    it, now = world(3), Conditions(2e6, 0.03)
+    objective = Objective(deadline_s=1e-6, max_miss_share=0.1)
+    with pytest.raises(PlanError, match=r"a deadline of ([\d.]+) ms instead of 0.001 ms") as error:
+        check_feasible(it.planner, objective, now)
+    offered = re.search(r"a deadline of ([\d.]+) ms", str(error.value))
+    assert offered is not None
+    kept_s, shorter_s = (float(offered[1]) * factor for factor in (1.01e-3, 0.99e-3))
+    check_feasible(it.planner, objective.model_copy(update={"deadline_s": kept_s}), now)
+    with pytest.raises(PlanError):
+        check_feasible(it.planner, objective.model_copy(update={"deadline_s": shorter_s}), now)
