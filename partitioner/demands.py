@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from partitioner.conditions import Conditions
 
-__all__ = ["Bill", "Demands", "Floats", "first_s"]
+__all__ = ["Bill", "Demands", "Floats"]
 
 _MAYBE_IN_VAIN_S = 1e-4
 """What an upload costs whose answer may come too late, in seconds: next to nothing."""
@@ -28,10 +28,10 @@ class Demands(NamedTuple):
     """What a sample demands under C candidates, each (C,): in the mean, or one at a quantile.
 
     Seconds of the device, the share that is sent, seconds of the server, bytes of the uplink, the
-    device's seconds in which it would answer what is sent by itself, how many standard deviations
-    slower than expected the link is that it meets. The last two are for waits, as long samples hold
-    up those that come meanwhile: the mean square of the device's seconds, and what is added to it
-    where the device answers by itself what is sent.
+    device's seconds in which it would answer what is sent by itself, and how many standard
+    deviations slower than expected the link is that it meets. The last two are for waits, as long
+    samples hold up those that come meanwhile: the mean square of the device's seconds, and what is
+    added to it where the device answers by itself what is sent.
     """
 
     device_s: Floats
@@ -68,9 +68,7 @@ class Demands(NamedTuple):
         What the device answers itself although it was sent keeps it busy to the end.
         """
         stretch = now.device_stretch
-        if not now.hedged:
-            return self.device_s * stretch, self.device_s2 * stretch**2
-        here = now.vain_share
+        here = now.vain_share if now.hedged else 0.0
         return (
             (self.device_s + here * self.rest_s) * stretch,
             (self.device_s2 + here * self.rest_s2) * stretch**2,
@@ -86,7 +84,7 @@ class Demands(NamedTuple):
         if now.hedged and now.unevenness:
             away_s = away_s + vain_share * here_s
         elif now.hedged:
-            away_s = first_s(away_s, here_s, vain_share)
+            away_s = _first_s(away_s, here_s, vain_share)
         return self.device_s * now.device_stretch + away_s
 
     def cost_s(self, now: Conditions) -> Floats:
@@ -98,6 +96,13 @@ class Demands(NamedTuple):
         """
         cost_s: Floats = self.latency_s(now) + self.sent * _sending_s(now)
         return cost_s
+
+    def hedge_s(self, now: Conditions) -> Any:
+        """Return for how long the device computes on, if it does, in the mean."""
+        here_s = self.rest_s * now.device_stretch
+        if now.unevenness:
+            return now.vain_share * here_s
+        return _first_s(self.away_s(now), here_s, now.vain_share)
 
     def period_s(self, now: Conditions) -> Floats:
         """Return the least time between samples, pipelined: of the busiest of all."""
@@ -133,7 +138,7 @@ def _greater(values: Any, least: Any) -> Any:
     return max(values, least) if isinstance(values, float) else np.maximum(values, least)
 
 
-def first_s(away_s: Any, here_s: Any, vain_share: Any) -> Any:
+def _first_s(away_s: Any, here_s: Any, vain_share: Any) -> Any:
     """Return how long it takes until server or device have answered, whoever is first.
 
     The device answers a ``vain_share``, one number or one for each, all the same.

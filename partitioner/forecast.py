@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from offramp.errors import PlanError
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES, Costs
-from partitioner.demands import Floats, first_s
+from partitioner.demands import Floats
 
 __all__ = ["Forecast"]
 
@@ -112,10 +112,9 @@ class Forecast:
                 "the device's profile does not say what it draws, so energy cannot be planned; "
                 "measure it, or name a board: offramp profile --power, offramp profile --board NAME"
             )
-        away_s, here_s = demands.away_s(now), demands.rest_s * now.device_stretch
-        device_s = demands.device_s * now.device_stretch
+        away_s, device_s = demands.away_s(now), demands.device_s * now.device_stretch
         if now.hedged:
-            device_s = device_s + first_s(away_s, here_s, now.vain_share)
+            device_s = device_s + demands.hedge_s(now)
         sending_s = demands.uplink_bytes * (8 / now.bandwidth_bps)
         drawn = power.every(now.interval_s)
         return drawn.sample_j(device_s, sending_s, away_s - sending_s, demands.sent)
