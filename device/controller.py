@@ -43,7 +43,7 @@ class Controller:
     What drives it tells ``ready`` whether a plan's codec level is there, or else to load it.
     ``hedged`` says whether plans may count on the device to compute on while answers are under way;
     ``rate_hz`` how many samples come a second by themselves, 0 if none does, and ``unevenness`` how
-    far from evenly (`partitioner.conditions`). A server's price counts as much as ``heed``
+    far from evenly (`partitioner.conditions`). A server's load counts as much as ``heed``
     says.
     """
 
@@ -88,7 +88,7 @@ class Controller:
             device_stretch=self.device_stretch.at(now_s),
             server_stretch=self.server_stretch.at(now_s),
             reachable=self._reachable(now_s),
-            price_s=self.heed.at(now_s) * self.price_s,
+            price_s=self.heed.price_s(now_s, self.queue_s, self.price_s),
             hedged=hedged,
             vain_share=self._vain.at(now_s) if hedged else 0.0,
             tail_vain_share=self._vain.tail if hedged else 0.0,

@@ -32,3 +32,18 @@ def test_a_device_wanders_from_one_end_to_the_other_and_back() -> None:
 
 def test_without_a_spread_all_heed_it_alike() -> None:
     assert draw_heed(1.0, Random(5)).at(33.0) == Heed().at(0.0) == 1.0
+
+
+@given(
+    queue_s=st.floats(0, 10),
+    price_s=st.floats(0, 10),
+    phase=st.floats(0, 2),
+    now_s=st.floats(0, 500),
+)
+def test_wait_and_price_count_as_often_as_they_are_heeded(
+    queue_s: float, price_s: float, phase: float, now_s: float
+) -> None:
+    heed = Heed(4.0, phase)
+    counted_s = queue_s + heed.price_s(now_s, queue_s, price_s)
+    assert counted_s == pytest.approx(max(heed.at(now_s) * (queue_s + price_s), queue_s))
+    assert Heed().price_s(now_s, queue_s, price_s) == price_s
