@@ -72,7 +72,7 @@ def test_without_a_price_devices_send_more_to_a_busy_server(
 ) -> None:
     monkeypatch.setattr(sharing, "SERVER_SLOWDOWN", 20.0)  # this network is small
     before = VirtualServer.load
-    with_price, without = (run_case(TASK, Case(name, 10, "wifi"), 50) for name in (OWN, UNPRICED))
+    with_price, without = (run_case(TASK, Case(name, 16, "wifi"), 50) for name in (OWN, UNPRICED))
     assert VirtualServer.load is before
     assert 0 < with_price["busy"] < without["busy"] <= 1
-    assert with_price["queue_s"] < without["queue_s"]
+    assert with_price["sending"] < without["sending"]
