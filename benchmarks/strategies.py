@@ -216,6 +216,7 @@ def _show(places: Sequence[Place]) -> None:
 def _write(path: Path, places: Sequence[Place]) -> None:
     """Write the page and, in ``figures`` beside it, the figure."""
     figure = path.with_name("figures") / "strategies.svg"
+    figure.parent.mkdir(parents=True, exist_ok=True)
     figure.parent.mkdir(exist_ok=True)
     write_file(figure, draw(places).encode())
     where = f"{datetime.date.today()} ({this_machine().processor}, {this_machine().cores} cores)"
