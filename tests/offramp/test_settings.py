@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -247,3 +248,17 @@ def test_inputs_are_checked_against_the_model() -> None:
     ):
         with pytest.raises(InputError, match=said):
             check_inputs(inputs, specs)  # type: ignore[arg-type]
+
+
+def test_a_copy_keeps_nothing_that_was_derived_from_other_values() -> None:
+    class Box(Settings):
+        side_m: float
+
+        @cached_property
+        def volume_m3(self) -> float:
+            return self.side_m**3
+
+    box = Box(side_m=2)
+    assert box.volume_m3 == 8
+    assert box.model_copy(update={"side_m": 3.0}).volume_m3 == 27
+    assert box.volume_m3 == 8
