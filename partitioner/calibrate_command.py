@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offramp.quantities import say_time
 from partitioner.amounts import MEMORY, SHARE, TIME, Range
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ def _warnings(manifest: Manifest, wish: Wish) -> Iterator[str]:
         for spec, left_s in zip(manifest.exits, device.at(manifest, (depth, None)), strict=False):
             if left_s >= whole_s:
                 yield (
-                    f"to leave at exit {spec.name} takes {left_s * 1e3:.3g} ms with the exits on "
-                    f"the way, and the whole model without exits {whole_s * 1e3:.3g} ms"
+                    f"to leave at exit {spec.name} takes {say_time(left_s)} with the exits on "
+                    f"the way, and the whole model without exits {say_time(whole_s)}"
                 )
 
 

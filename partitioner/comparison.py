@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from partitioner.plan import Plan
 if TYPE_CHECKING:
     from partitioner.planner import Planner
 
-__all__ = ["Breach", "Compared", "Comparison", "asked_of"]
+__all__ = ["Breach", "Compared", "Comparison", "Tie", "asked_of"]
 
 _EXACT = 1e-9
 
@@ -64,6 +64,20 @@ class Compared:
     breaches: tuple[Breach, ...]
 
 
+@dataclass(frozen=True)
+class Tie:
+    """How many ``others`` meet the objective at no more cost than a plan for which none has less.
+
+    ``leads`` tells whether its mean latency is less than theirs, with what sending costs besides:
+    it is ``mean_s``, and ``cost_s`` with that.
+    """
+
+    others: int
+    leads: bool
+    mean_s: float
+    cost_s: float
+
+
 class Comparison:
     """The plans of a planner; raises `PlanError` if none can be had under the conditions."""
 
@@ -92,12 +106,22 @@ class Comparison:
         """Tell whether no plan comes before it, which need not meet the objective."""
         return self._planner.row_of(plan) == int(self._ranking.rows[0])
 
-    @property
-    def least_cost(self) -> float:
-        """The least cost of what meets the objective; infinite if nothing does."""
-        rows = self._ranking.rows
+    def tie(self, plan: Plan) -> Tie | None:
+        """Return with how many others a plan shares the least cost; None if another has less.
+
+        Only plans that meet the objective count.
+        """
+        row, rows = self._planner.row_of(plan), self._ranking.rows
         meeting = rows[self._ranking.feasible[rows]]
-        return float(self._ranking.target[meeting].min(initial=np.inf))
+        if row not in meeting:
+            return None
+        costs = self._ranking.target[meeting]
+        if _is_less(costs.min(), self._ranking.target[row]):
+            return None
+        others = meeting[~_is_less(self._ranking.target[row], costs) & (meeting != row)]
+        costs_s, mean_s = self._forecast.cost_s, float(self._forecast.mean_s[row])
+        leads = bool(_is_less(costs_s[row], costs_s[others]).all())
+        return Tie(len(others), leads, mean_s, float(costs_s[row]))
 
     def _compared(self, row: int) -> Compared:
         bare, meets = self._planner.plan_of(row), bool(self._ranking.feasible[row])
@@ -125,6 +149,11 @@ class Comparison:
             if last_s[row] > objective.deadline_s + _EXACT:
                 found.append(Breach("deadline", objective.deadline_s, float(last_s[row])))
         return found
+
+
+def _is_less(one: Any, other: Any) -> Any:
+    """Tell whether an amount is less than another by more than what rounding makes of them."""
+    return one * (1 + _EXACT) + _EXACT < other
 
 
 def asked_of(objective: Objective, conditions: Conditions) -> dict[str, float]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from offramp.choices import choose
+from offramp.quantities import figure, say_energy, say_time
 from partitioner.demands import Floats
 from partitioner.forecast import Forecast
 
@@ -68,9 +69,9 @@ def say_amount(name: str, amount: float) -> str:
     """Return an amount of a measure with its unit."""
     unit = get_measure(name).unit
     if unit == "s":
-        return f"{amount * 1e3:.3g} ms"
+        return say_time(amount)
     if unit == "bytes" and amount >= 1000:
         return f"{amount:,.0f} bytes"
     if unit == "j":
-        return f"{amount:.4g} J"
-    return f"{amount:.1%}" if unit == "share" else f"{amount:.4g} {unit}"
+        return say_energy(amount)
+    return f"{figure(100 * amount)}%" if unit == "share" else f"{figure(amount)} {unit}"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from offramp.errors import PlanError
+from offramp.quantities import say_time
 from partitioner.conditions import Conditions
 from partitioner.demands import Floats
 from partitioner.forecast import Forecast
@@ -181,8 +182,8 @@ class Mixer:
         most_s = self._objective.limits.period_s
         if most_s is not None and period_s > most_s * (1 + _EXACT):
             raise PlanError(
-                f"no mixture handles a sample of each device every {most_s * 1e3:.3g} ms; the best "
-                f"takes {period_s * 1e3:.3g} ms: allow that, or let fewer devices share"
+                f"no mixture handles a sample of each device every {say_time(most_s)}; the best "
+                f"takes {say_time(period_s)}: allow that, or let fewer devices share"
             )
 
     def _refuse(self) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from offramp.quantities import figure
 from partitioner.mixture import RESOURCES, Mixture, Part, Sharing
 from partitioner.sheet import Column, Sheet
 from partitioner.tables import plan_columns
@@ -17,9 +18,9 @@ _SMALL = 0.005
 def mixture_table(mixture: Mixture, sharing: Sharing) -> Sheet:
     """Return what a sample takes under each plan and in the mean, and how busy that makes each."""
     per_device_hz = 1 / mixture.period_s
-    title = f"{per_device_hz:.4g} samples a second on each device"
+    title = f"{figure(per_device_hz)} samples a second on each device"
     if sharing.devices > 1:
-        title += f", {per_device_hz * sharing.devices:.4g} on all {sharing.devices}"
+        title += f", {figure(per_device_hz * sharing.devices)} on all {sharing.devices}"
     below = ("in the mean", "busy", "1% more adds")
     shares = tuple(f"{part.share:.1%}" for part in mixture.parts)
     cut, sends, thresholds = plan_columns([part.plan for part in mixture.parts])
@@ -31,7 +32,7 @@ def mixture_table(mixture: Mixture, sharing: Sharing) -> Sheet:
     ]
     for at, name in enumerate(RESOURCES):
         takes = [part.takes_s[at] for part in mixture.parts] + [mixture.takes_s[at]]
-        cells = [f"{takes_s * 1e3:.3g}" for takes_s in takes]
+        cells = [figure(takes_s * 1e3) for takes_s in takes]
         busy, worth = f"{mixture.busy[name]:.0%}", _percent(mixture.worth[name])
         columns.append(Column(f"{name} ms", (*cells, busy, worth)))
     accuracies = [f"{part.accuracy:.4f}" for part in mixture.parts]
@@ -46,9 +47,10 @@ def mixture_lines(mixture: Mixture, alone: Part | None, quickest: Part) -> Itera
     yield f"bottleneck: {', '.join(tight)}"
     for name, worth in mixture.worth_of_limits.items():
         if name == "accuracy" and worth * 0.1 > _SMALL:
-            yield f"an accuracy floor lower by 0.1% of the samples brings {worth * 0.1:.2g}% more"
+            brings = f"brings {figure(worth * 0.1)}% more"
+            yield f"an accuracy floor lower by 0.1% of the samples {brings}"
         elif name != "accuracy" and worth > _SMALL:
-            yield f"a limit on {name} higher by 1% brings {worth:.2g}% more"
+            yield f"a limit on {name} higher by 1% brings {figure(worth)}% more"
     if alone is None:
         yield "no single plan keeps the limits"
     else:
@@ -58,7 +60,7 @@ def mixture_lines(mixture: Mixture, alone: Part | None, quickest: Part) -> Itera
 
 def _compared(part: Part, mixture: Mixture) -> str:
     more = part.period_s / mixture.period_s - 1
-    text = f"{part.plan.describe()}: {1 / part.period_s:.4g} samples a second"
+    text = f"{part.plan.describe()}: {figure(1 / part.period_s)} samples a second"
     return f"{text}; the mixture handles {more:.0%} more"
 
 

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
+from offramp.quantities import figure
+
 __all__ = ["Plan", "Prediction"]
 
 
@@ -54,6 +56,6 @@ class Plan:
 
     def describe(self) -> str:
         """Say in one line what the plan does."""
-        exits = " ".join("closed" if t > 1 else f"{t:.3g}" for t in self.thresholds)
+        exits = " ".join("closed" if t > 1 else figure(t) for t in self.thresholds)
         sends = f"sends {self.level}" if self.level else "sends nothing"
         return f"cut {self.cut}, {sends}" + (f", thresholds {exits}" if exits else "")

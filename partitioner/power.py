@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from offramp.quantities import figure, say_time
 from offramp.settings import Settings
 
 __all__ = ["Power"]
@@ -61,9 +62,10 @@ class Power(Settings):
 
     def describe(self) -> str:
         """Say the figures in one line."""
-        text = f"{self.name}: {self.idle_w:.3g} W at rest, {self.compute_w:.3g} W more computing"
+        text = f"{self.name}: {figure(self.idle_w)} W at rest"
+        text += f", {figure(self.compute_w)} W more computing"
         if self.radio_w or self.radio_up_w:
-            text += f", {self.radio_w:.3g} W more sending"
+            text += f", {figure(self.radio_w)} W more sending"
         if self.radio_tail_s:
-            text += f", {self.radio_up_w:.3g} W for {self.radio_tail_s:.3g} s behind that"
+            text += f", {figure(self.radio_up_w)} W for {say_time(self.radio_tail_s)} behind that"
         return f"{text} ({self.source})"

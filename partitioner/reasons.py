@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from partitioner.comparison import Compared, Comparison, asked_of
+from offramp.quantities import figure, say_bandwidth, say_time
+from partitioner.comparison import Compared, Comparison, Tie, asked_of
 from partitioner.conditions import Conditions
 from partitioner.measures import say_amount
 from partitioner.objective import Objective
@@ -52,8 +53,8 @@ def explain(
         text = f"{rule}: {said}{_broken(it)}"
     elif by is not None and len(among.candidates) == 1:
         text = f"{said}; {by.name} has no other plan{_broken(it)}"
-    elif it.meets and _is_least(it, comparison):
-        text = f"{said} is the least{whose and f' of all{whose}'}{_next(it, comparison, objective)}"
+    elif (tie := comparison.tie(plan)) is not None:
+        text = f"{said} {_least(tie, whose)}{_next(it, comparison, objective)}"
     elif not it.meets and comparison.is_first(plan):
         asked = " and ".join(_asked(objective, conditions, among.accuracy_floor(objective)))
         text = f"{said}; no plan{whose} keeps {asked}, so this is the nearest{_broken(it)}"
@@ -65,8 +66,8 @@ def explain(
 def _link(conditions: Conditions) -> str:
     link = "no reachable server"
     if conditions.reachable:
-        link = f"{conditions.bandwidth_bps / 1e6:.3g} Mbit/s and {conditions.rtt_s * 1e3:.3g} ms"
-    return f"{link}, {conditions.rate_hz:.4g} samples a second" if conditions.rate_hz else link
+        link = f"{say_bandwidth(conditions.bandwidth_bps)} and {say_time(conditions.rtt_s)}"
+    return f"{link}, {figure(conditions.rate_hz)} samples a second" if conditions.rate_hz else link
 
 
 def _amount(name: str, it: Compared) -> str:
@@ -79,17 +80,31 @@ def _besides(target: str, cost: str) -> str:
     return "" if target == cost else f" ({cost} with what sending costs besides)"
 
 
-def _is_least(it: Compared, comparison: Comparison) -> bool:
-    return it.cost <= comparison.least_cost * (1 + _EXACT) + _EXACT
+def _least(tie: Tie, whose: str) -> str:
+    """Say that no other plan has less, and if some have as much, what tells them apart."""
+    if not tie.others:
+        return f"is the least{whose and f' of all{whose}'}"
+    plans = "another plan" if tie.others == 1 else f"{tie.others} other plans"
+    apart = "; nothing else tells them apart"
+    if tie.leads:
+        mean, cost = say_time(tie.mean_s), say_time(tie.cost_s)
+        apart = f"; of these it has the least mean latency, {mean}{_besides(mean, cost)}"
+    return f"ties with {plans}{whose} for the least{apart}"
 
 
 def _next(it: Compared, comparison: Comparison, objective: Objective) -> str:
-    """Say what is the best at another cut, if that meets the objective."""
+    """Say what is the best at another cut, if that meets the objective.
+
+    By how much it is the lesser one is said if three digits do not show it.
+    """
     name = objective.minimise
     for other in comparison.others(it.plan, count=1):
         if other.meets:
-            amount = _amount(name, other).removeprefix(f"{name} ")
-            return f"; the best at another cut: {other.plan.describe()} at {amount}"
+            amount, more = say_amount(name, other.cost), other.cost - it.cost
+            text = f"; the best at another cut: {other.plan.describe()} at "
+            text += _amount(name, other).removeprefix(f"{name} ")
+            alike = amount == say_amount(name, it.cost) and more > _EXACT
+            return f"{text}, {say_amount(name, more)} more" if alike else text
     return ""
 
 

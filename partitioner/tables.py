@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from offramp.bundle import Bundle
+from offramp.quantities import figure
 from partitioner.comparison import Compared
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.measures import get_measure, say_amount
@@ -70,17 +71,16 @@ def plan_table(bundle: Bundle, plans: Sequence[Compared], objective: Objective) 
     """Return plans with what is predicted of them and what they break, the chosen one first."""
     name = objective.minimise
     told = [(each, each.plan.prediction) for each in plans if each.plan.prediction]
-    shown = [figure for figure in _FIGURES if figure.name != "late" or objective.deadline_s]
+    shown = [each for each in _FIGURES if each.name != "late" or objective.deadline_s]
     columns = [
         Column("", tuple("" if at else "*" for at in range(len(told))), words=True),
         *plan_columns([each.plan for each, _ in told]),
     ]
-    if name not in [figure.name for figure in shown]:
-        said = [say_amount(name, each.target).partition(" ") for each, _ in told]
-        columns.append(Column(f"{name} {said[0][2]}", tuple(amount for amount, _, _ in said)))
-    for figure in shown:
-        cells = tuple(figure.cell(prediction) for _, prediction in told)
-        columns.append(Column(figure.head, cells, spare=figure.spare * (figure.name != name)))
+    if name not in [each.name for each in shown]:
+        columns.append(_with_unit(name, [say_amount(name, each.target) for each, _ in told]))
+    for each in shown:
+        cells = tuple(each.cell(prediction) for _, prediction in told)
+        columns.append(Column(each.head, cells, spare=each.spare * (each.name != name)))
     columns.append(Column("accuracy", tuple(f"{each.accuracy:.4f}" for each, _ in told), spare=1))
     broken = tuple(", ".join(b.briefly() for b in each.breaches) for each, _ in told)
     if any(broken):
@@ -88,6 +88,14 @@ def plan_table(bundle: Bundle, plans: Sequence[Compared], objective: Objective) 
     by = get_measure(name).definition
     title = f"{bundle.manifest.name}: * is taken, then the best plan of each other cut by {by}"
     return Sheet(title, columns)
+
+
+def _with_unit(name: str, amounts: Sequence[str]) -> Column:
+    """Return a column of amounts, with their unit in its head if they have one in common."""
+    parts = [amount.partition(" ") for amount in amounts]
+    if len({unit for _, _, unit in parts}) > 1:
+        return Column(name, tuple(amounts))
+    return Column(f"{name} {parts[0][2]}".rstrip(), tuple(number for number, _, _ in parts))
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,7 @@ def _uplink_bytes(prediction: Prediction) -> float:
 def plan_columns(plans: Sequence[Plan]) -> tuple[Column, Column, Column]:
     """Return plans' cuts, codec levels and thresholds."""
     thresholds = (
-        " ".join("closed" if t > 1 else f"{t:.3g}" for t in plan.thresholds) for plan in plans
+        " ".join("closed" if t > 1 else figure(t) for t in plan.thresholds) for plan in plans
     )
     return (
         Column("cut", tuple(str(plan.cut) for plan in plans)),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from offramp.choices import choose
+from offramp.quantities import figure
 from partitioner.situation import Situation
 
 __all__ = ["AXES", "Axis", "get_axis"]
@@ -57,8 +58,7 @@ class Axis:
 
     def show(self, value: float) -> str:
         """Return a value as people read it, without its unit."""
-        shown = value / self.per_unit
-        return f"{shown:.3g}" if shown < 999.5 else f"{shown:.0f}"
+        return figure(value / self.per_unit)
 
 
 def _condition(

@@ -7,6 +7,7 @@ import sys
 from typing import Any, TextIO
 
 from offramp.names import printable
+from offramp.quantities import figure, say_bandwidth, say_bytes, say_time
 
 __all__ = ["TerminalSink"]
 
@@ -56,7 +57,7 @@ class TerminalSink:
                 self._recent.append(line)
                 self._bar.update(self._task, advance=1, description=self._now())
             case "load":
-                self._bandwidth = f"{line['bandwidth_bps'] / 1e6:.3g} Mbit/s"
+                self._bandwidth = say_bandwidth(line["bandwidth_bps"])
             case "plan":
                 sends = line["level"] or "nothing"
                 plan = f"plan {line['id']}: cut {line['cut']}, sends {sends}"
@@ -92,13 +93,13 @@ class TerminalSink:
     def _open(self, line: dict[str, Any]) -> None:
         match line["bundle_origin"]:
             case "server":
-                size = f"{line['fetched_bytes'] / 1e6:.2f} MB in {line['fetch_s']:.1f} s"
+                size = f"{say_bytes(line['fetched_bytes'])} in {say_time(line['fetch_s'])}"
                 self._say(f"fetched {line['model']}: {size}")
             case "cache":
                 self._say(f"running {line['model']} as fetched earlier: {line['bundle_reason']}")
         if line["slowdown"] != 1:
             self._say(
-                f"this machine stands for a board {line['slowdown']:g} times slower; "
+                f"this machine stands for a board {figure(line['slowdown'])} times slower; "
                 "--slowdown 1 uses it as it is"
             )
 

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from offramp.quantities import say_bytes, say_time
+
 __all__ = ["MOST_ALLOWED", "Allowed", "AllowedPlan", "Limits", "Promised", "allowed_lines"]
 
 MOST_ALLOWED = 1000
@@ -123,10 +125,10 @@ def allowed_lines(allowed: Allowed) -> list[str]:
 def _limit_words(limits: Limits) -> Iterator[str]:
     where = f" on {limits.machine}" if limits.machine else ""
     if limits.mean_s is not None:
-        yield f"{limits.mean_s * 1e3:g} ms of device time in the mean{where}"
+        yield f"{say_time(limits.mean_s)} of device time in the mean{where}"
     if limits.peak_s is not None:
-        yield f"{limits.peak_s * 1e3:g} ms of device time at most{where}"
+        yield f"{say_time(limits.peak_s)} of device time at most{where}"
     if limits.memory_bytes is not None:
-        yield f"{limits.memory_bytes / 1e6:g} MB of device memory"
+        yield f"{say_bytes(limits.memory_bytes)} of device memory"
     if limits.sent_share is not None:
         yield f"{limits.sent_share * 100:g}% of the samples sent"

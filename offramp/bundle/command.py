@@ -41,6 +41,7 @@ def inspect(
     from offramp.drawing import draw_bundle, draw_frontier
     from offramp.files import write_file
     from offramp.names import printable
+    from offramp.quantities import say_bytes
 
     opened = open_bundle(bundle)
     manifest = opened.manifest
@@ -68,7 +69,7 @@ def inspect(
     promised = [f"exit policy: {manifest.policy}"] if manifest.exits else []
     promised += allowed_lines(manifest.allowed) if manifest.allowed else []
     card = [f"{key}: {text}" for key, text in manifest.card.items()]
-    size = f"size: {size_bytes / 1e6:.2f} MB unpacked"
+    size = f"size: {say_bytes(size_bytes)} unpacked"
     for line in (*level_lines(manifest), *engine_lines(manifest), *promised, *card, size):
         console.print(
             printable(line), highlight=False, markup=False, soft_wrap=not console.is_terminal

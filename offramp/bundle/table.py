@@ -14,6 +14,7 @@ from offramp.backends import BACKENDS
 from offramp.bundle.manifest import Boundary, Manifest
 from offramp.bundle.part import device_part, engines_for, engines_of, head_engines
 from offramp.bundle.quantised import Quantised, cost_lines, cost_rows
+from offramp.quantities import say_bytes
 
 __all__ = ["cut_table", "engine_lines", "level_lines", "print_cost", "segment_table"]
 
@@ -77,7 +78,7 @@ def engine_lines(manifest: Manifest) -> list[str]:
         line = f"{name}: for tails alone"
         if name in head_engines(manifest):
             part = device_part(manifest, [BACKENDS[name]])
-            line = f"{name}: a device fetches {sum(e.bytes for e in part.values()) / 1e6:.2f} MB"
+            line = f"{name}: a device fetches {say_bytes(sum(e.bytes for e in part.values()))}"
         proofs = [proof for proof in manifest.proofs if proof.backend == name]
         if proofs:
             worst = max(proof.max_relative_difference for proof in proofs)

@@ -31,6 +31,7 @@ from offramp.exits.heads import build_head, default_kind
 from offramp.files import scratch_folder
 from offramp.names import check_name
 from offramp.network import Network
+from offramp.quantities import say_bytes
 from offramp.samples import LabelledSamples, Samples, check_inputs, naming
 from offramp.tensors import Array
 from offramp.training import recipes
@@ -157,7 +158,7 @@ def compile_model(
     draft.add_calibration(calibration)
     draft.fields["card"] = {**draft.fields["card"], "accuracy": _accuracies(draft, calibration)}
     manifest, digest = write_bundle(path, draft.fields, draft.files)
-    report(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB, digest {digest[:12]})")
+    report(f"wrote {path} ({say_bytes(path.stat().st_size)}, digest {digest[:12]})")
     return manifest
 
 

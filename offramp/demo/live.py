@@ -7,6 +7,8 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
+from offramp.quantities import say_bandwidth, say_time
+
 __all__ = ["Narrator", "Tail"]
 
 _RECENT = 40
@@ -69,6 +71,6 @@ class Narrator:
 
 
 def _describe_phase(phase: dict[str, Any]) -> str:
-    rate, delay = phase["bandwidth_bps"] / 1e6, phase["delay_s"] * 1e3
-    what = f"{rate:g} Mbit/s, {delay:g} ms each way" if rate else "nothing is delivered"
+    rate_bps, delay = phase["bandwidth_bps"], say_time(phase["delay_s"])
+    what = f"{say_bandwidth(rate_bps)}, {delay} each way" if rate_bps else "nothing is delivered"
     return f"{phase['start_s']:6.1f} s  link {phase['name']}: {what}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from offramp.quantities import say_bytes, say_energy
 from offramp.report.cells import Cell, Row
 from offramp.report.hedging import Hedging
 from offramp.report.summary import Latency, RunSummary
@@ -49,13 +50,13 @@ def show_seconds(time_s: float) -> str:
 
 
 def show_bytes(size_bytes: float) -> str:
-    """Show a size with three digits, 1 kB being 1000 B."""
-    return f"{size_bytes:.0f} B" if size_bytes < 1000 else f"{size_bytes / 1000:.3g} kB"
+    """Show a size in whole bytes, or with three digits in a fit unit."""
+    return say_bytes(round(size_bytes) if size_bytes < 1000 else size_bytes)
 
 
 def show_joules(energy_j: float) -> str:
     """Show an energy with three digits, in joules or millijoules."""
-    return f"{energy_j:.3g} J" if energy_j >= 1 else f"{energy_j * 1e3:.3g} mJ"
+    return say_energy(energy_j)
 
 
 def _metrics(summaries: Sequence[RunSummary]) -> list[Metric]:

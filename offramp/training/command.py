@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offramp.quantities import say_bytes
+
 if TYPE_CHECKING:
     from offramp.training.checkpoint import Checkpoints
 
@@ -164,7 +166,7 @@ def train(model: str, out: Path, **options: Any) -> None:
     checkpoints.remove()
     print_trained(console, trained)
     print_slimmed(console, setup, trained)
-    click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)", err=True)
+    click.echo(f"wrote {out} ({say_bytes(out.stat().st_size)})", err=True)
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -207,7 +209,7 @@ def _train_bottlenecks(model: str, out: Path, options: dict[str, Any]) -> None:
     write_trained(out, trained, whole)
     checkpoints.remove()
     print_bottlenecks(console, trained)
-    click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)", err=True)
+    click.echo(f"wrote {out} ({say_bytes(out.stat().st_size)})", err=True)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from offramp.quantities import figure
 from offramp.report.metrics import show_seconds
 from sim.report.contenders import Contender, Figures, choose_subject
 from sim.report.metrics import show_share
@@ -100,7 +101,7 @@ def _to_oracle(subject: Contender, contenders: Sequence[Contender]) -> str:
     if oracle is None or oracle is subject or oracle.over_seeds(_mean_s) is None:
         return ""
     ratio = _of(subject, "mean_s") / _of(oracle, "mean_s")
-    return f" Its mean is {ratio:.3g} times that of the oracle, which knows the future."
+    return f" Its mean is {figure(ratio)} times that of the oracle, which knows the future."
 
 
 def _tails(subject: Contender, rivals: Sequence[Contender]) -> str:

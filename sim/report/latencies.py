@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from offramp.quantities import say_time
 from offramp.report.colours import Style, strategy_styles
 from offramp.report.figure import new_figure, use_plain_ticks
 from sim.report.contenders import Contender
@@ -101,7 +102,7 @@ def _mark_deadlines(axes: Any, deadlines_s: Sequence[float], *, named: bool) -> 
         axes.axvline(deadline_s * 1e3, color="#555555", linewidth=1)
         if named:
             axes.annotate(
-                f"deadline {deadline_s * 1e3:g} ms",
+                f"deadline {say_time(deadline_s)}",
                 (deadline_s * 1e3, 4),
                 (-4, 0),
                 textcoords="offset points",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from offramp.quantities import figure
 from offramp.report.colours import strategy_styles
 from offramp.report.figure import new_figure
 from sim.report.courses import Course
@@ -103,8 +104,8 @@ def _classes(latencies_ms: Sequence[Any]) -> list[float]:
 def _class_names(edges_ms: Sequence[float]) -> list[str]:
     if not edges_ms:
         return ["any"]
-    between = [f"up to {edge:g} ms" for edge in edges_ms]
-    return [*between, f"above {edges_ms[-1]:g} ms"]
+    between = [f"up to {figure(edge)} ms" for edge in edges_ms]
+    return [*between, f"above {figure(edges_ms[-1])} ms"]
 
 
 def _latency_colours(count: int) -> list[str]:

@@ -66,7 +66,7 @@ def test_a_slower_board_is_announced():
 def test_where_a_bundle_came_from_is_told_unless_it_was_named():
     fetched = {"fetched_bytes": 2_345_678, "fetch_s": 1.25}
     assert told({**OPENING, "bundle_origin": "server", **fetched}) == [
-        "fetched digits: 2.35 MB in 1.2 s"
+        "fetched digits: 2.35 MB in 1.25 s"
     ]
     assert told({**OPENING, "bundle_origin": "cache", "bundle_reason": "no answer"}) == [
         "running digits as fetched earlier: no answer"

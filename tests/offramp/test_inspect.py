@@ -111,8 +111,7 @@ def test_lines_say_what_a_device_fetches_and_what_is_proven_or_skipped() -> None
     first, second = manifest().segments
     skipped = first.model_copy(update={"skipped": {"executorch": "no kernel for aten.fft"}})
     assert engine_lines(manifest(files=files, proofs=proofs, segments=(skipped, second))) == [
-        "onnxruntime: a device fetches 6.00 MB; at 2 cuts within 2.0e-06 of the whole model's "
-        "outputs",
+        "onnxruntime: a device fetches 6 MB; at 2 cuts within 2.0e-06 of the whole model's outputs",
         "s0 has no program for executorch: no kernel for aten.fft",
     ]
     assert engine_lines(manifest()) == []
@@ -139,7 +138,7 @@ def test_what_int8_costs_is_shown_and_who_runs_what(quantised: Quantised) -> Non
     files = [f"{folder}/{name}" for folder in ("s0", "s1", "e") for name in programs]
     assert engine_lines(manifest(files=dict.fromkeys(files, ENTRY), quantised=quantised)) == [
         "onnxruntime: for tails alone",
-        "onnxruntime_int8: a device fetches 6.00 MB",
+        "onnxruntime_int8: a device fetches 6 MB",
     ]
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from offramp.quantities import say_bandwidth, say_time
 from partitioner.conditions import Conditions
 from partitioner.measures import get_measure, say_amount
 from partitioner.objective import Objective
@@ -21,7 +22,7 @@ from partitioner.reasons import explain
 from partitioner.strategies import STRATEGIES, get
 
 LIVE = [name for name, strategy in STRATEGIES.items() if not strategy.clairvoyant]
-AMOUNT = r"([0-9.,e+-]+(?: ms| bytes|%))(?: \(([0-9.,e+-]+ ms) with what sending costs besides\))?"
+AMOUNT = r"([0-9.,]+(?: m?s| bytes|%))(?: \(([0-9.,]+ m?s) with what sending costs besides\))?"
 
 
 class Told:
@@ -37,6 +38,7 @@ class Told:
         self.values = get_measure(objective.minimise).values(forecast, objective.latest_s)
         self.costs = forecast.cost_s if objective.minimise == "mean" else self.values
         accuracy = np.array(view.accuracy(now.hedged))
+        self.means_s = forecast.cost_s
         self.amounts = {"accuracy": (accuracy, floor)}
         kept = objective.kept
         if now.rate_hz:
@@ -52,6 +54,13 @@ class Told:
         within = [accuracy >= floor - 1e-9]
         within += [v <= most + 1e-9 for n, (v, most) in self.amounts.items() if n != "accuracy"]
         self.meets = np.logical_and.reduce([usable, *within])
+
+    def tied(self) -> list[int]:
+        """Return the plans that come to the least of those that meet the objective."""
+        if not self.meets.any():
+            return []
+        least = self.costs[self.meets].min()
+        return np.flatnonzero(self.meets & (self.costs <= least * (1 + 1e-9) + 1e-9)).tolist()
 
 
 def say(limit: str, amount: float) -> str:
@@ -119,7 +128,7 @@ def test_every_number_of_a_reason_is_that_of_the_ranking(
         assert reason == f"{name} takes {strategy.rule}, and no server answers"
         return
     told = Told(it.planner, plan, objective, now, name)
-    link = f"{now.bandwidth_bps / 1e6:.3g} Mbit/s and {now.rtt_s * 1e3:.3g} ms"
+    link = f"{say_bandwidth(now.bandwidth_bps)} and {say_time(now.rtt_s)}"
     assert f"with {link if reachable else 'no reachable server'}" in reason
     assert (f", {rate_hz:g} samples a second," in reason) is bool(rate_hz)
 
@@ -128,18 +137,31 @@ def test_every_number_of_a_reason_is_that_of_the_ranking(
     assert amount == say_amount(minimised, told.values[told.row])
     assert (cost or amount) == say_amount(minimised, told.costs[told.row])
 
-    assert told.meets[told.row] or "is the least" not in reason
+    tied = told.tied()
+    first = "is the least" in reason or "for the least" in reason
+    assert told.row in tied or not first
+    every = len(told.plans) == len(it.planner.candidates)
     if "is the least" in reason:
-        assert told.costs[told.row] <= told.costs[told.meets].min() * (1 + 1e-9) + 1e-9
-        every = len(told.plans) == len(it.planner.candidates)
+        assert tied == [told.row]
         assert (f"is the least of all of {name}" in reason) is not every
-    best = re.findall(rf"; the best at another cut: cut (\d+), .* at {AMOUNT}$", reason)
+    for count in re.findall(r"ties with (another|\d+) (?:other plans|plan)", reason):
+        assert (1 if count == "another" else int(count)) == len(tied) - 1 > 0
+        assert (f" of {name} for the least; " in reason) is not every
+        means_s = told.means_s[tied]
+        leads = bool(np.sum(means_s <= told.means_s[told.row] * (1 + 1e-9) + 1e-9) == 1)
+        assert ("of these it has the least mean latency" in reason) is leads
+        assert ("nothing else tells them apart" in reason) is not leads
+    best = re.findall(
+        rf"; the best at another cut: cut (\d+), .* at {AMOUNT}(?:, ([0-9.]+)[^;]* more)?$", reason
+    )
     elsewhere = [at for at, p in enumerate(told.plans) if p.cut != plan.cut and told.meets[at]]
-    for cut, amount, cost in best:
+    for cut, amount, cost, more in best:
         assert int(cut) != plan.cut
         least = min(elsewhere, key=lambda at: told.costs[at])
         assert (cost or amount) == say_amount(minimised, told.costs[least])
-    assert bool(best) is ("is the least" in reason and bool(elsewhere))
+        alike = (cost or amount) == say_amount(minimised, told.costs[told.row])
+        assert bool(more) is bool(alike and told.costs[least] - told.costs[told.row] > 1e-9)
+    assert bool(best) is (first and bool(elsewhere))
 
     assert ("no plan" in reason) <= (not told.meets.any())
     assert ("no other plan" in reason) <= (len(told.plans) == 1)
@@ -161,7 +183,8 @@ def test_of_all_plans_only_the_least_is_said_to_be_it(
         plan = it.planner.plan_of(row)
         plan = explain(it.planner, plan, objective, weather(3), by=get("offramp"))
         told = Told(it.planner, plan, objective, weather(3), "offramp")
-        least = told.meets[row] and told.values[row] == told.values[told.meets].min()
-        said.append(bool(least))
-        assert ("is the least" in plan.reason) is bool(least)
+        said.append(row in told.tied())
+        alone = told.tied() == [row]
+        assert ("is the least" in plan.reason) is alone
+        assert ("ties with" in plan.reason) is (said[-1] and not alone)
     assert 0 < sum(said) < len(said)

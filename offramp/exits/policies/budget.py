@@ -20,6 +20,7 @@ from offramp.errors import InputError
 from offramp.exits.evidence import Evidence
 from offramp.exits.policy import ExitPolicy, Parameters
 from offramp.exits.uncertainty import fit_ranks, rank
+from offramp.quantities import figure
 
 __all__ = ["Budget", "budget_thresholds"]
 
@@ -52,8 +53,8 @@ def budget_thresholds(
     costs = evidence.recorded.costs
     if not costs[0] <= budget <= costs[-1]:
         raise InputError(
-            f"a budget of {budget:.4g} multiply-adds cannot be met; "
-            f"choose one from {costs[0]:.4g} to {costs[-1]:.4g}"
+            f"a budget of {figure(budget)} multiply-adds cannot be met; "
+            f"choose one from {figure(costs[0])} to {figure(costs[-1])}"
         )
     shares = _exit_shares(1 - evidence.right.mean(axis=1), costs, budget, beta)
     here = np.ones(len(evidence), dtype=bool)

@@ -22,7 +22,7 @@ def test_the_narrator_tells_phases_and_plans_in_their_order():
     lines = [to_line(build_schedule(20.0), 0.0), RESULT, plan, {**RESULT, "arrived_s": 15.2}]
     assert [event for line in lines for event in narrator.tell(line)] == [
         "   0.0 s  link good: 40 Mbit/s, 1 ms each way",
-        "   6.0 s  link poor: 0.8 Mbit/s, 40 ms each way",
+        "   6.0 s  link poor: 800 kbit/s, 40 ms each way",
         "   6.5 s  plan: cut 8, sends nothing; the link is poor",
         "  12.0 s  link outage: nothing is delivered",
         "  15.0 s  link back: 40 Mbit/s, 1 ms each way",
