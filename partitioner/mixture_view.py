@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from offramp.quantities import figure
+from offramp.sheet import Column, Sheet
 from partitioner.mixture import RESOURCES, Mixture, Part, Sharing
-from partitioner.sheet import Column, Sheet
 from partitioner.tables import plan_columns
 
 __all__ = ["mixture_lines", "mixture_table"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from offramp.extras import require_extra
+from offramp.sheet import columns_here, show
 from partitioner.comparison import Comparison
 from partitioner.mixture import Mixer, Sharing
 from partitioner.mixture_view import mixture_lines, mixture_table
 from partitioner.offers import check_feasible
 from partitioner.planner import Planner
-from partitioner.sheet import columns_here, show
 from partitioner.situation import Situation
 from partitioner.strategies import Strategy
 from partitioner.tables import plan_table

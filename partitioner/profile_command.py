@@ -49,11 +49,11 @@ def profile(
     """
     from offramp.bundle import open_bundle
     from offramp.files import check_writable, write_file
+    from offramp.sheet import show
     from partitioner.boards import find_power
     from partitioner.measure import measure_profile, runners_here
     from partitioner.measure_power import power_here
     from partitioner.remembered import remember
-    from partitioner.sheet import show
     from partitioner.tables import profile_table, runner_table
 
     if out:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from offramp.bundle import Bundle
 from offramp.quantities import figure
+from offramp.sheet import Column, Sheet
 from partitioner.comparison import Compared
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.measures import get_measure, say_amount
 from partitioner.objective import Objective
 from partitioner.plan import Plan, Prediction
 from partitioner.profile import Profile, Runner, Timing
-from partitioner.sheet import Column, Sheet
 
 __all__ = ["plan_columns", "plan_table", "profile_table", "runner_table"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from offramp.sheet import Column, Sheet
 from partitioner.measures import say_amount
 from partitioner.plan import Plan
-from partitioner.sheet import Column, Sheet
 from partitioner.situation import Situation
 from partitioner.what_if import Region
 from partitioner.what_if_axes import Axis

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["simulate"]
 
-_TABLE_WIDTH = 100  # a narrower terminal wraps its lines, which loses no figure
 _File = click.Path(path_type=Path)
 
 
@@ -57,16 +56,16 @@ def simulate(
     the bundle's calibration samples. The same seed gives the same figures. Runs that are finished
     are kept in --out, so that a second start makes only those that are missing.
     """
-    from rich.console import Console
-
     from offramp.extras import require_extra
+    from offramp.sheet import show
 
     require_extra("simulate", "simpy")
 
+    from sim.results_table import results_table
     from sim.world.cells import Cell, cell_path, missing, read_cell, scenario_digest
     from sim.world.checks import check_scenario
     from sim.world.processes import own_library
-    from sim.world.results import gather_results, results_table, write_results
+    from sim.world.results import gather_results, write_results
     from sim.world.scenario import read_scenario
     from sim.world.setup import describe_scenario
 
@@ -91,8 +90,7 @@ def simulate(
         raise failures[0][1]
     results = gather_results(digest, describe_scenario(described, library), runs)
     write_results(folder, results)
-    width = max(Console().width, _TABLE_WIDTH)
-    Console(width=width).print(results_table(runs))
+    show(results_table(runs))
     click.echo(f"figures: {folder / 'results.json'}, {folder / 'results.csv'}")
     _write_report(results, folder / "report.html")
     if failures:

@@ -20,29 +20,16 @@ class TerminalSink:
 
     def __init__(self, count: int | None, stream: TextIO | None = None) -> None:
         from rich.console import Console  # not before: a device that shows nothing needs none of it
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
 
-        self._console = Console(file=stream or sys.stderr, soft_wrap=True)
-        self._live = self._console.is_terminal
+        from offramp.progress import sample_progress
+
+        self._console = Console(file=stream or sys.stderr)
         self._recent: collections.deque[dict[str, Any]] = collections.deque(maxlen=_RECENT)
         self._tally: collections.Counter[str] = collections.Counter()
         self._reasons: collections.Counter[str] = collections.Counter()
         self._bandwidth = ""
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=self._console,
-            disable=not self._live,
-        )
-        self._task = self._bar.add_task("starting", total=count)
+        self._bar = sample_progress(self._console)
+        self._task = self._bar.add_task("samples", total=count, status="starting")
         self._bar.start()
 
     def write(self, line: dict[str, Any]) -> None:
@@ -55,9 +42,10 @@ class TerminalSink:
                 if reason := line.get("reason"):
                     self._reasons[reason] += 1
                 self._recent.append(line)
-                self._bar.update(self._task, advance=1, description=self._now())
+                self._bar.update(self._task, advance=1, status=self._now())
             case "load":
-                self._bandwidth = say_bandwidth(line["bandwidth_bps"])
+                there = line.get("reachable", True)
+                self._bandwidth = say_bandwidth(line["bandwidth_bps"]) if there else ""
             case "plan":
                 sends = line["level"] or "nothing"
                 plan = f"plan {line['id']}: cut {line['cut']}, sends {sends}"
@@ -104,10 +92,14 @@ class TerminalSink:
             )
 
     def _say(self, text: str) -> None:
-        self._console.print(printable(" ".join(text.splitlines())), highlight=False, markup=False)
+        from offramp.sheet import show
+
+        show(printable(" ".join(text.splitlines())), self._console)
 
     def _now(self) -> str:
-        shares = collections.Counter(line.get("by", line["status"]) for line in self._recent)
-        latencies = sorted(line.get("latency_s", 0.0) for line in self._recent)
-        by = "  ".join(f"{name} {n / len(self._recent):.0%}" for name, n in sorted(shares.items()))
-        return f"p50 {latencies[len(latencies) // 2] * 1e3:.0f} ms  {by}  {self._bandwidth}"
+        from offramp.progress import say_shares
+
+        shares = say_shares(line.get("by", line["status"]) for line in self._recent)
+        latencies_s = sorted(line.get("latency_s", 0.0) for line in self._recent)
+        median = f"median {say_time(latencies_s[len(latencies_s) // 2])}"
+        return "; ".join(filter(None, (median, shares, self._bandwidth)))

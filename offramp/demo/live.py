@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, deque
+from collections import deque
 from pathlib import Path
 from typing import Any
 
+from offramp.progress import say_shares
 from offramp.quantities import say_bandwidth, say_time
 
 __all__ = ["Narrator", "Tail"]
@@ -65,9 +66,8 @@ class Narrator:
         if not self._recent:
             return "starting"
         latencies_s = sorted(line["latency_s"] for line in self._recent)
-        by = Counter(line.get("by", "no answer") for line in self._recent)
-        shares = ", ".join(f"{name} {n / len(self._recent):.0%}" for name, n in sorted(by.items()))
-        return f"median {latencies_s[len(latencies_s) // 2] * 1e3:.0f} ms; {shares}"
+        shares = say_shares(line.get("by", "no answer") for line in self._recent)
+        return f"median {say_time(latencies_s[len(latencies_s) // 2])}; {shares}"
 
 
 def _describe_phase(phase: dict[str, Any]) -> str:

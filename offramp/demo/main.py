@@ -12,7 +12,6 @@ from shlex import join
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from offramp.demo.live import Narrator
 from offramp.demo.samples import check_bundle, write_part, write_samples
@@ -20,10 +19,13 @@ from offramp.demo.settings import STRATEGIES, DemoSettings
 from offramp.demo.steps import Job, measure_profile, run_job
 from offramp.errors import ConfigError
 from offramp.extras import require_extra
+from offramp.progress import sample_progress
+from offramp.quantities import figure, say_time
 from offramp.report.html import Report, write_html
 from offramp.report.runs import read_run
 from offramp.report.summary import summarise
 from offramp.report.table import build_table
+from offramp.sheet import show
 
 __all__ = ["run_demo"]
 
@@ -35,9 +37,9 @@ def run_demo(settings: DemoSettings, console: Console) -> Path:
     _make_folder(settings)
     with _unwinds_on_signals():
         main, part = _prepare(settings, console)
-        _say(console, "\nMain job: offramp, while the link goes good, poor, out and back")
+        show("\nMain job: offramp, while the link goes good, poor, out and back", console)
         featured = _run(settings, Job("main", "offramp", main, settings.samples), console)
-        _say(console, "\nEvery strategy: the same samples, the same link, made shorter")
+        show("\nEvery strategy: the same samples, the same link, made shorter", console)
         runs = [
             _run(settings, Job(name, name, part, settings.table_samples), console)
             for name in STRATEGIES
@@ -48,7 +50,7 @@ def run_demo(settings: DemoSettings, console: Console) -> Path:
 def _prepare(settings: DemoSettings, console: Console) -> tuple[Path, Path]:
     """Write the samples and the profile; return the files of all samples and of the table's."""
     main, part = settings.out / "samples.npz", settings.out / "samples-table.npz"
-    with _progress(console) as bar:
+    with sample_progress(console) as bar:
         task = bar.add_task("drawing test images", total=settings.samples, status="")
         write_samples(
             main, settings.samples, settings.seed, lambda drawn: bar.update(task, advance=drawn)
@@ -62,21 +64,19 @@ def _prepare(settings: DemoSettings, console: Console) -> tuple[Path, Path]:
 def _run(settings: DemoSettings, job: Job, console: Console) -> Path:
     """Run a job behind a progress bar; the main job's events are told one by one."""
     narrator = Narrator()
-    with _progress(console) as bar:
+    with sample_progress(console) as bar:
         task = bar.add_task(job.strategy, total=job.count, status="starting")
 
         def hear(line: dict[str, Any]) -> None:
             for event in narrator.tell(line):
                 if job.name == "main":
-                    _say(bar.console, event)
+                    show(event, bar.console)
             bar.update(task, completed=narrator.results, status=narrator.status())
 
         run_file = run_job(settings, job, hear)
     if not console.is_terminal:
-        _say(
-            console,
-            f"{job.strategy}: {narrator.results} samples; of the last ones: {narrator.status()}",
-        )
+        told = f"{narrator.results} samples; of the last ones: {narrator.status()}"
+        show(f"{job.strategy}: {told}", console)
     return run_file
 
 
@@ -85,18 +85,18 @@ def _report(
 ) -> Path:
     runs = tuple(read_run(path) for path in run_files)
     opening = runs[0].opening
-    _say(
-        console,
-        f"\nThe device is emulated {opening.slowdown:g} times slower than this machine, the "
-        f"server is not; deadline {settings.deadline_s * 1e3:g} ms; "
+    show(
+        f"\nThe device is emulated {figure(opening.slowdown)} times slower than this machine, the "
+        f"server is not; deadline {say_time(settings.deadline_s)}; "
         f"{settings.table_samples} samples a strategy",
+        console,
     )
-    console.print(build_table([summarise(run) for run in runs]))
+    show(build_table([summarise(run) for run in runs]), console)
     out = settings.out / "report.html"
     again = join(["offramp", "report", *map(str, run_files), "--timeline", str(featured)])
     commands = (settings.command(), f"{again} -o {out}")
     write_html(Report(runs, read_run(featured), commands), out)
-    _say(console, f"report: {out}")
+    show(f"report: {out}", console)
     return out
 
 
@@ -107,22 +107,6 @@ def _make_folder(settings: DemoSettings) -> None:
         raise ConfigError(f"{settings.out}: cannot be made ({error.strerror})") from None
     if any(settings.out.glob("*.jsonl")):
         raise ConfigError(f"{settings.out} holds another demo's runs; name a new folder with --out")
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:<20}", markup=False),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[status]}", markup=False),
-        console=console,
-        disable=not console.is_terminal,
-    )
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -28,23 +28,21 @@ def report(
 
     Exit status 2 for a file that is not such a run; the message names the line.
     """
-    from rich.console import Console
-
     from offramp.report.document import write_json
     from offramp.report.headline import write_headline
     from offramp.report.html import Report, write_html
     from offramp.report.runs import read_run
     from offramp.report.summary import label_runs, summarise
     from offramp.report.table import build_table
+    from offramp.sheet import show
 
     compared = tuple(read_run(path) for path in runs)
     featured = read_run(timeline) if timeline else None
     labels = label_runs(compared)
     summaries = [summarise(run, label) for run, label in zip(compared, labels, strict=True)]
-    console = Console(soft_wrap=True)
-    console.print(build_table(summaries))
+    show(build_table(summaries))
     for said in write_headline(summaries).hedging:
-        console.print(said, highlight=False, markup=False)
+        show(said)
     if json_out:
         write_json(compared, json_out)
     if out:

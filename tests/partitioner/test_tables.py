@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from offramp.bundle import Bundle
+from offramp.sheet import Column, Sheet
 from partitioner.comparison import Breach, Compared
 from partitioner.objective import Objective
 from partitioner.plan import Plan, Prediction
 from partitioner.profile import Profile
-from partitioner.sheet import Column, Sheet
 from partitioner.tables import plan_table, profile_table, runner_table
 
 NAMES = ["net[/x]", "[bold]net", "net["]

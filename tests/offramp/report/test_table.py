@@ -77,7 +77,7 @@ def test_the_table_stands_side_by_side(summaries):
     assert "by exit early 60.0% 60.0% 60.0%" in words
     assert "latency p95 92.0 ms 92.0 ms 92.0 ms" in words
     assert "sent a sample 250 B 250 B 250 B" in words
-    assert "* best of its row" in words
+    assert "* is the best of its row" in words
 
 
 def test_markup_in_names_is_text(summaries):
