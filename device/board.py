@@ -28,7 +28,8 @@ class Board:
     def options(self, at: int, known: frozenset[int], stretch: float) -> Sequence[Option]:
         """Return the ways to answer from boundary ``at``, where the exits ``known`` have run.
 
-        They go from the best answer to the quickest.
+        They go from the best answer to the quickest; one that takes as long as a better one is left
+        out.
         """
         options = self._options(at, known)
         if stretch == 1.0:
@@ -49,7 +50,11 @@ class Board:
                 exits_s = sum(map(self._exit_s, missing))
                 time_s = self._profile.between_s(at, spec.boundary) + exits_s
                 options.append(Option(number, spec.boundary, time_s))
-        return options
+        return [
+            option
+            for place, option in enumerate(options)
+            if all(option.time_s < better.time_s for better in options[:place])
+        ]
 
     def opened(self, plan: Plan) -> frozenset[int]:
         """Return the exits that run under a plan, if the sample leaves at none of them."""

@@ -107,7 +107,7 @@ class Dispatch:
     def wake_s(self, now_s: float) -> float:
         """Return when to tell `passed` next, if nothing else happens until then."""
         load_s = self._next_load_s if self._begun else math.inf
-        next_s = min(self._in_flight.next_expected_s(), self._stream.wake_s(now_s), load_s)
+        next_s = min(self._in_flight.next_expected_s(), self._stream.wake_s, load_s)
         if self._running is None and self._in_flight:
             next_s = min(next_s, self._in_flight.next_due_s(), self._next_step_s(now_s))
         return next_s
@@ -163,12 +163,11 @@ class Dispatch:
         """The processor has come to boundary ``at`` with the sample that it was to run on."""
         work = self._free_processor()
         took_s = now_s - work.step_begun_s
-        work.at = at
         work.hedge_s += took_s
         self._hedge.spend(took_s)
         if self._in_flight.holds(work):  # else the server was first
             assert work.board is not None
-            work.options = work.board.options(at, work.exits, self._stretch(now_s))
+            self._come_to(now_s, work, at)
             if at == work.board.depth:
                 waited = self._in_flight.remove(work)
                 if waited:
@@ -235,9 +234,9 @@ class Dispatch:
     # -- what follows
 
     def _settle(self, now_s: float) -> list[Action]:
+        noted, self._actions = self._actions, []
         for work in self._in_flight.pass_expected(now_s):
             self._controller.overdue(now_s, work.id)
-        self._actions.extend(self._stream.take(now_s))
         if self._running is None:
             if self._successor is not None:
                 self._go_over(now_s, self._successor)
@@ -246,8 +245,8 @@ class Dispatch:
             self._run_on(now_s)
         self._report(now_s)
         self._settled_s = now_s
-        actions, self._actions = self._actions, []
-        return actions
+        given, self._actions = self._actions, []
+        return [*noted, *self._stream.take(now_s), *given]  # what goes out need not wait for work
 
     def _go_over(self, now_s: float, successor: Deployment) -> None:
         """Go over to the next deployment; samples whose heads are done end under the old one."""
@@ -284,7 +283,7 @@ class Dispatch:
         latest_s, stretch = self._in_flight.latest_start_s(), self._stretch(now_s)
         if plan.level is None:
             options = self._board.options(0, frozenset(), stretch)
-            if now_s + min(option.time_s for option in options) > latest_s - _MARGIN_S:
+            if now_s + options[-1].time_s > latest_s - _MARGIN_S:
                 return False
         work.plan = plan
         self._running = work
@@ -310,13 +309,11 @@ class Dispatch:
     def _let_wait(self, now_s: float, work: Work, reached: Reached) -> None:
         """Send a sample if there is time to wait for its answer, else let it fall back."""
         assert work.plan is not None
-        work.board, work.at, work.exits = self._board, reached.at, reached.exits
-        stretch = self._stretch(now_s)
-        work.options = self._board.options(reached.at, reached.exits, stretch)
-        work.size_bytes = reached.size_bytes
+        work.board, work.exits, work.size_bytes = self._board, reached.exits, reached.size_bytes
         work.answer_s = now_s + self._controller.answer_s(now_s, work.size_bytes, work.plan.cut)
         work.expected_s = now_s + self._controller.send_s(now_s, work.size_bytes, work.plan.cut)
-        head_s = self._board.reached_s(work.plan.cut, frozenset()) * stretch
+        self._come_to(now_s, work, reached.at)
+        head_s = self._board.reached_s(work.plan.cut, frozenset()) * self._stretch(now_s)
         work.give_up_s = give_up_s(
             work.options,
             deadline_s=work.deadline_s,
@@ -341,9 +338,9 @@ class Dispatch:
         work = self._in_flight.next_up()
         if work is None or not self._hedge.is_open(now_s):
             return
-        assert work.board is not None
-        if not work.board.holds_all or now_s < self._pays_s(now_s, work):
+        if now_s < work.pays_s:
             return
+        assert work.board is not None
         end_s = now_s + work.board.step_s(work.at) * self._stretch(now_s)
         latest_s = min(self._in_flight.latest_start_s(), self._overflow_s(len(self._inbox)))
         if end_s > latest_s - _MARGIN_S or now_s < self._rhythm.next_s() < end_s:
@@ -352,21 +349,26 @@ class Dispatch:
         work.step_begun_s = now_s
         self._actions.append(RunOn(work))
 
-    def _pays_s(self, now_s: float, work: Work) -> float:
-        """Return from when on computing on pays, whatever comes meanwhile."""
-        assert work.board is not None
-        if self._rhythm.regular or self._settings.rate_hz is None:
-            return -math.inf
-        step_s = work.board.step_s(work.at) * self._stretch(now_s)
-        return work.answer_s + patience_s(step_s, work.options[0].time_s, self._settings.rate_hz)
+    def _come_to(self, now_s: float, work: Work, at: int) -> None:
+        """Note how a sample can go on from a boundary, and from when on computing on pays."""
+        board, stretch, rate_hz = work.board, self._stretch(now_s), self._settings.rate_hz
+        assert board is not None
+        work.at, work.options = at, board.options(at, work.exits, stretch)
+        if not board.holds_all or at == board.depth:
+            work.pays_s = math.inf
+        elif self._rhythm.regular or rate_hz is None:
+            work.pays_s = -math.inf
+        else:
+            step_s, rest_s = board.step_s(at) * stretch, work.options[0].time_s
+            work.pays_s = work.answer_s + patience_s(step_s, rest_s, rate_hz)
 
     def _next_step_s(self, now_s: float) -> float:
         """Return when the idle processor may compute on, where only time keeps it from that."""
         if not self._hedge.is_open(now_s):
             return self._hedge.opens_s(now_s)
         work = self._in_flight.next_up()
-        if work is not None and now_s < (pays_s := self._pays_s(now_s, work)):
-            return pays_s
+        if work is not None and now_s < work.pays_s:
+            return work.pays_s
         arrival_s = self._rhythm.next_s()
         return arrival_s if arrival_s > now_s else math.inf
 

@@ -25,6 +25,9 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._forsaken)
 
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self._forsaken)
+
     @property
     def waiting(self) -> int:
         """How many wait for the server."""

@@ -28,8 +28,8 @@ class Stream:
     """
 
     __slots__ = (
-        *("_controller", "_outbox", "_probes", "_ready", "_retry_s", "_server"),
-        *("reason", "up"),
+        *("_controller", "_outbox", "_probe_s", "_probes", "_ready", "_retry_s"),
+        *("_server", "reason", "up"),
     )
 
     def __init__(self, controller: Controller, server: Address | None) -> None:
@@ -38,7 +38,7 @@ class Stream:
         self._probes = Probes(controller)
         self._outbox: deque[tuple[Work | Probe, float]] = deque()
         self._ready = False
-        self._retry_s = -math.inf
+        self._probe_s, self._retry_s = math.inf, -math.inf
         self.up: bool | None = None
         self.reason = (
             f"{server} does not answer; is the server running?" if server else "there is none"
@@ -104,15 +104,18 @@ class Stream:
         if self._outbox:
             self._keep(lambda message, _: message is not work)
 
-    def wake_s(self, now_s: float) -> float:
-        """Return when there is a probe to take, if nothing happens until then."""
-        return self._probes.next_s(now_s) if self.up else math.inf
+    @property
+    def wake_s(self) -> float:
+        """When there is a probe to take, if nothing happens from the last taking until then."""
+        return self._probe_s
 
     def take(self, now_s: float) -> list[Send | Probe]:
         """Return what the stream is to take now: nothing, or one message."""
-        if self.up and (probe := self._probes.next(now_s)) is not None:
+        self._probe_s = self._next_probe_s(now_s)
+        if self._probe_s <= now_s and (probe := self._probes.next(now_s)) is not None:
             self._controller.sent(now_s, probe.id, probe.padding_bytes)
             self._outbox.append((probe, now_s + _PROBE_LIFE_S))
+            self._probe_s = self._next_probe_s(now_s)
         if self._outbox:
             self._keep(lambda _, until_s: until_s > now_s)
         if not self._ready or not self._outbox:
@@ -123,6 +126,9 @@ class Stream:
             return [message]
         message.sent_bytes = message.size_bytes
         return [Send(message)]
+
+    def _next_probe_s(self, now_s: float) -> float:
+        return self._probes.next_s(now_s) if self.up else math.inf
 
     def _keep(self, wanted: Callable[[Work | Probe, float], bool]) -> None:
         """Let all messages of the outbox go that are not wanted any more."""

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Work:
     """A sample under way; the dispatch alone writes it, and no more after `Finish`.
 
@@ -43,8 +43,9 @@ class Work:
     head began), ``fallback_s`` (in the fallback) and ``hedge_s`` (computing on while the answer was
     under way), which are spans. ``size_bytes`` is the encoded boundary's size, ``sent_bytes`` what
     of it left the device. The device has come to boundary ``at``, the ``exits`` have run, and what
-    is left takes what its ``board`` says. ``reason`` says why the server's answer is no longer
-    waited for, or why there is none.
+    is left takes what its ``board`` says: ``options``, from the best answer to the quickest. From
+    ``pays_s`` on it pays to compute on. ``reason`` says why the server's answer is no longer waited
+    for, or why there is none.
     """
 
     id: int
@@ -65,6 +66,7 @@ class Work:
     board: Board | None = None
     at: int = 0
     exits: frozenset[int] = frozenset()
+    pays_s: float = 0.0
     step_begun_s: float = 0.0
     hedge_s: float = 0.0
     reason: str = ""
@@ -72,10 +74,10 @@ class Work:
     @property
     def quickest_s(self) -> float:
         """How long its quickest answer on the device takes, once its head is done."""
-        return min([option.time_s for option in self.options], default=0.0)
+        return self.options[-1].time_s if self.options else 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reached:
     """What a head came to: its boundary, the exits that ran, and the time in both.
 
@@ -92,7 +94,7 @@ class Reached:
     encode_s: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RunHead:
     """Run the head of ``work`` under its plan on the processor, and encode what is to be sent.
 
@@ -105,7 +107,7 @@ class RunHead:
     stretch: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FallBack:
     """Answer ``work`` on the processor with the best option that ends by ``until_s``."""
 
@@ -114,21 +116,21 @@ class FallBack:
     stretch: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RunOn:
     """Run one more segment of ``work``, whose answer is under way, on the processor."""
 
     work: Work
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Send:
     """Hand the encoded boundary of ``work`` to the stream, which can take it now."""
 
     work: Work
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Write the result of ``work``: answered ``by`` the device, the server, or not at all."""
 
@@ -137,7 +139,7 @@ class Finish:
     by: Literal["", "device", "server"] = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LinkChange:
     """Write that the connection opened, or is not there and why."""
 
@@ -146,7 +148,7 @@ class LinkChange:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LoadDue:
     """Write the device's load and these conditions."""
 
@@ -154,7 +156,7 @@ class LoadDue:
     conditions: Conditions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BundleChange:
     """Run every head from now on with this deployment."""
 
