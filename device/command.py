@@ -49,7 +49,9 @@ __all__ = ["run"]
     help="Let exits follow samples that change; a bundle's promise is void then.",
 )
 @click.option(
-    "--minimise", help="mean, p99 or any other p, late, server, uplink, energy ... [default: mean]"
+    "--minimise",
+    help="mean, p95 or another quantile from p1 to p99.9, late, server, uplink, period, energy or "
+    "memory.  [default: mean]",
 )
 @click.option(
     "--profile",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Self, TypeGuard, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -12,10 +12,12 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from offramp.choices import nearest
 from offramp.errors import ConfigError
 from offramp.files import read_file
+from offramp.wording import say_wrong
 from offramp.yaml_text import parse_yaml
 
 __all__ = ["Settings", "build_settings", "describe_error", "load_settings", "load_texts"]
 
+_REMOVE = "remove it or correct its name"
 _UNKNOWN = "extra_forbidden"  # pydantic's own name for a key that a model does not have
 
 
@@ -87,14 +89,11 @@ def describe_error(error: ValidationError) -> str:
     first = next(unknown, errors[0])  # a misspelt key often makes another one missing
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == _UNKNOWN:
-        meant = first.get("ctx", {}).get("meant")
-        advice = f"did you mean {meant!r}?" if meant else "remove it or correct its name"
-        return f"unknown key {key!r}; {advice}"
-    said = f"{key}: {first['msg']}" if key else first["msg"]
+        return f"unknown key {key!r}; {first.get('ctx', {}).get('advice', _REMOVE)}"
     if first["type"] == "value_error":  # one of our own, which names the value itself
+        said = f"{key}: {first['msg']}" if key else first["msg"]
         return said.replace("Value error, ", "", 1)
-    given = repr(first["input"])
-    return f"{said} (given: {given if len(given) <= 60 else given[:57] + '...'})"
+    return say_wrong(errors)
 
 
 def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -108,12 +107,17 @@ def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _maps(values: object) -> bool:
+def _maps(values: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(values, Mapping) and all(isinstance(key, str) for key in values)
 
 
 def _unknown_key(key: str, value: object, known: Mapping[str, Any]) -> InitErrorDetails:
-    kind = PydanticCustomError(_UNKNOWN, "unknown key", {"meant": nearest(key, known)})
+    advice, meant = _REMOVE, nearest(key, known)
+    if _maps(value) and value and all(below in known for below in value):
+        advice = "what stands below it belongs here: remove its line and the indentation below it"
+    elif meant:
+        advice = f"did you mean {meant!r}?"
+    kind = PydanticCustomError(_UNKNOWN, "unknown key", {"advice": advice})
     return InitErrorDetails(type=kind, loc=(key,), input=value)
 
 

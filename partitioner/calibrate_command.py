@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offramp.quantities import say_time
+from offramp.quantities import say_bytes, say_time
 from partitioner.amounts import MEMORY, SHARE, TIME, Range
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def calibrate(bundle: Path, out: Path, data: str | None, **options: Any) -> None
     console.print(plan_table(manifest))
     for line in _warnings(manifest, wish):
         _say(f"warning: {line}")
-    _say(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB, digest {digest[:12]})")
+    _say(f"wrote {out} ({say_bytes(out.stat().st_size)}, digest {digest[:12]})")
 
 
 def _warnings(manifest: Manifest, wish: Wish) -> Iterator[str]:

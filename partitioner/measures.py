@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from offramp.choices import choose
+from offramp.errors import ConfigError
 from offramp.quantities import figure, say_energy, say_time
 from partitioner.demands import Floats
 from partitioner.forecast import Forecast
 
 __all__ = ["MEASURES", "Measure", "get_measure", "get_quantile", "limit_name", "say_amount"]
 
-_QUANTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+_QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)")
+_LEAST, _MOST = 1.0, 99.9
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ MEASURES = {
         Measure("memory", "bytes", "memory on the device", lambda f, d: f.costs.held_bytes),
     )
 }
-"""Every measure; there is one like p95 for each percentage, such as p50 and p99.9."""
+"""Every measure; there is one like p95 for each percentage from p1 to p99.9."""
 
 
 def get_measure(name: str) -> Measure:
@@ -51,13 +53,15 @@ def get_measure(name: str) -> Measure:
     if share is not None and name not in MEASURES:
         definition = f"latency of all samples but {100 * (1 - share):.4g}%"
         return Measure(name, "s", definition, lambda f, d: f.quantile_s(share))
+    if share is None and _QUANTILE.fullmatch(name):
+        raise ConfigError(f"unknown measure {name!r}; quantiles go from p{_LEAST:g} to p{_MOST:g}")
     return choose("measure", name, MEASURES)
 
 
 def get_quantile(name: str) -> float | None:
     """Return the share of samples that a measure such as p95 tells of; None if it is no such."""
     match = _QUANTILE.fullmatch(name)
-    return float(match[1]) / 100 if match and float(match[1]) > 0 else None
+    return float(match[1]) / 100 if match and _LEAST <= float(match[1]) <= _MOST else None
 
 
 def limit_name(measure: Measure) -> str:

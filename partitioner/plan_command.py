@@ -67,7 +67,9 @@ _HEDGED = (
 )
 @click.option("--objective", type=_IN, help="YAML file of what to minimise and to keep.")
 @click.option(
-    "--minimise", help="mean, p95 or any other p, late, server, uplink, period, energy or memory."
+    "--minimise",
+    help="mean, p95 or another quantile from p1 to p99.9, late, server, uplink, period, energy or "
+    "memory.",
 )
 @click.option("--max-accuracy-drop", type=SHARE, metavar="SHARE", help="[default: 1%]")
 @click.option(

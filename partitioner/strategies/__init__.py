@@ -18,6 +18,7 @@ from partitioner.strategies.server_only_raw import ServerOnlyRaw
 from partitioner.strategies.spinn import Spinn
 from partitioner.strategies.static import Static
 from partitioner.strategies.strategy import Clairvoyant, Strategy
+from partitioner.strategy_names import DEPLOYED, SIMULATED
 
 __all__ = ["STRATEGIES", "Clairvoyant", "Strategy", "get"]
 
@@ -46,12 +47,13 @@ STRATEGIES: dict[str, type[Strategy]] = {
 def get(name: str, *, simulated: bool = False) -> Strategy:
     """Return a strategy by name, for one run of one device.
 
-    Raises `ConfigError` if it is unknown, or exists only where the run is ``simulated``.
+    Raises `ConfigError` if it is unknown, or exists only where the run is ``simulated``; it names
+    those that may be chosen.
     """
-    strategy = choose("strategy", name, STRATEGIES)
-    if strategy.clairvoyant and not simulated:
+    if name in SIMULATED and not simulated:
         raise ConfigError(
             f"strategy {name!r} knows what comes, so it exists only in offramp simulate; choose "
-            "another one"
+            f"one of {', '.join(DEPLOYED)}"
         )
-    return strategy()
+    names = (*DEPLOYED, *SIMULATED) if simulated else DEPLOYED
+    return choose("strategy", name, {each: STRATEGIES[each] for each in names})()

@@ -48,7 +48,7 @@ def test_late_samples_are_those_after_the_deadline_of_the_run(file):
 
 def test_a_wrong_deadline_is_named_as_such(file):
     file.write_text("deadline_s: -1\nobjective: {deadline_s: 0.2}\n")
-    with pytest.raises(ConfigError, match=r"yaml: deadline_s: Input should be greater than 0"):
+    with pytest.raises(ConfigError, match=r"yaml: deadline_s must be above 0"):
         load_settings(AgentSettings, file)
 
 

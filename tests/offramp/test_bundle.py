@@ -249,7 +249,7 @@ MANIFESTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "temperature": ("temperature", _set("temperature", to=0)),
     "allowed nothing": ("allowed", _allow()),
     "allowed twice": ("an allowed plan is there twice", _allow(ALONE, ALONE)),
-    "allowed thousands": ("plans: .*at most 1000", _allow(*[ALONE] * 1001)),
+    "allowed thousands": ("plans must .*at most 1000", _allow(*[ALONE] * 1001)),
     "allowed alone nowhere": ("one at least must send nothing", _allow(SENDS)),
     "allowed beyond": ("is none of this model", _allow({**ALONE, "cut": 2})),
     "allowed at no level": ("is none of this model", _allow({**SENDS, "level": "other"}, ALONE)),

@@ -443,7 +443,7 @@ def test_a_limit_of_memory(embedded: Bundle, embedded_file: Path, tmp_path: Path
     for size, reach in ((f"{fits / 1e6:.6f}MB", 4), (f"{(fits - 1) / 1e3:.3f}kB", 2), ("1GiB", 8)):
         allowed, _, said = limited(tmp_path / "x.offramp", embedded_file, "--max-memory", size)
         assert allowed.reach == max(plan.cut for plan in allowed.plans) == reach
-        assert "MB of device memory" in said
+        assert "B of device memory" in said
 
 
 def test_limits_within_a_promise(embedded_file: Path, tmp_path: Path, profile: Path) -> None:

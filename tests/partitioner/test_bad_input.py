@@ -52,7 +52,7 @@ def _profiles() -> dict[str, Wrong]:
     """Profiles whose entries are wrong, missing, too many, or of another bundle."""
     time = ("runners", 0, "head", 3, "median_s")
     changes: dict[str, tuple[Change, tuple[str, ...]]] = {
-        "lacks a time": (drop(*time), ("runners.0.head.3.median_s", "required")),
+        "lacks a time": (drop(*time), ("runners.0.head.3.median_s", "is missing")),
         "lacks a head": (drop("runners", 0, "head", 3), ("head of onnxruntime has 8 times",)),
         "lacks a level": (drop("encode", "0/lossless"), ("encode lacks '0/lossless'",)),
         "has one too many": (

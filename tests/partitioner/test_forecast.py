@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from offramp.errors import ConfigError, PlanError
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES
-from partitioner.measures import MEASURES, get_measure, limit_name
+from partitioner.measures import MEASURES, get_measure, get_quantile, limit_name
 from partitioner.objective import Limits, Objective
 from partitioner.planner import Planner
 from partitioner.power import Power
@@ -120,12 +120,16 @@ def test_every_limit_is_one_of_a_measure() -> None:
     assert missing == {"late_share"}  # that one is max_miss_share
 
 
-def test_a_quantile_may_be_any() -> None:
+def test_a_quantile_may_be_any_from_p1_to_p99_9() -> None:
     assert get_measure("p99.9").definition == "latency of all samples but 0.1%"
     assert get_measure("p50").unit == "s"
     assert get_measure("p95") is MEASURES["p95"]
-    for wrong in ("p0", "p100", "q95", "p", "p9x"):
-        with pytest.raises(ConfigError, match=f"unknown measure '{wrong}'"):
+    assert get_quantile("p1") == 0.01
+    for wrong in ("p0", "p0.5", "p99.95", "p100", "p950"):
+        with pytest.raises(ConfigError, match=f"'{wrong}'; quantiles go from p1 to p99.9"):
+            get_measure(wrong)
+    for wrong in ("q95", "p", "p9x"):
+        with pytest.raises(ConfigError, match=f"unknown measure '{wrong}'; "):
             get_measure(wrong)
 
 

@@ -105,7 +105,7 @@ def test_figures_may_come_from_a_file(tmp_path: Path) -> None:
         ("idle: 2", "did you mean 'idle_w'"),
         ("idle_w: 2\nradio_tail_s: fast", "radio_tail_s"),
         ("[1]", "keys with values"),
-        ("", "name: Field required"),
+        ("", "name is missing; add it"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_key(text: str, said: str, tmp_path: Path) -> None:

@@ -233,3 +233,20 @@ def test_a_split_of_a_model_in_one_piece_is_refused(world: Callable[..., Any]) -
     it = world(2, depth=1)
     with pytest.raises(PlanError, match="no plan is left"):
         get("fixed_split").decide(it.planner, Objective(), Conditions(1e6, 0.01))
+
+
+@pytest.mark.parametrize("name", ["orcle", "oracle", "static", "magic"])
+def test_a_device_is_offered_only_what_it_can_run_under(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        get(name)
+    offered = str(caught.value).rpartition("one of ")[2].split(", ")
+    assert offered == list(DEPLOYED)
+    assert "did you mean" not in str(caught.value)
+
+
+def test_a_simulation_is_offered_all_of_them_and_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'oracle'") as caught:
+        get("orcle", simulated=True)
+    assert str(caught.value).endswith("one of " + ", ".join((*DEPLOYED, *SIMULATED)))
+    with pytest.raises(ConfigError, match="did you mean 'neurosurgeon'"):
+        get("neurosurgen")

@@ -54,7 +54,7 @@ def test_computing_on_is_told_below_the_table(make, tmp_path):
 def test_a_wrong_file_is_refused_by_name_and_line(files, tmp_path):
     wrong = tmp_path / "wrong.jsonl"
     wrong.write_text('{"kind": "run"}\n')
-    with pytest.raises(ConfigError, match=r"wrong.jsonl, line 1: strategy: Field required"):
+    with pytest.raises(ConfigError, match=r"wrong.jsonl, line 1: strategy is missing; add it"):
         invoke(files[0], str(wrong))
     with pytest.raises(ConfigError, match="cannot be written"):
         invoke(files[0], "--json", str(tmp_path / "no" / "r.json"))

@@ -31,7 +31,7 @@ def test_lateness_is_judged_by_the_report_itself(make):
         (b"[1]", "line 2: not an object with a kind"),
         (b'{"id": 1}', "line 2: not an object with a kind"),
         (b'{"kind": ["result"]}', "line 2: not an object with a kind"),
-        (b'{"kind": "result"}', "line 2: id: Field required"),
+        (b'{"kind": "result"}', "line 2: id is missing; add it"),
         (b'{"kind": "load", "at_s": NaN, "bandwidth_bps": 1}', "line 2: at_s"),
         (b'{"kind": "load", "at_s": 1, "bandwidth_bps": 1e400}', "line 2: bandwidth_bps"),
         (b'{"kind": "link", "at_s": "soon", "up": true}', "line 2: at_s"),

@@ -41,7 +41,12 @@ def test_draws_stay_within_and_follow_from_the_seed(times_s, seed):
 
 @pytest.mark.parametrize(
     ("wrong", "why"),
-    [([], "at least 1"), ([0.002, 0.001], "0.001 follows 0.002"), (-1, "greater"), ("x", "number")],
+    [
+        ([], "at least 1"),
+        ([0.002, 0.001], "0.001 follows 0.002"),
+        (-1, "at least 0"),
+        ("x", "number"),
+    ],
 )
 def test_what_is_no_spread_is_refused(wrong, why):
     with pytest.raises(ConfigError, match=why):
