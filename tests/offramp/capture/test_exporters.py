@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,16 @@ def test_every_exporter_is_registered_and_read_by_a_backend() -> None:
     assert modules == {type(one).__module__.rpartition(".")[2] for one in EXPORTERS.values()}
     assert {name for name, one in EXPORTERS.items() if one.file == name} == set(EXPORTERS)
     assert {backend.file for backend in BACKENDS.values() if backend.exact} == set(EXPORTERS)
+
+
+def test_what_exports_know_of_operations_changes_nothing_and_is_put_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from torch.export import exported_program
+
+    x, before = torch.ones(2, 4), dict(vars(exported_program))
+    (segment,) = cut_model(nn.Linear(4, 3).eval(), [x], most=1).segments
+    files = export_segment(segment.module, [x], "segments/00").files
+    assert dict(vars(exported_program)) == before
+    monkeypatch.setattr("offramp.capture.exporters.onnx.operations_known", nullcontext)
+    assert export_segment(segment.module, [x], "segments/00").files == files
