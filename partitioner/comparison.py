@@ -143,11 +143,12 @@ class Comparison:
             values = get_measure(name).values(self._forecast, objective.latest_s)
             if values[row] > most + _EXACT:
                 found.append(Breach(name, most, float(values[row])))
-        if objective.deadline_s is not None and "late" not in [breach.limit for breach in found]:
+        last = objective.last
+        if last is not None and "late" not in [breach.limit for breach in found]:
             # Under doubts the share that is late is a mean over what may happen, quantiles decide.
-            last_s = self._forecast.quantile_s(1 - objective.max_miss_share)
-            if last_s[row] > objective.deadline_s + _EXACT:
-                found.append(Breach("deadline", objective.deadline_s, float(last_s[row])))
+            last_s = self._forecast.quantile_s(last.share)
+            if last_s[row] > last.latest_s + _EXACT:
+                found.append(Breach("deadline", last.latest_s, float(last_s[row])))
         return found
 
 

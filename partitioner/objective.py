@@ -17,6 +17,8 @@ __all__ = ["Limits", "Objective", "Tail"]
 Amount = Annotated[float, Field(ge=0, le=1e15)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+_MISS_SHARE = 0.01
+
 
 class Limits(Settings):
     """The most that measures may come to, each named with its unit (`partitioner.measures`)."""
@@ -51,14 +53,15 @@ class Objective(Settings):
 
     ``max_accuracy_drop`` is the share of samples that may be lost against the whole model on the
     calibration samples; ``min_accuracy`` an absolute floor. At most ``max_miss_share`` of the
-    samples may be later than ``deadline_s``.
+    samples may be later than ``deadline_s``: 1% by default, or as many as there are where late
+    samples are what is minimised.
     """
 
     minimise: str = "mean"
     max_accuracy_drop: Share | None = 0.01
     min_accuracy: Share | None = None
     deadline_s: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    max_miss_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    max_miss_share: Annotated[float, Field(ge=0, lt=1)] | None = None
     limits: Limits = Limits()
 
     @field_validator("minimise")
@@ -80,9 +83,24 @@ class Objective(Settings):
             for name, limit in self.limits.given().items()
             if (share := get_quantile(name)) is not None
         ]
-        if self.deadline_s is not None:
-            tails.append(Tail(1 - self.max_miss_share, self.deadline_s))
+        if self.last is not None:
+            tails.append(self.last)
         return tuple(tails)
+
+    @cached_property
+    def last(self) -> Tail | None:
+        """The deadline for all samples that may not miss it; None if it is no limit."""
+        share = self.most_late
+        if share is None or self.deadline_s is None:
+            return None
+        return Tail(1 - share, self.deadline_s)
+
+    @property
+    def most_late(self) -> float | None:
+        """The share of the samples that may be late; None if no deadline limits plans."""
+        if self.deadline_s is None or (self.minimise == "late" and self.max_miss_share is None):
+            return None
+        return _MISS_SHARE if self.max_miss_share is None else self.max_miss_share
 
     @cached_property
     def is_quick(self) -> bool:
@@ -93,7 +111,7 @@ class Objective(Settings):
     @property
     def kept(self) -> dict[str, float]:
         """The most that each limited measure may come to, by measure."""
-        late = {} if self.deadline_s is None else {"late": self.max_miss_share}
+        late = {} if self.most_late is None else {"late": self.most_late}
         return {**late, **self.limits.given()}
 
     @property

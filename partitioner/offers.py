@@ -85,16 +85,15 @@ def check_feasible(
 
 def _nearest_deadline(planner: Planner, objective: Objective, conditions: Conditions) -> str:
     """Say which deadline could be kept instead by what keeps all else; nothing if there is none."""
-    if objective.deadline_s is None:
+    if objective.last is None:
         return ""
     later = objective.model_copy(update={"deadline_s": None, "minimise": "mean"})
-    share = 1 - objective.max_miss_share
     ranking, forecast = planner.rank(later, conditions), planner.forecast(conditions)
     rows = ranking.rows[ranking.feasible[ranking.rows]]
     if not len(rows):
         return ""
-    latest_s = forecast.quantile_s(share)[rows]
-    asked, row = objective.deadline_s, int(rows[latest_s.argmin()])
+    latest_s = forecast.quantile_s(objective.last.share)[rows]
+    asked, row = objective.last.latest_s, int(rows[latest_s.argmin()])
     if latest_s.min() <= asked:
         return ""
     amounts = say_amount("mean", float(latest_s.min())), say_amount("mean", asked)

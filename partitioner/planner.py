@@ -149,7 +149,8 @@ class Planner:
             cost_s = float(course.mean.cost_s(conditions))
             return Standing(cost_s, possible and course.excess(conditions) == 0)
         forecast = Forecast(self._costs.select(np.array([row])), conditions)
-        target, excess = self._target(forecast, objective), _excess(objective, forecast)
+        target = self._target(forecast, objective)
+        excess = _excess(objective, forecast) + _overdue(objective, forecast)
         return Standing(float(target[0]), possible and excess[0] == 0)
 
     def _find_course(self, row: int, objective: Objective) -> Course:
@@ -185,8 +186,10 @@ class Planner:
         accuracy = self.accuracy(conditions.hedged)
         accurate = accuracy >= floor - _EXACT
         shortfall = np.where(accurate, 0.0, floor - accuracy)
-        excess = _excess(objective, forecast)
-        keeps, target = excess == 0, self._target(forecast, objective)
+        excess, overdue = _excess(objective, forecast), _overdue(objective, forecast)
+        keeps, target = (excess == 0) & (overdue == 0), self._target(forecast, objective)
+        if objective.minimise != "late":  # else the nearest to the deadline is the least late
+            excess = excess + overdue
         # Preference: accurate enough; within the limits; the most accurate of those that are not
         # accurate enough; the least beyond the limits; the best by the target; of equals the best
         # in the mean.
@@ -283,16 +286,20 @@ def _deed(plan: Plan) -> _Deed:
 def _excess(objective: Objective, forecast: Forecast) -> Floats:
     """Return by how much candidates break the limits, (C,): the sum of shares; 0 if they do not.
 
-    One that is slower than samples come breaks a limit, too. A deadline is broken by as much as the
-    last sample is late that should not be.
+    One that is slower than samples come breaks a limit, too.
     """
     total = np.zeros(len(forecast.costs))
     limits = objective.limits.given()
     if forecast.conditions.rate_hz:
         limits["period"] = min(limits.get("period", math.inf), forecast.conditions.interval_s)
     broken = [(get_measure(name).values(forecast, math.inf), most) for name, most in limits.items()]
-    if objective.deadline_s is not None:
-        broken.append((forecast.quantile_s(1 - objective.max_miss_share), objective.deadline_s))
     for values, most in broken:
         total += beyond(values, most)
     return total
+
+
+def _overdue(objective: Objective, forecast: Forecast) -> Floats:
+    """Return by how much the last sample is late that should not be, (C,), as `_excess` counts."""
+    if objective.last is None:
+        return np.zeros(len(forecast.costs))
+    return np.asarray(beyond(forecast.quantile_s(objective.last.share), objective.last.latest_s))

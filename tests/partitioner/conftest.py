@@ -156,7 +156,7 @@ class World:
             o.mean_s if objective.minimise == "mean" else o.p95_s
             for o in self.outcomes(conditions)
             if o.accuracy >= floor - 1e-12
-            and o.miss_share(deadline_s) <= objective.max_miss_share + 1e-12
+            and o.miss_share(deadline_s) <= (objective.most_late or 0.0) + 1e-12
             and (conditions.reachable or o.level is None)
         ]
         return min(targets, default=None)

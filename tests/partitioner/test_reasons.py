@@ -48,7 +48,7 @@ class Told:
         doubted = now.s_per_bit_sigma or now.rtt_sigma_s
         if objective.deadline_s is not None and doubted:  # then quantiles decide, not shares
             del self.amounts["late"]
-            last_s = forecast.quantile_s(1 - objective.max_miss_share)
+            last_s = forecast.quantile_s(1 - (objective.most_late or 0.0))
             self.amounts["deadline"] = (last_s, objective.deadline_s)
         usable = np.array([now.reachable or each.level is None for each in self.plans])
         within = [accuracy >= floor - 1e-9]
