@@ -13,6 +13,7 @@ fewer steps than there are scores, each threshold is then moved alone over all s
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,12 +126,16 @@ def unbeaten(axes: Floats) -> NDArray[np.int64]:
     scaled = np.round(axes / units, 12)
     order = np.lexsort((scaled[2], scaled[1], scaled[0]))
     kept: list[int] = []
-    front = np.empty((2, len(order)))
-    for column in order:
-        rivals = front[:, : len(kept)]
-        if not (rivals <= scaled[1:, column, None]).all(axis=0).any():
-            front[:, len(kept)] = scaled[1:, column]
-            kept.append(int(column))
+    seconds: list[float] = []  # of those kept, as far as none has less of both: rising,
+    thirds: list[float] = []  # and falling with them
+    for column, second, third in zip(order.tolist(), *scaled[1:, order].tolist(), strict=True):
+        first = at = bisect_right(seconds, second)
+        if at and thirds[at - 1] <= third:
+            continue
+        while at < len(thirds) and thirds[at] >= third:
+            at += 1
+        seconds[first:at], thirds[first:at] = [second], [third]
+        kept.append(column)
     return np.array(kept, dtype=np.int64)
 
 
@@ -215,38 +220,53 @@ def _summed(cells: NDArray[np.int64], weights: Array, shape: tuple[int, ...]) ->
 def _improve(outcomes: Outcomes, found: Frontier, most_sent: float) -> Frontier:
     """Move each threshold of vectors that are spread over a frontier."""
     spread = np.unique(np.linspace(0, len(found) - 1, _MOVED).round().astype(int))
+    right = _RightAnswers(outcomes)
     moved = [
-        _undominated(_move(outcomes, found.thresholds[row], at), most_sent)
+        _undominated(_move(outcomes, right, found.thresholds[row], at), most_sent)
         for row in spread
         for at in range(outcomes.exits)
     ]
     return _undominated(_join([found, *moved]), most_sent)
 
 
-def _move(outcomes: Outcomes, thresholds: Floats, at: int) -> Frontier:
+class _RightAnswers:
+    """Whether the answer is right at each place, int8 (E + 1, N), for any vector; computed once."""
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        watched, closed = np.zeros(outcomes.exits), np.full(outcomes.exits, CLOSED)
+        self._watched = outcomes.right_under(watched).astype(np.int8)
+        self._closed = outcomes.right_under(closed).astype(np.int8)
+
+    def under(self, thresholds: Floats) -> Array:
+        """Return them where the last exit runs, or does not."""
+        return self._watched if thresholds[-1] < CLOSED else self._closed
+
+
+def _move(outcomes: Outcomes, right: _RightAnswers, thresholds: Floats, at: int) -> Frontier:
     """Return the vector with the threshold of one exit at each score of the samples there."""
-    everyone, closed = thresholds.copy(), thresholds.copy()
-    everyone[at:], closed[at] = 0.0, CLOSED
-    reach = np.flatnonzero(outcomes.places(everyone) == at)
-    places = outcomes.places(closed)
+    opened, closed = thresholds.copy(), thresholds.copy()
+    opened[at], closed[at] = 0.0, CLOSED
+    sure = outcomes.scores >= closed[:, None]
+    places = np.where(sure.any(axis=0), sure.argmax(axis=0), outcomes.exits)
+    reach = np.flatnonzero(~sure[:at].any(axis=0))
     order = reach[np.argsort(-outcomes.scores[at, reach], kind="stable")]
     scores = outcomes.scores[at, order]
     last = np.flatnonzero(np.diff(scores, append=-1.0))  # of each run of equal scores
     columns = np.arange(outcomes.samples)
-    opened = np.where(np.arange(outcomes.exits) == at, 0.0, thresholds)
-    right = outcomes.right_under(opened).astype(np.int8)
-    costs = outcomes.costs_under(opened)
+    right_open, costs = right.under(opened), outcomes.costs_under(opened)
 
     def sums(now: Array, if_left: Array) -> Floats:
         """Return the mean with the exit closed, and with all down to each score leaving."""
-        change = np.cumsum((if_left - now)[order], dtype=np.float64)[last]
-        return np.asarray((now.sum() + np.array([0.0, *change])) / outcomes.samples)
+        means = np.full(len(last) + 1, float(now.sum()))
+        means[1:] += np.cumsum((if_left - now)[order], dtype=np.float64)[last]
+        return np.asarray(means / outcomes.samples)
 
     rows = np.repeat(thresholds[None], len(last) + 1, axis=0)
-    rows[:, at] = [CLOSED, *scores[last]]
+    rows[0, at], rows[1:, at] = CLOSED, scores[last]
     cost = sums(costs[places], np.full(outcomes.samples, costs[at]))
-    accuracy = sums(right[places, columns], right[at])
-    cost[0], accuracy[0] = outcomes.mean_cost(closed), outcomes.answers_right(closed).mean()
+    accuracy = sums(right_open[places, columns], right_open[at])
+    cost[0] = outcomes.costs_under(closed)[places].mean()
+    accuracy[0] = right.under(closed)[places, columns].mean()
     return Frontier(
         rows,
         cost,

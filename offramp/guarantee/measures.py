@@ -50,9 +50,11 @@ def auroc(scores: Floats, right: Array) -> float:
 
 def share_interval(count: int, samples: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the exact interval of a share that was seen ``count`` times (Clopper and Pearson)."""
-    from scipy.stats import binomtest
+    from scipy.special import betaincinv
 
-    low, high = binomtest(count, samples).proportion_ci(confidence)
+    beyond = (1 - confidence) / 2
+    low = betaincinv(count, samples - count + 1, beyond) if count else 0.0
+    high = betaincinv(count + 1, samples - count, 1 - beyond) if count < samples else 1.0
     return float(low), float(high)
 
 
