@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,11 @@ from device.obtain import Obtained, Supplier, obtain_bundle
 from device.pace import SLOWDOWN_SOURCE
 from device.settings import AgentSettings
 from device.sinks import JsonLinesSink, Sink, TerminalSink
-from device.sources import open_source
+from device.sources import check_source, open_source
 from offramp import __version__, backends
 from offramp.bundle import Bundle
 from offramp.errors import ConfigError
+from offramp.files import open_file
 from offramp.settings import load_settings
 from partitioner import strategies
 from partitioner.machine import differences, this_machine
@@ -42,66 +44,79 @@ def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any
     for name in ("require_server", "model"):
         if options[name] and settings.server is None:
             raise ConfigError(f"--{name.replace('_', '-')} has no meaning without --server")
-    if settings.backend is not None:
-        backends.get(settings.backend)
-    obtained = obtain_bundle(
-        bundle_path,
-        settings,
-        require_server=options["require_server"],
-        show=not options["quiet"],
-    )
-    source = open_source(source_text, obtained.bundle.manifest)
+    _check_names(settings, source_text, options)
     with ExitStack() as stack:
-        agent = _assemble(obtained, settings, source.count, options, stack)
-        del obtained  # a bundle that has been replaced is let go
+        sinks = _open_outs(options["outs"], stack)
+        obtained = obtain_bundle(
+            bundle_path,
+            settings,
+            require_server=options["require_server"],
+            show=not options["quiet"],
+        )
+        source = open_source(source_text, obtained.bundle.manifest)
+        deployment = _deploy(obtained.bundle, settings, options)
+        if not options["quiet"]:
+            sinks.append(TerminalSink(source.count))
+            stack.callback(sinks[-1].close)
+        for sink in sinks:
+            sink.write(_opening(obtained, settings, deployment, source.count))
+        agent = _assemble(obtained, settings, deployment, sinks, options["require_server"])
+        del obtained, deployment  # a bundle that has been replaced is let go
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, partial(_interrupt, agent))
         agent.run(source)
 
 
+def _deploy(bundle: Bundle, settings: AgentSettings, options: dict[str, Any]) -> Deployment:
+    there_path = options["server_profile"]
+    there = load_profile(there_path, bundle) if there_path else None
+    here = _profile(bundle, settings, options["profile"])
+    return deploy(bundle, here.slowed(settings.slowdown), there or here, settings)
+
+
 def _assemble(
     obtained: Obtained,
     settings: AgentSettings,
-    count: int | None,
-    options: dict[str, Any],
-    stack: ExitStack,
+    deployment: Deployment,
+    sinks: Sequence[Sink],
+    require_server: bool,
 ) -> Agent:
-    strategy = strategies.get(settings.strategy)
-    there_path = options["server_profile"]
-    there = load_profile(there_path, obtained.bundle) if there_path else None
-    here = _profile(obtained.bundle, settings, options["profile"])
-    board = here.slowed(settings.slowdown)
-    deployment = deploy(obtained.bundle, board, there or here, settings)
     supplier = Supplier.of(settings) if obtained.origin != "file" else None
-    sinks = _open_sinks(options, count, stack)
-    for sink in sinks:
-        sink.write({**_opening(obtained, settings, board, count), "promise": deployment.promise})
     return Agent(
         deployment.head,
         Controller(
             deployment.planner,
             settings.objective,
-            strategy,
+            strategies.get(settings.strategy),
             settings.tuning,
             draw_heed(settings.tuning.heed_spread, Random()),
         ),
         settings,
         sinks,
         renewal=_renewal(deployment, settings, supplier) if supplier else None,
-        require_server=options["require_server"],
+        require_server=require_server,
         await_server=obtained.origin != "cache",  # it was just waited for
     )
 
 
-def _open_sinks(options: dict[str, Any], count: int | None, stack: ExitStack) -> list[Sink]:
+def _check_names(settings: AgentSettings, source_text: str, options: dict[str, Any]) -> None:
+    """Raise `ConfigError` for names of nothing, before a bundle is fetched or measured."""
+    strategies.get(settings.strategy)
+    if settings.backend is not None:
+        backends.get(settings.backend)
+    check_source(source_text)
+    for name in ("profile", "server_profile"):
+        if options[name]:
+            open_file(options[name]).close()
+
+
+def _open_outs(targets: Sequence[str], stack: ExitStack) -> list[Sink]:
+    """Open what results are written to, before anything that takes time."""
     sinks: list[Sink] = []
-    for target in dict.fromkeys(options["outs"]):
+    for target in dict.fromkeys(targets):
         sinks.append(JsonLinesSink(target))
         stack.callback(sinks[-1].close)  # at once: the next one may not be writable
-    if not options["quiet"]:
-        sinks.append(TerminalSink(count))
-        stack.callback(sinks[-1].close)
     return sinks
 
 
@@ -140,9 +155,9 @@ def _profile(bundle: Bundle, settings: AgentSettings, path: Path | None) -> Prof
 
 
 def _opening(
-    obtained: Obtained, settings: AgentSettings, board: Profile, count: int | None
+    obtained: Obtained, settings: AgentSettings, deployment: Deployment, count: int | None
 ) -> dict[str, Any]:
-    bundle = obtained.bundle
+    bundle, board = obtained.bundle, deployment.planner.device
     quantised = bundle.manifest.quantised
     return {
         "kind": "run",
@@ -163,4 +178,5 @@ def _opening(
         "whole_model_s": board.head[-1].median_s,
         "compute_w": board.power.compute_w if board.power else None,
         "quantised": quantised.model_dump() if quantised else None,
+        "promise": deployment.promise,
     }

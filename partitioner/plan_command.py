@@ -105,7 +105,6 @@ def plan(bundle: Path, **options: Any) -> None:
     objective, the error says which limit would have to give way and how far.
     """
     from offramp.bundle import open_bundle
-    from offramp.files import check_writable
     from partitioner import strategies
     from partitioner.mixture import Sharing
     from partitioner.plan_inputs import (
@@ -116,10 +115,11 @@ def plan(bundle: Path, **options: Any) -> None:
         situation_of,
     )
     from partitioner.plan_output import show_mixture, show_plan, show_what_if
+    from partitioner.what_if_picture import check_picture
 
     check_options(options)
     if options["picture"]:
-        check_writable(options["picture"])
+        check_picture(options["picture"])
     strategy, opened = strategies.get(options["strategy"]), open_bundle(bundle)
     hedged = computes_on(strategy, opened, options)
     at = situation_of(options, hedged=hedged)

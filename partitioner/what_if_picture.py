@@ -9,36 +9,40 @@ from typing import Any
 import numpy as np
 
 from offramp.errors import ConfigError
-from offramp.files import write_file
+from offramp.extras import require_extra
+from offramp.files import check_writable, write_file
 from partitioner.measures import get_measure
 from partitioner.situation import Situation
 from partitioner.what_if_axes import Axis
 from partitioner.what_if_legend import COLOURS, UNMET, Legend, Places, make_legend
 
-__all__ = ["save_map"]
+__all__ = ["check_picture", "save_map"]
 
+_ENDINGS = (".svg", ".png")
 _OTHER, _UNMET = "#444444", "#ffffff"
+
+
+def check_picture(path: Path) -> None:
+    """Raise `ConfigError` now if `save_map` could not write there after long work.
+
+    It cannot if matplotlib is missing, or the file has another ending or no place.
+    """
+    if path.suffix.lower() not in _ENDINGS:
+        raise ConfigError(f"the picture {path} cannot be written: name a file .svg or .png")
+    require_extra("demo", "matplotlib")
+    check_writable(path)
 
 
 def save_map(path: Path, axes: tuple[Axis, Axis], places: Places, at: Situation) -> None:
     """Write a map as a picture, SVG or PNG by the file's ending; same map, same bytes.
 
-    Raises `ConfigError` if matplotlib is missing, or the file has another ending or cannot be
-    written.
+    Raises `ConfigError` if it cannot be written.
     """
-    ending = path.suffix.lower()
-    if ending not in (".svg", ".png"):
-        raise ConfigError(f"the picture {path} cannot be written: name a file .svg or .png")
-    try:
-        from offramp.report.figure import new_figure, to_svg
+    from offramp.report.figure import new_figure, to_svg
 
-        figure = new_figure(5)
-    except ImportError:
-        raise ConfigError(
-            "a picture needs matplotlib; install it with: pip install 'offramp[demo]'"
-        ) from None
+    figure = new_figure(5)
     _draw(figure, axes, places, at)
-    if ending == ".svg":
+    if path.suffix.lower() == ".svg":
         write_file(path, to_svg(figure, "map").encode())
         return
     buffer = io.BytesIO()

@@ -69,6 +69,7 @@ def simulate(
     from sim.world.scenario import read_scenario
     from sim.world.setup import describe_scenario
 
+    _refuse_twice("--strategy", names)
     described = read_scenario(scenario)
     numbers = _numbers(seeds, described.seed)
     library = own_library()
@@ -76,7 +77,7 @@ def simulate(
     folder = out or Path("runs") / f"simulate-{scenario.stem}"
     cells = [
         Cell(scenario, name, seed, cell_path(folder / "cells", digest, name, seed), rows)
-        for name in dict.fromkeys(names)
+        for name in names
         for seed in numbers
     ]
     _make(folder / "cells")
@@ -118,10 +119,18 @@ def _numbers(text: str | None, first: int) -> list[int]:
         raise ConfigError(f"--seeds {text!r} is neither a number of seeds nor seeds with commas")
     numbers = [int(word) for word in words]
     if "," in (text or ""):
-        return list(dict.fromkeys(numbers))
+        _refuse_twice("--seeds", [str(number) for number in numbers])
+        return numbers
     if not 1 <= numbers[0] <= 10_000:
         raise ConfigError(f"--seeds {text} is no number of seeds; give 1 to 10000")
     return list(range(first, first + numbers[0]))
+
+
+def _refuse_twice(option: str, values: Sequence[str]) -> None:
+    """Raise `ConfigError` if a value is given twice: its run would be counted once or twice."""
+    for at, value in enumerate(values):
+        if value in values[:at]:
+            raise ConfigError(f"{option} names {value} twice; name each once")
 
 
 def _run_missing(

@@ -40,6 +40,7 @@ MANIFEST = "manifest.json"
 """The name under which the manifest lies in a bundle."""
 
 _EXAMPLES = "examples.safetensors"
+_ENDING = ".offramp"
 MAX_MANIFEST_BYTES = 16 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip entry's earliest date: equal content gives equal bytes
 
@@ -131,6 +132,8 @@ def open_bundle(path: Path) -> Bundle:
     if there is nothing at ``path``.
     """
     if os.path.isdir(path):
+        if not (path / MANIFEST).exists():
+            raise BundleError(_no_bundle(path))
         manifest, digest = decode_manifest(_read_small(path / MANIFEST), str(path))
         _check_folder(path, manifest)
         return Bundle(manifest, digest, path)
@@ -259,6 +262,15 @@ def _open(archive: zipfile.ZipFile, name: str, size: int) -> IO[bytes]:
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise zipfile.BadZipFile(f"{name} is compressed in another way than bundles are")
     return archive.open(entry)
+
+
+def _no_bundle(folder: Path) -> str:
+    """Say that a folder is no bundle, and which file in it may have been meant."""
+    files = sorted(file for file in folder.glob(f"*{_ENDING}") if file.is_file())
+    named = (
+        f"such as {files[0]}" if files else f"NAME{_ENDING}, or a folder that one was unpacked to"
+    )
+    return f"{folder}: is a folder without a {MANIFEST}, so it is no bundle; name a bundle, {named}"
 
 
 def _check_folder(folder: Path, manifest: Manifest) -> None:

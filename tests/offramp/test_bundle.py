@@ -173,7 +173,16 @@ def test_files_in_a_folder_are_checked(folder: Path) -> None:
     file.unlink()
     assert "notes.txt is missing; get the bundle again" in _refused(folder)
     (folder / MANIFEST).unlink()
-    assert "manifest.json: cannot be read" in _refused(folder)
+    assert "is a folder without a manifest.json" in _refused(folder)
+
+
+def test_a_folder_that_holds_bundles_is_told_which_may_be_meant(tmp_path: Path) -> None:
+    assert _refused(tmp_path).endswith(
+        "it is no bundle; name a bundle, NAME.offramp, or a folder that one was unpacked to"
+    )
+    for name in ("b.offramp", "a.offramp", "notes.txt"):
+        (tmp_path / name).touch()
+    assert _refused(tmp_path).endswith(f"name a bundle, such as {tmp_path / 'a.offramp'}")
 
 
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from partitioner.strategies import STRATEGIES, get
 from partitioner.what_if import draw_map, sweep
 from partitioner.what_if_axes import AXES, get_axis
 from partitioner.what_if_legend import COLOURS, UNMET, make_legend
-from partitioner.what_if_picture import save_map
+from partitioner.what_if_picture import check_picture, save_map
 from partitioner.what_if_view import map_text, region_table
 
 HERE = Situation(Objective(max_accuracy_drop=0.2), Conditions(5e6, 0.004))
@@ -141,14 +141,15 @@ def test_a_map_is_drawn_as_a_picture_that_is_small_and_the_same_each_time(
     assert b"date" not in drawn
 
 
-def test_a_picture_that_cannot_be_written_is_one_sentence(
-    world: Callable[..., Any], tmp_path: Path
+@pytest.mark.parametrize("name", ["none/map.svg", "map.jpg", "map", "folder.svg"])
+def test_a_picture_that_cannot_be_written_is_refused_before_any_work(
+    name: str, tmp_path: Path
 ) -> None:
-    axes = (AXES["rtt"], AXES["queue"])
-    plans = draw_map(world(5).planner, ADAPTIVE, HERE, axes, (3, 3))
-    for path in (tmp_path / "none" / "map.svg", tmp_path / "map.nothing"):
-        with pytest.raises(ConfigError, match="cannot be written"):
-            save_map(path, axes, plans, HERE)
+    (tmp_path / "folder.svg").mkdir()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        check_picture(tmp_path / name)
+    check_picture(tmp_path / "map.SVG")
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder.svg"]
 
 
 def test_an_unknown_axis_is_named_with_the_nearest() -> None:

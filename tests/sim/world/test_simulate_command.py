@@ -281,6 +281,12 @@ def test_an_unknown_strategy_and_seeds_that_are_none_are_refused(folder):
         run(folder, "--seeds", "some")
     with pytest.raises(ConfigError, match="no number of seeds"):
         run(folder, "--seeds", "0")
+    for seeds in ("1,1", "2,1,02"):
+        with pytest.raises(ConfigError, match=r"--seeds names [12] twice; name each once"):
+            run(folder, "--seeds", seeds)
+    twice = ("--strategy", "offramp", "--strategy", "dads", "--strategy", "offramp")
+    with pytest.raises(ConfigError, match="--strategy names offramp twice"):
+        run(folder, *twice)
 
 
 def fail_under(monkeypatch, *names):
