@@ -102,7 +102,8 @@ class Forecast:
     def energy_j(self) -> Floats:
         """Mean energy that a sample takes of the device, computing on in a hedge included.
 
-        The radio is not up for longer than until the next sample that comes by itself.
+        Where samples come by themselves the radio is not up for longer than until the next one that
+        is sent, as if these came evenly.
 
         Raises `PlanError` if the device's profile does not say what it draws.
         """
@@ -116,8 +117,9 @@ class Forecast:
         if now.hedged:
             device_s = device_s + demands.hedge_s(now)
         sending_s = demands.uplink_bytes * (8 / now.bandwidth_bps)
-        drawn = power.every(now.interval_s)
-        return drawn.sample_j(device_s, sending_s, away_s - sending_s, demands.sent)
+        return power.sample_j(
+            device_s, sending_s, away_s - sending_s, demands.sent, every_s=now.interval_s
+        )
 
     @cached_property
     def period_s(self) -> Floats:

@@ -10,6 +10,7 @@ times its length, and the energy of its samples.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, TypeVar
 
 import numpy as np
@@ -42,23 +43,28 @@ class Power(Settings):
     radio_tail_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
 
     def sample_j(
-        self, device_s: Amount, sending_s: Amount, waiting_s: Amount, sends: Amount
+        self,
+        device_s: Amount,
+        sending_s: Amount,
+        waiting_s: Amount,
+        sends: Amount,
+        *,
+        every_s: float = math.inf,
     ) -> Amount:
-        """Return the energy that a sample adds, in joules; linear in all of its times.
+        """Return the energy that a sample adds, in joules, one of which comes ``every_s``.
 
         Numbers, or arrays of one shape: seconds that the board computes, that it sends, that it
         waits from the last byte sent to the answer, and how often it sends (the share of samples
-        that are sent, if the times are means over samples).
+        that are sent, if the times are means over samples). Behind a message the radio stays up no
+        longer than until the next one, as if messages came evenly: where they come in bunches it is
+        up for less. Where none is so near, the energy is linear in all of these.
         """
-        up_s = waiting_s + sends * self.radio_tail_s
-        return device_s * self.compute_w + sending_s * self.radio_w + up_s * self.radio_up_w
-
-    def every(self, period_s: float) -> Power:
-        """Return these figures for samples that are sent every ``period_s``.
-
-        The radio is not up for longer than until the next one is sent.
-        """
-        return self.model_copy(update={"radio_tail_s": min(self.radio_tail_s, period_s)})
+        left_s = np.maximum(every_s - sending_s - waiting_s, 0.0)
+        up_s = waiting_s + np.minimum(sends * self.radio_tail_s, left_s)
+        drawn_j: Amount = (
+            device_s * self.compute_w + sending_s * self.radio_w + up_s * self.radio_up_w
+        )
+        return drawn_j
 
     def describe(self) -> str:
         """Say the figures in one line."""

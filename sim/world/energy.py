@@ -21,7 +21,5 @@ def energy_j(figures: Mapping[str, Any], power: Power, period_s: float) -> float
     in_flight_s = figures["waiting_s"] + figures["probe_waiting_s"]
     waiting_s = max(in_flight_s - sending_s, 0.0)  # sending is part of it
     messages = figures["sent"] + figures["probes"]
-    rest_s = max(period_s * figures["requests"] - sending_s - waiting_s, 0.0)
-    evenly = power.every(rest_s / max(messages, 1))
-    drawn: float = evenly.sample_j(device_s, sending_s, waiting_s, float(messages))
-    return drawn
+    lasted_s = period_s * figures["requests"]
+    return float(power.sample_j(device_s, sending_s, waiting_s, float(messages), every_s=lasted_s))
