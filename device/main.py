@@ -28,6 +28,7 @@ from offramp.files import open_file
 from offramp.settings import load_settings
 from partitioner import strategies
 from partitioner.machine import differences, this_machine
+from partitioner.objective import HEAD_ALONE
 from partitioner.profile import Profile, load_profile, naming
 
 if TYPE_CHECKING:  # it needs gRPC; see device/agent.py
@@ -45,6 +46,8 @@ def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any
         if options[name] and settings.server is None:
             raise ConfigError(f"--{name.replace('_', '-')} has no meaning without --server")
     _check_names(settings, source_text, options)
+    if settings.objective.spares_memory:
+        _log.warning("%s", HEAD_ALONE)
     with ExitStack() as stack:
         sinks = _open_outs(options["outs"], stack)
         obtained = obtain_bundle(

@@ -33,7 +33,8 @@ class AgentSettings(Settings):
     ``cache_limit_bytes`` of disk, together with what else is in the cache. With
     ``adaptive_thresholds`` exits follow the samples; of those that could leave, ``sentinel_share``
     go on to tell whether the exit was right, drawn with ``sentinel_seed``. ``hedge`` lets the
-    device compute on while an answer is under way, under strategies that count on it.
+    device compute on while an answer is under way, under strategies that count on it; where the
+    objective limits memory, it never does.
     """
 
     server: PeerAddress | None = None
@@ -53,7 +54,7 @@ class AgentSettings(Settings):
     sentinel_seed: Annotated[int, Field(ge=0, le=1 << 32)] = 0
     objective: Annotated[Objective, Field(validate_default=True)] = Objective()
     tuning: Tuning = Tuning()
-    hedge: HedgeSettings = HedgeSettings()
+    hedge: Annotated[HedgeSettings, Field(validate_default=True)] = HedgeSettings()
 
     @field_validator("objective", mode="before")
     @classmethod
@@ -73,3 +74,17 @@ class AgentSettings(Settings):
                 f"{deadline_s:g} of the run; set the latter alone"
             )
         return objective.model_copy(update={"deadline_s": deadline_s})
+
+    @field_validator("hedge", mode="before")
+    @classmethod
+    def _leaves_memory(cls, hedge: Any, info: ValidationInfo) -> Any:
+        """Turn computing on off where memory is limited, which it would take all of a model's."""
+        objective = info.data.get("objective")  # absent if it is wrong
+        if objective is None or not objective.spares_memory:
+            return hedge
+        if isinstance(hedge, Mapping) and hedge.get("max_cpu_share", 1) != 0:
+            raise ValueError(
+                "the objective limits memory, and to compute on the device needs the whole model; "
+                "leave out the one or the other, or give max_cpu_share: 0"
+            )
+        return HedgeSettings(max_cpu_share=0.0)

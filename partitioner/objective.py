@@ -12,7 +12,14 @@ from pydantic import Field, field_validator, model_validator
 from offramp.settings import Settings
 from partitioner.measures import get_measure, get_quantile
 
-__all__ = ["Limits", "Objective", "Tail"]
+__all__ = ["HEAD_ALONE", "Limits", "Objective", "Tail"]
+
+HEAD_ALONE = (
+    "memory counts what runs before the cut alone, so the device does not compute on while an "
+    "answer is under way; to answer by itself it loads the whole model all the same, unless the "
+    "bundle comes from offramp calibrate --max-memory"
+)
+"""What is said where memory is limited or least."""
 
 Amount = Annotated[float, Field(ge=0, le=1e15)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -107,6 +114,11 @@ class Objective(Settings):
         """Whether mean latency is minimised, and nothing else limited than accuracy and tails."""
         limited = self.limits.given()
         return self.minimise == "mean" and all(get_quantile(name) is not None for name in limited)
+
+    @property
+    def spares_memory(self) -> bool:
+        """Whether memory is limited or least: then the device does not compute on."""
+        return self.minimise == "memory" or self.limits.memory_bytes is not None
 
     @property
     def kept(self) -> dict[str, float]:

@@ -107,9 +107,11 @@ def plan(bundle: Path, **options: Any) -> None:
     from offramp.bundle import open_bundle
     from partitioner import strategies
     from partitioner.mixture import Sharing
+    from partitioner.objective import HEAD_ALONE
     from partitioner.plan_inputs import (
         check_options,
         computes_on,
+        objective_of,
         planner_of,
         profile_of,
         situation_of,
@@ -121,11 +123,14 @@ def plan(bundle: Path, **options: Any) -> None:
     if options["picture"]:
         check_picture(options["picture"])
     strategy, opened = strategies.get(options["strategy"]), open_bundle(bundle)
-    hedged = computes_on(strategy, opened, options)
-    at = situation_of(options, hedged=hedged)
+    objective = objective_of(options)
+    hedged = computes_on(strategy, opened, objective, options)
+    at = situation_of(objective, options, hedged=hedged)
     profile, origin = profile_of(opened, options)
     planner = planner_of(opened, profile, options)
     said = [origin] if origin else []
+    if objective.spares_memory:
+        said.append(HEAD_ALONE)
     if options["devices"]:
         sharing = Sharing(options["devices"], options["workers"] or 1, options["shared_uplink"])
         show_mixture(planner, at, sharing, said)

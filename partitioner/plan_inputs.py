@@ -20,7 +20,14 @@ from partitioner.situation import Situation
 from partitioner.strategies import Strategy
 from partitioner.what_if_axes import get_axis
 
-__all__ = ["check_options", "computes_on", "planner_of", "profile_of", "situation_of"]
+__all__ = [
+    "check_options",
+    "computes_on",
+    "objective_of",
+    "planner_of",
+    "profile_of",
+    "situation_of",
+]
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -78,7 +85,9 @@ def planner_of(bundle: Bundle, profile: Profile, options: dict[str, Any]) -> Pla
     return Planner(bundle, candidates, device.slowed(options["slowdown"]), server)
 
 
-def computes_on(strategy: Strategy, bundle: Bundle, options: dict[str, Any]) -> bool:
+def computes_on(
+    strategy: Strategy, bundle: Bundle, objective: Objective, options: dict[str, Any]
+) -> bool:
     """Tell whether the device computes on while an answer is under way, as one that runs would.
 
     Raises `ConfigError` if that is asked for where it cannot be.
@@ -95,13 +104,19 @@ def computes_on(strategy: Strategy, bundle: Bundle, options: dict[str, Any]) -> 
             f"a device that holds {manifest.reach} of {len(manifest.segments)} segments cannot "
             "compute on while an answer is under way; leave out --hedge"
         )
-    return wished is not False and strategy.hedges and holds_all and not options["devices"]
+    if wished and objective.spares_memory:
+        raise ConfigError(
+            "the objective limits memory, and to compute on the device needs the whole model; "
+            "leave out --hedge"
+        )
+    may = strategy.hedges and holds_all and not objective.spares_memory
+    return wished is not False and may and not options["devices"]
 
 
-def situation_of(options: dict[str, Any], *, hedged: bool) -> Situation:
-    """Return the objective and the conditions."""
+def objective_of(options: dict[str, Any]) -> Objective:
+    """Return the objective: a file's, and what options say instead."""
     deadline_ms = options["deadline_ms"]
-    objective = load_settings(
+    return load_settings(
         Objective,
         options["objective"],
         {
@@ -110,6 +125,10 @@ def situation_of(options: dict[str, Any], *, hedged: bool) -> Situation:
             "deadline_s": deadline_ms / 1e3 if deadline_ms is not None else None,
         },
     )
+
+
+def situation_of(objective: Objective, options: dict[str, Any], *, hedged: bool) -> Situation:
+    """Return the objective under the conditions that options tell."""
     conditions = Conditions(
         bandwidth_bps=options["bandwidth_mbps"] * 1e6,
         rtt_s=options["rtt_ms"] / 1e3,

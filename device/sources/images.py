@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,15 +13,20 @@ from device.sources.source import Sample
 from offramp.errors import ConfigError, InputError
 from offramp.tensors import TensorSpec
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 __all__ = ["ImageSource"]
 
+_BILINEAR = 2  # PIL.Image.Resampling.BILINEAR, which most sources need not import
 _ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
 class ImageSource:
     """Every image below a folder, in the order of their paths.
 
-    A sub-folder with the name of a class labels the images in it.
+    A sub-folder with the name of a class labels the images in it. Raises `InputError` at once if
+    one of them does not begin as an image does, and later where one turns out to be cut off.
     """
 
     def __init__(self, folder: Path, tensor: TensorSpec, classes: tuple[str, ...] = ()) -> None:
@@ -31,21 +38,30 @@ class ImageSource:
         self._paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _ENDINGS)
         if not self._paths:
             raise ConfigError(f"{folder}: there is no image in this folder")
+        for path in self._paths:
+            with _reading(path):
+                pass
         self._tensor = tensor
         self._classes = classes
         self.count: int | None = len(self._paths)
 
     def __iter__(self) -> Iterator[Sample]:
-        from PIL import Image, UnidentifiedImageError  # not before: most sources need none of it
-
         height, width, channels = self._tensor.shape
         for path in self._paths:
-            try:
-                with Image.open(path) as image:
-                    picture = image.convert("RGB" if channels == 3 else "L")
-                    array = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
-            except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-                raise InputError(f"{path}: not an image that can be read ({error})") from None
+            with _reading(path) as image:
+                picture = image.convert("RGB" if channels == 3 else "L")
+                array = np.asarray(picture.resize((width, height), _BILINEAR))
             folder = path.parent.name
             label = self._classes.index(folder) if folder in self._classes else None
             yield Sample((array.reshape(self._tensor.shape),), label, path.name)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[Image.Image]:
+    from PIL import Image, UnidentifiedImageError  # not before: most sources need none of it
+
+    try:
+        with Image.open(path) as image:
+            yield image
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: not an image that can be read ({error})") from None

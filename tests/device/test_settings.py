@@ -5,7 +5,7 @@ import pytest
 from device.main import _settings
 from device.settings import AgentSettings
 from offramp.errors import ConfigError
-from offramp.settings import load_settings
+from offramp.settings import build_settings, load_settings
 from partitioner.objective import Objective
 
 OPTIONS = dict.fromkeys(
@@ -62,3 +62,17 @@ def test_options_win_over_the_file_and_leave_the_rest_of_it(file):
     file.write_text("objective: {minimize: p95}\n")
     with pytest.raises(ConfigError, match=r"'objective\.minimize'; did you mean 'minimise'"):
         _settings(given)
+
+
+def test_where_memory_is_limited_nothing_computes_on(tmp_path):
+    limited = {"limits": {"memory_bytes": 1e6}}
+    for objective in (limited, {"minimise": "memory"}):
+        settings = build_settings(AgentSettings, {"objective": objective}, "here")
+        assert settings.hedge.max_cpu_share == 0
+        with pytest.raises(ConfigError, match="hedge: the objective limits memory"):
+            build_settings(AgentSettings, {"objective": objective, "hedge": {"max_w": 1}}, "here")
+    none = build_settings(
+        AgentSettings, {"objective": limited, "hedge": {"max_cpu_share": 0}}, "here"
+    )
+    assert none.hedge.max_cpu_share == 0
+    assert AgentSettings().hedge.max_cpu_share == 0.5

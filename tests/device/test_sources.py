@@ -179,7 +179,17 @@ def test_what_is_no_source_is_named(tmp_path):
         open_source(str(tmp_path), manifest("float32", (3, 8, 6)))
 
 
-def test_a_broken_image_is_named(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"\x89PNG broken")
+def test_a_broken_image_is_named_before_the_first_is_taken(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(InputError, match=r"b\.png: not an image"):
+        open_source(str(tmp_path), manifest())
+
+
+def test_an_image_that_is_cut_off_is_named_where_it_is_read(tmp_path):
+    Image.effect_noise((64, 64), 50).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
+    source = open_source(str(tmp_path), manifest())
     with pytest.raises(InputError, match=r"a\.png: not an image"):
-        list(open_source(str(tmp_path), manifest()))
+        list(source)

@@ -14,6 +14,7 @@ from offramp import backends
 from offramp.bundle import Bundle
 from offramp.errors import ConfigError, PlanError
 from partitioner.machine import this_machine
+from partitioner.objective import Objective
 from partitioner.plan_command import plan
 from partitioner.plan_inputs import computes_on
 from partitioner.profile import load_profile
@@ -132,10 +133,26 @@ def test_a_device_with_a_part_of_the_model_does_not_compute_on(embedded: Bundle)
     part = SimpleNamespace(segments=embedded.manifest.segments, reach=3)
     bundle = SimpleNamespace(manifest=part)
     options = {"hedge": None, "devices": None}
-    assert computes_on(get("offramp"), embedded, options)
-    assert not computes_on(get("offramp"), bundle, options)
+    free = Objective()
+    assert computes_on(get("offramp"), embedded, free, options)
+    assert not computes_on(get("offramp"), bundle, free, options)
     with pytest.raises(ConfigError, match="leave out --hedge"):
-        computes_on(get("offramp"), bundle, {**options, "hedge": True})
+        computes_on(get("offramp"), bundle, free, {**options, "hedge": True})
+
+
+def test_where_memory_is_limited_the_device_does_not_compute_on_and_is_said_not_to(
+    made_up: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "objective.yaml"
+    path.write_text("limits: {memory_bytes: 1.0e+9}")
+    for asked in (["--objective", str(path)], ["--minimise", "memory"]):
+        text = shown(made_up, *asked)
+        assert text.startswith("memory counts what runs before the cut alone, so the device does")
+        assert HEDGED not in text
+        assert text.splitlines()[1:] == shown(made_up, *asked, "--no-hedge").splitlines()[1:]
+        result = CliRunner().invoke(plan, [*made_up, *LINK, *asked, "--hedge"])
+        assert isinstance(result.exception, ConfigError)
+        assert "the objective limits memory" in str(result.exception)
 
 
 def test_it_plans_with_what_the_machine_remembers_and_says_so(
