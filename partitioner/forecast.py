@@ -7,7 +7,7 @@ samples wait for the device counts in means alone.
 from __future__ import annotations
 
 from functools import cached_property
-from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,11 @@ from offramp.errors import PlanError
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES, Costs
 from partitioner.demands import Floats
+from partitioner.doubt import chance_late, is_in_doubt
 
 __all__ = ["Forecast"]
 
-_FIFTHS = tuple(NormalDist().inv_cdf(share) for share in (0.1, 0.3, 0.5, 0.7, 0.9))
-"""The middles of five parts of a normal distribution that are as likely as each other."""
-
-_LEAST_S_PER_BIT = 1e-10
+_AT_ONCE = 500_000  # so many samples are followed side by side
 
 
 class Forecast:
@@ -53,7 +51,7 @@ class Forecast:
     def late_share(self, deadline_s: float) -> Floats:
         """Return the share of samples that are answered later than ``deadline_s``.
 
-        Of a link in doubt it is the mean over links, each as likely as the others.
+        On a link in doubt each counts by how likely it is late (`partitioner.doubt`).
         """
         costs, now = self.costs, self.conditions
         device_s = costs.device_s * now.device_stretch
@@ -63,29 +61,51 @@ class Forecast:
             if not now.unevenness:
                 in_time = device_s + costs.rest_s * now.device_stretch <= deadline_s
             vain = np.where(~in_time & (costs.mean.sent > 0), now.tail_vain_share, 0.0)
-        left_s = deadline_s - device_s
-        late = np.mean([self._late_away(left_s, in_time, sigmas) for sigmas in _links(now)], axis=0)
+        late = self._late_stayed(deadline_s - device_s, in_time)
         late_exits = costs.exit_s * now.device_stretch > deadline_s
         total: Floats = np.maximum(late, vain)
         total += (costs.candidates.exit_shares * late_exits).sum(axis=1)
         return total
 
-    def _late_away(self, left_s: Floats, in_time: NDArray[np.bool_], sigmas: float) -> Floats:
+    def _late_stayed(self, left_s: Floats, in_time: NDArray[np.bool_]) -> Floats:
         """Return the share that is late of the samples that do not leave at an exit.
 
         What is sent has ``left_s`` for the way to the server and back, unless it is ``in_time``
         whatever becomes of it.
         """
         costs, now, c = self.costs, self.conditions, self.costs.candidates
-        s_per_byte = 8 * max(1 / now.bandwidth_bps + sigmas * now.s_per_bit_sigma, _LEAST_S_PER_BIT)
-        rtt_s = max(now.rtt_s + sigmas * now.rtt_sigma_s, 0.0)
-        fixed_s = rtt_s + now.queue_s + FRAME_OVERHEAD_BYTES * s_per_byte
-        away_s = costs.sends * (fixed_s + costs.server_s * now.server_stretch)
-        room = np.where(costs.sends & in_time, np.inf, (left_s - away_s) / s_per_byte)
-        # Zeros stand for those that left; they count only where those that stay are all late.
         samples = c.sent_bytes.shape[1]
         stayed = np.rint((1.0 - c.exit_shares.sum(axis=1)) * samples)
-        late: Floats = np.minimum((c.sent_bytes > room[:, None]).sum(axis=1), stayed) / samples
+        left_s = left_s - costs.sends * (now.queue_s + costs.server_s * now.server_stretch)
+        late: Floats = np.where(left_s < 0, stayed, 0.0)
+        sent = costs.sends & ~in_time & (stayed > 0)
+        late[costs.sends & in_time] = 0.0
+        if is_in_doubt(now):
+            late[sent] = self._late_in_doubt(np.flatnonzero(sent), left_s, stayed)
+        else:
+            s_per_byte = 8 / now.bandwidth_bps
+            room = (left_s[sent] - now.rtt_s) / s_per_byte - FRAME_OVERHEAD_BYTES
+            # Zeros stand for those that left; they count only where those that stay are all late.
+            longer = (c.sent_bytes[sent] > room[:, None]).sum(axis=1)
+            late[sent] = np.minimum(longer, stayed[sent])
+        share: Floats = late / samples
+        return share
+
+    def _late_in_doubt(self, rows: NDArray[Any], left_s: Floats, stayed: Floats) -> Floats:
+        """Return how many samples are likely late of those that are sent under some candidates."""
+        sizes, now = self.costs.candidates.sent_bytes, self.conditions
+        samples = sizes.shape[1]
+        first = samples - stayed.astype(np.int64)
+        ends = np.stack([sizes[rows, first[rows]], sizes[rows, -1]])
+        least, most = chance_late(8.0 * (ends + FRAME_OVERHEAD_BYTES), left_s[rows], now)
+        late: Floats = most * stayed[rows]
+        between = np.flatnonzero(most > least)  # elsewhere all are as late
+        step = max(_AT_ONCE // samples, 1)
+        for part in (between[at : at + step] for at in range(0, len(between), step)):
+            some = rows[part]
+            bits = 8.0 * (sizes[some] + FRAME_OVERHEAD_BYTES)
+            chances = chance_late(bits, left_s[some, None], now)
+            late[part] = (chances * (np.arange(samples) >= first[some, None])).sum(axis=1)
         return late
 
     @cached_property
@@ -125,9 +145,3 @@ class Forecast:
     def period_s(self) -> Floats:
         """Least time between samples, pipelined: that of the busiest of device, link and server."""
         return self.costs.mean.period_s(self.conditions)
-
-
-def _links(now: Conditions) -> tuple[float, ...]:
-    """Return how many standard deviations links are slower than expected that are as likely."""
-    certain = not (now.s_per_bit_sigma or now.rtt_sigma_s)
-    return (0.0,) if certain else _FIFTHS
