@@ -45,7 +45,7 @@ class Forecast:
 
         If more than the others are sent in vain, so is the one that decides.
         """
-        vain = (self.conditions.tail_vain_share > 1 - share) & (self.costs.mean.sent > 0)
+        vain = self.conditions.tail_vain_share * self.costs.mean.sent > 1 - share
         return self.costs.tail(share).raced_s(self.conditions, vain)
 
     def late_share(self, deadline_s: float) -> Floats:
@@ -60,7 +60,7 @@ class Forecast:
         if now.hedged:
             if not now.unevenness:
                 in_time = device_s + costs.rest_s * now.device_stretch <= deadline_s
-            vain = np.where(~in_time & (costs.mean.sent > 0), now.tail_vain_share, 0.0)
+            vain = np.where(in_time, 0.0, now.tail_vain_share * costs.mean.sent)
         late = self._late_stayed(deadline_s - device_s, in_time)
         late_exits = costs.exit_s * now.device_stretch > deadline_s
         total: Floats = np.maximum(late, vain)

@@ -55,7 +55,7 @@ class Course:
         """
         total: Any = 0.0
         for tail, demands in self.tails:
-            vain = (now.tail_vain_share > 1 - tail.share) & (self.mean.sent > 0)
+            vain = now.tail_vain_share * self.mean.sent > 1 - tail.share
             total = total + beyond(demands.raced_s(now, vain), tail.latest_s)
         if now.rate_hz:
             total = total + beyond(self.mean.period_s(now), now.interval_s)

@@ -142,3 +142,27 @@ def test_objectives_that_cannot_be_are_refused() -> None:
         Objective(limits={"uplink_byte": 1})
     with pytest.raises(ValueError, match="greater than or equal to 0"):
         Objective(limits={"p99_s": -1})
+
+
+@pytest.mark.parametrize("vain", [0.02, 0.3, 1.0])
+def test_of_samples_in_vain_a_plan_has_as_many_as_it_sends(
+    world: Callable[..., Any], vain: float
+) -> None:
+    it = world(11)
+    good = Conditions(1e9, 1e-4, hedged=True)
+    now = replace(good, tail_vain_share=vain)
+    sent = it.candidates.sent_share
+    costs, without = it.planner.forecast(now).costs, it.planner.forecast(good)
+    rows = np.flatnonzero((sent > 0.1) & (sent < 0.6))
+    assert len(rows)
+    for row in rows:
+        here_s = float(costs.device_s[row] + costs.rest_s[row])
+        late_s = here_s - 1e-4  # the server has answered by then, the device has not
+        expected = max(without.late_share(late_s)[row], vain * sent[row])
+        assert it.planner.forecast(now).late_share(late_s)[row] == pytest.approx(expected)
+        for share in (0.5, 0.7, 0.95, 0.99):
+            quantile_s = it.planner.forecast(now).quantile_s(share)[row]
+            if vain * sent[row] > 1 - share:
+                assert quantile_s == pytest.approx(here_s)
+            else:
+                assert quantile_s == without.quantile_s(share)[row]
