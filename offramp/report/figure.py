@@ -6,8 +6,11 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Literal
+
+from offramp.quantities import say_time
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "WIDTH_INCH",
     "fit_scale",
+    "mark_deadlines",
     "new_figure",
     "plot_style",
     "to_svg",
@@ -97,6 +101,25 @@ def fit_scale(axes: Any, axis: Literal["x", "y"], values: Iterable[float]) -> No
         _set_ticks(getattr(axes, f"{axis}axis"), max(known) / min(known))
 
 
+def mark_deadlines(axes: Any, deadlines_s: Iterable[float], *, named: bool = True) -> None:
+    """Draw a line at each deadline of an axis of milliseconds, and its name above all curves.
+
+    Each name has a row of its own: deadlines may be close to each other.
+    """
+    for row, deadline_s in enumerate(sorted(set(deadlines_s))):
+        axes.axvline(deadline_s * 1e3, color="#555555", linewidth=1)
+        if named:
+            axes.annotate(
+                f"deadline {say_time(deadline_s)}",
+                (deadline_s * 1e3, 1.0),
+                (0, 3 + 11 * row),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+            )
+
+
 def use_plain_ticks(axis: Any) -> None:
     """Write 10, 20, 50 on a logarithmic axis, or 10, 100, 1000 where it spans more."""
     low, high = axis.get_data_interval()
@@ -107,5 +130,6 @@ def _set_ticks(axis: Any, ratio: float) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(10, subs=(1,) if ratio > _VERY_WIDE else (1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    plain = FuncFormatter(lambda value, _: f"{Decimal(f'{value:g}'):f}")
+    axis.set_major_formatter(plain)
     axis.set_minor_formatter(NullFormatter())

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from offramp.report.colours import SPAN_COLOURS, strategy_styles
-from offramp.report.figure import new_figure, plot_style, to_svg, use_plain_ticks
+from offramp.report.figure import (
+    mark_deadlines,
+    new_figure,
+    plot_style,
+    to_svg,
+    use_plain_ticks,
+)
 from offramp.report.runs import Run
 from offramp.report.summary import RunSummary
 
@@ -37,7 +42,7 @@ def plot_latencies(runs: Sequence[Run], labels: Sequence[str]) -> str:
                 linewidth=style.width,
                 label=_plain(label),
             )
-        _mark_deadlines(axes, runs)
+        mark_deadlines(axes, [r.opening.deadline_s for r in runs if r.opening.deadline_s])
         axes.set_xscale("log")
         use_plain_ticks(axes.xaxis)
         axes.set(xlabel="latency (ms, logarithmic)", ylim=(0, 102))
@@ -100,19 +105,6 @@ def plot_bytes(summaries: Sequence[RunSummary]) -> str:
         axes.set(xlabel="sent to the server (kB a sample, mean)", ylabel="accuracy (%)")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         return to_svg(figure, "bytes")
-
-
-def _mark_deadlines(axes: Any, runs: Sequence[Run]) -> None:
-    for deadline_s in sorted({run.opening.deadline_s for run in runs if run.opening.deadline_s}):
-        axes.axvline(deadline_s * 1e3, color="#555555", linewidth=1)
-        axes.annotate(
-            f"deadline {deadline_s * 1e3:.0f} ms",
-            (deadline_s * 1e3, 4),
-            (-4, 0),
-            textcoords="offset points",
-            ha="right",
-            fontsize=9,
-        )
 
 
 def _plain(label: str) -> str:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from offramp.quantities import say_time
 from offramp.report.colours import Style, strategy_styles
-from offramp.report.figure import new_figure, use_plain_ticks
+from offramp.report.figure import mark_deadlines, new_figure, use_plain_ticks
 from sim.report.contenders import Contender
 from sim.report.curves import Curve, curve_over_seeds
 from sim.world.histogram import RATIO
@@ -40,7 +39,7 @@ def draw_latencies(contenders: Sequence[Contender], deadlines_s: Sequence[float]
             _draw(within, curve, styles[name], end_s, missing=False)
             _draw(beyond, curve, styles[name], end_s, missing=True)
     for axes in (within, beyond):
-        _mark_deadlines(axes, deadlines_s, named=axes is within)
+        mark_deadlines(axes, deadlines_s, named=axes is within)
     within.set(ylim=(0, 102), ylabel="answered within it (% of requests)")
     most = max(sum(figures["requests"] for figures in one.figures()) for one in contenders)
     _scale(beyond, max(1 / max(most, 1), _RAREST))
@@ -94,20 +93,6 @@ def _scale(beyond: Any, rarest: float) -> None:
                 textcoords="offset points",
                 fontsize=8,
                 color="#666666",
-            )
-
-
-def _mark_deadlines(axes: Any, deadlines_s: Sequence[float], *, named: bool) -> None:
-    for deadline_s in sorted(set(deadlines_s)):
-        axes.axvline(deadline_s * 1e3, color="#555555", linewidth=1)
-        if named:
-            axes.annotate(
-                f"deadline {say_time(deadline_s)}",
-                (deadline_s * 1e3, 4),
-                (-4, 0),
-                textcoords="offset points",
-                ha="right",
-                fontsize=9,
             )
 
 
