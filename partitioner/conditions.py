@@ -22,10 +22,11 @@ class Conditions:
     ``hedged`` the device computes on while an answer is under way, and the first answer counts.
     Of what was sent because that looked quicker, the device answers a ``vain_share`` first all the
     same, or over a longer time a ``tail_vain_share``: times the share that a plan sends it decides
-    on the slowest samples. So does how far seconds per bit and round trip are in doubt, ``s_per_bit_sigma`` and
-    ``rtt_sigma_s``, as standard deviations. ``rate_hz`` is how many samples come a second by
-    themselves; 0 where the next one waits until the device is ready for it. ``unevenness`` is the
-    squared coefficient of variation of the time between them: 0 if they come evenly, 1 at random.
+    on the slowest samples. So does how far seconds per bit and round trip are in doubt,
+    ``s_per_bit_sigma`` and ``rtt_sigma_s``, as standard deviations. ``rate_hz`` is how many samples
+    come a second by themselves; 0 where the next one waits until the device is ready for it.
+    ``unevenness`` is the squared coefficient of variation of the time between them: 0 if they come
+    evenly, 1 at random.
     """
 
     bandwidth_bps: float

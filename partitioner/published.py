@@ -103,8 +103,20 @@ def evaluated(
 
 
 def as_published(conditions: Conditions) -> Conditions:
-    """Return conditions for those who know no hedge, price of what others lose, or waits."""
-    return replace(conditions, hedged=False, price_s=0.0, unevenness=0.0)
+    """Return conditions for those who take what is believed of the link for certain.
+
+    Nor do they know a hedge, with what it answers in vain, the price of what others lose, or waits.
+    """
+    return replace(
+        conditions,
+        hedged=False,
+        vain_share=0.0,
+        tail_vain_share=0.0,
+        price_s=0.0,
+        unevenness=0.0,
+        s_per_bit_sigma=0.0,
+        rtt_sigma_s=0.0,
+    )
 
 
 def least(planner: Planner, conditions: Conditions, *targets: Floats) -> Plan:

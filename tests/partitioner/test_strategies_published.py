@@ -18,7 +18,7 @@ from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.power import Power
-from partitioner.published import eight_bit_levels, raw_levels
+from partitioner.published import as_published, eight_bit_levels, raw_levels
 from partitioner.strategies import get
 from partitioner.threshold_grid import CONFIDENCES
 
@@ -63,10 +63,23 @@ def test_the_cut_of_a_chain_is_the_one_of_least_latency(
 
 
 @pytest.mark.parametrize("name", ["neurosurgeon", "dads", "qdmp", "edgent", "spinn", "portend"])
-def test_it_knows_no_hedge_and_no_price(name: str, case: tuple[Any, Conditions]) -> None:
+def test_it_knows_no_hedge_no_price_and_no_doubt(name: str, case: tuple[Any, Conditions]) -> None:
     it, now = case
-    other = replace(now, hedged=True, price_s=0.5)
+    other = replace(
+        now,
+        hedged=True,
+        vain_share=0.3,
+        tail_vain_share=0.3,
+        price_s=0.5,
+        unevenness=1.0,
+        s_per_bit_sigma=3 / now.bandwidth_bps,
+        rtt_sigma_s=0.5,
+    )
+    assert as_published(other) == now
     assert decide(name, it, now) == decide(name, it, other)
+    for deadline_s in (0.01, 0.03, 0.1):
+        objective = Objective(max_accuracy_drop=0.2, deadline_s=deadline_s, max_miss_share=0.1)
+        assert decide(name, it, now, objective) == decide(name, it, other, objective)
 
 
 def test_neurosurgeon_takes_the_cut_of_least_energy_if_that_is_asked_for(
@@ -150,18 +163,22 @@ def test_spinn_takes_the_best_split_and_threshold_within_its_limits(
     it, now = case
     objective = Objective(max_accuracy_drop=drop, deadline_s=0.05, max_miss_share=0.2)
     floor = it.planner.accuracy_floor(objective)
-    levels: dict[int, tuple[str | None, ...]] = {0: ("raw",), DEPTH: (None,)}
+    levels: dict[int, tuple[str | None, ...]] = {DEPTH: (None,)}
     kept = []
     for cut in range(DEPTH + 1):
         for level, threshold in itertools.product(levels.get(cut, ("affine4", "raw")), CONFIDENCES):
             found = it.follow(cut, level, (threshold,) * len(closed(it, cut)), now)
             kept.append((found, found.accuracy >= floor - 1e-12, found.miss_share(0.05) <= 0.2))
     best = [one.mean_s for one, accurate, in_time in kept if accurate and in_time]
+    accurate = [one for one, is_accurate, _ in kept if is_accurate]
     plan = decide("spinn", it, now, objective)
     chosen = it.follow(plan.cut, plan.level, plan.thresholds, now)
     assert chosen.accuracy >= floor - 1e-12
     if best:
         assert chosen.mean_s == pytest.approx(min(best))
+    else:  # then the one whose last sample that may not be late is the least overdue
+        least_s = min(one.quantile_s(80) for one in accurate)
+        assert chosen.quantile_s(80) == pytest.approx(least_s)
 
 
 @pytest.mark.parametrize("drop", [0.0, 0.2])
