@@ -16,15 +16,19 @@ from offramp.backends import Backend, Chain, Link, Run
 from offramp.capture.cutting import CutModel, cut_graph
 from offramp.capture.export import export
 from offramp.capture.exporters import export_segment
-from offramp.capture.graph import read_program
+from offramp.capture.graph import CapturedGraph, read_program
 from offramp.tensors import TensorSpec
 
 
 def cut_model(
-    model: nn.Module, inputs: Sequence[Tensor], after: Sequence[str] = (), most: int = 64
+    model: nn.Module,
+    inputs: Sequence[Tensor],
+    after: Sequence[str] = (),
+    most: int = 64,
+    graph: CapturedGraph | None = None,
 ) -> CutModel:
-    """Capture and cut a model that takes its inputs by place."""
-    return cut_graph(read_program(export(model, inputs)), inputs, after, most)
+    """Cut a model that takes its inputs by place; capture it first, if it is not ``graph``."""
+    return cut_graph(graph or read_program(export(model, inputs)), inputs, after, most)
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,10 @@ def worst_difference(
 
 @pytest.fixture
 def cut(tmp_path: Path, one_registry: None) -> Callable[..., Exported]:
-    def make(model: nn.Module, *inputs: Tensor, most: int = 3) -> Exported:
-        found = cut_model(model, inputs, most=most)
+    def make(
+        model: nn.Module, *inputs: Tensor, most: int = 3, graph: CapturedGraph | None = None
+    ) -> Exported:
+        found = cut_model(model, inputs, most=most, graph=graph)
         values = {s.name: t for s, t in zip(found.boundaries[0], inputs, strict=True)}
         for at, segment in enumerate(found.segments):
             given = [values[spec.name] for spec in segment.reads]
