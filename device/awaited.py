@@ -21,13 +21,15 @@ _FORGET_S = 60.0
 class AwaitedMessage:
     """A message that went out ``at_s``, and is expected to be answered at ``expected_s``.
 
-    It has ``size_bits``, and lay at the end of ``bits`` on the uplink. ``plan`` is None for a
-    probe. Of a sample that was ``outrun`` the device had the answer first.
+    It has ``size_bits``, and lay at the end of ``bits`` on the uplink, as far as was known; of the
+    time until its answer ``server_s`` were to be the server's. ``plan`` is None for a probe. Of a
+    sample that was ``outrun`` the device had the answer first.
     """
 
     at_s: float
     size_bits: float
     bits: float
+    server_s: float
     expected_s: float
     plan: Plan | None
     outrun: bool = False
@@ -69,6 +71,11 @@ class Awaited:
         """Let answers to what is awaited tell of the link alone."""
         for message in self._messages.values():
             message.plan = None
+
+    def has_before(self, at_s: float) -> bool:
+        """Tell whether a message that left before a time is still awaited."""
+        first = next(iter(self._messages.values()), None)
+        return first is not None and first.at_s < at_s
 
     @property
     def unheard(self) -> AwaitedMessage | None:

@@ -20,7 +20,7 @@ from device.in_force import InForce, PlanChange, Ready, always_ready
 from device.probing import Probing
 from device.stretch import Stretch
 from device.tuning import Tuning
-from device.uplink import Uplink
+from device.uplink import Passage, Uplink
 from device.vain import VainShare
 from offramp.messages import Load, Timeline
 from partitioner.conditions import Conditions
@@ -32,6 +32,7 @@ from partitioner.strategies import Strategy
 __all__ = ["Controller"]
 
 _STALE_S = 1.0  # an answer that took longer tells how the link was, not how it is
+_LEAST_S = 1e-5
 _DEVICE_FORGET_S, _SERVER_FORGET_S = 60.0, 10.0  # a server that is left alone tells nothing
 _PRICE_WEIGHT = 0.2  # a server's price swings from answer to answer
 
@@ -60,7 +61,7 @@ class Controller:
         self.device_stretch = Stretch(_DEVICE_FORGET_S)
         self.server_stretch = Stretch(_SERVER_FORGET_S)
         self.queue_s = self.price_s = 0.0
-        self.hedged = False
+        self.hedged = self._stale = False
         self._vain = VainShare()
         self.rate_hz = self.unevenness = 0.0
         self.ready: Ready = always_ready
@@ -154,13 +155,7 @@ class Controller:
         self._contact.heard()
         self._awaited.heard_of(sent)
         elapsed_s = now_s - sent.at_s
-        way_s = max(elapsed_s - timeline.total_s, 1e-5)
-        if way_s > max(_STALE_S, 2 * (self.objective.deadline_s or 0.0)):
-            self._probing.hurry(4)
-        else:
-            self.estimator.observe(now_s, sent.bits, way_s)
-            if self.estimator.surprised:
-                self._probing.hurry(2)
+        self._observe_link(now_s, self._uplink.answered(now_s, sent, timeline.total_s))
         # A sample has waited itself; what the server tells of late may be of this device's own.
         told_s = load.queue_s if sent.plan is None else timeline.queue_s
         self.queue_s += 0.5 * (told_s - self.queue_s)
@@ -172,6 +167,19 @@ class Controller:
             if timeline.segment_s:
                 expected_s = self.planner.server.tail[sent.plan.cut].median_s
                 self.server_stretch.observe(now_s, sum(timeline.segment_s), expected_s)
+
+    def _observe_link(self, now_s: float, passage: Passage) -> None:
+        """Take in how long a message took; the first one that took too long tells only that."""
+        bits, elapsed_s, trips = passage
+        stale_s = max(_STALE_S, 2 * (self.objective.deadline_s or 0.0))
+        was_stale, self._stale = self._stale, elapsed_s > stale_s
+        if self._stale and not was_stale:
+            self.estimator.observe_silence(now_s, bits, stale_s)
+            self._probing.hurry(4)
+        else:
+            self.estimator.observe(now_s, bits, max(elapsed_s, _LEAST_S), trips)
+            if self.estimator.surprised:
+                self._probing.hurry(2)
 
     def outrun(self, now_s: float, message: int) -> None:
         """Take in that the device itself had the answer before the server's came."""
@@ -188,7 +196,9 @@ class Controller:
         """Take in that an answer should have come by now."""
         sent = self._awaited.find(message)
         if sent is not None:
-            self.estimator.observe_silence(now_s, sent.bits, now_s - sent.at_s)
+            # The server may be late, too: by as much as `Uplink.latest_s` lets it.
+            silent_s = now_s - sent.at_s - 2 * sent.server_s
+            self.estimator.observe_silence(now_s, sent.bits, silent_s)
             self._contact.overdue()
 
     def unanswered(self, now_s: float) -> None:
@@ -239,7 +249,7 @@ class Controller:
         plan = self._in_force.plan
         if plan is not None and plan.level is None and not self.strategy.adapts:
             return math.inf
-        return self._probing.next_s(now_s, self._awaited.unheard)
+        return self._probing.next_s(now_s, self._awaited.unheard, self.estimator.bandwidth_bps)
 
     def _bandwidth_bps(self, now_s: float) -> float | None:
         """Return the bandwidth that is believed, or None while no answer may be counted on."""

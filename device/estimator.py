@@ -1,8 +1,9 @@
 """The link estimator: bandwidth and round trip from the traffic's own timestamps.
 
 A message of B bytes comes back after ``r + 8 B x`` seconds, the server's own time left out, where
-r is the round trip of an empty message and x the time per bit. A Kalman filter follows (r, x) as
-a random walk. Sizes must differ for r and x to be told apart: probes see to that. Of a surprise (an
+r is the round trip of an empty message and x the time per bit; one that waited for the uplink comes
+back ``8 B x`` seconds after the one before it (a packet pair). A Kalman filter follows (r, x) as a
+random walk. Sizes must differ for r and x to be told apart: probes see to that. Of a surprise (an
 innovation beyond three standard deviations) only so much is believed; a second one in the same
 direction widens the filter's uncertainty. So one stray delay changes little, and a changed link is
 believed after two messages: the last samples predict the next second of a mobile link better than
@@ -23,6 +24,7 @@ _RATE_DRIFT = 1.0  # and x within this share of itself,
 _FAST_S_PER_BIT = 2e-8  # or of this: beyond 50 Mbit/s a rate cannot be told from a faster one
 _NOISE_S, _NOISE_SHARE = 0.001, 0.1
 _SURPRISE = 3.0
+_TOLD = 0.3  # deviations of the noise: a message of a rate at which it takes less tells no more
 _FORGOTTEN_S = 10.0  # what was so long ago is as little known as what was longer ago
 _LEAP = 4.0  # a changed rate is taken to be within this many times the old one, then again
 
@@ -59,45 +61,58 @@ class LinkEstimator:
 
     def sent(self, now_s: float, size_bytes: int) -> float:
         """Note that a message goes out; return the bits that lie before it on the uplink."""
-        drained_bits = max(now_s - self._backlog_s, 0.0) / self._x
-        before_bits = max(self._backlog_bits - drained_bits, 0.0)
+        before_bits = self.before_bits(now_s)
         self._backlog_bits, self._backlog_s = before_bits + 8 * size_bytes, now_s
         return before_bits
+
+    def before_bits(self, now_s: float) -> float:
+        """Return the bits that lie on the uplink before what goes out now."""
+        drained_bits = max(now_s - self._backlog_s, 0.0) / self._x
+        return max(self._backlog_bits - drained_bits, 0.0)
 
     def withdrawn(self, bits: float) -> None:
         """Note that what was noted as sent did not go out."""
         self._backlog_bits = max(self._backlog_bits - bits, 0.0)
 
-    def observe(self, now_s: float, bits: float, elapsed_s: float) -> None:
-        """Take in that ``bits`` (those before the message included) came back after a time."""
+    def observe(self, now_s: float, bits: float, elapsed_s: float, trips: int = 1) -> None:
+        """Take in that ``bits`` (those before the message included) came back after a time.
+
+        With no ``trips``, 0, it is the time since what went out before them came back.
+        """
         self._prr, self._pxx = self._drifted(now_s)
         self._now, self._estimate = max(self._now, now_s), None
         scale = max(self._x, _FAST_S_PER_BIT)
-        noise = (_NOISE_S + _NOISE_SHARE * elapsed_s) ** 2
-        surprise = elapsed_s - (self._r + bits * self._x)
-        limit = _SURPRISE * math.sqrt(self._variance(bits) + noise)
+        noise_s = _NOISE_S + _NOISE_SHARE * elapsed_s
+        surprise = elapsed_s - (trips * self._r + bits * self._x)
+        limit = _SURPRISE * math.sqrt(self._variance(bits, trips) + noise_s**2)
         if abs(surprise) <= limit:
             self._surprises = 0
         elif self._is_second(surprise):
-            self._prr += (0.5 * surprise) ** 2
+            self._prr += trips * (0.5 * surprise) ** 2
             if bits > 0:  # a short message says little about the rate, however late it is
                 self._pxx += min(0.5 * abs(surprise) / bits, _LEAP * scale) ** 2
         else:
             surprise = math.copysign(limit, surprise)
-        variance = self._variance(bits) + noise
-        gain_r = (self._prr + bits * self._prx) / variance
-        gain_x = (self._prx + bits * self._pxx) / variance
+        variance = self._variance(bits, trips) + noise_s**2
+        gain_r = (trips * self._prr + bits * self._prx) / variance
+        gain_x = (trips * self._prx + bits * self._pxx) / variance
         self._r = max(self._r + gain_r * surprise, _MIN_RTT_S)
-        self._x = min(max(self._x + gain_x * surprise, _MIN_S_PER_BIT), _MAX_S_PER_BIT)
+        least = max(min(_TOLD * noise_s / max(bits, 1.0), self._x), _MIN_S_PER_BIT)
+        self._x = min(max(self._x + gain_x * surprise, least), _MAX_S_PER_BIT)
         prr, prx, pxx = self._prr, self._prx, self._pxx
-        self._prr = max(prr - gain_r * (prr + bits * prx), 1e-12)
-        self._prx = prx - gain_r * (prx + bits * pxx)
-        self._pxx = max(pxx - gain_x * (prx + bits * pxx), 1e-30)
+        self._prr = max(prr - gain_r * (trips * prr + bits * prx), 1e-12)
+        self._prx = prx - gain_r * (trips * prx + bits * pxx)
+        self._pxx = max(pxx - gain_x * (trips * prx + bits * pxx), 1e-30)
 
     def observe_silence(self, now_s: float, bits: float, waited_s: float) -> None:
         """Take in that ``bits`` have not come back yet; matters if they should have."""
         if waited_s > self._r + bits * self._x:
             self.observe(now_s, bits, waited_s)
+
+    @property
+    def bandwidth_bps(self) -> float:
+        """The bandwidth that is believed."""
+        return 1 / self._x
 
     @property
     def surprised(self) -> bool:
@@ -137,5 +152,5 @@ class LinkEstimator:
         self._surprises = self._surprises + sign if self._surprises * sign > 0 else sign
         return abs(self._surprises) > 1
 
-    def _variance(self, bits: float) -> float:
-        return self._prr + 2 * bits * self._prx + bits**2 * self._pxx
+    def _variance(self, bits: float, trips: int) -> float:
+        return trips * (self._prr + 2 * bits * self._prx) + bits**2 * self._pxx

@@ -23,6 +23,7 @@ __all__ = ["Probing"]
 _LONG_S = 0.005  # a long probe should take the uplink this long, to stand out from the noise
 _LONG_BYTES = (1500, 32_000)
 _HASTE_S = 0.05
+_SHARE = 0.25  # of the uplink's time is left to probes at most
 _BESIDE_TRAFFIC, _IDLE = 4, 16  # so many times rarer are probes
 _BETTER = 100  # that much better a link may become at once
 
@@ -32,17 +33,19 @@ class Probing:
 
     They are rarer beside traffic, which tells of the link itself, and where even a much better link
     would not be used. Some follow each other in haste when the link must have changed. While the
-    breaker is open, one goes out at each of its intervals. The allowance is not exceeded.
+    breaker is open, one goes out at each of its intervals. Neither the allowance nor a share of the
+    uplink's time is exceeded.
     """
 
     __slots__ = (
         *("_allowance", "_breaker", "_hasty", "_interval_s", "_last_s", "_last_sample_s"),
-        *("_long_next", "_rest"),
+        *("_last_bits", "_long_next", "_rest"),
     )
 
     def __init__(self, interval_s: float, breaker: Breaker, allowance: Allowance) -> None:
         self._interval_s, self._breaker, self._allowance = interval_s, breaker, allowance
         self._last_s = self._last_sample_s = -math.inf
+        self._last_bits = 0
         self._long_next = False
         self._hasty = 0
         self._rest = 1
@@ -62,7 +65,7 @@ class Probing:
         else:
             self._rest = 1 if best(_much_better(conditions)).level else _IDLE
 
-    def next_s(self, now_s: float, unheard: AwaitedMessage | None) -> float:
+    def next_s(self, now_s: float, unheard: AwaitedMessage | None, bandwidth_bps: float) -> float:
         """Return when the next probe is due, if nothing is heard until then.
 
         None is while an answer is overdue, which will tell as much when it comes: that to the first
@@ -74,9 +77,8 @@ class Probing:
             return self._breaker.next_probe_s
         if unheard is not None and now_s > unheard.expected_s:
             return max(self._last_s, unheard.at_s) + LOST_S
-        if self._hasty:
-            return self._last_s + _HASTE_S
-        return self._last_s + self._interval_s * self._rest
+        pause_s = _HASTE_S if self._hasty else self._interval_s * self._rest
+        return self._last_s + max(pause_s, self._last_bits / bandwidth_bps / _SHARE)
 
     def take(self, now_s: float, bandwidth_bps: float | None) -> int | None:
         """Return the padding of the probe that goes out now: none beside traffic.
@@ -89,7 +91,9 @@ class Probing:
         self._hasty = max(self._hasty - 1, 0)
         busy = now_s - self._last_sample_s < self._interval_s
         padding_bytes = 0 if busy and not self._hasty else self.take_next(bandwidth_bps)
-        return int(min(padding_bytes, self._allowance.left_bytes - FRAME_OVERHEAD_BYTES))
+        padding_bytes = int(min(padding_bytes, self._allowance.left_bytes - FRAME_OVERHEAD_BYTES))
+        self._last_bits = 8 * (padding_bytes + FRAME_OVERHEAD_BYTES)
+        return padding_bytes
 
     def take_next(self, bandwidth_bps: float | None) -> int:
         """Return the padding of the next probe of a row: short and long in turn.

@@ -1,6 +1,9 @@
-"""The uplink: what goes out, when it is likely to be answered, and at the latest."""
+"""The uplink: what goes out, when it is likely to be answered, and what answers tell of it."""
 
 from __future__ import annotations
+
+import math
+from typing import NamedTuple
 
 from device.allowance import Allowance
 from device.awaited import Awaited, AwaitedMessage
@@ -8,7 +11,15 @@ from device.estimator import LinkEstimator
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.plan import Plan
 
-__all__ = ["Uplink"]
+__all__ = ["Passage", "Uplink"]
+
+
+class Passage(NamedTuple):
+    """How long ``bits`` took over the link; see `LinkEstimator.observe`."""
+
+    bits: float
+    elapsed_s: float
+    trips: int
 
 
 class Uplink:
@@ -17,15 +28,16 @@ class Uplink:
     ``server_s`` is how long a message is at the server, and sizes are without what goes around it.
     """
 
-    __slots__ = ("_allowance", "_awaited", "_estimator")
+    __slots__ = ("_allowance", "_awaited", "_came_back_s", "_estimator", "_left_s")
 
     def __init__(self, estimator: LinkEstimator, awaited: Awaited, allowance: Allowance) -> None:
         self._estimator, self._awaited, self._allowance = estimator, awaited, allowance
+        self._left_s = self._came_back_s = -math.inf  # of the last message that was answered
 
     def likely_s(self, now_s: float, size_bytes: int, server_s: float) -> float:
-        """Return how long an answer is likely to take to a message that need not wait."""
-        link = self._estimator.estimate(now_s)
-        return link.rtt_s + _bits(size_bytes) / link.bandwidth_bps + server_s
+        """Return how long an answer is likely to take to a message that goes out now."""
+        link, bits = self._estimator.estimate(now_s), self._bits_with(now_s, size_bytes)
+        return link.rtt_s + bits / link.bandwidth_bps + server_s
 
     def latest_s(self, now_s: float, size_bytes: int, server_s: float) -> float:
         """Return how long an answer is expected to take, at most.
@@ -33,8 +45,8 @@ class Uplink:
         Twice the cautious estimate, and three standard deviations of the round trip: beyond that
         the link has changed.
         """
-        link = self._estimator.estimate(now_s)
-        away_s = link.rtt_s + _bits(size_bytes) / link.cautious_bps + server_s
+        link, bits = self._estimator.estimate(now_s), self._bits_with(now_s, size_bytes)
+        away_s = link.rtt_s + bits / link.cautious_bps + server_s
         return 2 * away_s + 3 * link.rtt_sigma_s
 
     def send(
@@ -46,13 +58,35 @@ class Uplink:
         self._allowance.spend(size_bits / 8)
         link = self._estimator.estimate(now_s)
         expected_s = now_s + link.rtt_s + bits / link.bandwidth_bps + server_s
-        self._awaited.add(message, AwaitedMessage(now_s, size_bits, bits, expected_s, plan))
+        sent = AwaitedMessage(now_s, size_bits, bits, server_s, expected_s, plan)
+        self._awaited.add(message, sent)
+
+    def answered(self, now_s: float, sent: AwaitedMessage, server_s: float) -> Passage:
+        """Return what an answer tells of the link: the server had the message for ``server_s``.
+
+        What had to wait until the one before it had left the uplink tells of its own bits alone. It
+        is not known when that was unless that one has been answered; then by what was believed.
+        """
+        back_s = now_s - server_s
+        in_order = self._left_s <= sent.at_s and not self._awaited.has_before(sent.at_s)
+        queued_until_s = self._came_back_s - self._estimator.estimate(now_s).rtt_s
+        last_s = self._came_back_s
+        if self._left_s <= sent.at_s:
+            self._left_s, self._came_back_s = sent.at_s, max(back_s, last_s)
+        if not in_order:
+            return Passage(sent.bits, back_s - sent.at_s, 1)
+        if queued_until_s > sent.at_s:
+            return Passage(sent.size_bits, max(back_s - last_s, 0.0), 0)
+        return Passage(sent.size_bits, back_s - sent.at_s, 1)
 
     def withdraw(self, message: int) -> None:
         """Take in that a message did not go out after all."""
         if sent := self._awaited.pop(message):
             self._estimator.withdrawn(sent.size_bits)
             self._allowance.spend(-sent.size_bits / 8)
+
+    def _bits_with(self, now_s: float, size_bytes: int) -> float:
+        return self._estimator.before_bits(now_s) + _bits(size_bytes)
 
 
 def _bits(size_bytes: int) -> int:

@@ -7,7 +7,7 @@ from partitioner.plan import Plan
 
 
 def message(at_s, plan=None):
-    return AwaitedMessage(at_s, 800, 800, at_s + 0.1, plan)
+    return AwaitedMessage(at_s, 800, 800, 0.0, at_s + 0.1, plan)
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def test_an_answer_that_comes_after_an_outage_starts_a_quick_new_measurement(con
     before = controller.conditions(now_s)
     controller.sent(now_s, 1, 0)
     controller.answered(now_s + 3.0, 1, Timeline(), Load())
-    assert controller.conditions(now_s).rtt_s == before.rtt_s
+    assert controller.conditions(now_s).rtt_s < 2 * before.rtt_s  # it tells how the link was
     times = [now_s + 3.0 + step / 100 + 1e-6 for step in range(60)]
     sent = [round(t - now_s - 3, 2) for t in times if controller.probe_bytes(t) is not None]
     assert len(sent) == 4

@@ -15,6 +15,7 @@ from partitioner.plan import Plan
 
 SENDS = Plan(1, "raw", "confidence", ())
 ALONE = Plan(2, None, "confidence", ())
+FAST_BPS = 1e9
 NOW = Conditions(bandwidth_bps=1e6, rtt_s=0.05, queue_s=0.3, server_stretch=4.0, reachable=False)
 
 
@@ -28,7 +29,7 @@ def run(probing, end_s, bandwidth_bps=8e6):
     now_s, sent = 0.0, []
     while now_s < end_s:
         sent.append((round(now_s * 1e3), probing.take(now_s, bandwidth_bps)))
-        now_s = probing.next_s(now_s, None)
+        now_s = probing.next_s(now_s, None, FAST_BPS)
     return sent
 
 
@@ -50,7 +51,7 @@ def test_beside_traffic_they_are_short_and_four_times_as_rare(probing):
     probing.suit(SENDS, NOW, best=None)
     probing.sample_sent(0.0)
     assert probing.take(0.1, 8e6) == probing.take(0.4, 8e6) == 0
-    assert probing.next_s(0.4, None) == pytest.approx(2.4)
+    assert probing.next_s(0.4, None, FAST_BPS) == pytest.approx(2.4)
     assert probing.take(0.6, 8e6) == 5000  # no sample went out for long
 
 
@@ -59,7 +60,7 @@ def test_alone_they_are_rare_where_even_a_much_better_link_would_not_be_used(pro
     asked = []
     probing.suit(ALONE, NOW, lambda conditions: asked.append(conditions) or better)
     probing.take(0.0, 8e6)
-    assert probing.next_s(0.0, None) == 0.5 * rest
+    assert probing.next_s(0.0, None, FAST_BPS) == 0.5 * rest
     assert asked == [Conditions(bandwidth_bps=1e8, rtt_s=0.0005)]
 
 
@@ -89,16 +90,16 @@ def test_some_follow_each_other_in_haste_and_those_are_of_both_kinds(probing):
     probing.hurry(2)
     sent = run(probing, 2.0)
     assert sent == [(0, 5000), (50, 0), (100, 5000), (150, 0)]
-    assert probing.next_s(0.15, None) == pytest.approx(2.15)
+    assert probing.next_s(0.15, None, FAST_BPS) == pytest.approx(2.15)
 
 
 def test_none_goes_out_while_an_answer_is_missing_unless_it_is_lost(probing):
     probing.take(0.0, 8e6)
-    missing = AwaitedMessage(1.0, 800, 800, expected_s=1.1, plan=None)
-    assert probing.next_s(1.05, missing) == 0.5  # it is not late yet
-    assert probing.next_s(1.2, missing) == 1.0 + LOST_S
+    missing = AwaitedMessage(1.0, 800, 800, 0.0, expected_s=1.1, plan=None)
+    assert probing.next_s(1.05, missing, FAST_BPS) == 0.5  # it is not late yet
+    assert probing.next_s(1.2, missing, FAST_BPS) == 1.0 + LOST_S
     probing.take(6.0, 8e6)
-    assert probing.next_s(6.0, missing) == 6.0 + LOST_S
+    assert probing.next_s(6.0, missing, FAST_BPS) == 6.0 + LOST_S
 
 
 def test_while_the_breaker_is_open_one_goes_out_at_each_of_its_intervals():
@@ -106,20 +107,27 @@ def test_while_the_breaker_is_open_one_goes_out_at_each_of_its_intervals():
     probing = Probing(0.5, breaker, Allowance(None))
     probing.hurry(4)
     breaker.trip(1.0)
-    assert probing.next_s(1.0, None) == 1.7
+    assert probing.next_s(1.0, None, FAST_BPS) == 1.7
     assert probing.take(1.2, None) is None
     assert probing.take(1.7, None) == 0
-    assert probing.next_s(1.7, None) == pytest.approx(2.4)
+    assert probing.next_s(1.7, None, FAST_BPS) == pytest.approx(2.4)
 
 
 def test_no_more_bytes_go_out_than_are_left():
     allowance = Allowance(1000.0)
     probing = Probing(0.5, Breaker(2, 0.5), allowance)
-    assert probing.next_s(0.0, None) == math.inf
+    assert probing.next_s(0.0, None, FAST_BPS) == math.inf
     allowance.grant()
-    assert probing.next_s(0.0, None) < 0
+    assert probing.next_s(0.0, None, FAST_BPS) < 0
     assert probing.take(0.0, 8e6) == 1000 - FRAME_OVERHEAD_BYTES
 
 
 def test_the_first_is_due_at_once(probing):
-    assert probing.next_s(3.0, None) == -math.inf
+    assert probing.next_s(3.0, None, FAST_BPS) == -math.inf
+
+
+def test_a_slow_uplink_is_left_to_others_for_three_quarters_of_the_time(probing):
+    assert probing.take(0.6, 1e5) == 1500
+    sending_s = 8 * (1500 + FRAME_OVERHEAD_BYTES) / 1e4
+    assert probing.next_s(0.7, None, 1e4) == pytest.approx(0.6 + 4 * sending_s)
+    assert probing.next_s(0.7, None, 1e6) == pytest.approx(0.6 + 0.5)  # it was found to be quicker
