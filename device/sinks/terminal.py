@@ -80,6 +80,8 @@ class TerminalSink:
 
     def _open(self, line: dict[str, Any]) -> None:
         match line["bundle_origin"]:
+            case "server" if not line["fetched_bytes"]:
+                self._say(f"running {line['model']}, which the server has and is here already")
             case "server":
                 size = f"{say_bytes(line['fetched_bytes'])} in {say_time(line['fetch_s'])}"
                 self._say(f"fetched {line['model']}: {size}")

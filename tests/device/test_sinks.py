@@ -68,6 +68,9 @@ def test_where_a_bundle_came_from_is_told_unless_it_was_named():
     assert told({**OPENING, "bundle_origin": "server", **fetched}) == [
         "fetched digits: 2.35 MB in 1.25 s"
     ]
+    assert told({**OPENING, "bundle_origin": "server", "fetched_bytes": 0, "fetch_s": 0.1}) == [
+        "running digits, which the server has and is here already"
+    ]
     assert told({**OPENING, "bundle_origin": "cache", "bundle_reason": "no answer"}) == [
         "running digits as fetched earlier: no answer"
     ]
