@@ -18,7 +18,7 @@ from offramp.quantities import say_time
 from partitioner.conditions import Conditions
 from partitioner.demands import Floats
 from partitioner.forecast import Forecast
-from partitioner.measures import get_measure
+from partitioner.measures import get_measure, get_quantile
 from partitioner.objective import Objective
 from partitioner.offers import check_feasible
 from partitioner.pareto import undercut_by_none
@@ -31,6 +31,9 @@ __all__ = ["RESOURCES", "Mixer", "Mixture", "Part", "Sharing"]
 RESOURCES = ("device", "uplink", "server")
 
 _EXACT = 1e-9
+
+_Bounds = dict[str, tuple[Floats, float]]
+"""By measure, candidates' values (C,) and the most that they may come to in the mean."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,11 @@ class Mixture:
     """The parts of a mixture, most used first; each device handles a sample every ``period_s``.
 
     ``busy`` is the share of time that each resource works. ``worth`` is by how many percent the
-    throughput would grow with 1% more of a resource, such as a device faster by 1%;
-    ``worth_of_limits``, by measure, with a limit higher by 1%, or for "accuracy" with a floor lower
-    by 1% of the samples.
+    throughput would grow with 1% more of a resource, such as a device faster by 1%, if it grew on
+    as it begins; ``worth_of_limits``, by measure, by how many it does with a limit higher by 1%, or
+    by 0.1% of the samples for "late", and for "accuracy" with a floor lower by as many.
+    ``prices_of_limits`` are by how many seconds ``period_s`` would fall with a bound higher by 1,
+    which for quantiles is the share that may be later.
     """
 
     parts: tuple[Part, ...]
@@ -81,6 +86,7 @@ class Mixture:
     busy: dict[str, float]
     worth: dict[str, float]
     worth_of_limits: dict[str, float]
+    prices_of_limits: dict[str, float]
 
     @property
     def accuracy(self) -> float:
@@ -109,12 +115,14 @@ class Mixer:
         self._planner = planner
         self._objective = objective
         self._conditions = replace(conditions, hedged=False)
-        forecast = planner.forecast(self._conditions)
+        self._forecast = forecast = planner.forecast(self._conditions)
         self._takes_s = _takes_s(forecast)
         self._loads_s = self._takes_s * sharing.factors
         floor = planner.accuracy_floor(objective)
-        bounds = {"accuracy": (-planner.accuracy(hedged=False), -floor)}
-        self._bounds = bounds | _shares_of_limits(forecast, objective)
+        self._bounds: _Bounds = {"accuracy": (-planner.accuracy(hedged=False), -floor)}
+        self._limits = {n: m for n, m in objective.kept.items() if n not in ("memory", "period")}
+        for name, most in self._limits.items():
+            self._bounds[name] = _bound(forecast, objective, name, most)
         self._usable = _usable(forecast, objective)
 
     def best(self) -> Mixture:
@@ -124,18 +132,27 @@ class Mixer:
         """
         if not len(self._usable):
             self._refuse()
-        values = np.stack([values for values, _ in self._bounds.values()], axis=1)[self._usable]
+        found = self._solve(self._bounds)
+        if found is None:
+            self._refuse()
+        rows, solution = found
+        self._check_period(solution.period)
+        return self._mixture(rows, solution)
+
+    def _solve(self, bounds: _Bounds) -> tuple[NDArray[np.int64], Solution] | None:
+        """Return candidates' rows and what is best of them, in seconds; None if nothing is."""
+        values = np.stack([values for values, _ in bounds.values()], axis=1)[self._usable]
         kept = undercut_by_none(np.hstack([self._loads_s[self._usable], values]))
         rows, values = self._usable[kept], values[kept]
-        most = np.array([most for _, most in self._bounds.values()])
+        most = np.array([most for _, most in bounds.values()])
         units = _units(np.vstack([np.abs(values) / 1e3, np.abs(most)]).max(axis=0))
         loads_s = self._loads_s[rows]
         scale_s = _scale_s(loads_s)
         found = solve(loads_s / scale_s, values / units, most / units)
         if found is None:
-            self._refuse()
-        self._check_period(found.period * scale_s)
-        return self._mixture(rows, found, scale_s, units)
+            return None
+        prices = found.limit_prices * scale_s / units
+        return rows, replace(found, period=found.period * scale_s, limit_prices=prices)
 
     def alone(self) -> Part | None:
         """Return the plan of the highest throughput by itself; None if none keeps the limits."""
@@ -150,23 +167,31 @@ class Mixer:
         objective = self._objective.model_copy(update={"minimise": "mean"})
         return self._part(int(self._planner.rank(objective, self._conditions).rows[0]), 1.0)
 
-    def _mixture(
-        self, rows: NDArray[np.int64], found: Solution, scale_s: float, units: Floats
-    ) -> Mixture:
-        period_s = found.period * scale_s
+    def _mixture(self, rows: NDArray[np.int64], found: Solution) -> Mixture:
+        prices = dict(zip(self._bounds, found.limit_prices.tolist(), strict=True))
         used = np.flatnonzero(found.shares)
         used = used[np.argsort(-found.shares[used], kind="stable")]
-        busy = found.shares @ self._loads_s[rows] / period_s
-        bounds = self._bounds.items()
-        more = np.array([0.01 * (1 if name == "accuracy" else most) for name, (_, most) in bounds])
-        growth = 100 * found.limit_prices * more / units / found.period
+        busy = found.shares @ self._loads_s[rows] / found.period
+        # Without a price the mixture would be as good if the limit were not there.
+        worth = {n: self._growth(n, found.period) if p > 0 else 0.0 for n, p in prices.items()}
         return Mixture(
             tuple(self._part(int(rows[at]), float(found.shares[at])) for at in used),
-            period_s,
+            found.period,
             busy=dict(zip(RESOURCES, busy.tolist(), strict=True)),
             worth=dict(zip(RESOURCES, found.resource_prices.tolist(), strict=True)),
-            worth_of_limits=dict(zip(self._bounds, growth.tolist(), strict=True)),
+            worth_of_limits=worth,
+            prices_of_limits=prices,
         )
+
+    def _growth(self, name: str, period_s: float) -> float:
+        """Return by how many percent throughput grows if a limit is a little higher."""
+        values, most = self._bounds[name]
+        if name in ("accuracy", "late"):
+            raised = values, most + 0.001
+        else:
+            raised = _bound(self._forecast, self._objective, name, 1.01 * self._limits[name])
+        found = self._solve({**self._bounds, name: raised})
+        return 0.0 if found is None else max(100 * (period_s / found[1].period - 1), 0.0)
 
     def _part(self, row: int, share: float) -> Part:
         return Part(
@@ -211,20 +236,17 @@ def _usable(forecast: Forecast, objective: Objective) -> NDArray[np.int64]:
     return np.flatnonzero(usable)
 
 
-def _shares_of_limits(forecast: Forecast, objective: Objective) -> dict[str, tuple[Floats, float]]:
-    """Return what limits allow in the mean, by measure: the plans' values (C,) and the most.
+def _bound(
+    forecast: Forecast, objective: Objective, name: str, most: float
+) -> tuple[Floats, float]:
+    """Return what a limit allows in the mean: the plans' values (C,) and the most.
 
     A quantile is no mean, but that p95 is at most t says that a share of 0.05 may be later than t.
     """
-    bounds: dict[str, tuple[Floats, float]] = {}
-    for name, most in objective.kept.items():
-        if name in ("memory", "period"):
-            continue
-        if name[1:].isdecimal():
-            bounds[name] = (forecast.late_share(most), 1 - int(name[1:]) / 100)
-        else:
-            bounds[name] = (get_measure(name).values(forecast, objective.latest_s), most)
-    return bounds
+    share = get_quantile(name)
+    if share is not None:
+        return forecast.late_share(most), 1 - share
+    return get_measure(name).values(forecast, objective.latest_s), most
 
 
 def _units(sizes: Floats) -> Floats:

@@ -14,6 +14,12 @@ __all__ = ["mixture_lines", "mixture_table"]
 _SMALL = 0.005
 """Worths below are not told: half a hundredth of a percent for a percent."""
 
+_LOOSER = {
+    "accuracy": "an accuracy floor lower by 0.1% of the samples",
+    "late": "0.1% of the samples more that may be late",
+}
+"""What is told instead of a limit higher by 1%."""
+
 
 def mixture_table(mixture: Mixture, sharing: Sharing) -> Sheet:
     """Return what a sample takes under each plan and in the mean, and how busy that makes each."""
@@ -46,11 +52,9 @@ def mixture_lines(mixture: Mixture, alone: Part | None, quickest: Part) -> Itera
     tight = [name for name in tight if mixture.worth[name] > _SMALL]
     yield f"bottleneck: {', '.join(tight)}"
     for name, worth in mixture.worth_of_limits.items():
-        if name == "accuracy" and worth * 0.1 > _SMALL:
-            brings = f"brings {figure(worth * 0.1)}% more"
-            yield f"an accuracy floor lower by 0.1% of the samples {brings}"
-        elif name != "accuracy" and worth > _SMALL:
-            yield f"a limit on {name} higher by 1% brings {figure(worth)}% more"
+        if worth > _SMALL:
+            looser = _LOOSER.get(name, f"a limit on {name} higher by 1%")
+            yield f"{looser} brings {figure(worth)}% more"
     if alone is None:
         yield "no single plan keeps the limits"
     else:

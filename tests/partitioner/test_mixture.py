@@ -18,6 +18,7 @@ from partitioner.conditions import Conditions
 from partitioner.mixture import RESOURCES, Mixer, Sharing
 from partitioner.objective import Objective
 from partitioner.planner import Planner
+from partitioner.power import Power
 from partitioner.profile import Profile, Timing
 from partitioner.shares import solve
 
@@ -111,7 +112,7 @@ def test_no_candidate_would_pay_at_the_prices(
     server_s = demands.server_s * now.server_stretch * devices / workers
     loads_s = np.stack([demands.device_s * now.device_stretch, uplink_s, server_s], axis=1)
     floor = it.planner.accuracy_floor(objective)
-    gain_s = found.worth_of_limits["accuracy"] * found.period_s
+    gain_s = found.prices_of_limits["accuracy"]
     prices = np.array([found.worth[name] for name in RESOURCES])
     assert sum(prices) == pytest.approx(1)
     worth_s = loads_s @ prices + gain_s * (floor - c.accuracy)
@@ -148,10 +149,49 @@ def test_worth_is_what_a_little_more_brings(world: Callable[..., Any]) -> None:
     }.items():
         growth = found.period_s / period_s(more) - 1
         assert growth / little == pytest.approx(found.worth[name], abs=1e-3)
-    assert found.worth_of_limits["accuracy"] > 0
+    price = found.prices_of_limits["accuracy"]
+    assert price > 0
     looser = Objective(max_accuracy_drop=0.2 + little)
-    growth = found.period_s / period_s(HERE, looser) - 1
-    assert growth / little == pytest.approx(found.worth_of_limits["accuracy"], rel=1e-3)
+    fell_s = found.period_s - period_s(HERE, looser)
+    assert fell_s / little == pytest.approx(price, rel=1e-3)
+
+
+LIMITS = {
+    **{name: (f"{name}_s", 0.02, 0.06) for name in ("mean", "p90", "p95", "p99")},
+    "server": ("server_s", 1e-4, 2e-3),
+    "uplink": ("uplink_bytes", 100, 3000),
+    "energy": ("energy_j", 0.01, 0.2),
+}
+
+
+@pytest.mark.parametrize("name", [*LIMITS, "late", "accuracy"])
+def test_what_a_higher_limit_is_told_to_bring_it_does(name: str, world: Callable[..., Any]) -> None:
+    it, told = world(3, depth=4, samples=40), 0
+    draws = Power(name="x", source="dice", idle_w=1, compute_w=5, radio_w=2, radio_up_w=0.5)
+    planner = Planner(it.bundle, it.candidates, it.device.drawing(draws), it.server)
+
+    def best(**wish: Any) -> Any:
+        return Mixer(planner, Objective(**{"max_accuracy_drop": 0.2, **wish}), HERE, Sharing(8))
+
+    pairs: list[tuple[dict[str, Any], dict[str, Any]]]
+    if name == "accuracy":
+        pairs = [({"max_accuracy_drop": d}, {"max_accuracy_drop": d + 1e-3}) for d in (0.1, 0.2)]
+    elif name == "late":
+        late = [{"deadline_s": 0.04, "max_miss_share": share} for share in (0.02, 0.1, 0.2)]
+        pairs = [(one, {**one, "max_miss_share": one["max_miss_share"] + 1e-3}) for one in late]
+    else:
+        key, low, high = LIMITS[name]
+        amounts = np.geomspace(low, high, 24).tolist()
+        pairs = [({"limits": {key: a}}, {"limits": {key: 1.01 * a}}) for a in amounts]
+    for asked, looser in pairs:
+        try:
+            found = best(**asked).best()
+        except PlanError:
+            continue
+        growth = 100 * (found.period_s / best(**looser).best().period_s - 1)
+        assert found.worth_of_limits[name] == pytest.approx(growth, abs=1e-4)
+        told += growth > 0.005
+    assert told
 
 
 def test_a_limit_holds_for_the_mean_over_the_plans(world: Callable[..., Any]) -> None:
