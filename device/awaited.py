@@ -72,10 +72,10 @@ class Awaited:
         for message in self._messages.values():
             message.plan = None
 
-    def has_before(self, at_s: float) -> bool:
-        """Tell whether a message that left before a time is still awaited."""
+    def has_by(self, at_s: float) -> bool:
+        """Tell whether a message that left by a time is still awaited."""
         first = next(iter(self._messages.values()), None)
-        return first is not None and first.at_s < at_s
+        return first is not None and first.at_s <= at_s
 
     @property
     def unheard(self) -> AwaitedMessage | None:

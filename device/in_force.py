@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from device.switching import is_better
 from device.tuning import Tuning
 from offramp.errors import PlanError
+from partitioner.candidates import Candidates
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
 from partitioner.plan import Plan
@@ -17,6 +21,8 @@ from partitioner.planner import Planner
 from partitioner.strategies import Strategy
 
 __all__ = ["InForce", "PlanChange", "Ready", "always_ready"]
+
+_MOST_MISSING = 4  # levels to look for another plan without, before the device goes on alone
 
 Explain = Callable[[Plan], Plan]
 
@@ -46,9 +52,9 @@ class PlanChange:
 class InForce:
     """The ``plan`` that holds until a strategy decides on a better one; None before the first.
 
-    Until a plan is ready that a strategy decides on, another one stands in: that in force or
-    what the strategy does alone. A sample would else be sent losslessly, which can take twenty
-    times the bytes. A strategy that decides once does not wait.
+    Until a plan is ready that a strategy decides on, the best that is stands in: of those that send
+    otherwise, what the strategy does alone, and that in force. A sample would else be sent
+    losslessly, which can take twenty times the bytes. A strategy that decides once does not wait.
     """
 
     def __init__(self, strategy: Strategy, objective: Objective, tuning: Tuning) -> None:
@@ -93,8 +99,8 @@ class InForce:
             self._strategy.explain, planner, objective=self._objective, conditions=conditions
         )
         chosen = wanted
-        if self._strategy.adapts and wanted.level is not None and not ready(wanted):
-            chosen = self.alone(planner, conditions)
+        if self._strategy.adapts and not _can_send(wanted, ready):
+            chosen = self._stand_in(wanted, planner, conditions, ready)
             explain = partial(_explain_stand_in, explain, wanted)
         self._decided_s = now_s
         turned = self._decided_reachable != conditions.reachable
@@ -111,13 +117,38 @@ class InForce:
         self.take_up(PlanChange(now_s, chosen, conditions, explain))
         return wanted
 
+    def _stand_in(
+        self, wanted: Plan, planner: Planner, conditions: Conditions, ready: Ready
+    ) -> Plan:
+        """Return the best plan that is ready, of those that send by what is often asked for."""
+        missing = [(wanted.cut, wanted.level)]
+        with suppress(PlanError):
+            while len(missing) <= _MOST_MISSING:
+                rest = planner.only(
+                    f"what can be sent without {missing}", partial(_without, missing)
+                )
+                plan = self._strategy.decide(rest, self._objective, conditions)
+                if _can_send(plan, ready):
+                    return plan
+                missing.append((plan.cut, plan.level))
+        return self.alone(planner, conditions)
+
     def take_up(self, change: PlanChange) -> None:
         """Let a plan come into force."""
         self.plan = change.plan
         self._changes.append(change)
 
 
+def _can_send(plan: Plan, ready: Ready) -> bool:
+    return plan.level is None or ready(plan)
+
+
+def _without(missing: Sequence[tuple[int, str | None]], among: Candidates) -> NDArray[np.bool_]:
+    pairs = zip(among.cut.tolist(), among.level, strict=True)
+    return np.array([pair not in missing for pair in pairs], bool)
+
+
 def _explain_stand_in(explain: Explain, wanted: Plan, plan: Plan) -> Plan:
     told = explain(plan)
-    waits = f"it stands in until what sending by {wanted.level} needs is loaded"
+    waits = f"it stands in while what sending by {wanted.level} needs is not loaded"
     return replace(told, reason=f"{told.reason}; {waits}")

@@ -1,7 +1,8 @@
 """Levels: by which codec levels a device can send at once, and which it loads first.
 
 Some need compiled loops: 70 MB and a third of a second or more. A device that never sends by one
-does without, and one whose plan comes to such a level sends losslessly until it is there.
+does without. Where plans are decided anew another one stands in until a level is there; what is
+sent by it before, as under a plan that is given, goes losslessly.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Uplink:
         is not known when that was unless that one has been answered; then by what was believed.
         """
         back_s = now_s - server_s
-        in_order = self._left_s <= sent.at_s and not self._awaited.has_before(sent.at_s)
+        in_order = self._left_s <= sent.at_s and not self._awaited.has_by(sent.at_s)
         queued_until_s = self._came_back_s - self._estimator.estimate(now_s).rtt_s
         last_s = self._came_back_s
         if self._left_s <= sent.at_s:

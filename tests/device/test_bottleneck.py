@@ -57,14 +57,14 @@ def narrowed(tiny_model, tiny_samples) -> EarlyExitModel:
 
 
 @pytest.fixture(scope="module")
-def bundle(narrowed, tiny_samples, tmp_path_factory, one_registry) -> Bundle:
+def bundle(narrowed, tiny_samples, tmp_path_factory, exported_once) -> Bundle:
     path = tmp_path_factory.mktemp("narrow") / "n.offramp"
     compile_model(narrowed, tiny_samples, path, CompileOptions("narrow", max_segments=3))
     return open_bundle(path)
 
 
 @pytest.fixture(scope="module")
-def int8(narrowed, tiny_samples, tmp_path_factory, one_registry) -> Bundle:
+def int8(narrowed, tiny_samples, tmp_path_factory, exported_once) -> Bundle:
     path = tmp_path_factory.mktemp("narrow") / "i.offramp"
     options = CompileOptions("narrow", max_segments=3, int8=True)
     compile_model(narrowed, tiny_samples, path, options)

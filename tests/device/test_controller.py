@@ -250,14 +250,23 @@ def test_the_device_answers_alone_until_what_the_first_plan_needs_is_loaded(cont
     now_s = settle(controller, 0.0, GOOD)
     assert controller.plan(now_s).level is None
     assert controller.plan(now_s + 0.3).level is None
-    assert loader.wanted == [0, 0]
+    assert loader.wanted[:2] == [0, 1]
     (change,) = controller.take_changes()
-    assert "stands in until what sending by raw needs is loaded" in change.explained().reason
+    assert "stands in while what sending by raw needs is not loaded" in change.explained().reason
     assert controller.next_probe_s(now_s + 0.3) - now_s < 4 * 0.5 + 0.3  # as beside traffic
     loader.there.add(0)
     assert controller.plan(now_s + 0.6).cut == 0
     (change,) = controller.take_changes()
     assert "stands in" not in change.explained().reason
+
+
+def test_what_cannot_be_loaded_does_not_keep_the_device_from_sending_otherwise(controller):
+    """Whole images are best; features are nearly as good, and there."""
+    controller.ready = Loader(1)
+    now_s = settle(controller, 0.0, GOOD)
+    assert [controller.plan(now_s + at).cut for at in (0.0, 0.3, 400.0)] == [1, 1, 1]
+    (change,) = controller.take_changes()
+    assert "stands in while what sending by raw needs is not loaded" in change.explained().reason
 
 
 @pytest.mark.parametrize(("now_bps", "meanwhile"), [(10e6, 0), (3e6, 2)])

@@ -22,7 +22,7 @@ COUNT = 8
 
 
 @pytest.fixture(scope="module")
-def painter(tmp_path_factory, one_registry):
+def painter(tmp_path_factory, exported_once):
     """A folder with a bundle, samples and a profile of the device alone."""
     torch.manual_seed(0)
     home = tmp_path_factory.mktemp("painter")

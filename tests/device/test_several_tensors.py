@@ -29,7 +29,7 @@ class Painter(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def painter(tmp_path_factory, one_registry):
+def painter(tmp_path_factory, exported_once):
     torch.manual_seed(0)
     dice = np.random.default_rng(0)
     home = tmp_path_factory.mktemp("painter")
