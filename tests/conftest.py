@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import functools
 import gc
+import hashlib
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pytest
@@ -131,8 +134,15 @@ def _kept_memory() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of a session share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
 def compiled_once(
-    tmp_path_factory: pytest.TempPathFactory,
+    shared_folder: Path,
 ) -> Callable[[str, Callable[[Path], Manifest]], tuple[Path, Manifest]]:
     """Compiles a bundle for all workers of a session, which find the first one's by its name.
 
@@ -140,12 +150,8 @@ def compiled_once(
     """
     from offramp.bundle import Manifest
 
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-
     def compile_once(name: str, compile_to: Callable[[Path], Manifest]) -> tuple[Path, Manifest]:
-        folder = shared / f"compiled-{name}"
+        folder = shared_folder / f"compiled-{name}"
         folder.mkdir(exist_ok=True)
         path, returned = folder / f"{name}.offramp", folder / "returned.json"
         with (folder / "lock").open("w") as lock:
@@ -291,14 +297,31 @@ def quantised() -> Quantised:
 
 
 @pytest.fixture(scope="session")
-def one_registry() -> Iterator[None]:
-    """Let ONNX exports share one table of operations: parsing it takes a second each time."""
-    from functools import cache
+def exported_once(shared_folder: Path) -> Iterator[None]:
+    """Lets all workers of a session export a segment to ONNX once: it takes half a second.
 
-    registration = pytest.importorskip("torch.onnx._internal.exporter._registration")
+    What was exported is found by the graph, the weights, and the examples' shapes and types.
+    """
+    exporters = pytest.importorskip("offramp.capture.exporters.onnx")
+    export, folder = exporters.OnnxExporter.export, shared_folder / "exported"
+    folder.mkdir(exist_ok=True)
+
+    @functools.wraps(export)
+    def export_once(exporter: Any, module: Any, examples: Sequence[Any], weights: bytes) -> bytes:
+        given = [(tuple(example.shape), example.dtype) for example in examples]
+        key = hashlib.sha256(f"{module.graph}{given}".encode() + weights).hexdigest()
+        path = folder / key
+        if path.is_file():
+            return path.read_bytes()
+        exported: bytes = export(exporter, module, examples, weights)
+        with contextlib.suppress(OSError):  # a test may limit what can be written
+            whole = folder / f"{key}.{os.getpid()}"
+            whole.write_bytes(exported)
+            whole.rename(path)
+        return exported
+
     with pytest.MonkeyPatch.context() as patch:
-        registry = registration.ONNXRegistry
-        patch.setattr(registry, "from_torchlib", staticmethod(cache(registry.from_torchlib)))
+        patch.setattr(exporters.OnnxExporter, "export", export_once)
         yield
 
 
@@ -374,7 +397,7 @@ def tiny_compiled(
     compiled_once: Callable[..., tuple[Path, Manifest]],
     tiny_model: EarlyExitModel,
     tiny_samples: LabelledSamples,
-    one_registry: None,
+    exported_once: None,
 ) -> tuple[Path, Manifest]:
     """The network in three segments, through the whole compiler."""
     from offramp.capture.compiler import CompileOptions, compile_model
@@ -390,7 +413,7 @@ def tiny_int8_file(
     compiled_once: Callable[..., tuple[Path, Manifest]],
     tiny_model: EarlyExitModel,
     tiny_samples: LabelledSamples,
-    one_registry: None,
+    exported_once: None,
 ) -> Path:
     """The same with an int8 head."""
     from offramp.capture.compiler import CompileOptions, compile_model
@@ -439,7 +462,7 @@ def camera(
     compiled_once: Callable[..., tuple[Path, Manifest]],
     tiny_model: EarlyExitModel,
     camera_samples: LabelledSamples,
-    one_registry: None,
+    exported_once: None,
 ) -> Bundle:
     """The network, calibrated on images of which each is like the one before."""
     from offramp.bundle import open_bundle

@@ -76,7 +76,7 @@ def _modules() -> list[torch.nn.Module]:
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory, one_registry: None) -> Path:
+def programs(tmp_path_factory: pytest.TempPathFactory, exported_once: None) -> Path:
     """The three modules as neighbouring segments, written for every backend."""
     import onnx
 

@@ -74,7 +74,7 @@ def test_every_weight_of_a_head_learns(kind: str, shape: tuple[int, ...]) -> Non
 
 @pytest.mark.parametrize(("kind", "shape"), EXPORTED)
 def test_a_head_runs_on_the_engines_with_any_batch(
-    kind: str, shape: tuple[int, ...], tmp_path: Path, one_registry: None
+    kind: str, shape: tuple[int, ...], tmp_path: Path, exported_once: None
 ) -> None:
     head = _built(kind, shape)
     draft = Draft({"boundaries": (Boundary(tensors=(TensorSpec("x", "float32", shape),)),)})

@@ -18,7 +18,7 @@ from offramp.samples import Samples
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
 def test_a_word_beyond_the_vocabulary_is_an_error_of_the_input(
-    backend: str, tmp_path: Path, one_registry: None
+    backend: str, tmp_path: Path, exported_once: None
 ) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Embedding(10, 8), nn.Flatten(), nn.Linear(32, 3))

@@ -71,7 +71,7 @@ def test_what_no_pair_fits_is_said(dtype: str, shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("shape", EXPORTED)
 def test_both_parts_run_on_the_engines_with_any_batch(
-    shape: tuple[int, ...], tmp_path: Path, one_registry: None
+    shape: tuple[int, ...], tmp_path: Path, exported_once: None
 ) -> None:
     pair = _built(shape)
     boundary = Boundary(tensors=(TensorSpec("x", "float32", shape),))

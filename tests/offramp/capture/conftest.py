@@ -100,7 +100,7 @@ def worst_difference(
 
 
 @pytest.fixture
-def cut(tmp_path: Path, one_registry: None) -> Callable[..., Exported]:
+def cut(tmp_path: Path, exported_once: None) -> Callable[..., Exported]:
     def make(
         model: nn.Module, *inputs: Tensor, most: int = 3, graph: CapturedGraph | None = None
     ) -> Exported:

@@ -81,7 +81,7 @@ def bundle(
     model: EarlyExitModel,
     tiny_samples: LabelledSamples,
     tmp_path_factory: pytest.TempPathFactory,
-    one_registry: None,
+    exported_once: None,
 ) -> Bundle:
     path = tmp_path_factory.mktemp("carrying") / "deep.offramp"
     compile_model(model, tiny_samples, path, CompileOptions("deep", max_segments=4))
@@ -248,7 +248,7 @@ def test_an_int8_head_hands_its_code_on(
     tiny_samples: LabelledSamples,
     tmp_path: Path,
     expected: list[Array],
-    one_registry: None,
+    exported_once: None,
 ) -> None:
     path = tmp_path / "int8.offramp"
     compile_model(model, tiny_samples, path, CompileOptions("deep", max_segments=4, int8=True))

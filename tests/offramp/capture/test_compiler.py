@@ -66,7 +66,7 @@ def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_users_model_becomes_a_bundle(
-    users_module: str, tmp_path: Path, one_registry: None
+    users_module: str, tmp_path: Path, exported_once: None
 ) -> None:
     words = f"{users_module}:build --data {users_module}:held_out --train {users_module}:training"
     words += f" --example {users_module}:example --exit 1 --head linear --max-segments 2"
@@ -89,7 +89,7 @@ def test_a_users_model_becomes_a_bundle(
 
 
 def test_what_an_int8_head_costs_is_printed(
-    users_module: str, tmp_path: Path, one_registry: None
+    users_module: str, tmp_path: Path, exported_once: None
 ) -> None:
     words = f"{users_module}:build --data {users_module}:held_out --max-segments 2 --int8 -o m.off"
     result = CliRunner().invoke(compile_, words.split())
@@ -103,7 +103,7 @@ def test_what_an_int8_head_costs_is_printed(
 
 
 def test_a_model_and_example_inputs_are_enough(
-    users_module: str, tmp_path: Path, one_registry: None
+    users_module: str, tmp_path: Path, exported_once: None
 ) -> None:
     words = f"{users_module}:build --example {users_module}:examples --max-segments 2 -o m.off"
     result = CliRunner().invoke(compile_, words.split())
@@ -138,7 +138,7 @@ def _forked_samples(count: int = 6) -> Samples:
 
 @pytest.mark.parametrize("dense", [False, True], ids=["classes", "tensor"])
 def test_inputs_by_name_and_several_outputs_are_kept_to_the_end(
-    dense: bool, tmp_path: Path, one_registry: None
+    dense: bool, tmp_path: Path, exported_once: None
 ) -> None:
     path, model, samples = tmp_path / "m.offramp", Forked(dense).eval(), _forked_samples()
     options = CompileOptions("m", max_segments=2)
@@ -168,7 +168,7 @@ def test_inputs_by_name_and_several_outputs_are_kept_to_the_end(
 
 
 def test_a_level_that_one_tensor_cannot_take_goes_with_the_others(
-    tmp_path: Path, one_registry: None
+    tmp_path: Path, exported_once: None
 ) -> None:
     class Masked(nn.Module):
         def __init__(self) -> None:
@@ -207,7 +207,7 @@ def test_experts_are_captured_as_operations_of_torch() -> None:
 
 
 def test_a_transformers_model_is_compiled_from_a_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_registry: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported_once: None
 ) -> None:
     transformers = pytest.importorskip("transformers")
     config = transformers.BertConfig(
@@ -250,7 +250,7 @@ def test_a_transformers_model_that_lacks_weights_is_refused(tmp_path: Path) -> N
 
 
 def test_a_model_may_have_more_classes_than_a_small_integer_counts(
-    tmp_path: Path, one_registry: None
+    tmp_path: Path, exported_once: None
 ) -> None:
     torch.manual_seed(0)
     model = nn.Linear(4, 40_000)
@@ -264,7 +264,7 @@ def test_a_model_may_have_more_classes_than_a_small_integer_counts(
     assert (calibration.answers[0, "lossless"] == calibration.labels).all()
 
 
-def test_a_masked_class_is_never_answered_and_compiles(tmp_path: Path, one_registry: None) -> None:
+def test_a_masked_class_is_never_answered_and_compiles(tmp_path: Path, exported_once: None) -> None:
     class Masked(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -283,7 +283,7 @@ def test_a_masked_class_is_never_answered_and_compiles(tmp_path: Path, one_regis
 
 
 def test_a_full_disk_for_what_is_laid_out_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_registry: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported_once: None
 ) -> None:
     def full(*_: Any) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "weights"))
@@ -369,7 +369,7 @@ BAD: dict[str, tuple[Any, LabelledSamples, CompileOptions, type[OfframpError], s
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_cannot_be_compiled_leaves_one_sentence_and_no_file(
-    name: str, tmp_path: Path, one_registry: None
+    name: str, tmp_path: Path, exported_once: None
 ) -> None:
     model, samples, options, kind, said = BAD[name]
     with pytest.raises(kind, match=said) as caught:
@@ -384,7 +384,7 @@ def test_samples_must_be_as_the_examples(tmp_path: Path) -> None:
         compile_model(MODEL, wrong, tmp_path / "m", CompileOptions("m"), examples=_samples())
 
 
-def test_scores_may_be_an_embedding(tmp_path: Path, one_registry: None) -> None:
+def test_scores_may_be_an_embedding(tmp_path: Path, exported_once: None) -> None:
     path = tmp_path / "m.offramp"
     many = LabelledSamples(_samples().inputs, np.arange(8) + 100)
     manifest = compile_model(MODEL, many, path, CompileOptions("m", answer="tensor"))
@@ -394,7 +394,7 @@ def test_scores_may_be_an_embedding(tmp_path: Path, one_registry: None) -> None:
 
 
 @pytest.mark.parametrize("off", [0, 1])
-def test_one_held_out_sample_is_enough(off: int, tmp_path: Path, one_registry: None) -> None:
+def test_one_held_out_sample_is_enough(off: int, tmp_path: Path, exported_once: None) -> None:
     path, one = tmp_path / "m.offramp", _samples(1)
     with torch.no_grad():
         answer = int(MODEL(torch.from_numpy(one.inputs[0])).argmax())
@@ -413,7 +413,7 @@ DEEP = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144,
 
 
 def test_an_exit_knows_a_class_that_its_training_samples_lack(
-    tmp_path: Path, one_registry: None
+    tmp_path: Path, exported_once: None
 ) -> None:
     path, training = tmp_path / "m.offramp", _samples(64)
     few = LabelledSamples(training.inputs, training.labels % 2)

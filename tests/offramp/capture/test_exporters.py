@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,10 +17,16 @@ from offramp.bundle import open_bundle
 from offramp.capture import exporters
 from offramp.capture.compiler import CompileOptions, compile_model
 from offramp.capture.exporters import EXPORTERS, export_segment
+from offramp.capture.exporters.onnx import OnnxExporter
 from offramp.errors import BundleError, CaptureError
 from offramp.network import Network
 from offramp.samples import Samples
 from tests.offramp.capture.conftest import Exported, cut_model
+
+
+@pytest.fixture(autouse=True)
+def _exported_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OnnxExporter, "export", inspect.unwrap(OnnxExporter.export))
 
 
 class Bessel(nn.Module):

@@ -56,7 +56,7 @@ def test_too_few_samples_are_refused_before_anything_is_done(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_onnx_lacks_cannot_be_quantised(tmp_path: Path, one_registry: None) -> None:
+def test_what_onnx_lacks_cannot_be_quantised(tmp_path: Path, exported_once: None) -> None:
     x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
     samples = LabelledSamples((x,), np.arange(8) % 3)
     with pytest.raises(CaptureError, match=r"segments/0. has no onnxruntime program .*bessel_j0"):
@@ -75,7 +75,7 @@ class Masked(nn.Module):
         return self.answer(x) + torch.tensor([0.0, 0.0, -torch.inf])
 
 
-def test_what_is_infinite_cannot_be_quantised(tmp_path: Path, one_registry: None) -> None:
+def test_what_is_infinite_cannot_be_quantised(tmp_path: Path, exported_once: None) -> None:
     x = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
     samples = LabelledSamples((x,), np.arange(8) % 2)
     with pytest.raises(CaptureError, match="compile without --int8") as caught:
@@ -167,7 +167,7 @@ def test_the_cost_in_the_manifest_is_that_of_the_programs(
 
 
 def test_a_model_that_answers_with_a_tensor_is_faithful_or_not(
-    tmp_path: Path, one_registry: None
+    tmp_path: Path, exported_once: None
 ) -> None:
     inputs = _forked_samples(12)
     samples = LabelledSamples(inputs.inputs, np.zeros(12, np.int64), keywords=inputs.keywords)

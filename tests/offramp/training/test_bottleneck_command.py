@@ -24,7 +24,7 @@ WORDS = f"--bottleneck 0 {HELD_OUT} --epochs 40 --batch 20 --patience 40"
 
 
 def test_a_pair_is_trained_described_and_sent_by(
-    run: Callable[..., Result], tmp_path: Path, one_registry: None
+    run: Callable[..., Result], tmp_path: Path, exported_once: None
 ) -> None:
     exits = f"--exit 1 {HELD_OUT} --recipe joint --epochs 20 --batch 20 --backbone-rate 5e-3"
     assert run(exits).exit_code == 0
@@ -45,7 +45,9 @@ def test_a_pair_is_trained_described_and_sent_by(
     assert "; bottleneck behind 0; epochs 40, seed 0" in manifest.card["training"]
 
 
-def test_a_pair_that_is_no_good_is_left_out(run: Callable[..., Result], one_registry: None) -> None:
+def test_a_pair_that_is_no_good_is_left_out(
+    run: Callable[..., Result], exported_once: None
+) -> None:
     assert run("--bottleneck 0 --epochs 1").exit_code == 0
     words = "trained_by_test:build --data trained_by_test:held_out --trained my.trained"
     result = CliRunner().invoke(compile_, [*words.split(), "-o", "my.offramp"])

@@ -262,7 +262,7 @@ def test_a_head_of_any_claimed_size_is_refused_before_it_takes_memory(
 
 @pytest.mark.e2e
 def test_interrupted_and_gone_on_it_answers_in_a_bundle_as_in_training(
-    users_module: str, tmp_path: Path, one_registry: None
+    users_module: str, tmp_path: Path, exported_once: None
 ) -> None:
     words = f"{users_module}:build --data {users_module}:training {EXITS} --recipe joint --batch 50"
     words += " --backbone-rate 5e-3 --epochs 30 --patience 30"

@@ -76,7 +76,7 @@ def _compile(trained: str) -> Bundle:
 
 
 def test_a_slimmed_device_part_is_smaller_in_its_bundle_and_answers_as_trained(
-    run: Callable[..., Result], one_registry: None
+    run: Callable[..., Result], exported_once: None
 ) -> None:
     assert run("--recipe joint", "whole.trained").exit_code == 0
     result = run("--recipe joint --slim 0.25")
