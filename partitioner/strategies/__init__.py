@@ -55,5 +55,5 @@ def get(name: str, *, simulated: bool = False) -> Strategy:
             f"strategy {name!r} knows what comes, so it exists only in offramp simulate; choose "
             f"one of {', '.join(DEPLOYED)}"
         )
-    names = (*DEPLOYED, *SIMULATED) if simulated else DEPLOYED
-    return choose("strategy", name, {each: STRATEGIES[each] for each in names})()
+    live = {each: STRATEGIES[each] for each in DEPLOYED}
+    return choose("strategy", name, STRATEGIES if simulated else live)()
