@@ -105,12 +105,13 @@ class Demands(NamedTuple):
         return _first_s(self.away_s(now), here_s, now.vain_share)
 
     def period_s(self, now: Conditions) -> Floats:
-        """Return the least time between samples, pipelined: of the busiest of all."""
+        """Return the least time between samples, pipelined: of the busiest of all.
+
+        The device is busy to the end with what it answers itself although it was sent.
+        """
         link_s = self.uplink_bytes * (8 / now.bandwidth_bps)
-        server_s = self.server_s * now.server_stretch
-        busiest_s: Floats = np.maximum(
-            np.maximum(self.device_s * now.device_stretch, link_s), server_s
-        )
+        busy_s, _ = self._busy(now)
+        busiest_s: Floats = _greater(_greater(busy_s, link_s), self.server_s * now.server_stretch)
         return busiest_s
 
     @property

@@ -66,3 +66,14 @@ def test_a_servers_price_is_paid_for_what_is_sent_in_vain_as_well() -> None:
         now = Conditions(8e6, rtt_s, hedged=True, vain_share=vain)
         priced = replace(now, price_s=0.2)
         assert demands.cost_s(priced) - demands.cost_s(now) == pytest.approx([0.5 * 0.2])
+
+
+def test_what_is_answered_here_all_the_same_keeps_the_device_busy() -> None:
+    """Samples one after the other: 4 ms each, and 12 ms more for those sent in vain."""
+    demands = Demands(*np.array([[4e-3], [1.0], [1e-3], [0.0], [12e-3], [0.0], [0.0], [0.0]]))
+    dice = np.random.default_rng(2)
+    for vain in (0.0, 0.25, 1.0):
+        busy_s = np.where(dice.random(20_000) < vain, 16e-3, 4e-3).mean()
+        now = Conditions(8e6, 1e-3, hedged=True, vain_share=vain, device_stretch=2.0)
+        assert demands.period_s(now) == pytest.approx([2 * busy_s], rel=0.02)
+        assert demands.period_s(replace(now, hedged=False)) == pytest.approx([8e-3])
