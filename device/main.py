@@ -45,7 +45,7 @@ def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any
     for name in ("require_server", "model"):
         if options[name] and settings.server is None:
             raise ConfigError(f"--{name.replace('_', '-')} has no meaning without --server")
-    _check_names(settings, source_text, options)
+    _check_names(settings, source_text, {"bundle": bundle_path, **options})
     if settings.objective.spares_memory:
         _log.warning("%s", HEAD_ALONE)
     with ExitStack() as stack:
@@ -108,10 +108,10 @@ def _check_names(settings: AgentSettings, source_text: str, options: dict[str, A
     strategies.get(settings.strategy)
     if settings.backend is not None:
         backends.get(settings.backend)
-    check_source(source_text)
-    for name in ("profile", "server_profile"):
-        if options[name]:
+    for name in ("bundle", "profile", "server_profile"):
+        if options[name] and not options[name].is_dir():
             open_file(options[name]).close()
+    check_source(source_text)
 
 
 def _open_outs(targets: Sequence[str], stack: ExitStack) -> list[Sink]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
@@ -30,7 +32,7 @@ def run_command(arguments: Sequence[str]) -> int:
     try:
         status = _offramp.main(list(arguments), prog_name="offramp", standalone_mode=False)
     except OfframpError as error:
-        click.echo("offramp: " + printable(" ".join(str(error).split())), err=True)
+        click.echo(_folded("offramp: " + printable(" ".join(str(error).split()))), err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -48,6 +50,14 @@ def run_command(arguments: Sequence[str]) -> int:
         _close_output()
         return ConfigError.exit_code
     return status or 0
+
+
+def _folded(text: str) -> str:
+    """Return a text in lines that fit the terminal, broken between words; elsewhere in one."""
+    if not sys.stderr.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _close_output() -> None:

@@ -33,10 +33,13 @@ class Breach:
     comes_to: float
 
     def describe(self) -> str:
-        """Say in words what is kept instead of what."""
+        """Say in words what is kept instead of what, and by how much if that does not show."""
         if self.limit == "accuracy":
             return f"accuracy {self.comes_to:.4g} instead of {self.asked:.4g}"
-        return f"{self.limit} {self._say(self.comes_to)} instead of {self._say(self.asked)}"
+        comes_to, asked = self._say(self.comes_to), self._say(self.asked)
+        if comes_to == asked:
+            asked += f", {self._say(self.comes_to - self.asked)} less"
+        return f"{self.limit} {comes_to} instead of {asked}"
 
     def briefly(self) -> str:
         """Say by how much, as it stands in a table."""

@@ -273,3 +273,16 @@ def test_ctrl_c_unwinds_work_and_cuts_imports_short(where: str, tmp_path: Path) 
     )
     assert (result.returncode, result.stderr) == (130, "")
     assert result.stdout == ("tidied\n" if where == "work" else "")
+
+
+def test_an_error_breaks_between_words_on_a_terminal_and_nowhere_else(monkeypatch, capsys):
+    words = ["plan", "absent.offramp", "--bandwidth-mbps", "5", "--rtt-ms", "40"]
+    assert commands.run_command(words) == 2
+    whole = capsys.readouterr().err
+    assert whole.count("\n") == 1
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert commands.run_command(words) == 2
+    folded = capsys.readouterr().err
+    assert max(map(len, folded.splitlines())) <= 40 < len(whole)
+    assert folded.split() == whole.split()

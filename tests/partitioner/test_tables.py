@@ -93,6 +93,24 @@ def test_what_a_plan_breaks_stands_beside_it_with_by_how_much(world: Callable[..
     assert "breaks" not in names
 
 
+def test_what_breaks_a_limit_by_less_than_shows_is_told_by_how_much() -> None:
+    assert Breach("p99", 0.0198, 0.0412).describe() == "p99 41.2 ms instead of 19.8 ms"
+    said = Breach("p99", 0.0198, 0.01982).describe()
+    assert said == "p99 19.8 ms instead of 19.8 ms, 0.02 ms less"
+
+
+def test_amounts_of_several_units_keep_them_in_their_cells(world: Callable[..., Any]) -> None:
+    prediction = Prediction(0.01, 0.02, 0.125, 0.9, (), 1, 100, 0.015)
+    plan = Plan(2, "raw", "confidence", (0.5, 2.0), prediction)
+    plans = [Compared(plan, 0.9, time_s, time_s, True, ()) for time_s in (0.5, 2.5)]
+    (column,) = [
+        column
+        for column in plan_table(world(0).bundle, plans, Objective(minimise="p99")).columns
+        if column.name.startswith("p99")
+    ]
+    assert (column.name, column.cells) == ("p99", ("500 ms", "2.5 s"))
+
+
 WORDS = st.text("abcdefgh", min_size=1, max_size=12)
 
 
