@@ -109,7 +109,7 @@ def _check_names(settings: AgentSettings, source_text: str, options: dict[str, A
     if settings.backend is not None:
         backends.get(settings.backend)
     for name in ("bundle", "profile", "server_profile"):
-        if options[name] and not options[name].is_dir():
+        if options[name] and not (name == "bundle" and options[name].is_dir()):
             open_file(options[name]).close()
     check_source(source_text)
 

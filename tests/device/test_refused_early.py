@@ -22,6 +22,7 @@ from offramp.errors import ConfigError
         (["--source", "absent"], "source 'absent' is no folder"),
         (["--source", "picture.jpg"], "source 'picture.jpg' is no folder"),
         (["--profile", "absent.json"], "absent.json: cannot be read"),
+        (["--profile", "."], ".: cannot be read (Is a directory)"),
         (["--server-profile", "absent.json"], "absent.json: cannot be read"),
         (["--out", "/proc/nowhere/x"], "/proc/nowhere/x: cannot be written"),
         (["--minimise", "p0.1"], "quantiles go from p1 to p99.9"),
