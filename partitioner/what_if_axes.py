@@ -80,8 +80,7 @@ def _get_drop(at: Situation) -> float:
 
 
 def _put_drop(at: Situation, value: float) -> Situation:
-    changes = {"max_accuracy_drop": value, "min_accuracy": None}
-    return replace(at, objective=at.objective.model_copy(update=changes))
+    return replace(at, objective=at.objective.model_copy(update={"max_accuracy_drop": value}))
 
 
 AXES = {

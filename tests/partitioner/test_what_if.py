@@ -152,6 +152,24 @@ def test_a_picture_that_cannot_be_written_is_refused_before_any_work(
     assert list(tmp_path.iterdir()) == [tmp_path / "folder.svg"]
 
 
+def test_however_much_may_be_lost_a_floor_that_was_asked_for_stays(
+    world: Callable[..., Any],
+) -> None:
+    it, axis = world(5, depth=4), AXES["accuracy-drop"]
+    wide = replace(axis, high=0.5)
+    accuracy = it.planner.accuracy(False)
+    floor = float(np.quantile(accuracy, 0.8))
+    free, held = (
+        sweep(it.planner, ADAPTIVE, replace(HERE, objective=objective), wide)
+        for objective in (Objective(), Objective(min_accuracy=floor))
+    )
+    least = [
+        min(accuracy[it.planner.row_of(one.plan)] for one in regions if one.plan)
+        for regions in (free, held)
+    ]
+    assert least[0] < floor <= least[1]
+
+
 def test_an_unknown_axis_is_named_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'bandwidth'"):
         get_axis("bandwith")
