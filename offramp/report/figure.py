@@ -84,9 +84,10 @@ def to_svg(figure: Figure, name: str) -> str:
 
 def _settle(figure: Figure) -> None:
     """Lay a figure out, and round: the solver's last digits differ from one time to the next."""
-    if figure.get_layout_engine() is None:
+    engine = figure.get_layout_engine()
+    if engine is None:
         return
-    figure.draw_without_rendering()
+    engine.execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
         left, bottom, width, height = (round(float(v), 4) for v in axes.get_position().bounds)
