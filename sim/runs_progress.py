@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from offramp.sheet import show
 from partitioner.strategies import STRATEGIES
 from sim.world.cells import Cell
 
@@ -45,11 +45,11 @@ def warn_of_slow_ones(todo: Sequence[Cell]) -> None:
     names = dict.fromkeys(cell.strategy for cell in todo)
     slow = [name for name in names if getattr(STRATEGIES[name], "clairvoyant", False)]
     if slow:
-        click.echo(
+        show(
             f"{' and '.join(slow)} look{'s' if len(slow) == 1 else ''} ahead at what the links "
             f"will do, and a run of {'it' if len(slow) == 1 else 'them'} takes several times as "
             "long as one of the others",
-            err=True,
+            Console(stderr=True),
         )
 
 
