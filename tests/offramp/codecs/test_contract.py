@@ -14,6 +14,7 @@ from offramp import codecs
 from offramp.boundary_codec import BundleCodecs, split_parameters
 from offramp.bundle import BottleneckSpec, Boundary, ProgramSpec
 from offramp.codecs import Codec
+from offramp.codecs.codec import Parameters
 from offramp.codecs.effect import square_error
 from offramp.errors import BundleError, ConfigError, FrameError, InputError
 from offramp.tensors import DTYPES, TensorSpec
@@ -81,9 +82,17 @@ def fitted(codec: Codec, *samples) -> Codec:
     return codec.fit(stacked, square_error(stacked))
 
 
+KNOWN: dict[tuple, Parameters] = {}
+
+
 def ready(codec: Codec, sample) -> Codec:
-    """Return a codec that can code a sample: calibrated on it, if it has to be."""
-    return fitted(codec, sample, sample // 2) if codec.calibrated else codec
+    """Return a codec that can code a sample: calibrated on it once for all tests, if need be."""
+    if not codec.calibrated:
+        return codec
+    key = (codec.name, sample.dtype.name, sample.shape, sample.tobytes())
+    if key not in KNOWN:
+        KNOWN[key] = fitted(codec, sample, sample // 2).parameters()
+    return codec.with_parameters(KNOWN[key])
 
 
 def decoded(codec: Codec, data, spec):
