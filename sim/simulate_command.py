@@ -207,7 +207,9 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from None
+        raise ConfigError(
+            f"{folder}: cannot be made ({error.strerror}); name another folder with --out"
+        ) from None
 
 
 def _cores() -> int:

@@ -104,7 +104,9 @@ def _make_folder(settings: DemoSettings) -> None:
     try:
         settings.logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{settings.out}: cannot be made ({error.strerror})") from None
+        raise ConfigError(
+            f"{settings.out}: cannot be made ({error.strerror}); name another folder with --out"
+        ) from None
     if any(settings.out.glob("*.jsonl")):
         raise ConfigError(f"{settings.out} holds another demo's runs; name a new folder with --out")
 

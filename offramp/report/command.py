@@ -28,6 +28,7 @@ def report(
 
     Exit status 2 for a file that is not such a run; the message names the line.
     """
+    from offramp.files import check_writable
     from offramp.report.document import write_json
     from offramp.report.headline import write_headline
     from offramp.report.html import Report, write_html
@@ -36,6 +37,9 @@ def report(
     from offramp.report.table import build_table
     from offramp.sheet import show
 
+    for path in (out, json_out):
+        if path:
+            check_writable(path)
     compared = tuple(read_run(path) for path in runs)
     featured = read_run(timeline) if timeline else None
     labels = label_runs(compared)

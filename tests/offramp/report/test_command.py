@@ -56,8 +56,12 @@ def test_a_wrong_file_is_refused_by_name_and_line(files, tmp_path):
     wrong.write_text('{"kind": "run"}\n')
     with pytest.raises(ConfigError, match=r"wrong.jsonl, line 1: strategy is missing; add it"):
         invoke(files[0], str(wrong))
+
+
+@pytest.mark.parametrize("option", ["--json", "-o"])
+def test_what_cannot_be_written_is_refused_before_the_runs_are_read(option, tmp_path):
     with pytest.raises(ConfigError, match="cannot be written"):
-        invoke(files[0], "--json", str(tmp_path / "no" / "r.json"))
+        invoke(str(tmp_path / "absent.jsonl"), option, str(tmp_path / "no" / "r.json"))
 
 
 @pytest.mark.e2e
