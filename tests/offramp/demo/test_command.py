@@ -45,12 +45,12 @@ def test_quick_and_what_overrides_it(started, tmp_path):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["--samples", "9"], "samples: "),
+        (["--samples", "9"], "samples must be "),
         (["--samples", "50", "--table-samples", "51"], "--table-samples 51 is more than"),
-        (["--rate", "0"], "rate_hz: "),
-        (["--deadline-ms", "-1"], "deadline_s: "),
-        (["--slowdown", "0.5"], "slowdown: "),
-        (["--seed", "-1"], "seed: "),
+        (["--rate", "0"], "rate_hz must be "),
+        (["--deadline-ms", "-1"], "deadline_s must be "),
+        (["--slowdown", "0.5"], "slowdown must be "),
+        (["--seed", "-1"], "seed must be "),
     ],
 )
 def test_wrong_options_are_refused(started, words, why):
