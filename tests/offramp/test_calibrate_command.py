@@ -16,6 +16,7 @@ from offramp.bundle import Bundle, open_bundle
 from offramp.bundle.allowed import Allowed, AllowedPlan, Limits, Promised, allowed_lines
 from offramp.calibration import load_calibration, score_exits
 from offramp.codecs import get as get_codec
+from offramp.embedded.cluttered_digits import load
 from offramp.errors import ConfigError, InputError
 from offramp.exits import POLICIES, first_exit, get
 from offramp.exits.fitted import load_policy
@@ -166,8 +167,6 @@ def test_samples_that_teach_a_policy_are_run_apart(
 def test_a_policy_that_reads_states_needs_samples_and_keeps_its_scores(
     embedded: Bundle, recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from examples.cluttered_digits import data
-
     answered: list[int] = []
     exit_logits = Network.exit_logits
 
@@ -178,8 +177,8 @@ def test_a_policy_that_reads_states_needs_samples_and_keeps_its_scores(
     wish = Wish(Promise(0.2, 0.5), "norm_change")
     with pytest.raises(ConfigError, match=r"'norm_change' reads .*states.* --data"):
         calibrate_bundle(embedded, recording, wish, tmp_path / "no.offramp")
-    images, labels = data.held_out()
-    samples = LabelledSamples((images[:60],), labels[:60].astype(np.int64))
+    images, labels = load("calibration", 60)
+    samples = LabelledSamples((images,), labels)
     monkeypatch.setattr(Network, "exit_logits", counted)
     found = recorded(embedded, samples, lambda line: None)
     assert sorted(answered) == [0, 0, 1, 1, 2, 2]  # 50 samples at a time, each once

@@ -33,6 +33,12 @@ def page(runs):
     return render_html(Report(runs, None, ("offramp demo --seed 0",)))
 
 
+@pytest.fixture
+def only_text(monkeypatch):
+    """Leaves figures out of pages, where only what they say is looked at: they take a second."""
+    monkeypatch.setattr("offramp.report.html._figures", lambda report, labels: [])
+
+
 def test_plots_are_well_formed_svg(plots):
     for svg in plots:
         assert ElementTree.fromstring(svg).tag == SVG
@@ -69,7 +75,7 @@ def test_any_run_can_be_drawn(make, lines):
         assert ElementTree.fromstring(svg).tag == SVG
 
 
-def test_computing_on_is_told_where_a_run_did(make, page):
+def test_computing_on_is_told_where_a_run_did(make, page, only_text):
     hedged = render_html(Report((make.parse(make.hedged(compute_w=2.5)),)))
     assert "first with 2 of 5 samples; that took 60.0 ms and 150 mJ" in hedged
     assert "Computing on" not in page
@@ -99,7 +105,7 @@ def test_the_page_says_what_ran(page):
     assert page.count("<svg") == 5
 
 
-def test_what_int8_costs_is_said_once_for_each_bundle(make, runs, quantised):
+def test_what_int8_costs_is_said_once_for_each_bundle(make, runs, quantised, only_text):
     int8 = make.parse(make.story(quantised=quantised.model_dump()))
     assert "int8" not in render_html(Report(runs[:1]))
     page = " ".join(render_html(Report((int8, int8))).split()).replace("> <", "><")
@@ -128,7 +134,7 @@ def hostile_phase(make):
     return {**make.phases["phases"][0], "name": HOSTILE}
 
 
-def test_runs_that_cannot_be_compared_are_said_to_be(make, runs):
+def test_runs_that_cannot_be_compared_are_said_to_be(make, runs, only_text):
     assert find_differences(runs) == []
     other = make.parse(make.story(deadline_s=0.2, slowdown=4)[:-1], "o.jsonl")
     assert find_differences([*runs, other]) == ["slowdown", "deadline", "samples"]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
@@ -173,35 +174,43 @@ def test_runs_that_take_long_are_named_before_they_begin(folder):
     assert "oracle" not in run(folder, *options).stderr
 
 
-@pytest.fixture
-def limit_files():
-    """Lets no file grow above so many bytes, as a disk does that is full."""
+@contextmanager
+def no_file_above(most_bytes):
+    """Lets no file grow above so many bytes, as a disk does that is full.
+
+    Not for longer than needed: what tests say of themselves may go to a file, too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda most_bytes: resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("options", [(), ("--rows",)])
 def test_figures_that_cannot_be_written_are_named_and_nothing_is_cut_off(
-    folder, limit_files, options
+    folder,
+    embedded,  # its cache is written before nothing can be
+    options,
 ):
-    limit_files(500)
-    with pytest.raises(ConfigError, match=r"cells/device_only-5-.*: cannot be written \(File too"):
+    said = r"cells/device_only-5-.*: cannot be written \(File too"
+    with no_file_above(500), pytest.raises(ConfigError, match=said):
         run(folder, "--strategy", "device_only", *options)
     assert not [path for path in (folder / "out").rglob("*") if path.is_file()]
 
 
-def test_results_that_cannot_be_written_are_named_and_nothing_is_cut_off(folder, limit_files):
+def test_results_that_cannot_be_written_are_named_and_nothing_is_cut_off(folder):
     run(folder, "--strategy", "device_only")
     names = ("results.json", "results.csv", "report.html")
     sizes = {name: (folder / "out" / name).stat().st_size for name in names}
     assert sizes["results.csv"] < sizes["results.json"] < sizes["report.html"]
-    limit_files(sizes["results.json"])
-    with pytest.raises(ConfigError, match=r"out/report.html: cannot be written \(File too large\)"):
+    said = r"out/report.html: cannot be written \(File too large\)"
+    with no_file_above(sizes["results.json"]), pytest.raises(ConfigError, match=said):
         run(folder, "--strategy", "device_only")
     assert {path.name for path in (folder / "out").glob("*.*")} == {"results.json", "results.csv"}
-    limit_files(sizes["results.csv"])
-    with pytest.raises(ConfigError, match=r"out/results.json: cannot be written"):
+    said = r"out/results.json: cannot be written"
+    with no_file_above(sizes["results.csv"]), pytest.raises(ConfigError, match=said):
         run(folder, "--strategy", "device_only")
     assert not list((folder / "out").glob("*.*"))
 
