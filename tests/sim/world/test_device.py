@@ -11,6 +11,7 @@ import pytest
 from device.controller import Controller
 from device.settings import AgentSettings
 from partitioner.candidates import CLOSED
+from partitioner.conditions import Conditions
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.strategies import Strategy
@@ -200,6 +201,18 @@ def test_the_device_computes_on_while_an_answer_is_under_way_and_the_first_one_c
     tally = story.tally.summary()
     assert (tally["sent"], tally["hedge_s"]) == (2, pytest.approx(0.02))
     assert tally["device_s"] == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("vain", [0.0, 1.0])
+def test_a_device_is_busy_for_as_long_as_its_plan_is_said_to_take(world, planner, vain):
+    """Over the slow link it answers all itself; over one of 10 Mbit/s and no delay, nothing."""
+    link = STEADY if vain else [{"kind": "rate", "bps": 1e7}]
+    story = world(hedged(SEND_FEATURE), link=link, **{**HEDGE, "hedge": {"max_cpu_share": vain}})
+    story.run(0.1, 0.2)
+    tally = story.tally.summary()
+    forecast = planner.forecast(Conditions(1e7, 1e-4, hedged=True, vain_share=vain))
+    told_s = forecast.period_s[planner.row_of(SEND_FEATURE)]
+    assert tally["device_s"] / 2 == pytest.approx(told_s)
 
 
 def test_what_is_begun_while_an_answer_comes_is_ended_in_vain(world):
