@@ -93,6 +93,7 @@ class Planner:
         self._rows: dict[_Deed, int] = {}
         self._shortlist = lru_cache(maxsize=32)(self._make_shortlist)
         self._course = lru_cache(maxsize=256)(self._find_course)
+        self._accurate = lru_cache(maxsize=8)(self._find_accurate)
 
     def only(self, name: str, allowed: Callable[[Candidates], NDArray[np.bool_]]) -> Planner:
         """Return a planner for the candidates that are ``allowed``; ``name`` says which they are.
@@ -103,11 +104,19 @@ class Planner:
             rows = np.flatnonzero(allowed(self.candidates))
             if not len(rows):
                 raise PlanError(f"no plan is left: the bundle has none that {name} allows")
-            view = Planner.__new__(Planner)
-            view.bundle, view.device, view.server = self.bundle, self.device, self.server
-            view._take(self._costs.select(rows))
-            self._views[name] = view
+            self._views[name] = self._of(rows)
         return self._views[name]
+
+    def _of(self, rows: NDArray[np.int64]) -> Planner:
+        view = Planner.__new__(Planner)
+        view.bundle, view.device, view.server = self.bundle, self.device, self.server
+        view._take(self._costs.select(rows))
+        return view
+
+    def _find_accurate(self, floor: float, hedged: bool) -> Planner:
+        """Return a planner for what is accurate enough, of which one is the first if any is."""
+        rows = np.flatnonzero(self.accuracy(hedged) >= floor - _EXACT)
+        return self._of(rows) if 0 < len(rows) < len(self.candidates) else self
 
     def plan(self, objective: Objective, conditions: Conditions) -> Plan:
         """Return the best plan with its prediction and why it is the best.
@@ -126,8 +135,8 @@ class Planner:
                 return self.plan_of(row)
         if not conditions.reachable and self._costs.sends.any():
             alone = self.only("what sends nothing", lambda _: ~self._costs.sends)
-            return alone.plan_of(alone._first(objective, conditions))
-        return self.plan_of(self._first(objective, conditions))
+            return alone._first(objective, conditions)
+        return self._first(objective, conditions)
 
     def _quick(self, objective: Objective, conditions: Conditions) -> int | None:
         """Return the best row of those that are accurate enough; None if none is."""
@@ -166,16 +175,17 @@ class Planner:
         order = np.lexsort(found.keys[::-1])
         return Ranking(order[found.usable[order]], found.target, found.feasible)
 
-    def _first(self, objective: Objective, conditions: Conditions) -> int:
-        """Return the first row of `rank`; the others are not put in order."""
-        found = self._compare(objective, conditions)
+    def _first(self, objective: Objective, conditions: Conditions) -> Plan:
+        """Return the first of `rank`; the others are not put in order."""
+        among = self._accurate(self.accuracy_floor(objective), conditions.hedged)
+        found = among._compare(objective, conditions)
         rows = found.usable.nonzero()[0]
         for key in found.keys:
             values = key[rows]
             rows = rows[values == values.min()]
             if len(rows) == 1:
                 break
-        return int(rows[0])
+        return among.plan_of(int(rows[0]))
 
     def _compare(self, objective: Objective, conditions: Conditions) -> _Compared:
         candidates, forecast = self.candidates, self.forecast(conditions)
