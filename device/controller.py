@@ -253,9 +253,13 @@ class Controller:
 
     def _bandwidth_bps(self, now_s: float) -> float | None:
         """Return the bandwidth that is believed, or None while no answer may be counted on."""
-        return self.estimator.estimate(now_s).bandwidth_bps if self._reachable(now_s) else None
+        return self.estimator.bandwidth_bps if self._answers(now_s) else None
 
     def _reachable(self, now_s: float) -> bool:
+        """Tell whether plans may send: there is a server, and something is known of the way."""
+        return self.estimator.knows and self._answers(now_s)
+
+    def _answers(self, now_s: float) -> bool:
         return self._contact.is_there(self._awaited.silent_s(now_s), patient=self.hedged)
 
     def _server_s(self, now_s: float, cut: int) -> float:

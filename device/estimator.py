@@ -25,6 +25,7 @@ _FAST_S_PER_BIT = 2e-8  # or of this: beyond 50 Mbit/s a rate cannot be told fro
 _NOISE_S, _NOISE_SHARE = 0.001, 0.1
 _SURPRISE = 3.0
 _TOLD = 0.3  # deviations of the noise: a message of a rate at which it takes less tells no more
+_LUCK = 2.0  # the round trip is at most so many times what a message took that made it
 _FORGOTTEN_S = 10.0  # what was so long ago is as little known as what was longer ago
 _LEAP = 4.0  # a changed rate is taken to be within this many times the old one, then again
 
@@ -96,7 +97,8 @@ class LinkEstimator:
         variance = self._variance(bits, trips) + noise_s**2
         gain_r = (trips * self._prr + bits * self._prx) / variance
         gain_x = (trips * self._prx + bits * self._pxx) / variance
-        self._r = max(self._r + gain_r * surprise, _MIN_RTT_S)
+        longest_s = max(_LUCK * elapsed_s if trips else math.inf, _MIN_RTT_S)
+        self._r = min(max(self._r + gain_r * surprise, _MIN_RTT_S), longest_s)
         least = max(min(_TOLD * noise_s / max(bits, 1.0), self._x), _MIN_S_PER_BIT)
         self._x = min(max(self._x + gain_x * surprise, least), _MAX_S_PER_BIT)
         prr, prx, pxx = self._prr, self._prx, self._pxx
@@ -108,6 +110,11 @@ class LinkEstimator:
         """Take in that ``bits`` have not come back yet; matters if they should have."""
         if waited_s > self._r + bits * self._x:
             self.observe(now_s, bits, waited_s)
+
+    @property
+    def knows(self) -> bool:
+        """Whether anything was observed; else what is believed is where it begins."""
+        return self._now > -math.inf
 
     @property
     def bandwidth_bps(self) -> float:

@@ -25,10 +25,11 @@ __all__ = ["STRATEGIES", "Clairvoyant", "Strategy", "get"]
 STRATEGIES: dict[str, type[Strategy]] = {
     strategy.name: strategy
     for strategy in (
+        Offramp,
         DeviceOnly,
         DeviceExits,
-        ServerOnlyRaw,
         ServerOnly,
+        ServerOnlyRaw,
         FixedSplit,
         Neurosurgeon,
         Dads,
@@ -37,7 +38,6 @@ STRATEGIES: dict[str, type[Strategy]] = {
         Spinn,
         Portend,
         Ans,
-        Offramp,
         Static,
         Oracle,
     )

@@ -33,7 +33,7 @@ SEND_FEATURE = Plan(1, "raw", "confidence", (CLOSED,))
 SEND_HARD = Plan(1, "raw", "confidence", (0.9,))
 SEND_NOTHING = Plan(2, None, "confidence", (CLOSED,))
 CALM = {"tuning": {"probe_s": 3600}}  # no probes but those of the start
-LEAD_S = 0.216616  # from the first dial to the begin, with a row of eight probes between
+LEAD_S = 0.214624  # from the first dial to the begin, with a row of eight probes between
 STEADY = [{"kind": "rate", "bps": 1e6}, {"kind": "delay", "seconds": 0.005}]
 
 

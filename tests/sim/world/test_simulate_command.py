@@ -399,3 +399,16 @@ def test_the_table_is_whole_where_nobody_watches(folder):
     result = run(folder, "--strategy", "server_only_raw", "--strategy", "device_only")
     assert "…" not in result.output
     assert all(len(line.split()) == 10 for line in result.output.splitlines() if "%" in line)
+
+
+def test_devices_whose_memory_is_limited_do_not_compute_on_and_are_said_not_to(folder):
+    even = SCENARIO.replace("poisson, rate_hz: 5", "periodic, rate_hz: 2").replace(": 20}", ": 90}")
+    limited = even.replace(": 90}", ": 90, objective: {limits: {memory_bytes: 1.0e+9}}}")
+    result = run(folder, "--strategy", "offramp", text=limited)
+    assert result.stderr.startswith("cameras: memory counts what runs before the cut alone")
+    (figures,) = json.loads((folder / "out/results.json").read_text())["runs"]
+    assert figures["total"]["hedge_s"] == 0
+    free = run(folder, "--strategy", "offramp", text=even)
+    assert "memory" not in free.stderr
+    (figures,) = json.loads((folder / "out/results.json").read_text())["runs"]
+    assert figures["total"]["hedge_s"] > 0
