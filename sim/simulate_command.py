@@ -56,8 +56,11 @@ def simulate(
     the bundle's calibration samples. The same seed gives the same figures. Runs that are finished
     are kept in --out, so that a second start makes only those that are missing.
     """
+    from rich.console import Console
+
     from offramp.extras import require_extra
     from offramp.sheet import show
+    from partitioner.objective import HEAD_ALONE
 
     require_extra("simulate", "simpy")
 
@@ -71,6 +74,8 @@ def simulate(
 
     _refuse_twice("--strategy", names)
     described = read_scenario(scenario)
+    if spare := [each.name for each in described.groups if each.agent.objective.spares_memory]:
+        show(f"{', '.join(spare)}: {HEAD_ALONE}", Console(stderr=True))
     numbers = _numbers(seeds, described.seed)
     library = own_library()
     digest = scenario_digest(described, library)
