@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from partitioner.conditions import Conditions
 from partitioner.measures import get_measure, say_amount
 from partitioner.objective import Objective
 from partitioner.plan import Plan
-
-if TYPE_CHECKING:
-    from partitioner.planner import Planner
+from partitioner.planner import Planner
 
 __all__ = ["Breach", "Compared", "Comparison", "Tie", "asked_of"]
 

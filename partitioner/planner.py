@@ -1,4 +1,4 @@
-"""The planner: the best candidate for given conditions, exactly, with its reason.
+"""The planner: the best candidate for given conditions, exactly.
 
 What a candidate costs is array arithmetic (`partitioner.forecast`). For least mean latency a
 decision takes microseconds: one of a shortlist is the best, or where that is late for too many
@@ -28,7 +28,6 @@ from partitioner.measures import get_measure
 from partitioner.objective import Objective
 from partitioner.plan import Plan, Prediction
 from partitioner.profile import Profile
-from partitioner.reasons import explain
 from partitioner.shortlist import Course, Shortlist, beyond
 
 __all__ = ["Planner", "Ranking", "Standing"]
@@ -118,17 +117,13 @@ class Planner:
         rows = np.flatnonzero(self.accuracy(hedged) >= floor - _EXACT)
         return self._of(rows) if 0 < len(rows) < len(self.candidates) else self
 
-    def plan(self, objective: Objective, conditions: Conditions) -> Plan:
-        """Return the best plan with its prediction and why it is the best.
-
-        If no plan meets the objective, the reason says so. The accuracy floor goes first: of the
-        plans that keep it, the one nearest to the limits is returned. If none keeps it, the most
-        accurate of those that keep the limits is.
-        """
-        return explain(self, self.best(objective, conditions), objective, conditions)
-
     def best(self, objective: Objective, conditions: Conditions) -> Plan:
-        """Return the best plan, as `plan` does, but bare."""
+        """Return the best plan, bare.
+
+        If no plan meets the objective, the accuracy floor goes first: of the plans that keep it,
+        the one nearest to the limits is returned. If none keeps it, the most accurate of those that
+        keep the limits is.
+        """
         if objective.is_quick:
             row = self._quick(objective, conditions)
             if row is not None:

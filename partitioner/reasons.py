@@ -7,7 +7,7 @@ out: strategies whose rule is not the objective's are told by their rule.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import ClassVar, Protocol
 
 from offramp.quantities import figure, say_bandwidth, say_time
 from partitioner.comparison import Compared, Comparison, Tie, asked_of
@@ -15,14 +15,22 @@ from partitioner.conditions import Conditions
 from partitioner.measures import say_amount
 from partitioner.objective import Objective
 from partitioner.plan import Plan
+from partitioner.planner import Planner
 
-if TYPE_CHECKING:
-    from partitioner.planner import Planner
-    from partitioner.strategies import Strategy
-
-__all__ = ["explain"]
+__all__ = ["Chooser", "explain"]
 
 _EXACT = 1e-9
+
+
+class Chooser(Protocol):
+    """What chose a plan: a strategy (`partitioner.strategies`), by its rule."""
+
+    name: ClassVar[str]
+    rule: ClassVar[str]
+    steady: ClassVar[bool]
+
+    def among(self, planner: Planner) -> Planner:
+        """Return a planner for the plans that it chooses from."""
 
 
 def explain(
@@ -30,7 +38,7 @@ def explain(
     plan: Plan,
     objective: Objective,
     conditions: Conditions,
-    by: Strategy | None = None,
+    by: Chooser | None = None,
 ) -> Plan:
     """Return a plan with what it would do now and why it was chosen, ``by`` a strategy if any.
 

@@ -23,10 +23,16 @@ from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.profile import Timing
+from partitioner.reasons import explain
 
 SEEDS = st.integers(0, 2**32 - 1)
 EXITS = st.integers(0, 2)
 MODEST = settings(max_examples=15, deadline=None)
+
+
+def told(planner: Planner, objective: Objective, now: Conditions) -> Plan:
+    """The best plan, with what it would do and why it was taken."""
+    return explain(planner, planner.best(objective, now), objective, now)
 
 
 @MODEST
@@ -88,8 +94,8 @@ def test_the_plan_is_the_best_of_all_candidates_unpruned(
         minimise=minimise, max_accuracy_drop=drop, deadline_s=deadline_s, max_miss_share=misses
     )
     best = it.best(objective, now)
-    plan = it.planner.plan(objective, now)
-    assert plan == it.planner.plan(objective, now)
+    plan = told(it.planner, objective, now)
+    assert plan == told(it.planner, objective, now)
     assert plan.prediction is not None
     if best is None:
         assert "no plan keeps accuracy" in plan.reason
@@ -106,7 +112,7 @@ def test_fewer_samples_sent_may_still_be_more_bytes(world: Callable[..., Any]) -
     """Here the best plan lets fewer samples leave than another, but sends shorter ones."""
     it = world(82, depth=2)
     now, objective = Conditions(1e6, 0.0), Objective(max_accuracy_drop=0.3, minimise="p95")
-    plan = it.planner.plan(objective, now)
+    plan = told(it.planner, objective, now)
     assert plan.prediction is not None
     assert plan.prediction.p95_s == pytest.approx(it.best(objective, now), abs=1e-9)
 
@@ -119,7 +125,7 @@ def test_when_nothing_is_accurate_enough_the_most_accurate_in_time_is_taken(
     outcomes = list(it.outcomes(now))
     deadline_s = float(np.median([o.p95_s for o in outcomes]))
     in_time = [o for o in outcomes if o.miss_share(deadline_s) <= 0.01]
-    plan = it.planner.plan(Objective(min_accuracy=1.0, deadline_s=deadline_s), now)
+    plan = told(it.planner, Objective(min_accuracy=1.0, deadline_s=deadline_s), now)
     assert max(o.accuracy for o in outcomes) < 1
     assert plan.prediction is not None
     assert plan.prediction.accuracy == pytest.approx(max(o.accuracy for o in in_time))
@@ -139,7 +145,7 @@ def test_when_nothing_is_in_time_the_last_of_the_accurate_is_the_least_overdue(
         accurate = [o for o in it.outcomes(now) if o.accuracy >= floor]
         last_s = [o.quantile_s(100 * (1 - misses)) for o in accurate]
         late_s = 0.9 * min(last_s)
-        plan = it.planner.plan(wish.model_copy(update={"deadline_s": late_s}), now)
+        plan = told(it.planner, wish.model_copy(update={"deadline_s": late_s}), now)
         chosen = it.follow(plan.cut, plan.level, plan.thresholds, now)
         assert chosen.accuracy >= floor
         assert chosen.quantile_s(100 * (1 - misses)) == pytest.approx(min(last_s), abs=1e-9)
@@ -182,7 +188,7 @@ def test_the_floor_does_not_need_a_plan_that_closes_all_exits(world: Callable[..
     planner = Planner(bundle, candidates, it.device, it.server)
     objective = Objective(max_accuracy_drop=0.1)
     assert planner.accuracy_floor(objective) == pytest.approx(it.calibration.accuracy - 0.1)
-    assert planner.plan(objective, Conditions(1e6, 0.01)).thresholds == (0.5,)
+    assert planner.best(objective, Conditions(1e6, 0.01)).thresholds == (0.5,)
 
 
 def test_the_floor_counts_what_quantised_heads_lose(
@@ -213,7 +219,7 @@ def test_runners_up_are_other_cuts_best_first(world: Callable[..., Any]) -> None
 def test_a_plan_can_be_predicted_again_elsewhere(world: Callable[..., Any]) -> None:
     it = world(6)
     there, here = Conditions(1e6, 0.01), Conditions(2e5, 0.1)
-    plan = it.planner.plan(Objective(), there)
+    plan = told(it.planner, Objective(), there)
     assert it.planner.predict(plan, Objective(), there) == plan.prediction
     o = it.follow(plan.cut, plan.level, plan.thresholds, here)
     prediction = it.planner.predict(plan, Objective(), here)
@@ -274,10 +280,10 @@ def test_a_plan_says_what_it_does() -> None:
 
 def test_a_reason_names_link_target_and_runner_up(world: Callable[..., Any]) -> None:
     it = world(8)
-    plan = it.planner.plan(Objective(minimise="p95"), Conditions(8e6, 0.02))
+    plan = told(it.planner, Objective(minimise="p95"), Conditions(8e6, 0.02))
     assert plan.reason.startswith("with 8 Mbit/s and 20 ms, p95 ")
     assert "; the best at another cut: cut " in plan.reason
-    alone = it.planner.plan(Objective(), Conditions(8e6, 0.02, reachable=False))
+    alone = told(it.planner, Objective(), Conditions(8e6, 0.02, reachable=False))
     assert alone.reason.startswith("with no reachable server, mean ")
 
 
