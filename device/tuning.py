@@ -17,8 +17,8 @@ class Tuning(Settings):
     A new plan must be better than the one in force by ``switch_sigmas`` standard deviations of that
     gain, as far as bandwidth and round trip are in doubt. Switching itself costs nothing: both ends
     hold every segment, and a codec level that takes long to load is loaded before. A server's wait
-    and price count up to ``heed_spread`` times as much or as little, for each device otherwise, so
-    that they do not all come and go together; 1 is the same for all.
+    and price count up to ``heed_spread`` times as much or as little, for each device otherwise, but
+    the wait once at least, so that they do not all come and go together; 1 is the same for all.
     """
 
     replan_s: Annotated[float, Field(ge=0, le=3600)] = 0.25

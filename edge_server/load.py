@@ -153,9 +153,11 @@ class LoadMeter:
 
     def changed(self, queued: int, running: int, now_s: float) -> None:
         """Note how many requests wait and run from now on."""
-        ahead = queued + running + 1 - self._workers
-        wait_s = ahead * self.service_s / self._workers if ahead > 0 else 0.0
-        self._wait.set(wait_s, now_s)
+        ahead, begun = 0.0, running + 1 - self._workers
+        if queued + begun > 0:
+            # Of what runs (1 + scv) / 2 is left in the mean: the mean residual life of renewals.
+            ahead = queued + max(begun, 0) * (1 + self._service.scv) / 2
+        self._wait.set(ahead * self.service_s / self._workers, now_s)
 
     @property
     def wait_s(self) -> float:
