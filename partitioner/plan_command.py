@@ -75,7 +75,7 @@ _HEDGED = (
 @click.option(
     "--deadline-ms",
     type=Range(0, 1e9, min_open=True),
-    help="At most 1% of the samples may be later.",
+    help="At most 1% of the samples may be later; no limit where late is minimised.",
 )
 @click.option(
     "--what-if",
