@@ -39,7 +39,7 @@ def sample_progress(console: Console) -> Progress:
     """Return a display of tasks with a ``status``; on what is no terminal it shows nothing."""
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20 if console.width >= _WIDE else 8, table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=20 if console.width >= _WIDE else 6, table_column=Column(no_wrap=True)),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TimeElapsedColumn(table_column=Column(no_wrap=True)),
         _Status(),

@@ -103,5 +103,5 @@ class TerminalSink:
 
         shares = say_shares(line.get("by", line["status"]) for line in self._recent)
         latencies_s = sorted(line.get("latency_s", 0.0) for line in self._recent)
-        median = f"median {say_time(latencies_s[len(latencies_s) // 2])}"
+        median = f"p50 {say_time(latencies_s[len(latencies_s) // 2])}"
         return "; ".join(filter(None, (median, shares, self._bandwidth)))

@@ -67,7 +67,7 @@ class Narrator:
             return "starting"
         latencies_s = sorted(line["latency_s"] for line in self._recent)
         shares = say_shares(line.get("by", "no answer") for line in self._recent)
-        return f"median {say_time(latencies_s[len(latencies_s) // 2])}; {shares}"
+        return f"p50 {say_time(latencies_s[len(latencies_s) // 2])}; {shares}"
 
 
 def _describe_phase(phase: dict[str, Any]) -> str:

@@ -97,7 +97,7 @@ def test_the_last_line_counts_all_samples_and_describes_the_recent_ones():
     lines += [{"kind": "result", "id": 59, "status": "dropped"}]
     assert told(*lines) == [
         "60 samples: 47 ok, 12 degraded, 1 dropped; the last ones: "
-        "median 10 ms; device 24%, dropped 2%, server 74%; 12.3 Mbit/s"
+        "p50 10 ms; device 24%, dropped 2%, server 74%; 12.3 Mbit/s"
     ]
 
 

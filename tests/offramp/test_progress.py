@@ -33,3 +33,12 @@ def test_several_exits_are_told_together_and_one_by_its_name() -> None:
     names = ["exit a", "server", "exit b", "server"]
     assert say_shares(names) == "exits 50%, server 50%"
     assert say_shares(["exit a", "exit a", "device", "device"]) == "device 50%, exit a 50%"
+
+
+def test_at_80_columns_a_usual_status_is_seen_whole() -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    with sample_progress(console) as bar:
+        status = "p50 104 ms; device 18%, exits 40%, server 42%"
+        bar.add_task("device_exits", total=60, completed=60, status=status)
+    assert isinstance(console.file, io.StringIO)
+    assert status in console.file.getvalue()

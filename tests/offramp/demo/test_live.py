@@ -47,4 +47,4 @@ def test_the_status_sums_up_the_latest_samples():
     for latency_s in (0.01, 0.02, 0.03):
         narrator.tell({**RESULT, "latency_s": latency_s})
     narrator.tell({"kind": "result", "arrived_s": 2.0, "latency_s": 0.1, "status": "dropped"})
-    assert narrator.status() == "median 30 ms; no answer 25%, server 75%"
+    assert narrator.status() == "p50 30 ms; no answer 25%, server 75%"

@@ -103,7 +103,7 @@ def test_only_the_main_job_is_told_event_by_event(stage, settings):
     said = run(settings)
     assert said.count("plan: cut 1, sends nothing; it is best") == 1
     for name in STRATEGIES:
-        assert f"{name}: 1 samples; of the last ones: median 20 ms; device 100%" in said
+        assert f"{name}: 1 samples; of the last ones: p50 20 ms; device 100%" in said
     assert "emulated 8 times slower" in said
     assert "right in time" in said
     assert said.endswith(f"report: {settings.out}/report.html\n")
