@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from offramp.errors import ConfigError, PlanError
 from offramp.guarantee.frontier import MOST_VECTORS, trace_frontier
 from offramp.guarantee.outcomes import CLOSED, Outcomes
+from offramp.quantities import figure
 
 __all__ = ["Budget", "Spending", "deepest_within", "spend"]
 
@@ -61,7 +62,7 @@ class Spending:
 
 
 def deepest_within(
-    amounts: Sequence[float], limit: float, show: Callable[[float], str] = "{:g}".format
+    amounts: Sequence[float], limit: float, show: Callable[[float], str] = figure
 ) -> int:
     """Return the deepest place that takes no more than the limit, nor does any place before it.
 
@@ -115,6 +116,7 @@ def _everyone_leaves(outcomes: Outcomes, budget: Budget) -> Spending:
 
 def _too_little(outcomes: Outcomes, budget: Budget) -> PlanError:
     return PlanError(
-        f"no thresholds keep to a mean cost of {budget.mean_cost:g} with {budget.sent_share:.1%} "
-        f"sent; the cheapest place alone costs {outcomes.costs.min():g}"
+        f"no thresholds keep to a mean cost of {figure(budget.mean_cost)} with "
+        f"{budget.sent_share:.1%} sent; the cheapest place alone costs "
+        f"{figure(float(outcomes.costs.min()))}"
     )
