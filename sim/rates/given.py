@@ -14,6 +14,7 @@ whose mean over one second, or between a second and the next, has a closed form 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import comb, expm1, sqrt
 
 from sim.rates.markov import MarkovState
@@ -27,6 +28,7 @@ _SPEEDS = (1e-6, 1e3)
 _HALVINGS = 80
 
 
+@lru_cache(maxsize=64)
 def chain_of(statistics: RateStatistics) -> tuple[MarkovState, ...]:
     """The chain with these statistics, nine states of which the middle one is the first.
 
