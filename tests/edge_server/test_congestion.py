@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import accumulate
 
 import numpy as np
 import pytest
@@ -25,17 +24,24 @@ def service_times(kind: str, count: int, seed: int) -> list[float]:
         "two kinds": rng.choice([0.1, 1.9], count),
         "long ones": rng.gamma(0.5, 2.0, count),
     }
-    return list(SERVICE_S * drawn[kind])
+    found: list[float] = (SERVICE_S * drawn[kind]).tolist()
+    return found
 
 
 def waits(gaps_s: list[float], services_s: list[float]) -> list[float]:
-    """Return how long each request waits for one worker; Lindley's recursion."""
-    after = (service - gap for service, gap in zip(services_s, gaps_s[1:], strict=False))
-    return list(accumulate(after, lambda wait, more: max(wait + more, 0.0), initial=0.0))
+    """Return how long each request waits for one worker.
+
+    Lindley's recursion: the sums of service less gap, above the least of them so far.
+    """
+    more_s = np.array(services_s[:-1]) - np.array(gaps_s[1:])
+    sums_s = np.concatenate([[0.0], np.cumsum(more_s)])
+    found: list[float] = (sums_s - np.minimum.accumulate(sums_s)).tolist()
+    return found
 
 
 def poisson_gaps(rate_hz: float, count: int, seed: int) -> list[float]:
-    return list(np.random.default_rng(seed).exponential(1 / rate_hz, count))
+    found: list[float] = np.random.default_rng(seed).exponential(1 / rate_hz, count).tolist()
+    return found
 
 
 @pytest.mark.parametrize("kind", SCV)
