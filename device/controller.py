@@ -20,7 +20,7 @@ from device.in_force import InForce, PlanChange, Ready, always_ready
 from device.probing import Probing
 from device.stretch import Stretch
 from device.tuning import Tuning
-from device.uplink import Passage, Uplink
+from device.uplink import Expected, Passage, Uplink
 from device.vain import VainShare
 from offramp.messages import Load, Timeline
 from partitioner.conditions import Conditions
@@ -126,13 +126,9 @@ class Controller:
         """Return the plan for when no more may be on its way: what the strategy does alone."""
         return self._in_force.alone(self.planner, self.conditions(now_s))
 
-    def answer_s(self, now_s: float, size_bytes: int, cut: int) -> float:
-        """Return how long an answer to a sample sent now is likely to take."""
-        return self._uplink.likely_s(now_s, size_bytes, self._server_s(now_s, cut))
-
-    def send_s(self, now_s: float, size_bytes: int, cut: int) -> float:
-        """Return how long an answer to a sample sent now is expected to take, at most."""
-        return self._uplink.latest_s(now_s, size_bytes, self._server_s(now_s, cut))
+    def expect(self, now_s: float, size_bytes: int, cut: int) -> Expected:
+        """Return how long an answer to a sample sent now is going to take."""
+        return self._uplink.expect(now_s, size_bytes, self._server_s(now_s, cut))
 
     def sent(self, now_s: float, message: int, size_bytes: int, plan: Plan | None = None) -> None:
         """Take in that a message goes out; ``plan`` is None for a probe."""

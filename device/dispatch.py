@@ -219,7 +219,7 @@ class Dispatch:
         """The stream can take one message."""
         self._stream.became_ready()
         if now_s == self._settled_s:  # as when it has just taken one: all else is settled
-            return [*self._stream.take(now_s)]
+            return [*self._stream.take_waiting()]
         return self._settle(now_s)
 
     def deployed(self, now_s: float, successor: Deployment) -> list[Action]:
@@ -310,8 +310,8 @@ class Dispatch:
         """Send a sample if there is time to wait for its answer, else let it fall back."""
         assert work.plan is not None
         work.board, work.exits, work.size_bytes = self._board, reached.exits, reached.size_bytes
-        work.answer_s = now_s + self._controller.answer_s(now_s, work.size_bytes, work.plan.cut)
-        work.expected_s = now_s + self._controller.send_s(now_s, work.size_bytes, work.plan.cut)
+        expected = self._controller.expect(now_s, work.size_bytes, work.plan.cut)
+        work.answer_s, work.expected_s = now_s + expected.likely_s, now_s + expected.latest_s
         self._come_to(now_s, work, reached.at)
         head_s = self._board.reached_s(work.plan.cut, frozenset()) * self._stretch(now_s)
         work.give_up_s = give_up_s(

@@ -118,6 +118,10 @@ class Stream:
             self._probe_s = self._next_probe_s(now_s)
         if self._outbox:
             self._keep(lambda _, until_s: until_s > now_s)
+        return self.take_waiting()
+
+    def take_waiting(self) -> list[Send | Probe]:
+        """Return what the stream is to take of what waits: nothing, or one message."""
         if not self._ready or not self._outbox:
             return []
         self._ready = False

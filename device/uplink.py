@@ -11,7 +11,17 @@ from device.estimator import LinkEstimator
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.plan import Plan
 
-__all__ = ["Passage", "Uplink"]
+__all__ = ["Expected", "Passage", "Uplink"]
+
+
+class Expected(NamedTuple):
+    """How long an answer is likely to take, and at most, unless the link has changed.
+
+    That is twice the cautious estimate, and three standard deviations of the round trip.
+    """
+
+    likely_s: float
+    latest_s: float
 
 
 class Passage(NamedTuple):
@@ -34,20 +44,13 @@ class Uplink:
         self._estimator, self._awaited, self._allowance = estimator, awaited, allowance
         self._left_s = self._came_back_s = -math.inf  # of the last message that was answered
 
-    def likely_s(self, now_s: float, size_bytes: int, server_s: float) -> float:
-        """Return how long an answer is likely to take to a message that goes out now."""
-        link, bits = self._estimator.estimate(now_s), self._bits_with(now_s, size_bytes)
-        return link.rtt_s + bits / link.bandwidth_bps + server_s
-
-    def latest_s(self, now_s: float, size_bytes: int, server_s: float) -> float:
-        """Return how long an answer is expected to take, at most.
-
-        Twice the cautious estimate, and three standard deviations of the round trip: beyond that
-        the link has changed.
-        """
-        link, bits = self._estimator.estimate(now_s), self._bits_with(now_s, size_bytes)
-        away_s = link.rtt_s + bits / link.cautious_bps + server_s
-        return 2 * away_s + 3 * link.rtt_sigma_s
+    def expect(self, now_s: float, size_bytes: int, server_s: float) -> Expected:
+        """Return how long an answer is going to take to a message that goes out now."""
+        link = self._estimator.estimate(now_s)
+        bits = self._estimator.before_bits(now_s) + _bits(size_bytes)
+        likely_s = link.rtt_s + bits / link.bandwidth_bps + server_s
+        cautious_s = link.rtt_s + bits / link.cautious_bps + server_s
+        return Expected(likely_s, 2 * cautious_s + 3 * link.rtt_sigma_s)
 
     def send(
         self, now_s: float, message: int, size_bytes: int, server_s: float, plan: Plan | None
@@ -84,9 +87,6 @@ class Uplink:
         if sent := self._awaited.pop(message):
             self._estimator.withdrawn(sent.size_bits)
             self._allowance.spend(-sent.size_bits / 8)
-
-    def _bits_with(self, now_s: float, size_bytes: int) -> float:
-        return self._estimator.before_bits(now_s) + _bits(size_bytes)
 
 
 def _bits(size_bytes: int) -> int:

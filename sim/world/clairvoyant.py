@@ -11,6 +11,7 @@ from device.controller import Controller
 from device.in_force import PlanChange
 from device.stretch import Stretch
 from device.tuning import Tuning
+from device.uplink import Expected
 from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.foreseen import best_foreseen
@@ -84,14 +85,14 @@ class Seer(Controller):
         """Return the best plan that sends nothing."""
         return best_foreseen(self.planner, self.objective, [self._coming(now_s)], alone=True)
 
-    def send_s(self, now_s: float, size_bytes: int, cut: int) -> float:
-        """Return for how long to look out for an answer: as long as may be, or not at all.
+    def expect(self, now_s: float, size_bytes: int, cut: int) -> Expected:
+        """Return when an answer comes, and for how long to look out for it: for ever, or not at all.
 
         When it comes is known but for jitter and losses, so there is no better time to give it up.
         """
         size, tail_s = size_bytes + FRAME_OVERHEAD_BYTES, self.planner.server.tail[cut].median_s
         away_s = self.truth.foresight.away_s(now_s, size, tail_s)
-        return math.inf if away_s < self.objective.latest_s else 0.0
+        return Expected(away_s, math.inf if away_s < self.objective.latest_s else 0.0)
 
     def overdue(self, now_s: float, message: int) -> None:
         """Nothing is to be learnt from silence."""

@@ -109,9 +109,8 @@ def test_an_answer_is_expected_after_those_to_what_lies_before_it_on_the_uplink(
     road.drive(20.0, 1000, 0.5)
     begun_s, told = road.now_s, {}
     for _ in range(4):
-        likely_s = road.controller.answer_s(begun_s, 1000, SENT.cut)
-        latest_s = road.controller.send_s(begun_s, 1000, SENT.cut)
-        told[road.send(1000)] = likely_s, latest_s
+        expected = road.controller.expect(begun_s, 1000, SENT.cut)
+        told[road.send(1000)] = expected
     answers = road.drive(begun_s + 2.0)
     for number, (likely_s, latest_s) in told.items():
         took_s = answers[number] - begun_s

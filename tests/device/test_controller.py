@@ -312,7 +312,7 @@ def test_late_and_unknown_answers_do_no_harm(controller):
 def test_the_time_allowed_for_an_answer_covers_what_the_link_takes(controller):
     settle(controller, 0.0, GOOD)
     needed_s = GOOD[1] + 8 * 1110 / GOOD[0] + 0.001
-    assert needed_s < controller.send_s(1.0, 1000, 1) < 10 * needed_s
+    assert needed_s < controller.expect(1.0, 1000, 1).latest_s < 10 * needed_s
 
 
 def test_a_silent_link_is_expected_to_stay_silent_for_as_long_again(controller):

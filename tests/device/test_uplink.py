@@ -56,13 +56,13 @@ def test_who_is_answered_before_the_one_ahead_of_it_takes_what_was_thought_to_li
 
 def test_what_lies_on_the_uplink_is_counted_until_it_has_had_time_to_leave():
     road = Road()
-    alone_s = road.uplink.likely_s(0.0, SIZE_BYTES, 0.0)
+    alone_s = road.uplink.expect(0.0, SIZE_BYTES, 0.0).likely_s
     assert alone_s == pytest.approx(RTT_S + 0.01)
     road.send(0.0, 1)
-    assert road.uplink.likely_s(0.0, SIZE_BYTES, 0.0) == pytest.approx(alone_s + 0.01)
-    assert road.uplink.likely_s(0.004, SIZE_BYTES, 0.0) == pytest.approx(alone_s + 0.006)
-    assert road.uplink.likely_s(0.011, SIZE_BYTES, 0.0) == pytest.approx(alone_s)
-    assert road.uplink.latest_s(0.0, SIZE_BYTES, 0.0) > 2 * (alone_s + 0.01)
+    assert road.uplink.expect(0.0, SIZE_BYTES, 0.0).likely_s == pytest.approx(alone_s + 0.01)
+    assert road.uplink.expect(0.004, SIZE_BYTES, 0.0).likely_s == pytest.approx(alone_s + 0.006)
+    assert road.uplink.expect(0.011, SIZE_BYTES, 0.0).likely_s == pytest.approx(alone_s)
+    assert road.uplink.expect(0.0, SIZE_BYTES, 0.0).latest_s > 2 * (alone_s + 0.01)
 
 
 def test_what_did_not_go_out_after_all_lies_before_nothing_and_costs_nothing():
@@ -74,5 +74,5 @@ def test_what_did_not_go_out_after_all_lies_before_nothing_and_costs_nothing():
     assert road.allowance.left_bytes == left_bytes - 1250
     road.uplink.withdraw(1)
     assert road.allowance.left_bytes == left_bytes
-    assert road.uplink.likely_s(0.0, SIZE_BYTES, 0.0) == pytest.approx(RTT_S + 0.01)
+    assert road.uplink.expect(0.0, SIZE_BYTES, 0.0).likely_s == pytest.approx(RTT_S + 0.01)
     assert road.awaited.find(1) is None
