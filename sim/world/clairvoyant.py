@@ -86,7 +86,7 @@ class Seer(Controller):
         return best_foreseen(self.planner, self.objective, [self._coming(now_s)], alone=True)
 
     def expect(self, now_s: float, size_bytes: int, cut: int) -> Expected:
-        """Return when an answer comes, and for how long to look out for it: for ever, or not at all.
+        """Return when an answer comes, and for how long to wait for it: for ever, or not at all.
 
         When it comes is known but for jitter and losses, so there is no better time to give it up.
         """
