@@ -13,7 +13,7 @@ __all__ = ["VainShare"]
 _WEIGHT = 0.1
 _FORGET_S = 10.0
 _TAIL_WEIGHT = 1 / 200  # of one sample in a hundred nothing less than some hundreds can tell
-_PATIENCE = 200  # so many samples that are not sent say nothing: plans send one in some at least
+_PATIENCE = 50  # so many in a row that are not sent say nothing: most plans send more than that
 
 
 class VainShare:

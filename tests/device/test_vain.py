@@ -38,7 +38,7 @@ def test_once_nothing_is_sent_for_long_it_forgets():
         share.observe(at * 0.1, vain=at % 4 == 0)
     told = share.tail
     assert told == pytest.approx(0.25, rel=0.1)
-    for _ in range(200):
+    for _ in range(50):
         share.kept_here()
     assert share.tail == told
     for _ in range(800):
