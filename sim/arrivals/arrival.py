@@ -30,10 +30,13 @@ class ArrivalSettings(Settings):
 class Arrivals(ABC):
     """One way in which requests arrive.
 
-    A subclass states its settings and answers `times_s`.
+    A subclass states its settings and answers `times_s`, and sets its exact ``mean_rate_hz``.
     """
 
     Settings: ClassVar[type[ArrivalSettings]]
+
+    mean_rate_hz: float
+    """How many requests come a second, in the mean over all time."""
 
     @abstractmethod
     def __init__(self, settings: Any) -> None:

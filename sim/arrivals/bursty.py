@@ -14,9 +14,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from offramp.quantities import figure
 from sim.arrivals.arrival import Arrivals, ArrivalSettings, RateHz
 
 __all__ = ["Bursty", "BurstySettings"]
+
+_LEAST_REQUESTS = 0.01
+"""In a burst, in the mean: with fewer there is no burst to see, and calms without end to make."""
 
 
 class BurstySettings(ArrivalSettings):
@@ -39,6 +43,17 @@ class BurstySettings(ArrivalSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _bursts_hold_requests(self) -> BurstySettings:
+        least_s = _LEAST_REQUESTS / (self.burstiness * self.rate_hz)
+        if self.burst_s < least_s:
+            raise ValueError(
+                f"bursts of burst_s {figure(self.burst_s)} hold next to no request at "
+                f"{figure(self.burstiness * self.rate_hz)} Hz; make burst_s at least "
+                f"{figure(least_s)}, or take poisson"
+            )
+        return self
+
     @property
     def burst_share(self) -> float:
         """The share of the time that is a burst, so that `rate_hz` is the mean."""
@@ -57,6 +72,7 @@ class Bursty(Arrivals):
 
     def __init__(self, settings: BurstySettings) -> None:
         self._settings = settings
+        self.mean_rate_hz = settings.rate_hz
         self._rates_hz = (settings.calm_hz, settings.burstiness * settings.rate_hz)
         self._stays_s = (settings.calm_s, settings.burst_s)
 

@@ -34,6 +34,7 @@ class Periodic(Arrivals):
 
     def __init__(self, settings: PeriodicSettings) -> None:
         self._settings = settings
+        self.mean_rate_hz = settings.rate_hz
 
     def times_s(self, seed: str) -> Iterator[float]:
         """The times of all requests in seconds from a start at 0: endless, and never falling."""

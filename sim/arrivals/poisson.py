@@ -24,11 +24,11 @@ class Poisson(Arrivals):
     Settings = PoissonSettings
 
     def __init__(self, settings: PoissonSettings) -> None:
-        self._rate_hz = settings.rate_hz
+        self.mean_rate_hz = settings.rate_hz
 
     def times_s(self, seed: str) -> Iterator[float]:
         """The times of all requests in seconds from a start at 0: endless, and never falling."""
         random, now_s = Random(seed), 0.0
         while True:
-            now_s += random.expovariate(self._rate_hz)
+            now_s += random.expovariate(self.mean_rate_hz)
             yield now_s

@@ -39,6 +39,7 @@ class Recorded(Arrivals):
         stretch = 1 / (settings.rate_hz * mean_gap_s) if settings.rate_hz else 1.0
         self._times_s = array("d", (stretch * stamp_s for stamp_s in stamps_s))
         self.period_s = stretch * mean_gap_s * len(stamps_s)
+        self.mean_rate_hz = settings.rate_hz or len(stamps_s) / self.period_s
         self._starts_anywhere = settings.start == "anywhere"
 
     def times_s(self, seed: str) -> Iterator[float]:

@@ -12,7 +12,7 @@ from sim.description import LinkSettings
 from sim.model import Link, build_link
 from sim.world.library import Library
 from sim.world.processor import Processor
-from sim.world.requests import Requests, build_requests, mean_rate_hz
+from sim.world.requests import Requests, build_requests
 from sim.world.scenario import GroupSettings, Scenario, ServerSettings
 from sim.world.way import link_seed
 
@@ -77,7 +77,7 @@ def build_kind(group: GroupSettings, run: Run) -> Kind:
     arrivals = build_arrivals(group.arrivals) if group.arrivals else None
     told = {
         "server": Address(server.name, 1) if server else None,
-        "rate_hz": None if arrivals is None else mean_rate_hz(arrivals),
+        "rate_hz": None if arrivals is None else arrivals.mean_rate_hz,
         "strategy": run.strategy,
     }
     settings = group.agent.model_copy(update=told)

@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from random import Random
 
 from sim.arrivals import Arrivals
 from sim.world.scenario import Scenario
 
-__all__ = ["Requests", "arrivals_seed", "build_requests", "mean_rate_hz"]
-
-_FOR_RATE = 1000
-_LEAST_RATE_HZ, _MOST_RATE_HZ = 1e-6, 86_400.0
+__all__ = ["Requests", "arrivals_seed", "build_requests"]
 
 
 def arrivals_seed(seed: int, device: str) -> str:
@@ -66,12 +62,3 @@ def build_requests(
         until_s=math.inf if scenario.duration_s is None else scenario.duration_s,
         counted_from_s=scenario.warm_up_s,
     )
-
-
-def mean_rate_hz(arrivals: Arrivals) -> float:
-    """Return the mean rate of the first requests, which is what a device would be told."""
-    times_s = list(islice(arrivals.times_s("rate"), _FOR_RATE))
-    if len(times_s) < 2:
-        return _LEAST_RATE_HZ
-    rate_hz = (len(times_s) - 1) / max(times_s[-1] - times_s[0], 1e-9)
-    return min(max(rate_hz, _LEAST_RATE_HZ), _MOST_RATE_HZ)

@@ -97,7 +97,9 @@ def test_the_mean_rate_is_the_one_asked_for(build, kind, settings):
     count = 40_000
     *_, last_s = islice(build(kind, settings).times_s("mean"), count)
     # The recording has four requests: three gaps in 4 s.
-    assert count / last_s == pytest.approx(settings.get("rate_hz", 3 / 4), rel=0.05)
+    asked_hz = settings.get("rate_hz", 3 / 4)
+    assert count / last_s == pytest.approx(asked_hz, rel=0.05)
+    assert build(kind, settings).mean_rate_hz == pytest.approx(asked_hz, rel=1e-12)
 
 
 @each_process
@@ -141,6 +143,10 @@ def test_a_scenario_file_holds_them(tmp_path, build, kind, settings):
         (
             {"kind": "bursty", "rate_hz": 2, "burstiness": 3, "burst_s": 1, "calm_hz": 2},
             "calm_hz must be below rate_hz 2, the mean, not 2",
+        ),
+        (
+            {"kind": "bursty", "rate_hz": 0.001, "burstiness": 2, "burst_s": 0.001},
+            "bursts of burst_s 0.001 hold next to no request at 0.002 Hz; .* at least 5,",
         ),
         ({"kind": "recorded", "file": "x", "start": "end"}, "arrivals.start must .*'anywhere'"),
     ],
