@@ -1,5 +1,6 @@
 """Sinks: what people see of a run, and what files of it hold."""
 
+import contextlib
 import io
 import itertools
 import json
@@ -168,16 +169,17 @@ def test_a_device_is_written_as_it_stands(tmp_path):
     os.close(reader)
 
 
-@pytest.fixture
-def _small_files():
-    """Let no file grow above 1,000 bytes, as a disk does that is full."""
+@contextlib.contextmanager
+def full_disk():
+    """Let no file grow above 1,000 bytes; not even that to which tests are reported."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("_small_files")
 def test_a_file_that_cannot_grow_ends_with_a_whole_line(tmp_path):
     sink = JsonLinesSink(str(tmp_path / "run.jsonl"))
     at = itertools.count()
@@ -186,20 +188,22 @@ def test_a_file_that_cannot_grow_ends_with_a_whole_line(tmp_path):
         while True:
             sink.write(result(next(at)))
 
-    with pytest.raises(ConfigError, match=r"run.jsonl: cannot be written \(File too large\)"):
-        fill()
-    sink.close()
+    said = r"run.jsonl: cannot be written \(File too large\)"
+    with full_disk():
+        with pytest.raises(ConfigError, match=said):
+            fill()
+        sink.close()
     lines = (tmp_path / "run.jsonl").read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == list(range(next(at) - 1))
 
 
-@pytest.mark.usefixtures("_small_files")
 def test_what_is_too_long_before_any_result_leaves_what_was_there(tmp_path):
     path = tmp_path / "run.jsonl"
     path.write_text("earlier\n")
     sink = JsonLinesSink(str(path))
-    with pytest.raises(ConfigError, match="cannot be written"):
-        sink.write({"kind": "run", "model": "x" * 2000})
-    sink.close()
+    with full_disk():
+        with pytest.raises(ConfigError, match="cannot be written"):
+            sink.write({"kind": "run", "model": "x" * 2000})
+        sink.close()
     assert path.read_text() == "earlier\n"
     assert list(tmp_path.iterdir()) == [path]
