@@ -56,8 +56,7 @@ def _powered(run: Figures, setup: Figures) -> dict[str, Any]:
     for group in setup["groups"]:
         figures, drawn = run["groups"][group["name"]], None
         if group["power"] is not None:
-            counted_s = max(run["simulated_s"] - setup["warm_up_s"], 1e-9)
-            period_s = group["count"] * counted_s / max(figures["requests"], 1)
+            period_s = figures["counted_s"] / max(figures["requests"], 1)
             drawn = energy_j(figures, Power.model_validate(group["power"]), period_s)
         groups[group["name"]] = {**figures, "energy_j": drawn}
     each = [figures["energy_j"] for figures in groups.values()]

@@ -27,14 +27,15 @@ def simulate(
     ``timelines``, and the seconds that were ``simulated_s``. A ``library`` may be shared by runs.
     """
     world = build_world(scenario, strategy, seed, library or Library(), watch)
-    for device in world.devices:
-        device.start()
-    world.clock.run()
+    world.run()
     return _figures(world, scenario, strategy, seed)
 
 
 def _figures(world: World, scenario: Scenario, strategy: str, seed: int) -> dict[str, Any]:
     ended_s = max((device.ended_s for device in world.devices), default=0.0)
+    for device in world.devices:
+        group, _, _ = device.name.rpartition("/")
+        world.tallies[group].counted_s += max(device.ended_s - scenario.warm_up_s, 0.0)
     return {
         "offramp": __version__,
         "scenario": scenario.name,

@@ -14,6 +14,7 @@ _QUANTILES = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99, "p999_s"
 _SUMS = (
     *("requests", "late", "right", "sent", "probes", "up_bytes", "probe_bytes"),
     *("device_s", "hedge_s", "sending_s", "waiting_s", "probe_waiting_s", "server_s"),
+    "counted_s",
 )
 
 
@@ -23,7 +24,8 @@ class Tally:
     Of the energy a device spends it keeps the seconds: ``device_s`` that processors computed, of
     them ``hedge_s`` on samples whose answers were under way; ``sending_s`` that uplinks were busy;
     ``waiting_s`` that samples were in flight, all added up, and ``probe_waiting_s`` probes; and of
-    servers ``server_s``, the workers' time that was spent on answers.
+    servers ``server_s``, the workers' time that was spent on answers. ``counted_s`` is how long
+    devices ran behind the warm-up, added up.
     """
 
     def __init__(self) -> None:
@@ -33,7 +35,7 @@ class Tally:
         self.requests = self.late = self.right = self.sent = self.probes = 0
         self.up_bytes = self.probe_bytes = 0
         self.device_s = self.hedge_s = self.sending_s = self.server_s = 0.0
-        self.waiting_s = self.probe_waiting_s = 0.0
+        self.waiting_s = self.probe_waiting_s = self.counted_s = 0.0
 
     def answered(self, latency_s: float, by: str, status: str, *, right: bool, late: bool) -> None:
         """Count a request that was answered ``by`` an exit, the device or the server."""
@@ -90,6 +92,7 @@ class Tally:
             "waiting_s": self.waiting_s,
             "probe_waiting_s": self.probe_waiting_s,
             "server_s": self.server_s,
+            "counted_s": self.counted_s,
             "histogram": self.latency.steps(),
         }
 
