@@ -58,7 +58,7 @@ was reconstructed.
   others they were, so these may look a little too good.
 - *p99 less*: `offramp`'s 99th percentile less that of `device_only`.
 - *published*: the quickest of {published}
-  whose accuracy is within 0.5 pp of `offramp`'s, above or below; *gain*: its mean latency over
+  whose accuracy is at most 0.5 pp below `offramp`'s; *gain*: its mean latency over
   `offramp`'s; *room*: over the oracle's, which is about the most that there is to gain. Published
   rules run with Offramp's estimator, breaker and fallback, which their authors did not have.
 - *waiting*: the quickest of the rivals that wait for every answer, as accurate, over `offramp`.

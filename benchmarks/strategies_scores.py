@@ -45,7 +45,7 @@ AIM_TAIL_S = 0.005
 """So much more than the device's alone a 99th percentile may be."""
 
 ALIKE = 0.005
-"""Two strategies are as accurate as each other if they differ by no larger share of samples."""
+"""Whoever is right on a share that is at most so much smaller counts as as accurate."""
 
 
 @dataclass(frozen=True)
@@ -157,12 +157,12 @@ def compare(scores: Mapping[str, Score]) -> Comparison | None:
 
 
 def _quickest(scores: Mapping[str, Score], names: tuple[str, ...], own: Score) -> str | None:
-    alike = [name for name in names if name in scores and _is_alike(scores[name], own)]
-    return min(alike, key=lambda name: scores[name].mean_s, default=None)
+    found = [name for name in names if name in scores and _is_as_accurate(scores[name], own)]
+    return min(found, key=lambda name: scores[name].mean_s, default=None)
 
 
-def _is_alike(one: Score, other: Score) -> bool:
-    return abs(one.accuracy - other.accuracy) <= ALIKE
+def _is_as_accurate(one: Score, other: Score) -> bool:
+    return one.accuracy >= other.accuracy - ALIKE
 
 
 def _ahead(scores: Mapping[str, Score], oracle: Score | None) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ def _ahead(scores: Mapping[str, Score], oracle: Score | None) -> tuple[str, ...]
     return tuple(
         name
         for name, score in scores.items()
-        if score.mean_s < oracle.mean_s and score.accuracy >= oracle.accuracy - ALIKE
+        if score.mean_s < oracle.mean_s and _is_as_accurate(score, oracle)
     )
 
 

@@ -119,14 +119,23 @@ def test_the_own_strategy_is_compared_with_the_best_that_is_as_accurate() -> Non
     assert found.ahead == ()
 
 
-@pytest.mark.parametrize("accuracy", [0.8944, 0.9056])
-def test_one_that_is_more_or_less_accurate_is_not_compared(accuracy: float) -> None:
-    found = compare({**SCORES, "neurosurgeon": score(0.151, accuracy=accuracy)})
+def test_one_that_is_less_accurate_by_more_than_half_a_point_is_not_compared() -> None:
+    found = compare({**SCORES, "neurosurgeon": score(0.151, accuracy=0.8944)})
     assert found is not None
     assert found.published == "server_only"
     alone = compare({"offramp": score(0.1, accuracy=0.95), "dads": score(0.2)})
     assert alone is not None
     assert alone.published is None
+
+
+def test_one_that_is_more_accurate_and_quicker_is_compared() -> None:
+    quick = {name: score(0.09, accuracy=0.96) for name in ("spinn", "ans, waiting")}
+    found = compare({**SCORES, **quick})
+    assert found is not None
+    assert found.published == "spinn"
+    assert found.gain == pytest.approx(0.9)
+    assert found.room == pytest.approx(0.09 / 0.096)
+    assert found.waiting == pytest.approx(0.9)
 
 
 def test_who_is_ahead_of_the_oracle_is_named_if_it_is_as_accurate() -> None:
