@@ -41,9 +41,7 @@ library = Library()
 library.planner(scenario.groups[0], scenario.servers[0])
 began_s = time.process_time()
 world = build_world(scenario, "offramp", 0, library)
-for device in world.devices:
-    device.start()
-world.clock.run()
+world.run()
 figures = total(list(world.tallies.values())).summary()
 print(json.dumps({
     "processor_s": time.process_time() - began_s,

@@ -95,14 +95,17 @@ class InFlight:
 
     def quickest_s(self) -> float:
         """Return how long the quickest answers to all of them take, one after the other."""
+        if not self:
+            return 0.0
         return sum([work.quickest_s for work in self._all()])
 
     def latest_start_s(self, *more: Work) -> float:
         """Return when the processor must begin to answer all, and ``more``, each in time."""
-        works, latest_s, taken_s = [*self._all(), *more], math.inf, 0.0
-        if len(works) > 1:
-            works.sort(key=lambda work: work.deadline_s)
-        for work in works:
+        works = [*self._all(), *more] if self else [*more]
+        if len(works) == 1:
+            return works[0].deadline_s - works[0].quickest_s
+        latest_s, taken_s = math.inf, 0.0
+        for work in sorted(works, key=lambda work: work.deadline_s):
             taken_s += work.quickest_s
             latest_s = min(latest_s, work.deadline_s - taken_s)
         return latest_s
@@ -112,11 +115,13 @@ class InFlight:
         if not self._waiting:
             return math.inf
         times_s = [work.expected_s for work in self._waiting.values() if not work.overdue]
-        return min(times_s, default=math.inf)
+        return min(times_s) if times_s else math.inf
 
     def next_due_s(self) -> float:
         """Return when the next of those that wait for the server needs the processor."""
-        return min([work.give_up_s for work in self._waiting.values()], default=math.inf)
+        if not self._waiting:
+            return math.inf
+        return min([work.give_up_s for work in self._waiting.values()])
 
     def _all(self) -> list[Work]:
         return [*self._waiting.values(), *self._forsaken.values()]

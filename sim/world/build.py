@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,6 +47,20 @@ class World:
     tallies: dict[str, Tally] = field(default_factory=dict)
     devices: list[VirtualDevice] = field(default_factory=list)
     timelines: list[Timeline] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Let everything happen, from the start of the devices on.
+
+        All there is lives as long as the run: it is kept from what looks for garbage meanwhile.
+        """
+        gc.collect()
+        gc.freeze()
+        try:
+            for device in self.devices:
+                device.start()
+            self.clock.run()
+        finally:
+            gc.unfreeze()
 
 
 def build_world(

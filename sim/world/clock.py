@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import simpy
 
 __all__ = ["Clock"]
 
 
-class _Call(simpy.Event):
-    """An event that is one call; it triggers by itself, as `simpy.Timeout` does."""
+class _Call:
+    """A call to be made, with what SimPy asks of an event once its time has come.
 
+    Nobody waits for it and nothing asks for its value: all else that `simpy.Event` has is left out.
+    """
+
+    __slots__ = ("call", "callbacks", "detail")
     _ok = True
 
     def __init__(
         self, callbacks: list[Callable[[Any], None]], call: Callable[[Any], None], detail: object
     ) -> None:
-        # Nobody waits for it and nothing asks for its value: what `Event` sets up is left out.
         self.callbacks, self.call, self.detail = callbacks, call, detail
 
 
@@ -38,7 +41,7 @@ class Clock:
     def at(self, time_s: float, call: Callable[[Any], None], detail: object = None) -> None:
         """Let ``call`` be made with ``detail`` at a time, which is now if it is past."""
         wait_s = time_s - self.now_s
-        event = _Call(self._callbacks, call, detail)
+        event = cast(simpy.Event, _Call(self._callbacks, call, detail))
         self._env.schedule(event, delay=wait_s if wait_s > 0 else 0.0)
 
     def run(self) -> None:
