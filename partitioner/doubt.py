@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 LEAST_SHARE = 0.25
 """Round trip and time per bit are at least this share of what is believed of them."""
 
+_SURE = 1e-9  # a doubt of so small a share, or of so few seconds, is none
 _FAR = 6.0
 _SIGMAS = np.linspace(-_FAR, _FAR, 1201)
 _BEYOND = np.array([NormalDist().cdf(-sigmas) for sigmas in _SIGMAS.tolist()])
@@ -31,18 +32,24 @@ _BEYOND[[0, -1]] = 1.0, 0.0  # what is so far out is certain; between, lines are
 
 def is_in_doubt(now: Conditions) -> bool:
     """Tell whether link or round trip are not known for certain."""
-    return bool(now.s_per_bit_sigma or now.rtt_sigma_s)
+    return any(_sigmas(now))
+
+
+def _sigmas(now: Conditions) -> tuple[float, float]:
+    """Return the deviations of seconds per bit and round trip, 0 where there is next to none."""
+    sigma_x, sigma_r = now.s_per_bit_sigma, now.rtt_sigma_s
+    return sigma_x * (sigma_x * now.bandwidth_bps > _SURE), sigma_r * (sigma_r > _SURE)
 
 
 def chance_late(bits: Any, left_s: Any, now: Conditions) -> Floats:
     """Return how likely messages of so many bits take longer than what is left, one for each.
 
-    ``left_s`` is for uplink and round trip alone. Exact: a time that is the larger one of two for
-    the round trip and for each bit is the largest of four, each of which grows by steps of z; it is
-    late once z is beyond the first of them.
+    ``left_s`` is for uplink and round trip alone, and the link is in doubt. Exact: round trip and
+    time per bit are the larger of two each, so their sum is the largest of four lines in z, and
+    late once z is beyond the first that crosses what is left.
     """
     x, r = 1 / now.bandwidth_bps, now.rtt_s
-    sigma_x, sigma_r = now.s_per_bit_sigma, now.rtt_sigma_s
+    sigma_x, sigma_r = _sigmas(now)
     least_x = LEAST_SHARE * x if sigma_x else x
     least_r = LEAST_SHARE * r if sigma_r else r
     sigmas = (left_s - r - bits * x) / (sigma_r + bits * sigma_x)

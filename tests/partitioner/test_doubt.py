@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from partitioner.conditions import Conditions
@@ -109,6 +109,8 @@ def test_the_late_share_of_samples_alike_is_the_tail_of_the_links(
 
 @MODEST
 @given(seed=SEEDS, doubt=st.floats(0.0, 4.0), hedged=st.booleans())
+@example(seed=0, doubt=2.3e-308, hedged=False)
+@example(seed=0, doubt=1e-9, hedged=False)
 def test_a_later_deadline_never_has_more_late(
     world: World, weather: Callable[..., Conditions], seed: int, doubt: float, hedged: bool
 ) -> None:
