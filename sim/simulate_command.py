@@ -65,12 +65,13 @@ def simulate(
     require_extra("simulate", "simpy")
 
     from sim.results_table import results_table
-    from sim.world.cells import Cell, cell_path, missing, read_cell, scenario_digest
+    from sim.world.cells import Cell, cell_path, missing, read_cell
     from sim.world.checks import check_scenario
     from sim.world.processes import own_library
     from sim.world.results import gather_results, write_results
     from sim.world.scenario import read_scenario
     from sim.world.setup import describe_scenario
+    from sim.world.sources import scenario_digest, scenario_sources
 
     _refuse_twice("--strategy", names)
     described = read_scenario(scenario)
@@ -78,10 +79,11 @@ def simulate(
         show(f"{', '.join(spare)}: {HEAD_ALONE}", Console(stderr=True))
     numbers = _numbers(seeds, described.seed)
     library = own_library()
-    digest = scenario_digest(described, library)
+    sources = scenario_sources(scenario, described, library)
+    digest = scenario_digest(sources)
     folder = out or Path("runs") / f"simulate-{scenario.stem}"
     cells = [
-        Cell(scenario, name, seed, cell_path(folder / "cells", digest, name, seed), rows)
+        Cell(scenario, name, seed, cell_path(folder / "cells", digest, name, seed), rows, sources)
         for name in names
         for seed in numbers
     ]

@@ -21,6 +21,7 @@ from sim.world.library import Library
 from sim.world.rows import RowWriter
 from sim.world.run import simulate
 from sim.world.scenario import read_scenario
+from sim.world.sources import check_unchanged, scenario_sources
 
 __all__ = ["own_library", "run_cells"]
 
@@ -60,6 +61,7 @@ def own_library() -> Library:
 
 def _run(cell: Cell) -> None:
     scenario, library = read_scenario(cell.scenario), own_library()
+    check_unchanged(cell.sources, scenario_sources(cell.scenario, scenario, library))
     if not cell.rows:
         figures = simulate(scenario, cell.strategy, cell.seed, library)
     else:

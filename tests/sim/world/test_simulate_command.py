@@ -231,6 +231,77 @@ def test_what_is_finished_is_not_run_again_and_what_changed_is(folder):
     assert len(list((folder / "out/cells").glob("offramp-3-*"))) == 2
 
 
+LINK_FILE = "{file: link.yaml}"
+
+
+def give_links(folder):
+    """Write files that name others: a link's trace, and recorded arrivals."""
+    (folder / "link.yaml").write_text("up: [{kind: rate, trace: rate.csv}]\n")
+    (folder / "stamps.csv").write_text("0\n1\n3\n")
+    more = "  - {name: more, profile: profile.json, link: LINK, arrivals: ARRIVALS}\n"
+    more = more.replace("LINK", LINK_FILE).replace("ARRIVALS", "{kind: recorded, file: stamps.csv}")
+    (folder / "small.yaml").write_text(SCENARIO + more)
+
+
+def test_however_a_path_is_spelled_the_results_have_the_same_bytes(folder, monkeypatch):
+    give_links(folder)
+    run(folder, "--strategy", "device_only")
+    before = (folder / "out/results.json").read_bytes()
+    text = (folder / "small.yaml").read_text()
+    for name in ("profile.json", "rate.csv", "stamps.csv", "link.yaml"):
+        text = text.replace(name, str(folder / name))
+    run(folder, "--strategy", "device_only", text=text)
+    assert (folder / "out/results.json").read_bytes() == before
+    monkeypatch.chdir(folder)
+    result = CliRunner().invoke(simulate, ["small.yaml", "--strategy", "device_only"])
+    assert result.exit_code == 0
+    assert (folder / "runs/simulate-small/results.json").read_bytes() == before
+
+
+CHANGES = {
+    "rate.csv": ("0,5", "0,6"),
+    "link.yaml": ("rate.csv}", "rate.csv}, {kind: delay, seconds: 0.001}"),
+    "stamps.csv": ("1", "2"),
+    "profile.json": ('"processor":"', '"processor":"x'),
+    "small.yaml": ("requests: 20", "requests: 21"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_whatever_a_scenario_names_is_part_of_its_digest(folder, name):
+    give_links(folder)
+    run(folder, "--strategy", "device_only")
+    text = (folder / name).read_text()
+    before, after = CHANGES[name]
+    assert before in text
+    (folder / name).write_text(text.replace(before, after))
+    processes.own_library.cache_clear()  # as a new process has it
+    run(folder, "--strategy", "device_only")
+    assert len(list((folder / "out/cells").iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_that_changes_while_runs_are_under_way_is_named(folder, name, monkeypatch):
+    give_links(folder)
+    before, after = CHANGES[name]
+    made = processes.simulate
+
+    def make(scenario, strategy, seed, *rest):
+        if seed == 5:
+            text = (folder / name).read_text()
+            (folder / name).write_text(text.replace(before, after))
+            processes.own_library.cache_clear()
+        return made(scenario, strategy, seed, *rest)
+
+    monkeypatch.setattr(processes, "simulate", make)
+    options = ("--strategy", "device_only", "--seeds", "2")
+    result = CliRunner().invoke(simulate, words(folder, *options))
+    assert result.exit_code == ConfigError.exit_code
+    assert "device_only failed with seed 6" in result.stderr
+    assert f"{name} has changed since the runs began" in result.stderr
+    assert len(list((folder / "out/cells").iterdir())) == 1
+
+
 def test_with_rows_every_request_is_written_and_they_are_what_the_figures_sum_up(folder):
     run(folder)
     run(folder, "--rows")
