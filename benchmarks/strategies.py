@@ -2,9 +2,9 @@
 
 Simulated with the deployed decision code: one device on each of five places of a course, samples
 as fast as the device alone can just sustain them, accuracy floor and deadline alike for all.
-On some courses also with a deadline that the device alone cannot keep. With --seeds Offramp's own,
-the oracle, the trivial ones and the best published one run under further seeds. What was simulated
-is kept until scenario or code change. With --strategy only those named are simulated anew; of the
+On some courses also with a deadline that the device alone cannot keep. With --seeds all that is
+compared with Offramp's own runs under further seeds. What was simulated is kept until scenario or
+code change. With --strategy only those named are simulated anew; of the
 others older figures are shown, marked with a star, or none. A scenario's file
 (in the cache's benchmarks/strategies/scenarios) is what `offramp simulate` takes, too.
 """
@@ -36,15 +36,7 @@ from benchmarks.strategies_cells import (
 from benchmarks.strategies_courses import build_courses, rates_of
 from benchmarks.strategies_figure import draw
 from benchmarks.strategies_page import Made, page
-from benchmarks.strategies_scores import (
-    ORACLE,
-    OWN,
-    TAIL_KEPT,
-    TRIVIAL,
-    Place,
-    Score,
-    score_of,
-)
+from benchmarks.strategies_scores import Place, Score, is_compared, score_of
 from benchmarks.strategies_tables import (
     cell_table,
     summary_line,
@@ -62,9 +54,6 @@ _QUICK_TASKS = ("fashion_mnist", "cifar10")
 _TIGHT = _QUICK
 """Where strategies also run with a tight deadline."""
 
-_SEEDED = (OWN, OWN + TAIL_KEPT, ORACLE, *TRIVIAL)
-"""Who runs under every seed, besides the best published one of the first."""
-
 _ROUNDS = 30
 _OWN_COLUMNS = 7  # of the summary, the others are of rivals: all are too wide for a terminal
 _FEW = 3
@@ -76,9 +65,6 @@ def main() -> None:
     places, cells = _build(given)
     _run(_due(cells, given.strategies), given.jobs)
     failed = _fill(places, cells)
-    further = _further(places, cells, given)
-    _run(_due(further, given.strategies), given.jobs)
-    failed += _fill(places, further)
     _show(list(places.values()))
     for line in ahead_of_oracle(list(places.values())):
         print(f"ahead of the oracle: {line}")
@@ -96,7 +82,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--trace", dest="traces", action="append", help="part of a course's name")
     names = list(STRATEGIES)
     parser.add_argument("--strategy", dest="strategies", action="append", choices=names)
-    parser.add_argument("--seeds", type=int, default=1, help="of Offramp's and the best others")
+    parser.add_argument("--seeds", type=int, default=1, help="of all that are compared")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--measure", action="store_true", help="measure profiles again")
     parser.add_argument("--write", type=Path, help="write a page, and a figure beside it")
@@ -113,7 +99,7 @@ _Places = dict[tuple[str, str], Place]
 
 
 def _build(given: argparse.Namespace) -> tuple[_Places, list[Cell]]:
-    """Return all places, and the cells of all contenders there under the first seed."""
+    """Return all places, and the cells of all contenders there under the seeds of each."""
     courses = [
         course
         for course in build_courses(home() / "traces")
@@ -128,21 +114,10 @@ def _build(given: argparse.Namespace) -> tuple[_Places, list[Cell]]:
             rates = rates_of(course, given.requests * task.period_s)
             places[task.name, course.name] = Place(task, course, rates)
             chosen = everyone + (tight if course.name in _TIGHT else [])
-            cells += build_cells(home(), task, course, given.requests, chosen)
+            for seed in range(given.seeds):
+                seeded = [one for one in chosen if seed == 0 or is_compared(one.name)]
+                cells += build_cells(home(), task, course, given.requests, seeded, seed)
     return places, cells
-
-
-def _further(places: _Places, cells: Sequence[Cell], given: argparse.Namespace) -> list[Cell]:
-    """Return the cells of those who run under further seeds."""
-    further: list[Cell] = []
-    for key, place in places.items():
-        here = [cell.contender for cell in cells if (cell.task, cell.course) == key]
-        best = place.comparison and place.comparison.published
-        chosen = [contender for contender in here if contender.name in (*_SEEDED, best)]
-        for seed in range(1, given.seeds):
-            task, course = place.task, place.course
-            further += build_cells(home(), task, course, given.requests, chosen, seed)
-    return further
 
 
 def _due(cells: Sequence[Cell], named: Sequence[str] | None) -> list[Cell]:
@@ -217,7 +192,6 @@ def _write(path: Path, places: Sequence[Place]) -> None:
     """Write the page and, in ``figures`` beside it, the figure."""
     figure = path.with_name("figures") / "strategies.svg"
     figure.parent.mkdir(parents=True, exist_ok=True)
-    figure.parent.mkdir(exist_ok=True)
     write_file(figure, draw(places).encode())
     where = f"{datetime.date.today()} ({this_machine().processor}, {this_machine().cores} cores)"
     command = shlex.join(["python", "-m", "benchmarks.strategies", *sys.argv[1:]])

@@ -53,7 +53,12 @@ WAIT_S = 30.0
 TIGHT_SHARE = 0.8
 """A tight deadline, as a share of what the whole model takes on the device."""
 
-_WAITING = ("neurosurgeon", "dads", "qdmp", "edgent", "portend", "ans")
+_WAITING = ("neurosurgeon", "portend", "ans")
+"""Who also runs without answering by itself; `dads`, `qdmp` and `edgent` do as `neurosurgeon` here.
+
+The cuts of these networks are the same to all four, and no deadline of so long a wait binds.
+"""
+
 _DECIDES = ("device", "edge_server", "offramp", "partitioner", "sim")
 _DECIDES_NOT = ("capture", "training", "report", "demo")
 

@@ -66,7 +66,7 @@ was reconstructed.
   server alone, as a plain call does, for up to {wait:g} s. Offramp's estimator still takes silence
   for a sign, so that samples which come meanwhile run on the device: that is more than they had.
   SPINN falls back to the device by its own paper, so it is not among them. Nor do they count as
-  *published*.
+  *published*. `dads`, `qdmp` and `edgent` would do here as `neurosurgeon` does.
 - `dads` and `qdmp` differ from `neurosurgeon` where several tensors cross a cut that pays, or
   samples come faster than a cut can take them. Of these networks none has such a cut, and of the
   examples only the one for text, whose input is so small that sending it is best.
@@ -145,9 +145,9 @@ def _seeds(places: Sequence[Place]) -> str:
     if most <= 1:
         return "One seed. Over five the ratio to the oracle varied by 0.01 to 0.04 on poor links."
     return (
-        f"{most} seeds: a figure is the median over them, its range in brackets. `offramp`, "
-        "`offramp, p99 kept`, the\n  oracle, the trivial ones and the best published one ran with "
-        "all, the others with the first."
+        f"{most} seeds: a figure is the median over them, its range in brackets. All that is "
+        "compared ran with all:\n  under each seed the quickest rival is found anew, and the one "
+        "that is named is the first seed's."
     )
 
 

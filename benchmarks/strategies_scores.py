@@ -26,6 +26,7 @@ __all__ = [
     "Score",
     "Spread",
     "compare",
+    "is_compared",
     "missed_share",
     "score_of",
 ]
@@ -130,6 +131,15 @@ class Comparison:
     to_trivial: float | None
     waiting: float | None
     ahead: tuple[str, ...]
+
+
+def is_compared(name: str) -> bool:
+    """Tell whether a `Comparison` looks at what ran under this name: so it must run on each seed.
+
+    The best rival of a seed is the best of the same rivals on every seed, not of those that luck
+    had left.
+    """
+    return name in (OWN, OWN + TAIL_KEPT, ORACLE, *TRIVIAL, *PUBLISHED) or name.endswith(WAITING)
 
 
 def compare(scores: Mapping[str, Score]) -> Comparison | None:

@@ -32,7 +32,7 @@ PROFILE = Path(next(iter(examples.__path__))) / "scenarios" / "profile.json"
 TASK = Task("digits", BUNDLE, PROFILE, 60.0, 0.2)
 ALONE = Contender("device_only", "device_only", "waits")
 PATIENCE = {"gives up": "waits", "waits": "blocks"}
-RIVALS = ("neurosurgeon", "dads", "qdmp", "edgent", "portend", "ans")
+RIVALS = ("neurosurgeon", "portend", "ans")
 
 
 @pytest.fixture

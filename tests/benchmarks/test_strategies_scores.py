@@ -9,10 +9,19 @@ from typing import Any
 import pytest
 
 from benchmarks.strategies_aims import ahead_of_oracle, aims_table
+from benchmarks.strategies_cells import contenders
 from benchmarks.strategies_courses import Course, Rates
 from benchmarks.strategies_figure import draw
 from benchmarks.strategies_page import Made, page
-from benchmarks.strategies_scores import PUBLISHED, Place, Score, Spread, compare, score_of
+from benchmarks.strategies_scores import (
+    PUBLISHED,
+    Place,
+    Score,
+    Spread,
+    compare,
+    is_compared,
+    score_of,
+)
 from benchmarks.strategies_tables import cell_table, summary_line, summary_table, tight_table
 from benchmarks.strategies_tasks import Task
 from partitioner.power import Power
@@ -159,6 +168,13 @@ def test_what_did_not_run_is_not_compared() -> None:
     ran = [place("calm", 0, few), place("empty", 0, {})]
     assert summary_line(ran).startswith("at most 0.500 of the better trivial one")
     assert summary_line([]) == "nothing to compare"
+
+
+def test_every_rival_of_a_comparison_runs_under_every_seed() -> None:
+    waiting = {c.name for c in contenders() if c.manner == "blocks"}
+    first_alone = {c.name for c in contenders() if not is_compared(c.name)}
+    assert waiting
+    assert first_alone == {"offramp, no hedge", "static"}
 
 
 def test_every_published_strategy_is_registered() -> None:
