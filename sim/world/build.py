@@ -93,7 +93,7 @@ def _server(clock: Clock, server: ServerSettings, run: Run) -> VirtualServer:
         profile = run.library.tail_profile(server, group)
         tails[profile.digest] = Tail(profile, server.batch_fixed_share)
     capacity = Capacity(server.workers, server.queue_length, server.max_wait_s, server.load)
-    return VirtualServer(clock, tails, capacity)
+    return VirtualServer(clock, tails, capacity, run.scenario.warm_up_s)
 
 
 def _add_device(world: World, kind: Kind, number: int, watch: Watch | None) -> None:

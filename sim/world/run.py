@@ -45,21 +45,24 @@ def _figures(world: World, scenario: Scenario, strategy: str, seed: int) -> dict
         "simulated_s": ended_s,
         "total": total(list(world.tallies.values())).summary(),
         "groups": {name: tally.summary() for name, tally in world.tallies.items()},
-        "servers": {name: _server(one, ended_s) for name, one in world.servers.items()},
+        "servers": {
+            name: _server(one, ended_s, scenario.warm_up_s) for name, one in world.servers.items()
+        },
         "timelines": [timeline.to_json() for timeline in world.timelines],
     }
 
 
-def _server(server: VirtualServer, ended_s: float) -> dict[str, Any]:
+def _server(server: VirtualServer, ended_s: float, from_s: float) -> dict[str, Any]:
     """Return a server's totals; ``batch_sizes`` counts its steps by how many samples they took."""
     totals = server.totals
+    counted_s = max(ended_s, totals.until_s) - from_s
     return {
         "accepted": totals.accepted,
         "refused": totals.refused,
         "expired": totals.expired,
         "answered": totals.answered,
         "busy_s": totals.busy_s,
-        "busy_share": totals.busy_s / (server.workers * ended_s) if ended_s else 0.0,
+        "busy_share": totals.busy_s / (server.workers * counted_s) if counted_s > 0 else 0.0,
         "queue_mean_s": totals.queue_s / totals.answered if totals.answered else None,
-        "batch_sizes": {str(size): count for size, count in sorted(totals.batches.items())},
+        "batch_sizes": {str(size): count for size, count in sorted((+totals.batches).items())},
     }

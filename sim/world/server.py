@@ -26,13 +26,18 @@ __all__ = ["Capacity", "ServerTotals", "VirtualServer"]
 
 @dataclass
 class ServerTotals:
-    """What a server did: requests, seconds that its workers were busy, and steps by batch size."""
+    """What a server did from a time on: with requests that came, and in steps that it took.
+
+    Its workers were busy for ``busy_s``, the last of them until ``until_s``; ``batches`` counts
+    steps by their size.
+    """
 
     accepted: int = 0
     refused: int = 0
     expired: int = 0
     answered: int = 0
     busy_s: float = 0.0
+    until_s: float = 0.0
     queue_s: float = 0.0
     batches: Counter[int] = field(default_factory=Counter)
 
@@ -50,12 +55,20 @@ class Capacity:
 class VirtualServer:
     """Runs jobs on its workers, the earliest deadline first.
 
-    ``tails`` has the times of each bundle that it holds, by digest.
+    ``tails`` has the times of each bundle that it holds, by digest. What comes and is done before
+    ``counted_from_s`` is no part of its ``totals``.
     """
 
-    def __init__(self, clock: Clock, tails: Mapping[str, Tail], capacity: Capacity) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        tails: Mapping[str, Tail],
+        capacity: Capacity,
+        counted_from_s: float = 0.0,
+    ) -> None:
         self._clock, self._tails, self._load = clock, tails, capacity.load
         self.workers = self._idle = capacity.workers
+        self._counted_from_s = counted_from_s
         self._max_wait_s = capacity.max_wait_s
         self._backlog: Backlog[Job] = Backlog(self.workers, capacity.queue_length)
         self._sizes = BatchSizes()
@@ -80,10 +93,10 @@ class VirtualServer:
         refusal, expired = self._backlog.admit(now_s, job, until_s)
         self._report_expired(expired)
         if refusal is not None:
-            self.totals.refused += 1
+            self.totals.refused += self._counts(job)
             job.client.turned_away(job, refusal)
             return
-        self.totals.accepted += 1
+        self.totals.accepted += self._counts(job)
         self._work()
 
     def withdraw(self, client: Client) -> None:
@@ -99,8 +112,9 @@ class VirtualServer:
             if not taken.batch:
                 return
             self._idle -= 1
-            took_s = self._begin(now_s, taken.batch)
-            self._clock.at(now_s + took_s, self._stepped, taken.batch)
+            until_s = now_s + self._begin(now_s, taken.batch)
+            self._count_step(now_s, until_s, len(taken.batch))
+            self._clock.at(until_s, self._stepped, taken.batch)
 
     def _begin(self, now_s: float, batch: Sequence[Entry[Job]]) -> float:
         """Return how long a batch takes for its next step, and for decoding before its first."""
@@ -122,12 +136,21 @@ class VirtualServer:
         stop = tail.depth if self._fused.get(place.digest) == place.at else place.at + 1
         step_s = tail.step_s(place.at, stop, len(jobs)) * stretch
         self._sizes.observe(place, len(jobs), step_s)
-        self.totals.batches[len(jobs)] += 1
         for job in jobs:
             job.place, job.ended = tail.places[stop], stop == tail.depth
             job.segment_s.append(step_s)
             job.spent_s += step_s / len(jobs)
         return step_s
+
+    def _counts(self, job: Job) -> bool:
+        return job.received_s >= self._counted_from_s
+
+    def _count_step(self, begun_s: float, until_s: float, size: int) -> None:
+        """Count a step, or what of it comes after the start of counting, whatever becomes of it."""
+        totals = self.totals
+        totals.batches[size] += begun_s >= self._counted_from_s
+        totals.busy_s += max(until_s - max(begun_s, self._counted_from_s), 0.0)
+        totals.until_s = max(totals.until_s, until_s)
 
     def _stepped(self, batch: Sequence[Entry[Job]]) -> None:
         """Answer what has come to its end, and let the others wait for their next step."""
@@ -142,9 +165,9 @@ class VirtualServer:
     def _answer(self, now_s: float, job: Job) -> None:
         total_s = now_s - job.received_s
         queue_s = max(total_s - job.decode_s - sum(job.segment_s), 0.0)
-        self.totals.answered += 1
-        self.totals.busy_s += job.spent_s
-        self.totals.queue_s += queue_s
+        if self._counts(job):
+            self.totals.answered += 1
+            self.totals.queue_s += queue_s
         timeline = Timeline(
             received_s=job.received_s,
             queue_s=queue_s,
@@ -157,5 +180,5 @@ class VirtualServer:
 
     def _report_expired(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
-            self.totals.expired += 1
+            self.totals.expired += self._counts(job)
             job.client.turned_away(job, why_expired(self._clock.now_s, job))

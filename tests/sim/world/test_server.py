@@ -16,10 +16,10 @@ DIGEST = "1" * 64
 class Devices:
     """Keeps what a server tells of jobs: (ms, job, what)."""
 
-    def __init__(self, planner, fixed_share=0.0, **capacity):
+    def __init__(self, planner, fixed_share=0.0, counted_from_s=0.0, **capacity):
         self.clock, self.log, self.timelines = Clock(), [], []
         tails = {DIGEST: Tail(planner.server, fixed_share)}
-        self.server = VirtualServer(self.clock, tails, Capacity(**capacity))
+        self.server = VirtualServer(self.clock, tails, Capacity(**capacity), counted_from_s)
 
     def send(self, number, at_s, cut=1, timeout_s=0.0):
         job = Job(self, 0, number, DIGEST, cut, "raw", timeout_s, 1000)
@@ -77,6 +77,33 @@ def test_after_fifty_jobs_from_one_cut_its_tail_runs_as_one_step(planner):
     steps = [len(timeline.segment_s) for timeline in devices.timelines]
     assert steps == [2] * 49 + [1] * 11
     assert all(sum(t.segment_s) == pytest.approx(0.002) for t in devices.timelines)
+
+
+def test_it_was_busy_whoever_still_waited_for_what_it_did(planner):
+    """The stream of job 0 breaks behind its first segment, while job 1 has passed it."""
+    slow = LoadCourse(steps=[{"from_s": 0, "stretch": 10}])
+    devices = Devices(planner, load=slow)
+    devices.send(0, 0.0, cut=0, timeout_s=1.0)
+    devices.send(1, 0.001, cut=0, timeout_s=0.5)
+    devices.clock.at(0.015, devices.server.withdraw, devices)
+    assert devices.run() == [(30.0, 1, "served")]
+    totals = devices.server.totals
+    assert (totals.accepted, totals.answered) == (2, 1)
+    assert totals.busy_s == pytest.approx(0.03)
+    assert totals.batches == {1: 3}
+
+
+def test_what_came_before_the_count_is_none_of_its_figures(planner):
+    devices = Devices(planner, counted_from_s=0.0105)
+    for number in range(20):
+        devices.send(number, number * 1e-3)
+    devices.run()
+    totals = devices.server.totals
+    assert len(devices.timelines) == 20
+    assert (totals.accepted, totals.answered) == (9, 9)
+    # Of the step that is under way then, the second half.
+    assert totals.busy_s == pytest.approx(0.0095)
+    assert sum(totals.batches.values()) == 9
 
 
 @pytest.mark.parametrize("load", [0.3, 0.6, 0.8])
