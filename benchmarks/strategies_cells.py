@@ -17,6 +17,7 @@ import yaml
 
 import offramp
 from benchmarks.strategies_courses import Course
+from benchmarks.strategies_latencies import Latencies
 from benchmarks.strategies_scores import AIM_TAIL_S, TAIL_KEPT, TIGHT, WAITING
 from benchmarks.strategies_tasks import Task
 from offramp.errors import OfframpError
@@ -210,7 +211,10 @@ def _run(cell: Cell, code: str) -> None:
     found: dict[str, Any] = {"code": code}
     try:
         given = read_scenario(cell.scenario)
-        found["total"] = simulate(given, cell.contender.strategy, cell.seed, _library())["total"]
+        latencies = Latencies(given.warm_up_s)
+        strategy = cell.contender.strategy
+        total = simulate(given, strategy, cell.seed, _library(), latencies.watch)["total"]
+        found["total"] = {**total, **latencies.quantiles_s()}
     except Exception as error:
         found["error"] = f"{type(error).__name__}: {error}"
     cell.path.parent.mkdir(parents=True, exist_ok=True)

@@ -106,6 +106,9 @@ def test_cells_are_run_and_one_that_fails_leaves_the_others(tmp_path: Path, stea
     assert ran["code"] == failed["code"] == code_digest()
     assert 0 < ran["total"]["answered"] < 40 * PLACES  # those of the warm-up are left out
     assert "unknown strategy 'nobody'" in failed["error"]
+    # Exact: all that the device answers by itself takes as long as the whole model.
+    assert ran["total"]["p50_s"] == pytest.approx(ran["total"]["mean_s"], rel=1e-9)
+    assert ran["total"]["p99_s"] == pytest.approx(ran["total"]["max_s"], rel=1e-9)
 
 
 def test_a_cell_lies_elsewhere_once_its_scenario_or_profile_changes(
