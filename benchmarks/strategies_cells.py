@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import yaml
 
 import offramp
+from benchmarks import strategies_latencies
 from benchmarks.strategies_courses import Course
 from benchmarks.strategies_latencies import Latencies
 from benchmarks.strategies_scores import AIM_TAIL_S, TAIL_KEPT, TIGHT, WAITING
@@ -26,6 +28,7 @@ from partitioner import strategies
 from sim.world.library import Library
 from sim.world.run import simulate
 from sim.world.scenario import read_scenario
+from sim.world.sources import scenario_digest, scenario_sources
 
 __all__ = [
     "DROP",
@@ -62,6 +65,7 @@ The cuts of these networks are the same to all four, and no deadline of so long 
 
 _DECIDES = ("device", "edge_server", "offramp", "partitioner", "sim")
 _DECIDES_NOT = ("capture", "training", "report", "demo")
+_COMPUTE = ("numpy", "numba", "simpy")
 
 
 MANNERS: dict[str, Callable[[Task], dict[str, Any]]] = {
@@ -154,6 +158,9 @@ def scenario(
     }
 
 
+_library = cache(Library)
+
+
 def build_cells(
     folder: Path,
     task: Task,
@@ -162,15 +169,18 @@ def build_cells(
     chosen: Sequence[Contender],
     seed: int = 0,
 ) -> Iterator[Cell]:
-    """Write the scenarios of a task and course to ``folder`` and yield their cells."""
+    """Write the scenarios of a task and course to ``folder`` and yield their cells.
+
+    A cell lies elsewhere once anything changes that its scenario names, wherever that lies.
+    """
     for manner in sorted({contender.manner for contender in chosen}):
         name = f"{task.name}-{course.name}-{manner}"
         path = folder / "scenarios" / f"{name}-{requests}-seed{seed}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         settings = scenario(task, course, requests, manner, seed)
-        text = yaml.safe_dump(settings, sort_keys=False).encode()
-        write_file(path, text)
-        digest = hashlib.sha256(text + read_file(task.profile)).hexdigest()[:16]
+        write_file(path, yaml.safe_dump(settings, sort_keys=False).encode())
+        sources = scenario_sources(path, read_scenario(path), _library())
+        digest = scenario_digest(sources)[:16]
         for contender in chosen:
             if contender.manner == manner:
                 kept = folder / "cells" / f"{name}-{contender.strategy}-{digest}.json"
@@ -203,9 +213,6 @@ def run_cells(cells: Sequence[Cell], jobs: int) -> Iterator[Cell]:
             raise
 
 
-_library = cache(Library)
-
-
 def _run(cell: Cell, code: str) -> None:
     """Run a cell and write what comes of it; a strategy that fails does not fail the others."""
     found: dict[str, Any] = {"code": code}
@@ -223,12 +230,15 @@ def _run(cell: Cell, code: str) -> None:
 
 @cache
 def code_digest() -> str:
-    """Return a digest of all code that a simulation's figures hang on."""
+    """Return a digest of all code that a simulation's figures hang on, its libraries included."""
     root = Path(offramp.__file__).parents[1]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in _sources(root))).hexdigest()[:12]
+    found = hashlib.sha256("".join(f"{name} {version(name)}\n" for name in _COMPUTE).encode())
+    for path in (*_code(root), Path(__file__), Path(strategies_latencies.__file__)):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:12]
 
 
-def _sources(root: Path) -> Iterable[Path]:
+def _code(root: Path) -> Iterable[Path]:
     for package in _DECIDES:
         for path in sorted((root / package).rglob("*.py")):
             if not set(_DECIDES_NOT) & set(path.relative_to(root).parts):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import examples
+from benchmarks import strategies_cells
 from benchmarks.harness import BUNDLE
 from benchmarks.strategies_cells import (
     WAIT_S,
@@ -126,3 +127,28 @@ def test_a_cell_lies_elsewhere_once_its_scenario_or_profile_changes(
     paths |= {path_of(replace(TASK, profile=profile), 40), path_of(TASK, 40, seed=1)}
     assert len(paths) == 5
     assert path_of(TASK, 40) in paths
+
+
+def test_a_cell_lies_elsewhere_once_what_a_link_names_changes(tmp_path: Path) -> None:
+    def path_of(folder: Path, rates: str) -> Path:
+        folder.mkdir(exist_ok=True)
+        (folder / "up.csv").write_text(rates)
+        rate = {"kind": "rate", "trace": str(folder / "up.csv")}
+        way = {"described": {"up": [rate]}}
+        told = Course("kept", "uplink", "0 ms", "made up", "rpi4-lte", (way,))
+        (cell,) = build_cells(tmp_path / "cells", TASK, told, 40, [ALONE])
+        return cell.path
+
+    before = path_of(tmp_path / "one", "seconds,mbps\n0,8\n1,4\n")
+    assert path_of(tmp_path / "two", "seconds,mbps\n0,8\n1,4\n") == before
+    assert path_of(tmp_path / "one", "seconds,mbps\n0,8\n1,5\n") != before
+
+
+def test_figures_of_another_numpy_are_not_of_this_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code_digest()
+    code_digest.cache_clear()
+    monkeypatch.setattr(strategies_cells, "version", lambda name: f"{name} of tomorrow")
+    after = code_digest()
+    monkeypatch.undo()
+    code_digest.cache_clear()
+    assert after != before == code_digest()
