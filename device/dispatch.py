@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 from device.board import Board
 from device.controller import Controller
 from device.fallback import give_up_s
-from device.hedge import Hedge, patience_s
+from device.hedge import Hedge
 from device.inflight import InFlight
 from device.result import Status
 from device.rhythm import Rhythm
+from device.running_on import RunningOn
 from device.settings import AgentSettings
 from device.stream import Stream
 from device.work import (
@@ -65,9 +66,9 @@ class Dispatch:
         self._stepping = False
         self._in_flight = InFlight()
         self._stream = Stream(controller, settings.server)
-        self._hedge = self._new_hedge()
         self._begun = self._ended = False
         self._rhythm = Rhythm(settings.rate_hz)
+        self._running_on = self._new_running_on()
         self._successor: Deployment | None = None
         self._settled_s = self._next_load_s = -math.inf
         self._actions: list[Action] = []
@@ -109,7 +110,7 @@ class Dispatch:
         load_s = self._next_load_s if self._begun else math.inf
         next_s = min(self._in_flight.next_expected_s(), self._stream.wake_s, load_s)
         if self._running is None and self._in_flight:
-            next_s = min(next_s, self._in_flight.next_due_s(), self._next_step_s(now_s))
+            next_s = min(next_s, self._in_flight.next_due_s(), self._running_on.next_s(now_s))
         return next_s
 
     # -- events
@@ -162,12 +163,10 @@ class Dispatch:
     def ran_on(self, now_s: float, at: int) -> list[Action]:
         """The processor has come to boundary ``at`` with the sample that it was to run on."""
         work = self._free_processor()
-        took_s = now_s - work.step_begun_s
-        work.hedge_s += took_s
-        self._hedge.spend(took_s)
+        self._running_on.spend(work, now_s)
         if self._in_flight.holds(work):  # else the server was first
             assert work.board is not None
-            self._come_to(now_s, work, at)
+            self._running_on.come_to(work, at, self._stretch(now_s))
             if at == work.board.depth:
                 waited = self._in_flight.remove(work)
                 if waited:
@@ -253,7 +252,7 @@ class Dispatch:
         self._successor, planner = None, successor.planner
         self._controller.renew(planner, successor.head.is_ready)
         self._board = Board(planner.device, planner.bundle.manifest)
-        self._hedge = self._new_hedge()
+        self._running_on = self._new_running_on()
         self._actions.append(BundleChange(now_s, successor))
 
     def _start_next(self, now_s: float) -> None:
@@ -275,7 +274,7 @@ class Dispatch:
 
     def _start_head(self, now_s: float, work: Work) -> bool:
         """Give the processor a head, unless there is too little time before it is needed."""
-        self._controller.hedged = self._board.holds_all and self._hedge.is_open(now_s)
+        self._controller.hedged = self._board.holds_all and self._running_on.is_open(now_s)
         plan = self._controller.plan(now_s)
         self._actions.extend(self._controller.take_changes())
         if plan.level is not None and not self._may_send(now_s, work, plan):
@@ -312,8 +311,9 @@ class Dispatch:
         work.board, work.exits, work.size_bytes = self._board, reached.exits, reached.size_bytes
         expected = self._controller.expect(now_s, work.size_bytes, work.plan.cut)
         work.answer_s, work.expected_s = now_s + expected.likely_s, now_s + expected.latest_s
-        self._come_to(now_s, work, reached.at)
-        head_s = self._board.reached_s(work.plan.cut, frozenset()) * self._stretch(now_s)
+        stretch = self._stretch(now_s)
+        self._running_on.come_to(work, reached.at, stretch)
+        head_s = self._board.reached_s(work.plan.cut, frozenset()) * stretch
         work.give_up_s = give_up_s(
             work.options,
             deadline_s=work.deadline_s,
@@ -332,51 +332,25 @@ class Dispatch:
     def _run_on(self, now_s: float) -> None:
         """Give the processor, which is idle, one segment of a sample whose answer is under way.
 
-        Not if that would hold up another sample: one that is in flight or the next to come. Where
-        that may come at any time, not before the answer is so late that it pays all the same.
+        Not if that would hold up one that is in flight, or the inbox would run over.
         """
-        work = self._in_flight.next_up()
-        if work is None or not self._hedge.is_open(now_s):
-            return
-        if now_s < work.pays_s:
+        work = self._running_on.choose(now_s)
+        if work is None:
             return
         assert work.board is not None
         end_s = now_s + work.board.step_s(work.at) * self._stretch(now_s)
         latest_s = min(self._in_flight.latest_start_s(), self._overflow_s(len(self._inbox)))
-        if end_s > latest_s - _MARGIN_S or now_s < self._rhythm.next_s() < end_s:
+        if end_s > latest_s - _MARGIN_S or not self._running_on.fits(now_s, end_s):
             return
         self._running, self._stepping = work, True
         work.step_begun_s = now_s
         self._actions.append(RunOn(work))
 
-    def _come_to(self, now_s: float, work: Work, at: int) -> None:
-        """Note how a sample can go on from a boundary, and from when on computing on pays."""
-        board, stretch, rate_hz = work.board, self._stretch(now_s), self._settings.rate_hz
-        assert board is not None
-        work.at, work.options = at, board.options(at, work.exits, stretch)
-        if not board.holds_all or at == board.depth:
-            work.pays_s = math.inf
-        elif self._rhythm.regular or rate_hz is None:
-            work.pays_s = -math.inf
-        else:
-            step_s, rest_s = board.step_s(at) * stretch, work.options[0].time_s
-            work.pays_s = work.answer_s + patience_s(step_s, rest_s, rate_hz)
-
-    def _next_step_s(self, now_s: float) -> float:
-        """Return when the idle processor may compute on, where only time keeps it from that."""
-        if not self._hedge.is_open(now_s):
-            return self._hedge.opens_s(now_s)
-        work = self._in_flight.next_up()
-        if work is not None and now_s < work.pays_s:
-            return work.pays_s
-        arrival_s = self._rhythm.next_s()
-        return arrival_s if arrival_s > now_s else math.inf
-
-    def _new_hedge(self) -> Hedge:
-        """Return the budget for computing on, which is none under a strategy that does not."""
-        hedges = self._controller.strategy.hedges
-        power = self._controller.planner.device.power
-        return Hedge(self._settings.hedge.share(power) if hedges else 0.0)
+    def _new_running_on(self) -> RunningOn:
+        """Return what computes on, which a strategy may do without."""
+        hedges, power = self._controller.strategy.hedges, self._controller.planner.device.power
+        hedge = Hedge(self._settings.hedge.share(power) if hedges else 0.0)
+        return RunningOn(hedge, self._in_flight, self._rhythm, self._settings.rate_hz)
 
     def _fall_back(self, now_s: float, work: Work) -> None:
         if not work.reason:
