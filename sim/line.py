@@ -6,11 +6,9 @@ from collections import deque
 from math import inf
 
 from sim.link import Chain
+from sim.link.condition import PACKET_BYTES
 
 __all__ = ["PACKET_BYTES", "Line"]
-
-PACKET_BYTES = 1500
-"""What enters is cut into packets of at most this many bytes, each released on its own."""
 
 
 class Line:

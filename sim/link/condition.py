@@ -15,7 +15,10 @@ from typing import Any, ClassVar
 from offramp.settings import Settings
 from sim.link.course import Course
 
-__all__ = ["Chain", "Condition", "ConditionSettings"]
+__all__ = ["PACKET_BYTES", "Chain", "Condition", "ConditionSettings"]
+
+PACKET_BYTES = 1500
+"""What enters a link is cut into packets of at most this many bytes, each released on its own."""
 
 
 class ConditionSettings(Settings):
@@ -32,6 +35,8 @@ class Condition(ABC):
     """
 
     Settings: ClassVar[type[ConditionSettings]]
+    delays_packets: ClassVar[bool] = False
+    """Whether it delays each packet of a message by its own time, so that their spread counts."""
 
     _last_s = 0.0
 
@@ -54,19 +59,20 @@ class Condition(ABC):
         self._last_s = left_s
         return left_s
 
-    def mean_leave_s(self, now_s: float, nbytes: int) -> float:
+    def mean_leave_s(self, now_s: float, nbytes: int, spread_s: float = 0.0) -> float:
         """When `nbytes` that enter at `now_s` leave in the mean, if nothing is ahead of them.
 
-        Asking draws and changes nothing; a subclass whose `leave_s` draws says it in another way.
+        The last of their packets enters then, the first `spread_s` earlier. Asking draws and
+        changes nothing; a subclass whose `leave_s` draws says it in another way.
         """
         return self.leave_s(now_s, nbytes)
 
-    def expect_s(self, now_s: float, nbytes: int) -> float:
+    def expect_s(self, now_s: float, nbytes: int, spread_s: float = 0.0) -> float:
         """When `nbytes` that enter at `now_s` leave in the mean, behind all that entered before."""
         last_s = self._last_s
         if now_s == inf or last_s == inf:
             return inf
-        return max(self.mean_leave_s(now_s, nbytes), last_s)
+        return max(self.mean_leave_s(now_s, nbytes, spread_s), last_s)
 
     def release_train(self, times_s: Sequence[float], sizes: Sequence[int]) -> Sequence[float]:
         """When each of some packets leaves, the first of which enters first.
@@ -111,8 +117,17 @@ class Chain:
 
     def expect_s(self, now_s: float, nbytes: int) -> float:
         """When `nbytes` that enter the first condition at `now_s` leave the last in the mean."""
+        if nbytes <= PACKET_BYTES or not any(one.delays_packets for one in self.conditions):
+            for condition in self.conditions:
+                now_s = condition.expect_s(now_s, nbytes)
+            return now_s
+        first_s = now_s
         for condition in self.conditions:
-            now_s = condition.expect_s(now_s, nbytes)
+            if now_s == inf:
+                return inf
+            left_s = condition.expect_s(now_s, nbytes, now_s - first_s)
+            first_s = min(condition.expect_s(first_s, PACKET_BYTES), left_s)
+            now_s = left_s
         return now_s
 
     def forget(self, now_s: float) -> None:

@@ -122,7 +122,7 @@ class Handover(Condition):
             return min(span.start_s + self._end_s, span.end_s) + settings.extra_s
         return now_s + settings.extra_s * exp((self._end_s - within_s) / settings.decay_s)
 
-    def mean_leave_s(self, now_s: float, nbytes: int) -> float:
+    def mean_leave_s(self, now_s: float, nbytes: int, spread_s: float = 0.0) -> float:
         """As `Condition.mean_leave_s`: hand-overs come when they will, whoever asks."""
         span = self._course.phases.at(now_s)
         settings = self._course.settings[span.index]

@@ -83,7 +83,7 @@ class Loss(Condition):
         self._spared = lost - ended
         return now_s + late_s
 
-    def mean_leave_s(self, now_s: float, nbytes: int) -> float:
+    def mean_leave_s(self, now_s: float, nbytes: int, spread_s: float = 0.0) -> float:
         """As `Condition.mean_leave_s`: one loss that the timer repairs, else one in time."""
         settings = self._course.at(now_s)
         if settings is None:
