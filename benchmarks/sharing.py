@@ -3,7 +3,8 @@
 So many devices, cameras out of step, send `cifar10`'s samples to one server of two workers, itself
 a slow machine, over Wi-Fi or LTE: with few of them it has time to spare, with many it could not
 take what all would send. Simulated with the deployed decision code, under every strategy that a
-device could run, and Offramp's own also with a server that quotes no congestion price.
+device could run, and Offramp's own also without the congestion price that the server quotes. Of
+several seeds tables tell medians, with the range behind them.
 
 Plans herd if many devices change sides together: the share of devices whose plan sends then varies
 more over time than that of devices which decide each for itself.
@@ -12,10 +13,9 @@ more over time than that of devices which decide each for itself.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from itertools import pairwise, product
 from multiprocessing import get_context
@@ -25,17 +25,18 @@ from benchmarks.harness import Options as Given
 from benchmarks.harness import build_parser, finish, tabulate
 from benchmarks.strategies_scores import missed_share
 from benchmarks.strategies_tasks import Task, prepare
-from offramp.messages import Load
+from device.heed import Heed
 from offramp.settings import build_settings
 from partitioner.profile import load_profile
 from partitioner.strategies import STRATEGIES
+from sim.world.build import build_world
 from sim.world.library import Library
-from sim.world.run import simulate
 from sim.world.scenario import Scenario
 from sim.world.server import VirtualServer
+from sim.world.tally import total
 from sim.world.timeline import COLUMNS
 
-__all__ = ["Case", "Herd", "herd_of", "offered", "run_case", "scenario"]
+__all__ = ["Case", "Herd", "herd_of", "offered", "run_case", "rows_of", "scenario"]
 
 TASK, WORKERS, SERVER_SLOWDOWN = "cifar10", 2, 40.0
 DEVICES, LINKS = (8, 24, 64), ("wifi", "lte")
@@ -51,6 +52,16 @@ class Case:
     contender: str
     devices: int
     link: str
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Unpriced(Heed):
+    """The heed of a device to which waits count as ever, but no price that a server quotes."""
+
+    def price_s(self, now_s: float, queue_s: float, price_s: float) -> float:
+        """Return the price as if the server had quoted none."""
+        return super().price_s(now_s, queue_s, 0.0)
 
 
 @dataclass(frozen=True)
@@ -74,19 +85,24 @@ def main() -> None:
     parser = build_parser("sharing", __doc__)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--requests", type=int, help="of each device")
+    parser.add_argument("--seeds", type=int, default=1, help="of every case")
     given = parser.parse_args()
+    if given.seeds < 1:
+        parser.error("--seeds: give at least one")
     requests = given.requests or (60 if given.quick else 200)
     sizes, links = (DEVICES[:2], LINKS[:1]) if given.quick else (DEVICES, LINKS)
     live = [name for name, strategy in STRATEGIES.items() if not strategy.clairvoyant]
     task = prepare(TASK, _ROUNDS)
-    cases = [Case(*case) for case in product([*live, UNPRICED], sizes, links)]
+    seeds = range(given.seeds)
+    cases = [Case(*case) for case in product([*live, UNPRICED], sizes, links, seeds)]
     with ProcessPoolExecutor(given.jobs, get_context("spawn")) as pool:
         found = list(pool.map(partial(run_case, task, requests=requests), cases))
     runs = [{**asdict(case), **figures} for case, figures in zip(cases, found, strict=True)]
     for link, devices in product(links, sizes):
         mine = [run for run in runs if (run["link"], run["devices"]) == (link, devices)]
         title = f"{link}, {devices} devices, {offered(task, devices):.2f} of the server if all sent"
-        tabulate(title, ["", *_COLUMNS], _rows(mine))
+        for part, columns in _COLUMNS.items():
+            tabulate(f"{title}: {part}", ["", *columns], rows_of(mine, columns))
     finish("sharing", _last_line(runs), {"runs": runs}, Given(given.quick, given.json))
 
 
@@ -126,39 +142,38 @@ def offered(task: Task, devices: int) -> float:
 def run_case(task: Task, case: Case, requests: int) -> dict[str, Any]:
     """Simulate a case; return its figures."""
     settings = build_settings(Scenario, scenario(task, case, requests), "benchmark")
+    strategy = OWN if case.contender == UNPRICED else case.contender
+    world = build_world(settings, strategy, case.seed, _library())
     if case.contender == UNPRICED:
-        with _no_price():
-            found = simulate(settings, OWN, 0, _library())
-    else:
-        found = simulate(settings, case.contender, 0, _library())
-    total, (server,) = found["total"], found["servers"].values()
+        for device in world.devices:
+            heed = device.controller.heed
+            device.controller.heed = Unpriced(heed.spread, heed.phase)
+    world.run()
+    figures = total(list(world.tallies.values())).summary()
+    (server,) = world.servers.values()
     return {
-        **{name: total[name] for name in ("mean_s", "p95_s", "p99_s", "accuracy")},
-        "missed": missed_share(total, task.late_s),
-        "overdue": total["late_share"],
-        "busy": server["busy_share"],
-        "queue_s": server["queue_mean_s"] or 0.0,
-        "refused": (server["refused"] + server["expired"]) / total["requests"],
-        **asdict(herd_of(found["timelines"])),
+        **{name: figures[name] for name in ("mean_s", "p95_s", "p99_s")},
+        "accuracy": figures["right_share"],
+        "missed": missed_share(figures, task.late_s),
+        "overdue": figures["late_share"],
+        **_served(server, max(device.ended_s for device in world.devices)),
+        **asdict(herd_of([timeline.to_json() for timeline in world.timelines])),
+    }
+
+
+def _served(server: VirtualServer, ended_s: float) -> dict[str, float]:
+    """Return what a server did after the warm-up, as `sim.world.run` counts it."""
+    totals = server.totals
+    counted_s = max(ended_s, totals.until_s) - WARM_UP_S
+    came = totals.accepted + totals.refused
+    return {
+        "busy": totals.busy_s / (server.workers * counted_s),
+        "queue_s": totals.queue_s / totals.answered if totals.answered else 0.0,
+        "refused": (totals.refused + totals.expired) / came if came else 0.0,
     }
 
 
 _library = cache(Library)
-
-
-@contextmanager
-def _no_price() -> Iterator[None]:
-    """Let servers tell of their queue, but of no price."""
-    before = VirtualServer.load
-
-    def load(self: VirtualServer) -> Load:
-        return replace(before(self), price_s=0.0)
-
-    VirtualServer.load = load  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        VirtualServer.load = before  # type: ignore[method-assign]
 
 
 def herd_of(timelines: Sequence[dict[str, Any]]) -> Herd:
@@ -182,40 +197,61 @@ def herd_of(timelines: Sequence[dict[str, Any]]) -> Herd:
     )
 
 
-_COLUMNS = (
-    *("mean", "p95", "missed", "overdue", "busy", "queue", "accuracy"),
-    *("sending", "swing", "plans", "changes"),
-)
-"""Times in ms; changes a minute."""
+_Show = tuple[str, Callable[[float], str]]
+
+_COLUMNS: dict[str, dict[str, _Show]] = {
+    "latency in ms, and load": {
+        "mean": ("mean_s", lambda value: f"{value * 1e3:.0f}"),
+        "p95": ("p95_s", lambda value: f"{value * 1e3:.0f}"),
+        "missed": ("missed", lambda value: f"{value:.1%}"),
+        "overdue": ("overdue", lambda value: f"{value:.1%}"),
+        "busy": ("busy", lambda value: f"{value:.2f}"),
+        "queue": ("queue_s", lambda value: f"{value * 1e3:.0f}"),
+    },
+    "plans, and changes a minute": {
+        "accuracy": ("accuracy", lambda value: f"{value:.1%}"),
+        "sending": ("sending", lambda value: f"{value:.0%}"),
+        "swing": ("swing", lambda value: f"{value:.1f}"),
+        "plans": ("plans", lambda value: f"{value:.1f}"),
+        "changes": ("changes", lambda value: f"{value:.1f}"),
+    },
+}
+"""By table and column: the figure of a run, and how it is told."""
 
 
-def _rows(runs: Sequence[dict[str, Any]]) -> list[list[str]]:
+def rows_of(runs: Sequence[dict[str, Any]], columns: Mapping[str, _Show]) -> list[list[str]]:
+    """Return a row for each contender, the quickest first: medians over its runs, and ranges."""
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        by_name.setdefault(run["contender"], []).append(run)
+    ranked = sorted(by_name.items(), key=lambda item: _median(item[1], "mean_s"))
     return [
-        [
-            run["contender"],
-            *(f"{run[key] * 1e3:.0f}" for key in ("mean_s", "p95_s")),
-            *(f"{run[key]:.1%}" for key in ("missed", "overdue")),
-            f"{run['busy']:.2f}",
-            f"{run['queue_s'] * 1e3:.0f}",
-            f"{run['accuracy']:.1%}",
-            f"{run['sending']:.0%}",
-            *(f"{run[key]:.1f}" for key in ("swing", "plans", "changes")),
-        ]
-        for run in sorted(runs, key=lambda run: float(run["mean_s"]))
+        [name, *(_spread(mine, key, show) for key, show in columns.values())]
+        for name, mine in ranked
     ]
 
 
+def _spread(runs: Sequence[dict[str, Any]], key: str, show: Callable[[float], str]) -> str:
+    found = [run[key] for run in runs]
+    least, middle, most = show(min(found)), show(statistics.median(found)), show(max(found))
+    return middle if least == most else f"{middle} ({least} to {most})"
+
+
+def _median(runs: Sequence[dict[str, Any]], key: str) -> float:
+    return float(statistics.median(run[key] for run in runs))
+
+
 def _last_line(runs: Sequence[dict[str, Any]]) -> str:
-    """Say what the price does where there are most devices."""
+    """Say what the price does where there are most devices, in medians over seeds."""
     most = max(run["devices"] for run in runs)
     said = []
     for link in dict.fromkeys(run["link"] for run in runs):
-        mine = {r["contender"]: r for r in runs if (r["link"], r["devices"]) == (link, most)}
-        with_price, without = mine[OWN], mine[UNPRICED]
+        here = [run for run in runs if (run["link"], run["devices"]) == (link, most)]
+        with_price, without = ([r for r in here if r["contender"] == n] for n in (OWN, UNPRICED))
         said.append(
-            f"{most} devices on {link}: mean {with_price['mean_s'] * 1e3:.0f} ms with the price, "
-            f"{without['mean_s'] * 1e3:.0f} without, swing {with_price['swing']:.1f} and "
-            f"{without['swing']:.1f}"
+            f"{most} devices on {link}: mean {_median(with_price, 'mean_s') * 1e3:.0f} ms with the "
+            f"price, {_median(without, 'mean_s') * 1e3:.0f} without, swing "
+            f"{_median(with_price, 'swing'):.1f} and {_median(without, 'swing'):.1f}"
         )
     return "; ".join(said)
 

@@ -19,14 +19,15 @@ from benchmarks.sharing import (
     Case,
     herd_of,
     offered,
+    rows_of,
     run_case,
     scenario,
 )
 from benchmarks.strategies_tasks import Task
 from offramp.settings import build_settings
 from partitioner.profile import load_profile
+from sim.world.run import simulate
 from sim.world.scenario import Scenario
-from sim.world.server import VirtualServer
 from sim.world.timeline import COLUMNS
 
 PROFILE = Path(next(iter(examples.__path__))) / "scenarios" / "profile.json"
@@ -71,8 +72,31 @@ def test_without_a_price_devices_send_more_to_a_busy_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sharing, "SERVER_SLOWDOWN", 20.0)  # this network is small
-    before = VirtualServer.load
     with_price, without = (run_case(TASK, Case(name, 16, "wifi"), 50) for name in (OWN, UNPRICED))
-    assert VirtualServer.load is before
     assert 0 < with_price["busy"] < without["busy"] <= 1
     assert with_price["sending"] < without["sending"]
+
+
+def test_a_case_has_the_figures_of_the_run_that_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "SERVER_SLOWDOWN", 20.0)
+    case = Case("server_only", 4, "wifi", seed=3)
+    found = run_case(TASK, case, 40)
+    ran = simulate(build_settings(Scenario, scenario(TASK, case, 40), "it"), "server_only", 3)
+    (server,) = ran["servers"].values()
+    assert found["mean_s"] == ran["total"]["mean_s"]
+    assert found["accuracy"] == ran["total"]["right_share"]
+    assert (found["busy"], found["queue_s"]) == (server["busy_share"], server["queue_mean_s"])
+    assert found["mean_s"] != run_case(TASK, Case("server_only", 4, "wifi"), 40)["mean_s"]
+
+
+def test_of_several_seeds_the_median_is_told_with_the_range() -> None:
+    runs = [
+        {"contender": name, "mean_s": mean_s + at, "busy": 0.5}
+        for name, mean_s in (("slow", 10.0), ("quick", 5.0))
+        for at in (0, 1, 3)
+    ]
+    columns = {"mean": ("mean_s", "{:.0f}".format), "busy": ("busy", "{:.1f}".format)}
+    assert rows_of(runs, columns) == [
+        ["quick", "6 (5 to 8)", "0.5"],
+        ["slow", "11 (10 to 13)", "0.5"],
+    ]
