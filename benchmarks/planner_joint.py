@@ -1,12 +1,14 @@
 """How long a joint plan of cut, level and exits takes, and a decision under new conditions.
 
-The model has 60 blocks, four exits and four codec levels at each cut, with 20 threshold vectors and
-1,000 calibration samples made of dice: all are evaluated from the calibration arrays.
+Decisions are the planner's own, and all that a device's controller does for one. The model has 60
+blocks, four exits and four codec levels at each cut, with 20 threshold vectors and 1,000
+calibration samples made of dice: all are evaluated from the calibration arrays.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import tabulate
+from device.controller import Controller
 from offramp.bundle import Boundary, Bundle, ExitSpec, Manifest, SegmentSpec
 from offramp.bundle.allowed import Allowed, AllowedPlan
 from offramp.calibration import Calibration
 from offramp.exits import FittedPolicy, get
+from offramp.messages import Load, Timeline
 from offramp.tensors import TensorSpec
+from partitioner import strategies
 from partitioner.candidates import build_candidates
 from partitioner.conditions import Conditions
 from partitioner.machine import this_machine
@@ -26,7 +31,7 @@ from partitioner.objective import Objective
 from partitioner.planner import Planner
 from partitioner.profile import Profile, Runner, Timing
 
-__all__ = ["time_decisions", "time_joint_plans"]
+__all__ = ["time_control", "time_decisions", "time_joint_plans"]
 
 BLOCKS, VECTORS, SAMPLES, CLASSES = 60, 20, 1_000, 10
 LEVELS = ("affine2", "affine4", "affine8", "lossless")
@@ -42,6 +47,9 @@ KINDS = {
     "hedge, uneven samples": replace(_UNEVEN, hedged=True),
 }
 """What decisions hang on besides link and loads; of uneven samples waits are planned as well."""
+
+_KNOWN, _OUTRUN = 50, 0.1
+"""So many answers come first, and of so large a share the device itself has the answer before."""
 
 
 def time_joint_plans(rounds: int) -> tuple[dict[str, Any], Planner]:
@@ -91,6 +99,47 @@ def time_decisions(planner: Planner, count: int) -> dict[str, Any]:
         rows.append((name, f"{count:,}", f"{p50:.1f}", f"{p99:.1f}"))
     tabulate("Decision under new conditions, us", ("", "decisions", "p50", "p99"), rows)
     return figures
+
+
+def time_control(planner: Planner, count: int) -> dict[str, Any]:
+    """Time all that a device's controller does when it decides anew, four times a second at most.
+
+    That is the conditions, the decision, the doubt about a switch and what to probe for; taking in
+    the answers that came meanwhile is not in it.
+    """
+    figures, rows = {}, []
+    for name in ("no hedge", "hedge"):
+        controller = Controller(planner, OBJECTIVE, strategies.get("offramp"))
+        controller.hedged = KINDS[name].hedged
+        taken_s = list(_decisions_s(controller, count))
+        p50, p99 = np.quantile(taken_s, [0.5, 0.99]) * 1e6
+        figures[name] = {"decisions": count, "p50_us": p50, "p99_us": p99}
+        rows.append((name, f"{count:,}", f"{p50:.1f}", f"{p99:.1f}"))
+    tabulate("Whole decision of a controller, us", ("", "decisions", "p50", "p99"), rows)
+    return figures
+
+
+def _decisions_s(controller: Controller, count: int) -> Iterator[float]:
+    """Yield what each decision took that was due, between samples over a link that wanders.
+
+    Of the first ones, before anything is known of the link, none is yielded.
+    """
+    dice, now_s, plan = np.random.default_rng(7), 0.0, None
+    for message in range(_KNOWN + count):
+        size_bytes = int(dice.integers(0, 9000))
+        controller.sent(now_s, message, size_bytes, plan)
+        now_s += dice.uniform(0.001, 0.2) + 8 * size_bytes / 10 ** dice.uniform(5.5, 8.5)
+        if dice.random() < _OUTRUN:
+            controller.outrun(now_s, message)
+        controller.answered(now_s, message, Timeline(), Load())
+        now_s += controller.tuning.replan_s
+        start = time.perf_counter()
+        wanted = controller.plan(now_s)
+        taken_s = time.perf_counter() - start
+        controller.take_changes()
+        plan = None if wanted.level is None else wanted
+        if message >= _KNOWN:
+            yield taken_s
 
 
 def _manifest(dice: np.random.Generator) -> Manifest:

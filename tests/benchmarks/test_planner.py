@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import benchmarks.planner_exactness as exactness
+import benchmarks.planner_joint as joint
 from benchmarks.planner_graphs import SHAPES, shaped_graph
+from device.in_force import InForce
 from offramp.cuts.dag import Cut, Dag
 from offramp.cuts.joint import JointCutter, Split
+from partitioner.plan import Plan
 
 
 def test_no_small_plan_is_wrong() -> None:
@@ -33,6 +38,26 @@ def test_plans_that_are_wrong_are_counted(monkeypatch: pytest.MonkeyPatch) -> No
 def test_large_plans_are_those_of_networkx() -> None:
     found = exactness.against_networkx(60, 1)
     assert max(shape["largest_difference"] for shape in found["shapes"]) < 1e-9
+
+
+def test_each_decision_of_a_controller_that_is_timed_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(joint, "BLOCKS", 52)
+    monkeypatch.setattr(joint, "SAMPLES", 50)
+    decided = []
+    decide = InForce.decide
+
+    def note(self: InForce, now_s: float, *others: Any) -> Plan:
+        decided.append(now_s)
+        return decide(self, now_s, *others)
+
+    monkeypatch.setattr(InForce, "decide", note)
+    _, planner = joint.time_joint_plans(1)
+    found = joint.time_control(planner, 30)
+    assert {name: one["decisions"] for name, one in found.items()} == {"no hedge": 30, "hedge": 30}
+    assert len(decided) == 2 * (joint._KNOWN + 30)
+    assert all(0 < one["p50_us"] <= one["p99_us"] for one in found.values())
 
 
 @pytest.mark.parametrize("shape", SHAPES)
