@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import simpy
 
@@ -41,7 +41,7 @@ class Clock:
     def at(self, time_s: float, call: Callable[[Any], None], detail: object = None) -> None:
         """Let ``call`` be made with ``detail`` at a time, which is now if it is past."""
         wait_s = time_s - self.now_s
-        event = cast(simpy.Event, _Call(self._callbacks, call, detail))
+        event: Any = _Call(self._callbacks, call, detail)
         self._env.schedule(event, delay=wait_s if wait_s > 0 else 0.0)
 
     def run(self) -> None:
