@@ -32,7 +32,6 @@ began_s = time.perf_counter()
 network.prepare(int(sys.argv[2]), sys.argv[3], "encoder")
 print(time.perf_counter() - began_s)
 """
-_AWAY = ("network_s", "queue_s", "decode_s", "tail_s")
 
 
 @dataclass(frozen=True)
