@@ -3,7 +3,8 @@
 Live, a server, the link shaper and the agent of each device are processes of their own on this
 machine; the agent stands for a slower board. The simulator gets the same scenario: link, seeds,
 arrivals, samples, bundle, and the profile measured here. What a sample takes beside computing and
-link is measured on live runs over a link that does nothing, and drawn from that.
+link is measured on live runs over a link that does nothing, and drawn from that. Exits with 1 if a
+prediction of any scenario is beyond what is required.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from benchmarks.validation_cases import Case, build_cases, path_case
 from benchmarks.validation_figure import BAND, draw
 from benchmarks.validation_live import LiveRun
 from benchmarks.validation_path import LivePath, measure_loading_s, measure_path
-from benchmarks.validation_score import QUANTILES, Score, compare
+from benchmarks.validation_score import QUANTILES, Score, beyond, compare
 from benchmarks.validation_twin import simulate_case
 from offramp.bundle import Bundle, open_bundle
 from offramp.report.runs import Run
@@ -45,13 +46,16 @@ def main() -> None:
     if given.figure:
         given.figure.write_text(_SVG + draw(scores) + "\n")
     worst = max(abs(score.error(q)) for score in scores for q in QUANTILES.values())
+    failed = beyond(scores, BAND)
     finish(
         "validation",
         f"predicted within {worst:.1%} of the measured median and p95 in {len(scores)} scenarios "
-        f"(required {BAND:.0%})",
+        f"(required {BAND:.0%}{''.join(f'; beyond it: {told}' for told in failed)})",
         {"path": asdict(path), "cases": _plain(scores)},
         Options(given.quick, given.json),
     )
+    if failed:
+        raise SystemExit(1)
 
 
 def _parse() -> argparse.Namespace:

@@ -50,6 +50,7 @@ def build_cases(profile: Path, trace: tuple[Path, Path] | None, seconds: float) 
         _mobile(profile, trace, seconds),
         _outage(profile, seconds),
         _shared(profile, seconds),
+        _split(profile, seconds),
     ]
 
 
@@ -94,6 +95,16 @@ def _shared(profile: Path, seconds: float) -> Case:
     return Case(scenario, "offramp", skipped=16)
 
 
+def _split(profile: Path, seconds: float) -> Case:
+    """A cut inside the network, whose features are encoded; in the others inputs are sent.
+
+    So slow is the device, and the link, that its best cut is after the first of eight segments.
+    """
+    way = [{"kind": "rate", "bps": 8e6}, {"kind": "delay", "seconds": 0.005}]
+    group = _group(profile, {"described": {"up": way}}, 8, {"slowdown": 40, "deadline_s": 0.4})
+    return Case(_scenario("cut inside the network", round(8 * seconds), [group]), "fixed_split")
+
+
 def _group(
     profile: Path,
     link: dict[str, Any],
@@ -106,8 +117,7 @@ def _group(
         "profile": profile,
         "link": link,
         "arrivals": {"kind": "periodic", "rate_hz": rate_hz, "phase": 0},
-        # Many processes start at once; live and simulated devices heed a price alike.
-        "agent": {"connect_s": 20, "tuning": {"heed_spread": 1}, **agent},
+        "agent": {"connect_s": 20, **agent},  # many processes start at once
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.validation_twin import Simulated
 from offramp.report.runs import Run
 
-__all__ = ["QUANTILES", "Round", "Score", "compare"]
+__all__ = ["QUANTILES", "Round", "Score", "beyond", "compare"]
 
 QUANTILES = {"median": 0.5, "p95": 0.95}
 
@@ -50,6 +50,16 @@ class Score:
     def error(self, q: float) -> float:
         """Return by which share of the measured latency the prediction is above it."""
         return self.predicted_s(q) / self.measured_s(q) - 1
+
+
+def beyond(scores: Sequence[Score], band: float) -> list[str]:
+    """Return by scenario and quantile the errors that are beyond a band, told."""
+    return [
+        f"{score.case}, {name} {score.error(q):+.1%}"
+        for score in scores
+        for name, q in QUANTILES.items()
+        if not abs(score.error(q)) <= band
+    ]
 
 
 def compare(

@@ -1,20 +1,25 @@
 """The parts of the benchmark that sets the simulator beside live runs."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from benchmarks import validation
 from benchmarks.validation_cases import build_cases, path_case
 from benchmarks.validation_figure import draw
 from benchmarks.validation_live import LiveRun
 from benchmarks.validation_path import LivePath, measure_path
-from benchmarks.validation_score import Round, Score, compare
+from benchmarks.validation_score import Round, Score, beyond, compare
 from benchmarks.validation_twin import Simulated, simulate_case
+from device.tuning import Tuning
 from offramp.errors import ConfigError
 from offramp.report.lines import PlanLine, ResultLine, RunLine
 from offramp.report.runs import Run
 from partitioner.profile import load_profile
 from sim.world.library import Library
+from sim.world.run import simulate
 from sim.world.scenario import Scenario
 
 PROFILE = Path(__file__).parents[2] / "examples/scenarios/profile.json"
@@ -85,6 +90,51 @@ def test_a_score_is_the_median_of_its_rounds():
     assert score.alike == pytest.approx(0.8)
 
 
+def test_what_is_beyond_the_band_is_named():
+    good = Score("good", [Round([0.109] * 3, [0.1] * 3, 1)])
+    poor = Score("poor", [Round([0.1, 0.1, 0.112], [0.1] * 3, 1)])
+    low = Score("low", [Round([0.08] * 3, [0.1] * 3, 1)])
+    assert beyond([good], 0.1) == []
+    assert beyond([good, poor, low], 0.1) == [
+        "poor, p95 +10.8%",
+        "low, median -20.0%",
+        "low, p95 -20.0%",
+    ]
+
+
+def test_a_benchmark_beyond_its_band_ends_with_1(monkeypatch, capsys):
+    errors = {"one": 1.0, "two": 1.2}
+    cases = [SimpleNamespace(name=name) for name in errors]
+
+    class Bench:
+        profile_file = profile = bundle = None
+        path_runs = ()
+
+        def __init__(self, folder):
+            pass
+
+        def take_turns(self, cases, seed):
+            pass
+
+        def score(self, case, path):
+            return Score(case.name, [Round([0.1 * errors[case.name]] * 3, [0.1] * 3, 1)])
+
+    path = LivePath((0.001, 0.002, 0.003), 0.001)
+    monkeypatch.setattr(sys, "argv", ["validation", "--quick"])
+    monkeypatch.setattr(validation, "_Bench", Bench)
+    monkeypatch.setattr(validation, "build_cases", lambda *_: cases)
+    monkeypatch.setattr(validation, "measure_loading_s", lambda bundle: 0.0)
+    monkeypatch.setattr(validation, "measure_path", lambda *_: path)
+    with pytest.raises(SystemExit) as ended:
+        validation.main()
+    assert ended.value.code == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith("beyond it: two, median +20.0%; beyond it: two, p95 +20.0%)")
+    errors["two"] = 0.95
+    validation.main()
+    assert "required 10%)" in capsys.readouterr().out
+
+
 def test_the_figure_shows_every_case():
     scores = [Score(name, [Round([0.1, 0.2], [0.1, 0.25], 1)]) for name in ("one", "two", "three")]
     svg = draw(scores)
@@ -110,6 +160,30 @@ def test_every_case_can_run_live(embedded_file):
         assert len(found) == len(case.scenario.groups)
         for requests in found.values():
             assert len(requests) == case.scenario.requests > case.skipped
+
+
+def test_one_case_sends_features_from_inside_the_network(embedded_file):
+    case = build_cases(PROFILE, None, 2.0)[-1]
+    plans = []
+
+    def watch(device, now_s, finish, held):
+        plans.append((finish.work.plan.cut, finish.work.plan.level, finish.by))
+
+    simulate(case.scenario, case.strategy, 0, Library(), watch)
+    assert len(plans) == case.scenario.requests
+    assert {(cut, by) for cut, _, by in plans} == {(1, "server")}
+    assert {level for _, level, _ in plans} != {"lossless"}
+
+
+def test_devices_that_share_a_server_heed_it_as_shipped():
+    shipped = Tuning().heed_spread
+    spreads = {
+        group.agent.tuning.heed_spread
+        for case in build_cases(PROFILE, None, 1.0)
+        for group in case.scenario.groups
+    }
+    assert spreads == {shipped}
+    assert shipped > 1
 
 
 GROUP = {"profile": PROFILE, "link": "wifi"}
