@@ -10,6 +10,8 @@ from functools import lru_cache
 from itertools import accumulate
 from random import Random
 
+import numpy as np
+
 from sim.rates.curve import bytes_at, time_of
 from sim.rates.source import CRUMB_BYTES
 
@@ -45,15 +47,20 @@ _Chain = tuple[tuple[float, float, list[float]], ...]
 """Of each state how often it is left, in 1/s, what it serves, in bytes/s, and the weights of the
 states after it, added up."""
 
+_DOUBLINGS = 100  # of a time of half the shortest stay
+
 
 def stays(states: Sequence[MarkovState], seed: str) -> Iterator[tuple[float, float]]:
-    """Every stay in a state from the first one on: how long, and how many bytes a second; endless.
+    """Every stay in a state, how long, and how many bytes a second; endless.
 
     It lasts an exponentially distributed time with the mean `dwell_s`; the state after it is drawn
-    by the weights `next`. Raises `ValueError` if the rate could become 0 for ever.
+    by the weights `next`. The chain is met somewhere in its course: the first state is drawn by its
+    share of all time, and what is left of a stay is as long as a whole one. Raises `ValueError` if
+    the rate could become 0 for ever.
     """
-    chain, random, at = _checked(tuple(states)), Random(seed), 0
+    chain, random = _checked(tuple(states)), Random(seed)
     last = len(chain) - 1
+    at = bisect(_shares(tuple(states)), random.random(), 0, last)
     while True:
         leaving_hz, bytes_per_s, weights = chain[at]
         stay_s = random.expovariate(leaving_hz)
@@ -129,3 +136,20 @@ def _checked(states: tuple[MarkovState, ...]) -> _Chain:
     if dead := set(range(len(states))) - alive:
         raise ValueError(f"state {min(dead)} must lead to a state with bps above 0")
     return tuple((1 / one.dwell_s, one.bps / 8, list(accumulate(one.next))) for one in states)
+
+
+@lru_cache(maxsize=64)
+def _shares(states: tuple[MarkovState, ...]) -> list[float]:
+    """Return the share of all time that a chain is in each state, added up.
+
+    That is where a chain is to be found that was in its first state very long ago.
+    """
+    steps = np.array([state.next for state in states], float)
+    steps /= steps.sum(axis=1, keepdims=True)
+    stay_s = np.array([[state.dwell_s] for state in states])
+    often = stay_s.min() / 2 / stay_s
+    moves = often * steps + (1 - often) * np.eye(len(states))
+    for _ in range(_DOUBLINGS):
+        moves = moves @ moves
+        moves /= moves.sum(axis=1, keepdims=True)
+    return list(accumulate(moves[0].tolist()))

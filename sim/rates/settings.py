@@ -21,12 +21,12 @@ class StateSettings(Settings):
     """One state of a Markov rate; `next` weighs the states after it, by default all others."""
 
     bps: float = Field(ge=0)
-    dwell_s: float = Field(gt=0)
+    dwell_s: float = Field(ge=0.001)
     next: tuple[float, ...] | None = None
 
 
 class MarkovSettings(Settings):
-    """A Markov rate, which starts in the first of its states; by default a chain like LTE.
+    """A Markov rate; by default a chain like LTE.
 
     Either its states are written down, or it is fitted to a recorded trace that it is `like`, or
     to given statistics of its means over seconds.
@@ -69,7 +69,7 @@ class GilbertElliottSettings(Settings):
 
     mean_bps: float = Field(gt=0)
     bad_share: float = Field(gt=0, lt=1)
-    bad_s: float = Field(gt=0)
+    bad_s: float = Field(ge=0.001)
     bad_bps: float = Field(default=0.0, ge=0)
 
     def chain(self) -> tuple[MarkovState, ...]:

@@ -141,6 +141,37 @@ def test_the_shipped_chain_is_of_the_order_of_lte():
     assert found.lag1 == pytest.approx(0.88, abs=0.02)
 
 
+GILBERT = gilbert_elliott(8e6, 0.25, 2.0, 1e5)
+RAMP = (
+    MarkovState(1e6, 5.0, (0, 1, 0)),
+    MarkovState(4e6, 1.0, (0, 0, 1)),
+    MarkovState(2e6, 3.0, (0, 1, 0)),
+)
+STIFF = (MarkovState(5e6, 1e5, (0, 1)), MarkovState(1e6, 1e-3, (1, 0)))
+
+
+@pytest.mark.parametrize("chain", [LTE, GILBERT, RAMP, STIFF], ids=["lte", "ge", "ramp", "stiff"])
+def test_the_first_second_has_the_mean_of_all_time(chain):
+    """A chain is met in each state as often as it is there: never in the first of `RAMP`."""
+    count = 4000
+    first_bps = [8 * MarkovRate(chain, f"{at}").served_bytes(0, 1) for at in range(count)]
+    off = 4 * np.std(first_bps) / count**0.5
+    assert np.mean(first_bps) == pytest.approx(exact_mean_bps(chain), abs=off + 1)
+    assert off < 0.1 * exact_mean_bps(chain)
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        {"markov": {"states": [{"bps": 1e6, "dwell_s": 1e-9}, {"bps": 2e6, "dwell_s": 1}]}},
+        {"gilbert_elliott": {"mean_bps": 1e6, "bad_share": 0.1, "bad_s": 1e-9}},
+    ],
+)
+def test_stays_too_short_to_be_made_one_by_one_are_refused(rate):
+    with pytest.raises(ConfigError, match=r"_s must be at least 0\.001"):
+        parse_link({"up": [{"kind": "rate", **rate}]}, "link")
+
+
 @pytest.mark.parametrize(
     ("cov", "lag1"), [(0.05, 0.9), (0.5, 0.9), (1, 0.9), (1, 0.5), (0.3, 0.05), (2, 0.8)]
 )
