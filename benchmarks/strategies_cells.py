@@ -131,7 +131,6 @@ def scenario(
     task: Task, course: Course, requests: int, manner: str, seed: int = 0
 ) -> dict[str, Any]:
     """Return the scenario of devices that have a worker of the server each."""
-    places = len(course.ways) * course.places_each
     agent = {
         "slowdown": task.slowdown,
         "deadline_s": task.deadline_s,
@@ -139,7 +138,6 @@ def scenario(
         **MANNERS[manner](task),
     }
     device = {
-        "count": course.places_each,
         "bundle": str(task.bundle),
         "profile": str(task.profile),
         "arrivals": {"kind": "periodic", "rate_hz": 1 / task.period_s},
@@ -150,9 +148,10 @@ def scenario(
         "seed": seed,
         "requests": requests,
         "warm_up_s": WARM_UP_S,
-        "servers": [{"workers": places, "profiles": [str(task.profile)]}],
+        "servers": [{"workers": sum(course.places), "profiles": [str(task.profile)]}],
         "groups": [
-            {"name": f"link {at}", "link": way, **device} for at, way in enumerate(course.ways)
+            {"name": f"link {at}", "count": places, "link": way, **device}
+            for at, (way, places) in enumerate(zip(course.ways, course.places, strict=True))
         ],
         "timeline": {"devices": 0},
     }

@@ -70,10 +70,10 @@ def rates_of(course: Course, seconds: float) -> Rates:
     if course.kind == "generated":
         seconds = max(seconds, _LONG_S)
     found = []
-    for way in course.ways:
+    for way, places in zip(course.ways, course.places, strict=True):
         settings = WaySettings.model_validate(way)
         model = build_link(settings.link())
-        for place in range(course.places_each):
+        for place in range(places):
             up = VirtualLink(model, place * settings.offset_s).up
             found += [8 * up.served_bytes(at, at + 1) for at in range(round(seconds))]
     bps = np.array(found)

@@ -36,8 +36,8 @@ class Course:
 
     ``kind`` is ``uplink``, ``proxy`` or ``generated``; ``rtt`` and ``told`` say what the round trip
     and the rates are; ``board`` names what a device draws (`partitioner.boards`). ``ways`` are
-    settings of `sim.world.way.WaySettings`, with their places ``offset_s`` apart. A course is
-    ``held_out`` if no constant of the controller was ever tried on it.
+    settings of `sim.world.way.WaySettings`, at most `PLACES`, with their places ``offset_s`` apart.
+    A course is ``held_out`` if no constant of the controller was ever tried on it.
     """
 
     name: str
@@ -49,9 +49,10 @@ class Course:
     held_out: bool = False
 
     @property
-    def places_each(self) -> int:
-        """How many places there are in each of the links."""
-        return PLACES // len(self.ways)
+    def places(self) -> tuple[int, ...]:
+        """How many places there are in each of the links: `PLACES` in all, the first ones more."""
+        each, more = divmod(PLACES, len(self.ways))
+        return tuple(each + (at < more) for at in range(len(self.ways)))
 
 
 def link(up: dict[str, Any], down: dict[str, Any], rtt_s: float) -> dict[str, Any]:

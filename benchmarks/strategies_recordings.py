@@ -120,7 +120,7 @@ _HELD_OUT = (
 
 
 def proxies(folder: Path, data: Path) -> Iterator[Course]:
-    """Yield a course for each part of the sets of downloads: five recordings of it."""
+    """Yield a course for each part of the sets of downloads: five recordings, or what there is."""
     for part in _PARTS:
         yield from _recorded(folder, data, part, spread)
 
@@ -145,11 +145,14 @@ def _recorded(
         return
     paths = [home / name / part.column for name in chosen]
     ways = tuple(
-        {"described": link(scaled(folder, path, part.factor), _down(path), RTT_S[part.net])}
+        {
+            "described": link(scaled(folder, path, part.factor), _down(path), RTT_S[part.net]),
+            "offset_s": read_trace(path).period_s / PLACES,
+        }
         for path in paths
     )
     share = "" if part.factor == 1 else f" x {part.factor:g}"
-    told = f"{part.told}{share}, {PLACES} recordings"
+    told = f"{part.told}{share}, {len(paths)} recording{'s' * (len(paths) > 1)}"
     yield Course(part.name, "proxy", stated(part.net), told, board_of(part.net), ways)
 
 

@@ -87,7 +87,7 @@ def test_a_recorded_uplink_is_replayed_as_it_is(courses: dict[str, Course]) -> N
     assert rates_of(course, 2).mean_bps == pytest.approx(12e6)  # a packet each millisecond
     (way,) = course.ways
     assert way["offset_s"] == pytest.approx(10 / PLACES)
-    assert course.places_each == PLACES
+    assert course.places == (PLACES,)
 
 
 def test_speed_tests_follow_each_other_by_date_each_with_its_own_round_trip(
@@ -114,10 +114,31 @@ def test_downloads_are_proxies_a_tenth_of_what_is_fast(courses: dict[str, Course
     assert "x 0.1" in fast.told
     assert "x" not in wifi.told.replace("taken", "")
     assert len(fast.ways) == PLACES
-    assert fast.places_each == 1
+    assert fast.places == (1,) * PLACES
     assert rates_of(fast, 2).mean_bps == pytest.approx(3e6)
     down = fast.ways[0]["described"]["down"][0]["trace"]
     assert read_trace(Path(down)).mean_bps == pytest.approx(30e6)
+
+
+@pytest.mark.parametrize(
+    ("links", "places"), [(1, (5,)), (2, (3, 2)), (3, (2, 2, 1)), (4, (2, 1, 1, 1)), (5, (1,) * 5)]
+)
+def test_there_are_five_places_whatever_the_number_of_links(
+    links: int, places: tuple[int, ...]
+) -> None:
+    told = Course("few", "proxy", "0 ms", "made up", "rpi4-lte", ({},) * links)
+    assert told.places == places
+    assert sum(told.places) == PLACES
+
+
+def test_a_course_of_few_recordings_says_how_many_and_takes_them_at_several_places(
+    courses: dict[str, Course],
+) -> None:
+    wifi, walks = courses["sbu-wifi"], courses["lumos-5g-walking"]
+    assert wifi.told.endswith("taken as download, 1 recording")
+    assert walks.told.endswith("5 recordings")
+    (way,) = wifi.ways
+    assert way["offset_s"] == pytest.approx(2 / PLACES)
 
 
 def test_recordings_are_taken_evenly_from_first_to_last(courses: dict[str, Course]) -> None:
@@ -164,7 +185,8 @@ def test_recorded_round_trips_follow_each_other_by_the_number_of_their_file(
 def test_seconds_without_any_rate_make_a_course_prone_to_outages(
     courses: dict[str, Course],
 ) -> None:
-    assert rates_of(courses["sbu-wifi"], 4).outage_share == 0.5
+    # Of 2 s the second carries nothing: of five places 0.4 s apart one sees it from end to end.
+    assert rates_of(courses["sbu-wifi"], 4).outage_share == pytest.approx(0.5 / PLACES)
     assert rates_of(courses["sbu-wifi"], 4).outage_prone
     assert rates_of(courses["outages"], 4).outage_prone
     for name in ("sbu-cellular", "steady"):
