@@ -156,7 +156,8 @@ def _fill(places: _Places, cells: Sequence[Cell]) -> list[tuple[str, str]]:
             continue
         power = BOARDS[place.course.board]
         total = {**_NOT_COUNTED, **found["total"]}
-        score = score_of(total, place.task, power, current=current)
+        waits = cell.contender.manner == "blocks"
+        score = score_of(total, place.task, power, waits=waits, current=current)
         if score is None:
             failed.append((name, "no answer"))
         else:

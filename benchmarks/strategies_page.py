@@ -41,7 +41,9 @@ was reconstructed.
   the first {warm_up:g} s count in no figure.
 - Under every strategy alike, the accuracy may drop by 1 pp on the calibration samples, and a
   device answers by itself in time for the *deadline*, 5 times the whole model's time. *Missed*:
-  later than 1.25 times that time; *overdue*: later than the deadline.
+  later than 1.25 times that time; *overdue*: later than the deadline, by which also those are
+  judged that wait for longer; *never*, where there is any: not answered, which counts as wrong,
+  missed and overdue, but in no latency.
 - *uplink*: the recorded uplink. *proxy*: a recorded download in its place, those of 4G and 5G as
   a tenth. *generated*: no recording. Round trips are stated where they were not recorded.
 - *out*: the share of seconds in which a course carries less than {out:g} Mbit/s. From {prone:.0%}

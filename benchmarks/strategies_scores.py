@@ -53,7 +53,8 @@ ALIKE = 0.005
 class Score:
     """The figures of one strategy in one cell, per request.
 
-    ``missed`` came later than the task's `late_s`, ``overdue`` than its deadline or never.
+    ``missed`` came later than the task's `late_s`, ``overdue`` than its deadline, or never.
+    ``unanswered`` never came: they count as wrong in ``accuracy`` and not in latencies.
     ``energy_j`` is what samples add to a board that is on anyway. ``hedge_s`` of ``device_s`` was
     spent while the answer was under way. ``hurried`` are those that the device answered with less
     than was planned. ``current`` is false of a run by other code than today's.
@@ -71,13 +72,22 @@ class Score:
     hedge_s: float
     sent: float
     hurried: float = 0.0
+    unanswered: float = 0.0
     current: bool = True
 
 
 def score_of(
-    total: Mapping[str, Any], task: Task, power: Power, *, current: bool = True
+    total: Mapping[str, Any],
+    task: Task,
+    power: Power,
+    *,
+    waits: bool = False,
+    current: bool = True,
 ) -> Score | None:
-    """Return the score of a run's figures (`sim.world.tally.Tally.summary`); None if none came."""
+    """Return the score of a run's figures (`sim.world.tally.Tally.summary`); None if none came.
+
+    One that ``waits`` had a deadline of its own: what is overdue is by the task's nevertheless.
+    """
     requests = total["requests"]
     if not total["answered"]:
         return None
@@ -86,14 +96,15 @@ def score_of(
         p95_s=total["p95_s"],
         p99_s=total["p99_s"],
         missed=missed_share(total, task.late_s),
-        overdue=total["late_share"],
+        overdue=missed_share(total, task.deadline_s) if waits else total["late_share"],
         bytes=(total["up_bytes"] + total["probe_bytes"]) / requests,
         energy_j=energy_j(total, power, task.period_s) / requests,
-        accuracy=total["accuracy"],
+        accuracy=total["right_share"],
         device_s=total["device_s"] / requests,
         hedge_s=total["hedge_s"] / requests,
         sent=total["sent_share"],
         hurried=total["statuses"].get("degraded", 0) / requests,
+        unanswered=1 - total["answered"] / requests,
         current=current,
     )
 

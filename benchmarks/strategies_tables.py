@@ -37,17 +37,23 @@ _FIGURES: dict[str, Callable[[Score], str]] = {
     "device": lambda score: _ms(score.device_s),
     "hedge": lambda score: _ms(score.hedge_s),
     "hurried": lambda score: f"{score.hurried:.1%}",
+    "never": lambda score: f"{score.unanswered:.1%}",
 }
 
 
 def cell_table(scores: Mapping[str, Score]) -> Table:
-    """Return every figure of a cell, quickest first; a star is a run of other code."""
+    """Return every figure of a cell, quickest first; a star is a run of other code.
+
+    What was never answered is told only where there is such a thing.
+    """
     ranked = sorted(scores.items(), key=lambda item: item[1].mean_s)
+    all_answered = not any(score.unanswered for score in scores.values())
+    shown = [name for name in _FIGURES if not (all_answered and name == "never")]
     rows = [
-        [name + ("" if score.current else " *"), *(show(score) for show in _FIGURES.values())]
+        [name + ("" if score.current else " *"), *(_FIGURES[key](score) for key in shown)]
         for name, score in ranked
     ]
-    return ["", *_FIGURES], rows
+    return ["", *shown], rows
 
 
 def tight_table(scores: Mapping[str, Score]) -> Table:

@@ -96,7 +96,8 @@ def test_a_score_is_of_one_request() -> None:
     assert found.missed == pytest.approx(3 / 5)  # 0.3, 1.2 and the one that never came
     assert found.overdue == pytest.approx(2 / 5)
     assert found.bytes == 100
-    assert found.accuracy == 0.75  # of those that were answered
+    assert found.accuracy == pytest.approx(3 / 5)  # one that never came is not right
+    assert found.unanswered == pytest.approx(1 / 5)
     assert (found.device_s, found.hedge_s, found.sent) == (0.2, 0.1, 0.8)
     assert found.hurried == pytest.approx(1 / 5)
     # 0.2 s at 2 W, 0.1 s at 3 W; messages follow so soon that the radio is up for the other 0.2 s.
@@ -107,6 +108,20 @@ def test_what_comes_at_the_limit_is_not_missed() -> None:
     found = score_of(tally(), replace(TASK, device_s=0.24), POWER)
     assert found is not None
     assert found.missed == pytest.approx(2 / 5)
+
+
+def test_who_waits_is_overdue_by_the_same_deadline_as_others() -> None:
+    patient = tally(late_share=0.2)  # by a deadline of its own only what never came is late
+    found = score_of(patient, TASK, POWER, waits=True)
+    assert found is not None
+    assert found.overdue == pytest.approx(2 / 5)  # 1.2 s is later than 1 s
+
+
+def test_a_rival_that_leaves_samples_unanswered_is_not_as_accurate() -> None:
+    alike = {"offramp": score(0.1, accuracy=0.75), "dads": score_of(tally(), TASK, POWER)}
+    found = compare({name: one for name, one in alike.items() if one is not None})
+    assert found is not None
+    assert found.published is None
 
 
 def test_without_answers_there_is_no_score() -> None:
@@ -200,6 +215,9 @@ def test_the_table_of_a_cell_begins_with_the_quickest_and_marks_other_code() -> 
         "hedge": "10.0",
         "hurried": "0.0%",
     }
+    columns, rows = cell_table({**SCORES, "dads": replace(SCORES["dads"], unanswered=0.25)})
+    assert columns[-1] == "never"
+    assert {row[0]: row[-1] for row in rows}["dads"] == "25.0%"
 
 
 def test_the_summary_marks_what_misses_its_aim() -> None:
