@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from device.work import Finish
+from sim.world.clairvoyant import UNLIMITED_BPS
 from sim.world.clock import Clock
 from sim.world.device import VirtualDevice
 from sim.world.link import VirtualLink
@@ -28,17 +29,26 @@ COLUMNS = (
     "latency_max_s",
 )
 """The columns of a timeline's rows. ``bandwidth_bps`` is the uplink's mean rate over the step that
-ends at ``at_s``, null if it has no limit, ``rtt_s`` the constant delay of both ways; the level is
-null where nothing is sent, and so are cut and level before the first plan. Of the requests that
-``finished`` in the step some were ``late`` or had no answer; latencies are those of answers."""
+ends at ``at_s``, null if it has no limit, and so is ``believed_bps`` of those that know.
+``rtt_s`` is the constant delay of both ways; the level is null where nothing is sent, and so are
+cut and level before the first plan. Of the requests that ``finished`` in the step some were
+``late`` or had no answer; latencies are those of answers."""
+
+
+_MOST_ROWS = 4000  # an even number
 
 
 class Timeline:
-    """One device's course, a row each ``step_s`` while it runs."""
+    """One device's course, a row each ``step_s`` while it runs.
+
+    Its memory does not grow with time: of so many rows that a report shows no more of them, each
+    two become one, and from then on a step is twice as long.
+    """
 
     def __init__(self, clock: Clock, step_s: float) -> None:
         self._clock, self._step_s = clock, step_s
         self.rows: list[list[Any]] = []
+        self._answered: list[int] = []
         self._finished = self._late = self._answers = 0
         self._sum_s = self._most_s = 0.0
 
@@ -79,7 +89,7 @@ class Timeline:
             [
                 now_s,
                 bandwidth_bps,
-                conditions.bandwidth_bps,
+                conditions.bandwidth_bps if conditions.bandwidth_bps < UNLIMITED_BPS else None,
                 rtt_s,
                 conditions.rtt_s,
                 conditions.reachable,
@@ -92,5 +102,35 @@ class Timeline:
                 self._most_s if self._answers else None,
             ]
         )
+        self._answered.append(self._answers)
         self._clear()
+        if len(self.rows) == _MOST_ROWS:
+            self._halve()
+            number //= 2
         self._clock.at((number + 1) * self._step_s, self._take, number + 1)
+
+    def _halve(self) -> None:
+        """Make one row of each two, and the steps to come as long."""
+        answered = self._answered
+        pairs = zip(self.rows[::2], self.rows[1::2], answered[::2], answered[1::2], strict=True)
+        self.rows = [_as_one(*pair) for pair in pairs]
+        self._answered = [
+            one + other for one, other in zip(answered[::2], answered[1::2], strict=True)
+        ]
+        self._step_s *= 2
+
+
+def _as_one(first: list[Any], last: list[Any], answers: int, more: int) -> list[Any]:
+    """Return the row of two steps, with so many answers each, as one."""
+    one, found = dict(zip(COLUMNS, first, strict=True)), dict(zip(COLUMNS, last, strict=True))
+    if None not in (one["bandwidth_bps"], found["bandwidth_bps"]):
+        found["bandwidth_bps"] = (one["bandwidth_bps"] + found["bandwidth_bps"]) / 2
+    else:
+        found["bandwidth_bps"] = None
+    for name in ("finished", "late"):
+        found[name] += one[name]
+    if answers:
+        sum_s = answers * one["latency_mean_s"] + more * (found["latency_mean_s"] or 0.0)
+        found["latency_mean_s"] = sum_s / (answers + more)
+        found["latency_max_s"] = max(one["latency_max_s"], found["latency_max_s"] or 0.0)
+    return list(found.values())

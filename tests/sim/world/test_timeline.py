@@ -26,8 +26,11 @@ WORLD = {
 }
 
 
-def test_each_step_has_the_requests_that_ended_in_it(run):
-    ended = []
+@pytest.mark.parametrize("most", [4000, 8])
+def test_each_step_has_the_requests_that_ended_in_it(run, monkeypatch, most):
+    """Of the 12 or so steps of 0.5 s, with no more than 8, each two become one of 1 s."""
+    monkeypatch.setattr("sim.world.timeline._MOST_ROWS", most)
+    step_s, ended = 0.5 if most > 8 else 1.0, []
 
     def watch(device, now_s, finish, held):
         if device == "devices/0":
@@ -36,8 +39,10 @@ def test_each_step_has_the_requests_that_ended_in_it(run):
 
     (timeline,) = run(WORLD, watch=watch)["timelines"]
     rows = [dict(zip(timeline["columns"], row, strict=True)) for row in timeline["rows"]]
+    assert len(rows) < most
+    assert [row["at_s"] for row in rows] == [step_s * (at + 1) for at in range(len(rows))]
     for row in rows:
-        mine = [one for one in ended if row["at_s"] - 0.5 < one[0] <= row["at_s"]]
+        mine = [one for one in ended if row["at_s"] - step_s < one[0] <= row["at_s"]]
         assert row["finished"] == len(mine)
         assert row["late"] == sum(late for _, _, late in mine)
         times_s = [latency_s for _, latency_s, _ in mine if latency_s is not None]
@@ -47,6 +52,8 @@ def test_each_step_has_the_requests_that_ended_in_it(run):
         else:
             assert row["latency_mean_s"] is None
     assert sum(row["finished"] for row in rows) > 50
+    dark_bps = [row["bandwidth_bps"] for row in rows if 3 < row["at_s"] <= 5]
+    assert dark_bps == [0.0] * len(dark_bps)
     assert {row["latency_mean_s"] is None for row in rows} == {False}
 
 
@@ -63,3 +70,12 @@ def test_watching_changes_nothing(run):
     watched, alone = run(WORLD), run({**WORLD, "timeline": {"devices": 0}})
     for part in ("total", "groups", "servers", "simulated_s"):
         assert watched[part] == alone[part]
+
+
+def test_who_knows_of_a_link_without_limit_believes_in_none(run):
+    link = {"described": {"up": [{"kind": "delay", "seconds": 0.01}]}}
+    (timeline,) = run({**WORLD, "groups": [{**WORLD["groups"][0], "link": link}]}, "oracle")[
+        "timelines"
+    ]
+    at = timeline["columns"].index("believed_bps")
+    assert {row[at] for row in timeline["rows"]} == {None}
