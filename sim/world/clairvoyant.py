@@ -23,9 +23,10 @@ from sim.world.course import LoadCourse
 from sim.world.foresight import Coming
 from sim.world.truth import Truth
 
-__all__ = ["Seer", "make_controller"]
+__all__ = ["UNLIMITED_BPS", "Seer", "make_controller"]
 
-_FASTEST_BPS = 1e12
+UNLIMITED_BPS = 1e12
+"""What conditions have for a bandwidth without limit."""
 
 
 class _TrueStretch(Stretch):
@@ -63,7 +64,7 @@ class Seer(Controller):
         rtt_s = foresight.away_s(now_s, 0.0, 0.0)
         known = now.reachable and rtt_s < math.inf
         return Conditions(
-            bandwidth_bps=min(foresight.bandwidth_bps(now_s), _FASTEST_BPS) if known else 1.0,
+            bandwidth_bps=min(foresight.bandwidth_bps(now_s), UNLIMITED_BPS) if known else 1.0,
             rtt_s=rtt_s if known else 0.0,
             device_stretch=now.device_stretch,
             reachable=now.reachable,
@@ -76,7 +77,9 @@ class Seer(Controller):
             self._take_up(now_s, self._foresee([self._coming(now_s)]))
         elif self._in_force.plan is None:
             is_open = self.truth.foresight.is_open
-            futures = [self._to_come(at_s, is_open(at_s)) for at_s in self.truth.arrivals_s]
+            futures = [
+                self._to_come(at_s, gap_s, is_open(at_s)) for at_s, gap_s in self.truth.arrivals_s
+            ]
             self._take_up(now_s, self._foresee(futures))
         assert self._in_force.plan is not None
         return self._in_force.plan
@@ -111,11 +114,11 @@ class Seer(Controller):
 
     def _coming(self, now_s: float) -> Coming:
         """Return what happens to a sample that begins now."""
-        return self._to_come(now_s, self.truth.foresight.reaches(now_s))
+        gap_s = self.truth.next_s(now_s) - now_s
+        return self._to_come(now_s, gap_s, self.truth.foresight.reaches(now_s))
 
-    def _to_come(self, at_s: float, reachable: bool) -> Coming:
-        """Return what happens to one that begins at a time."""
-        gap_s = 1 / self.rate_hz if self.rate_hz else math.inf
+    def _to_come(self, at_s: float, gap_s: float, reachable: bool) -> Coming:
+        """Return what happens to one that begins at a time, so long before the next one comes."""
         stretch = self.truth.load.stretch(at_s)
         return Coming(self.truth.foresight, at_s, stretch, reachable, gap_s)
 

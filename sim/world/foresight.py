@@ -1,8 +1,9 @@
 """Foresight: what a link, a server and a device will do, without changing anything of them.
 
 A message is followed through the conditions of the link behind what is on it already. What is
-random there is not drawn: jitter delays by its mean, and losses by what their repair takes in the
-mean. Rates, delays, outages and hand-overs are known exactly.
+random there is not drawn: jitter delays by the mean of what the last packet to come takes, and
+losses by what their repair takes in the mean. Rates, delays, outages and hand-overs
+are known exactly.
 """
 
 from __future__ import annotations

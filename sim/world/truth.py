@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count, islice, takewhile
+from itertools import count, islice, pairwise, takewhile
 
 from sim.model import Link
 from sim.world.connection import ANSWER_OVERHEAD_BYTES, Connection
 from sim.world.course import LoadCourse
 from sim.world.foresight import Foresight, Way
 from sim.world.kind import Kind
+from sim.world.requests import Requests
 from sim.world.server import VirtualServer
 from sim.world.spread import mean_s
 
@@ -19,15 +20,22 @@ __all__ = ["Truth", "find_truth"]
 
 _MOST_ARRIVALS = 1_000_000
 _FORESEEN = 400
+_ROUNDING_S = 1e-9  # by which a request may come earlier than it says, so as not to be its own next
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What a virtual device is in for: its link and server, its own load, when samples come."""
+    """What a virtual device is in for: its link and server, its own load, when samples come.
+
+    ``arrivals_s`` says of some of them when, counted from the first moment that any can come, and
+    how long before the next one. ``next_s`` says when the first comes after a time of the world's,
+    which never falls from call to call; infinite if it waits for the device, or none does.
+    """
 
     foresight: Foresight
     load: LoadCourse
-    arrivals_s: Sequence[float]
+    arrivals_s: Sequence[tuple[float, float]]
+    next_s: Callable[[float], float]
 
 
 def find_truth(
@@ -36,8 +44,12 @@ def find_truth(
     link: Link,
     server: VirtualServer | None,
     connection: Connection | None,
+    began_s: Callable[[], float],
 ) -> Truth:
-    """Return what a device is in for; without a server that is its own load."""
+    """Return what a device is in for; without a server that is its own load.
+
+    ``began_s`` tells from when on its requests come, once they do.
+    """
     way = None
     if connection is not None:
         way = Way(
@@ -49,11 +61,12 @@ def find_truth(
         )
     server_load = LoadCourse() if kind.server is None else kind.server.load
     foresight = Foresight(way, server, server_load)
-    return Truth(foresight, kind.group.load, _some_arrivals_s(kind, number))
+    coming = _Coming(kind.requests(number, samples=1), began_s)
+    return Truth(foresight, kind.group.load, _some_arrivals_s(kind, number), coming.next_s)
 
 
-def _some_arrivals_s(kind: Kind, number: int) -> list[float]:
-    """Return when some of a device's requests come, evenly chosen.
+def _some_arrivals_s(kind: Kind, number: int) -> list[tuple[float, float]]:
+    """Return when some of a device's requests come, evenly chosen, and how long until the next.
 
     Where each comes when the device is ready for it, as if that took it the whole model every time.
     """
@@ -62,5 +75,24 @@ def _some_arrivals_s(kind: Kind, number: int) -> list[float]:
     times_s = count(0.0, whole_s) if requests.times_s is None else requests.times_s
     within = takewhile(lambda time_s: time_s <= requests.until_s, times_s)
     most = _MOST_ARRIVALS if requests.count == math.inf else int(requests.count)
-    found = list(islice(within, most))
-    return found[:: -(-len(found) // _FORESEEN)] if found else [0.0]
+    found = list(islice(within, most)) or [0.0]
+    waits = requests.times_s is None
+    gaps_s = [math.inf if waits else later - one for one, later in pairwise(found)]
+    pairs = list(zip(found, [*gaps_s, math.inf], strict=True))
+    return pairs[:: -(-len(pairs) // _FORESEEN)]
+
+
+class _Coming:
+    """When a device's requests come, looked up in order of time."""
+
+    def __init__(self, requests: Requests, began_s: Callable[[], float]) -> None:
+        self._requests, self._began_s = requests, began_s
+        self._came, self._next_s = 0, -math.inf
+
+    def next_s(self, now_s: float) -> float:
+        """Return when the first request after a time comes, no earlier than the one asked for."""
+        began_s = self._began_s()
+        while began_s + self._next_s <= now_s + _ROUNDING_S:
+            self._next_s = self._requests.next_s(self._came)
+            self._came += 1
+        return began_s + self._next_s

@@ -10,6 +10,7 @@ import pytest
 
 from partitioner.objective import Objective
 from partitioner.strategies import STRATEGIES, Strategy
+from sim.presets import PRESETS
 from sim.traces import read_trace
 
 DELAY = {"kind": "delay", "seconds": 0.01}
@@ -110,10 +111,30 @@ def trace(tmp_path_factory):
     return {"trace": str(path), "delay_s": 0.01}
 
 
-@pytest.mark.parametrize("link", [*LINKS, "trace", "lte"])
-def test_no_one_who_does_not_know_what_comes_beats_the_oracle(run, trace, link) -> None:
-    """Without a hedge; the less accurate ones do not count."""
-    described = scenario({**LINKS, "trace": trace, "lte": "lte"}[link])
+POISSON = {"kind": "poisson", "rate_hz": 8}
+DRAWN = {"jitter": {"up": [mbps(30)[0], {"kind": "jitter", "seconds": 0.02}]}}
+
+
+@pytest.mark.parametrize(
+    ("link", "arrivals"),
+    [
+        *((link, None) for link in (*LINKS, "trace", *DRAWN, *PRESETS)),
+        *((link, POISSON) for link in ("steady", "step", *PRESETS)),
+    ],
+)
+def test_no_one_who_does_not_know_what_comes_beats_the_oracle(run, trace, link, arrivals) -> None:
+    """Without a hedge; the less accurate ones do not count.
+
+    Of a message the packet that jitter delays most counts, and of uneven arrivals when each comes.
+    """
+    described = scenario({**LINKS, **DRAWN, "trace": trace}.get(link, link))
+    if arrivals is not None:
+        described["groups"][0]["arrivals"] = arrivals
+    if arrivals is not None or link in (
+        *DRAWN,
+        *PRESETS,
+    ):  # of what is random, enough to tell 2% apart
+        described["duration_s"] = 120
     oracle = run(described, "oracle")["total"]
     worse = []
     for name in LIVE:
