@@ -6,10 +6,12 @@ The arrays are ``names``, ``offsets`` (one more than there are names), ``t`` in 
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format
 from numpy.typing import NDArray
 
 from offramp.errors import ConfigError
@@ -23,6 +25,8 @@ __all__ = ["SUFFIX", "set_of", "set_trace"]
 SUFFIX = ".npz"
 
 _LIMIT_BYTES = 256 << 20
+_HEADERS = {(1, 0): format.read_array_header_1_0, (2, 0): format.read_array_header_2_0}
+_NAMES = ("names", "offsets", "t", "mbps")
 
 
 def set_of(path: Path) -> Path | None:
@@ -52,11 +56,13 @@ def _load(home: Path) -> dict[str, NDArray[np.generic]]:
         try:
             with zipfile.ZipFile(stream) as archive:
                 size_bytes = sum(entry.file_size for entry in archive.infolist())
-            if size_bytes > _LIMIT_BYTES:
-                raise ConfigError(f"trace set {home} holds more than {_LIMIT_BYTES} bytes")
+                if size_bytes > _LIMIT_BYTES:
+                    raise ConfigError(f"trace set {home} holds more than {_LIMIT_BYTES} bytes")
+                if not all(_is_whole(archive, f"{name}.npy") for name in _NAMES):
+                    raise wrong
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as loaded:
-                arrays = {name: loaded[name] for name in ("names", "offsets", "t", "mbps")}
+                arrays = {name: loaded[name] for name in _NAMES}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             raise wrong from None
     names, offsets, rows = arrays["names"], arrays["offsets"], arrays["t"]
@@ -75,3 +81,12 @@ def _load(home: Path) -> dict[str, NDArray[np.generic]]:
     if not sound:
         raise wrong
     return arrays
+
+
+def _is_whole(archive: zipfile.ZipFile, member: str) -> bool:
+    """Tell whether an array's header promises as much as follows it; that is allocated at once."""
+    with archive.open(member) as stream:
+        read = _HEADERS[format.read_magic(stream)]
+        shape, _, dtype = read(stream)
+        follows_bytes = archive.getinfo(member).file_size - stream.tell()
+        return dtype.itemsize > 0 and math.prod(shape) * dtype.itemsize == follows_bytes

@@ -1,4 +1,5 @@
 import gzip
+import io
 import zipfile
 from contextlib import suppress
 from functools import cache
@@ -233,6 +234,25 @@ def test_what_is_no_set_is_refused(tmp_path, name):
     home = a_set(tmp_path / "some.npz", **SETS[name])
     with pytest.raises(ConfigError, match="is none: it must hold names, offsets, t and mbps"):
         read_trace(home / "b")
+
+
+@pytest.mark.parametrize("shape", [(10**13,), (6,), (4,), (-1,)])
+@pytest.mark.parametrize("name", ["names", "offsets", "t", "mbps"])
+def test_a_header_that_promises_what_is_not_there_is_refused_unread(tmp_path, name, shape):
+    home = a_set(tmp_path / "some.npz")
+    with zipfile.ZipFile(home) as archive:
+        members = {one: archive.read(one) for one in archive.namelist()}
+    held = np.load(io.BytesIO(members[f"{name}.npy"]))
+    stream = io.BytesIO()
+    described = {"descr": held.dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, described)
+    members[f"{name}.npy"] = stream.getvalue() + held.tobytes()
+    with zipfile.ZipFile(home, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    if held.shape != shape:
+        with pytest.raises(ConfigError, match="is none"):
+            read_trace(home / "b")
 
 
 def test_a_damaged_set_and_damaged_rows_are_refused(tmp_path):
