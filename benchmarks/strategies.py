@@ -26,12 +26,14 @@ from benchmarks.harness import Options, build_parser, finish, tabulate
 from benchmarks.strategies_aims import ahead_of_oracle
 from benchmarks.strategies_cells import (
     Cell,
+    Contender,
     build_cells,
     code_digest,
     contenders,
     read_cell,
     run_cells,
     tight_contenders,
+    uneven_contenders,
 )
 from benchmarks.strategies_courses import build_courses, rates_of
 from benchmarks.strategies_figure import draw
@@ -42,6 +44,7 @@ from benchmarks.strategies_tables import (
     summary_line,
     summary_table,
     tight_table,
+    uneven_table,
 )
 from benchmarks.strategies_tasks import TASKS, home, prepare
 from offramp.files import write_file
@@ -53,6 +56,9 @@ _QUICK = ("ATT-LTE-driving", "lumos-5g-driving", "steady", "outages")
 _QUICK_TASKS = ("fashion_mnist", "cifar10")
 _TIGHT = _QUICK
 """Where strategies also run with a tight deadline."""
+
+_UNEVEN, _UNEVEN_TASK = ("ATT-LTE-driving", "steady", "outages"), "fashion_mnist"
+"""Where strategies also run with samples that come unevenly."""
 
 _ROUNDS = 30
 _OWN_COLUMNS = 7  # of the summary, the others are of rivals: all are too wide for a terminal
@@ -108,16 +114,24 @@ def _build(given: argparse.Namespace) -> tuple[_Places, list[Cell]]:
     tasks = [prepare(name, _ROUNDS, again=given.measure) for name in given.tasks]
     places: _Places = {}
     cells: list[Cell] = []
-    everyone, tight = contenders(), [] if given.quick else tight_contenders()
+    everyone = contenders()
     for task in tasks:
         for course in courses:
             rates = rates_of(course, given.requests * task.period_s)
             places[task.name, course.name] = Place(task, course, rates)
-            chosen = everyone + (tight if course.name in _TIGHT else [])
+            chosen = everyone + ([] if given.quick else _besides(task.name, course.name))
             for seed in range(given.seeds):
                 seeded = [one for one in chosen if seed == 0 or is_compared(one.name)]
                 cells += build_cells(home(), task, course, given.requests, seeded, seed)
     return places, cells
+
+
+def _besides(task: str, course: str) -> list[Contender]:
+    """Return who runs on a few courses besides, in other manners."""
+    uneven = course in _UNEVEN and task == _UNEVEN_TASK
+    return (tight_contenders() if course in _TIGHT else []) + (
+        uneven_contenders() if uneven else []
+    )
 
 
 def _due(cells: Sequence[Cell], named: Sequence[str] | None) -> list[Cell]:
@@ -169,6 +183,8 @@ def _scores_of(place: Place, cell: Cell) -> dict[str, Score]:
     """Return where the score of a cell belongs."""
     if cell.contender.manner == "tight":
         return place.tight
+    if cell.contender.manner.startswith("uneven"):
+        return place.uneven
     return place.further.setdefault(cell.seed, {}) if cell.seed else place.scores
 
 
@@ -179,6 +195,8 @@ def _show(places: Sequence[Place]) -> None:
             tabulate(title, *cell_table(place.scores))
             if place.tight:
                 tabulate(f"{title}, tight deadline", *tight_table(place.tight))
+        if any(place.uneven for place in places):
+            tabulate("samples that come unevenly, times in ms", *uneven_table(places))
     for name in dict.fromkeys(place.task.name for place in places):
         mine = [place for place in places if place.task.name == name]
         task = mine[0].task
@@ -219,6 +237,7 @@ def _figures(places: _Places) -> dict[str, Any]:
                 "scores": {name: asdict(score) for name, score in place.scores.items()},
                 "held_out": place.course.held_out,
                 "tight": {name: asdict(score) for name, score in place.tight.items()},
+                "uneven": {name: asdict(score) for name, score in place.uneven.items()},
                 "further": {
                     seed: {name: asdict(score) for name, score in scores.items()}
                     for seed, scores in place.further.items()

@@ -20,7 +20,16 @@ import offramp
 from benchmarks import strategies_latencies
 from benchmarks.strategies_courses import Course
 from benchmarks.strategies_latencies import Latencies
-from benchmarks.strategies_scores import AIM_TAIL_S, TAIL_KEPT, TIGHT, WAITING
+from benchmarks.strategies_scores import (
+    AIM_TAIL_S,
+    ORACLE,
+    OWN,
+    PUBLISHED,
+    TAIL_KEPT,
+    TIGHT,
+    UNEVEN,
+    WAITING,
+)
 from benchmarks.strategies_tasks import Task
 from offramp.errors import OfframpError
 from offramp.files import read_file, write_file
@@ -45,6 +54,7 @@ __all__ = [
     "run_cells",
     "scenario",
     "tight_contenders",
+    "uneven_contenders",
 ]
 
 DROP = 0.01
@@ -76,11 +86,13 @@ MANNERS: dict[str, Callable[[Task], dict[str, Any]]] = {
     },
     "blocks": lambda task: {"deadline_s": WAIT_S, "tuning": {"breaker_failures": 1000}},
     "tight": lambda task: {"deadline_s": TIGHT_SHARE * task.device_s},
+    "uneven-waits": lambda task: {"hedge": {"max_cpu_share": 0.0}},
+    "uneven-hedges": lambda task: {},
 }
 """How strategies may run, by name: settings of the agent.
 
 One that ``blocks`` waits for an answer like a plain call: it neither answers by itself in time nor
-opens its breaker, unless the connection breaks.
+opens its breaker, unless the connection breaks. ``uneven`` ones have samples that come by chance.
 """
 
 
@@ -112,13 +124,15 @@ def contenders() -> list[Contender]:
     """
     found = []
     for name in strategies.STRATEGIES:
-        if strategies.STRATEGIES[name]().hedges:
-            found.append(Contender(name, name, "hedges"))
+        found.append(Contender(name, name, _manner(name)))
+        if _manner(name) == "hedges":
             found.append(Contender(name + TAIL_KEPT, name, "keeps-p99"))
             found.append(Contender(f"{name}, no hedge", name, "waits"))
-        else:
-            found.append(Contender(name, name, "waits"))
     return found + [Contender(name + WAITING, name, "blocks") for name in _WAITING]
+
+
+def _manner(name: str) -> str:
+    return "hedges" if strategies.STRATEGIES[name]().hedges else "waits"
 
 
 def tight_contenders() -> list[Contender]:
@@ -127,10 +141,19 @@ def tight_contenders() -> list[Contender]:
     return [Contender(name + TIGHT, name, "tight") for name in live]
 
 
+def uneven_contenders() -> list[Contender]:
+    """Return Offramp's own strategy, the oracle and the published ones with uneven samples."""
+    return [
+        Contender(name + UNEVEN, name, f"uneven-{_manner(name)}")
+        for name in (OWN, ORACLE, *PUBLISHED)
+    ]
+
+
 def scenario(
     task: Task, course: Course, requests: int, manner: str, seed: int = 0
 ) -> dict[str, Any]:
     """Return the scenario of devices that have a worker of the server each."""
+    arrivals = "poisson" if manner.startswith("uneven") else "periodic"
     agent = {
         "slowdown": task.slowdown,
         "deadline_s": task.deadline_s,
@@ -140,7 +163,7 @@ def scenario(
     device = {
         "bundle": str(task.bundle),
         "profile": str(task.profile),
-        "arrivals": {"kind": "periodic", "rate_hz": 1 / task.period_s},
+        "arrivals": {"kind": arrivals, "rate_hz": 1 / task.period_s},
         "agent": agent,
     }
     return {

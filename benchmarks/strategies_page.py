@@ -15,6 +15,7 @@ from benchmarks.strategies_tables import (
     name_of,
     summary_table,
     tight_table,
+    uneven_table,
 )
 from device.hedge import HedgeSettings
 
@@ -102,6 +103,14 @@ before the server's answer can come, sending is in vain, and who never sends doe
 own plans do not foresee it. Times in ms."""
 
 
+_UNEVEN = """\
+## Samples that come unevenly
+
+Everywhere else samples come evenly. Here they come by chance (Poisson), as many in the mean: often
+one comes while the device is busy with the one before, so that `device_only` would wait for about
+as long as it computes. The oracle knows when the next one comes. One seed. Times in ms."""
+
+
 def page(places: Sequence[Place], made: Made, figure: str) -> str:
     """Return the page; ``figure`` is the path of `draw`'s."""
     return "\n\n".join(_parts(places, made, figure)) + "\n"
@@ -133,6 +142,8 @@ def _parts(places: Sequence[Place], made: Made, figure: str) -> Iterator[str]:
             f"{_markdown(summary_table(mine))}\n\n{made.note}"
         )
     yield from _tight(places, made)
+    if any(place.uneven for place in places):
+        yield f"{_UNEVEN}\n\n{_markdown(uneven_table(places))}\n\n{made.note}"
     yield f"## Courses\n\n{_markdown(_courses_table(places))}"
     yield "## Every strategy\n\nPer request; times in ms, energy in mJ, the quickest first. " + (
         f"The first seed.\n\n{made.note}"

@@ -19,6 +19,7 @@ __all__ = [
     "PUBLISHED",
     "TAIL_KEPT",
     "TIGHT",
+    "UNEVEN",
     "WAITING",
     "Comparison",
     "Figure",
@@ -39,7 +40,7 @@ PUBLISHED = (
 """The strategies of others, BranchyNet's exits and the compressed input among them."""
 
 TRIVIAL = (ALONE, "server_only")
-TAIL_KEPT, WAITING, TIGHT = ", p99 kept", ", waiting", ", tight"
+TAIL_KEPT, WAITING, TIGHT, UNEVEN = ", p99 kept", ", waiting", ", tight", ", uneven"
 """What follows the names of strategies that ran in another manner than by default."""
 
 AIM_TAIL_S = 0.005
@@ -214,7 +215,8 @@ class Place:
     """A task on a course, and the scores of what ran there.
 
     ``further`` are the scores with further seeds, of those that ran with them; ``tight`` those of
-    strategies with a deadline that the device alone cannot keep.
+    strategies with a deadline that the device alone cannot keep, ``uneven`` those of samples that
+    come unevenly.
     """
 
     task: Task
@@ -223,6 +225,7 @@ class Place:
     scores: dict[str, Score] = field(default_factory=dict)
     further: dict[int, dict[str, Score]] = field(default_factory=dict)
     tight: dict[str, Score] = field(default_factory=dict)
+    uneven: dict[str, Score] = field(default_factory=dict)
 
     @property
     def comparison(self) -> Comparison | None:

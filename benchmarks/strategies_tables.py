@@ -5,7 +5,17 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.strategies_scores import AIM_TAIL_S, Figure, Place, Score, Spread
+from benchmarks.strategies_scores import (
+    AIM_TAIL_S,
+    ORACLE,
+    OWN,
+    UNEVEN,
+    Figure,
+    Place,
+    Score,
+    Spread,
+    compare,
+)
 
 __all__ = [
     "AIM_GAIN",
@@ -17,6 +27,7 @@ __all__ = [
     "summary_line",
     "summary_table",
     "tight_table",
+    "uneven_table",
 ]
 
 Table = tuple[list[str], list[list[str]]]
@@ -66,6 +77,28 @@ def tight_table(scores: Mapping[str, Score]) -> Table:
     return ["", *_TIGHT], rows
 
 
+def uneven_table(places: Sequence[Place]) -> Table:
+    """Return what came of samples that come unevenly: a few rows for each course where that ran.
+
+    They are Offramp's own strategy, the quickest published one that is as accurate, what trivial
+    rules do and the oracle.
+    """
+    rows = []
+    for place in places:
+        scores = {name.removesuffix(UNEVEN): score for name, score in place.uneven.items()}
+        found = compare(scores)
+        best = found.published if found else None
+        for name in dict.fromkeys((OWN, best, "device_exits", "server_only", ORACLE)):
+            if name in scores:
+                star = "" if scores[name].current else " *"
+                told = f"{name}{' (best published)' * (name == best)}{star}"
+                rows.append(
+                    [place.course.name, told, *(_FIGURES[key](scores[name]) for key in _UNEVEN)]
+                )
+    return ["", "strategy", *_UNEVEN], rows
+
+
+_UNEVEN = ("mean", "p95", "p99", "missed", "overdue", "accuracy", "sent", "hurried")
 _TIGHT = ("overdue", "hurried", "accuracy", "mean", "p95", "sent")
 
 

@@ -21,8 +21,10 @@ from benchmarks.strategies_cells import (
     run_cells,
     scenario,
     tight_contenders,
+    uneven_contenders,
 )
 from benchmarks.strategies_courses import PLACES, Course, build_courses
+from benchmarks.strategies_scores import PUBLISHED
 from benchmarks.strategies_tasks import Task
 from offramp.settings import build_settings
 from partitioner.objective import Limits
@@ -56,6 +58,9 @@ def test_every_strategy_takes_part_and_the_one_that_hedges_also_without() -> Non
     tight = tight_contenders()
     assert {c.strategy for c in tight} == set(STRATEGIES) - {"oracle", "static"}
     assert all(c.name == f"{c.strategy}, tight" for c in tight)
+    uneven = uneven_contenders()
+    assert {c.strategy for c in uneven} == {"offramp", "oracle", *PUBLISHED}
+    assert [c.name for c in uneven if c.manner == "uneven-hedges"] == ["offramp, uneven"]
 
 
 def test_a_scenario_gives_each_place_a_worker_and_the_device_just_enough_time(
@@ -77,6 +82,14 @@ def test_a_scenario_gives_each_place_a_worker_and_the_device_just_enough_time(
     assert objective.model_copy(update={"limits": Limits()}) == group.agent.objective
     blocks = build_settings(Scenario, scenario(TASK, steady, 100, "blocks"), "it")
     assert blocks.groups[0].agent.deadline_s == WAIT_S
+    for manner, share in (("uneven-waits", 0), ("uneven-hedges", group.agent.hedge.max_cpu_share)):
+        uneven = build_settings(Scenario, scenario(TASK, steady, 100, manner), "it").groups[0]
+        assert uneven.arrivals is not None
+        assert uneven.arrivals.model_dump() == {
+            "kind": "poisson",
+            "rate_hz": pytest.approx(1 / 0.3),
+        }
+        assert uneven.agent.hedge.max_cpu_share == share
     tight = build_settings(Scenario, scenario(TASK, steady, 100, "tight"), "it")
     assert tight.groups[0].agent.deadline_s < TASK.device_s
 
@@ -145,10 +158,8 @@ def test_a_cell_lies_elsewhere_once_what_a_link_names_changes(tmp_path: Path) ->
 
 
 def test_figures_of_another_numpy_are_not_of_this_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = code_digest()
-    code_digest.cache_clear()
+    digest = code_digest.__wrapped__  # not what was kept earlier
+    before = digest()
+    assert digest() == before
     monkeypatch.setattr(strategies_cells, "version", lambda name: f"{name} of tomorrow")
-    after = code_digest()
-    monkeypatch.undo()
-    code_digest.cache_clear()
-    assert after != before == code_digest()
+    assert digest() != before

@@ -22,7 +22,13 @@ from benchmarks.strategies_scores import (
     is_compared,
     score_of,
 )
-from benchmarks.strategies_tables import cell_table, summary_line, summary_table, tight_table
+from benchmarks.strategies_tables import (
+    cell_table,
+    summary_line,
+    summary_table,
+    tight_table,
+    uneven_table,
+)
 from benchmarks.strategies_tasks import Task
 from partitioner.power import Power
 from partitioner.strategies import STRATEGIES
@@ -288,6 +294,32 @@ def test_a_tight_deadline_has_a_table_of_its_own_fewest_late_first() -> None:
     assert "0.8 times the whole model's time" in text
     assert "### Tight: digits, calm" in text
     assert "### Tight" not in page([place("calm")], MADE, "figures/strategies.svg")
+
+
+def test_uneven_samples_have_a_table_of_the_best_published_the_trivial_and_the_oracle() -> None:
+    tried = place("calm")
+    tried.uneven = {
+        "offramp, uneven": score(0.1),
+        "oracle, uneven": score(0.09),
+        "dads, uneven": replace(score(0.15), current=False),
+        "ans, uneven": score(0.2),
+        "server_only, uneven": score(0.3),
+        "spinn, uneven": score(0.11, accuracy=0.8),
+    }
+    columns, rows = uneven_table([tried, place("steady")])
+    assert [row[:3] for row in rows] == [
+        ["calm", "offramp", "100.0"],
+        ["calm", "dads (best published) *", "150.0"],
+        ["calm", "server_only", "300.0"],
+        ["calm", "oracle", "90.0"],
+    ]
+    assert all(len(row) == len(columns) for row in rows)
+    best = {**tried.uneven, "server_only, uneven": score(0.12)}
+    _, rows = uneven_table([replace(tried, uneven=best)])
+    assert [row[1] for row in rows] == ["offramp", "server_only (best published)", "oracle"]
+    text = page([tried], MADE, "figures/strategies.svg")
+    assert "## Samples that come unevenly" in text
+    assert "unevenly" not in page([place("calm")], MADE, "figures/strategies.svg")
 
 
 def test_the_page_holds_every_strategy_of_every_cell_and_what_is_a_proxy() -> None:
