@@ -13,7 +13,7 @@ more over time than that of devices which decide each for itself.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache, partial
@@ -23,6 +23,7 @@ from typing import Any
 
 from benchmarks.harness import Options as Given
 from benchmarks.harness import build_parser, finish, tabulate
+from benchmarks.sharing_tables import TABLES, median, rows_of
 from benchmarks.strategies_scores import missed_share
 from benchmarks.strategies_tasks import Task, prepare
 from device.heed import Heed
@@ -36,7 +37,7 @@ from sim.world.server import VirtualServer
 from sim.world.tally import total
 from sim.world.timeline import COLUMNS
 
-__all__ = ["Case", "Herd", "herd_of", "offered", "run_case", "rows_of", "scenario"]
+__all__ = ["Case", "Herd", "Unpriced", "herd_of", "offered", "run_case", "scenario"]
 
 TASK, WORKERS, SERVER_SLOWDOWN = "cifar10", 2, 40.0
 DEVICES, LINKS = (8, 24, 64), ("wifi", "lte")
@@ -101,7 +102,7 @@ def main() -> None:
     for link, devices in product(links, sizes):
         mine = [run for run in runs if (run["link"], run["devices"]) == (link, devices)]
         title = f"{link}, {devices} devices, {offered(task, devices):.2f} of the server if all sent"
-        for part, columns in _COLUMNS.items():
+        for part, columns in TABLES.items():
             tabulate(f"{title}: {part}", ["", *columns], rows_of(mine, columns))
     finish("sharing", _last_line(runs), {"runs": runs}, Given(given.quick, given.json))
 
@@ -197,50 +198,6 @@ def herd_of(timelines: Sequence[dict[str, Any]]) -> Herd:
     )
 
 
-_Show = tuple[str, Callable[[float], str]]
-
-_COLUMNS: dict[str, dict[str, _Show]] = {
-    "latency in ms, and load": {
-        "mean": ("mean_s", lambda value: f"{value * 1e3:.0f}"),
-        "p95": ("p95_s", lambda value: f"{value * 1e3:.0f}"),
-        "missed": ("missed", lambda value: f"{value:.1%}"),
-        "overdue": ("overdue", lambda value: f"{value:.1%}"),
-        "busy": ("busy", lambda value: f"{value:.2f}"),
-        "queue": ("queue_s", lambda value: f"{value * 1e3:.0f}"),
-    },
-    "plans, and changes a minute": {
-        "accuracy": ("accuracy", lambda value: f"{value:.1%}"),
-        "sending": ("sending", lambda value: f"{value:.0%}"),
-        "swing": ("swing", lambda value: f"{value:.1f}"),
-        "plans": ("plans", lambda value: f"{value:.1f}"),
-        "changes": ("changes", lambda value: f"{value:.1f}"),
-    },
-}
-"""By table and column: the figure of a run, and how it is told."""
-
-
-def rows_of(runs: Sequence[dict[str, Any]], columns: Mapping[str, _Show]) -> list[list[str]]:
-    """Return a row for each contender, the quickest first: medians over its runs, and ranges."""
-    by_name: dict[str, list[dict[str, Any]]] = {}
-    for run in runs:
-        by_name.setdefault(run["contender"], []).append(run)
-    ranked = sorted(by_name.items(), key=lambda item: _median(item[1], "mean_s"))
-    return [
-        [name, *(_spread(mine, key, show) for key, show in columns.values())]
-        for name, mine in ranked
-    ]
-
-
-def _spread(runs: Sequence[dict[str, Any]], key: str, show: Callable[[float], str]) -> str:
-    found = [run[key] for run in runs]
-    least, middle, most = show(min(found)), show(statistics.median(found)), show(max(found))
-    return middle if least == most else f"{middle} ({least} to {most})"
-
-
-def _median(runs: Sequence[dict[str, Any]], key: str) -> float:
-    return float(statistics.median(run[key] for run in runs))
-
-
 def _last_line(runs: Sequence[dict[str, Any]]) -> str:
     """Say what the price does where there are most devices, in medians over seeds."""
     most = max(run["devices"] for run in runs)
@@ -249,9 +206,9 @@ def _last_line(runs: Sequence[dict[str, Any]]) -> str:
         here = [run for run in runs if (run["link"], run["devices"]) == (link, most)]
         with_price, without = ([r for r in here if r["contender"] == n] for n in (OWN, UNPRICED))
         said.append(
-            f"{most} devices on {link}: mean {_median(with_price, 'mean_s') * 1e3:.0f} ms with the "
-            f"price, {_median(without, 'mean_s') * 1e3:.0f} without, swing "
-            f"{_median(with_price, 'swing'):.1f} and {_median(without, 'swing'):.1f}"
+            f"{most} devices on {link}: mean {median(with_price, 'mean_s') * 1e3:.0f} ms with the "
+            f"price, {median(without, 'mean_s') * 1e3:.0f} without, swing "
+            f"{median(with_price, 'swing'):.1f} and {median(without, 'swing'):.1f}"
         )
     return "; ".join(said)
 

@@ -19,10 +19,10 @@ from benchmarks.sharing import (
     Case,
     herd_of,
     offered,
-    rows_of,
     run_case,
     scenario,
 )
+from benchmarks.sharing_tables import rows_of
 from benchmarks.strategies_tasks import Task
 from offramp.settings import build_settings
 from partitioner.profile import load_profile
