@@ -24,14 +24,10 @@ from typing import Any
 
 from benchmarks.harness import Options, build_parser, finish, tabulate
 from benchmarks.strategies_aims import ahead_of_oracle
-from benchmarks.strategies_cells import (
-    Cell,
+from benchmarks.strategies_cells import Cell, build_cells, code_digest, read_cell, run_cells
+from benchmarks.strategies_contenders import (
     Contender,
-    build_cells,
-    code_digest,
     contenders,
-    read_cell,
-    run_cells,
     tight_contenders,
     uneven_contenders,
 )

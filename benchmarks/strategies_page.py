@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.strategies_aims import ahead_of_oracle, aims_table, by_task
-from benchmarks.strategies_cells import TIGHT_SHARE, WAIT_S, WARM_UP_S
+from benchmarks.strategies_cells import WARM_UP_S
+from benchmarks.strategies_contenders import TIGHT_SHARE, WAIT_S
 from benchmarks.strategies_courses import OUTAGE_BPS, OUTAGE_PRONE, PLACES
 from benchmarks.strategies_scores import AIM_TAIL_S, PUBLISHED, Place
 from benchmarks.strategies_tables import (

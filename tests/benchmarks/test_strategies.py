@@ -11,7 +11,7 @@ import pytest
 import examples
 from benchmarks import strategies, strategies_cells, strategies_tasks
 from benchmarks.harness import BUNDLE
-from benchmarks.strategies_cells import Contender
+from benchmarks.strategies_contenders import Contender
 from benchmarks.strategies_courses import build_courses
 from offramp.bundle import open_bundle
 

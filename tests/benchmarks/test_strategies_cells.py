@@ -11,15 +11,17 @@ import examples
 from benchmarks import strategies_cells
 from benchmarks.harness import BUNDLE
 from benchmarks.strategies_cells import (
-    WAIT_S,
     Cell,
-    Contender,
     build_cells,
     code_digest,
-    contenders,
     read_cell,
     run_cells,
     scenario,
+)
+from benchmarks.strategies_contenders import (
+    WAIT_S,
+    Contender,
+    contenders,
     tight_contenders,
     uneven_contenders,
 )

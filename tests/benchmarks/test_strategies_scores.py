@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.strategies_aims import ahead_of_oracle, aims_table
-from benchmarks.strategies_cells import contenders
+from benchmarks.strategies_contenders import contenders
 from benchmarks.strategies_courses import Course, Rates
 from benchmarks.strategies_figure import draw
 from benchmarks.strategies_page import Made, page
