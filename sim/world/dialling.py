@@ -30,12 +30,16 @@ class Dialled(Protocol):
 class Dialling:
     """Opens a link again and again, until it is closed; ``is_up`` while it is open."""
 
-    __slots__ = ("_breaks", "_clock", "_closed", "_link", "_number", "_owner", "_pauses", "is_up")
+    __slots__ = (
+        *("_breaks", "_clock", "_closed", "_link", "_number", "_opens_by_s", "_owner", "_pauses"),
+        "is_up",
+    )
 
     def __init__(self, clock: Clock, link: VirtualLink, owner: Dialled) -> None:
         self._clock, self._link, self._owner = clock, link, owner
         self._pauses = Reconnection()
         self._number = 0  # of the connection that is or will be open
+        self._opens_by_s: float | None = None  # when the attempt ends, while a dial is under way
         self.is_up = self._closed = False
 
     def begin(self) -> None:
@@ -50,7 +54,7 @@ class Dialling:
 
     def break_off(self, reason: str) -> None:
         """Break what is open or about to be, and begin to connect again."""
-        self.is_up = False
+        self.is_up, self._opens_by_s = False, None
         self._number += 1
         pause_s = self._pauses.ended(opened=True)
         self._clock.at(self._clock.now_s + pause_s, self._attempt)
@@ -66,10 +70,16 @@ class Dialling:
         now_s = self._clock.now_s
         open_s = self._link.open_s(now_s)
         if open_s <= until_s:
+            self._opens_by_s = until_s
             self._clock.at(open_s, self._open, self._number)
             return
         if open_s < math.inf:
             self._link.forget(now_s)
+        self._dial_again(until_s)
+
+    def _dial_again(self, until_s: float) -> None:
+        """Dial once more behind a refusal, if the attempt does not end before."""
+        now_s = self._clock.now_s
         if now_s + _DIAL_AGAIN_S < until_s:
             self._clock.at(now_s + _DIAL_AGAIN_S, self._dial, until_s)
         else:
@@ -78,7 +88,7 @@ class Dialling:
     def _open(self, number: int) -> None:
         if self._closed or number != self._number:
             return
-        self.is_up = True
+        self.is_up, self._opens_by_s = True, None
         self._owner.opened()
 
     def _fail(self, _: object) -> None:
@@ -98,4 +108,9 @@ class Dialling:
             return
         if self.is_up:
             self.break_off("the connection was reset")
+        elif self._opens_by_s is not None:
+            until_s, self._opens_by_s = self._opens_by_s, None
+            self._number += 1
+            self._link.forget(self._clock.now_s)
+            self._dial_again(until_s)
         self._await_break()

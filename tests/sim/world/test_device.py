@@ -243,6 +243,13 @@ def test_a_reset_forsakes_what_is_in_flight_and_a_new_connection_follows(world):
     assert story.links == [(23.2, "up"), (400.0, "down"), (2500.0, "down"), (2723.2, "up")]
 
 
+def test_a_reset_breaks_a_dial_that_is_under_way(world):
+    """It would be open at 23.2 ms; a second after the refusal comes the next one."""
+    story = world(SEND_FEATURE, link=outage(0.01, 0.5, reset=True))
+    story.run(1.0)
+    assert story.links == [(1033.2, "up")]
+
+
 def test_what_is_on_its_way_in_an_outage_arrives_at_its_end(world):
     """By then the device has long answered, with its exit: 50 samples a second might come."""
     story = world(SEND_FEATURE, link=outage(0.4, 1.0))
