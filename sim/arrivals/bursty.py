@@ -39,7 +39,8 @@ class BurstySettings(ArrivalSettings):
     def _calmer(self) -> BurstySettings:
         if self.calm_hz >= self.rate_hz:
             raise ValueError(
-                f"calm_hz must be below rate_hz {self.rate_hz:g}, the mean, not {self.calm_hz:g}"
+                f"calm_hz must be below rate_hz {figure(self.rate_hz)}, the mean, not "
+                f"{figure(self.calm_hz)}"
             )
         return self
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from functools import lru_cache
 from math import comb, expm1, sqrt
 
+from offramp.quantities import figure
 from sim.rates.markov import MarkovState
 from sim.rates.statistics import RateStatistics
 
@@ -36,7 +37,7 @@ def chain_of(statistics: RateStatistics) -> tuple[MarkovState, ...]:
     """
     cov, lag1 = statistics.cov, statistics.lag1
     if not (0 < lag1 < 1 and cov > 0 and statistics.mean_bps > 0):
-        raise ValueError(f"lag1 must be above 0 and below 1, not {lag1:g}, and cov above 0")
+        raise ValueError(f"lag1 must be above 0 and below 1, not {figure(lag1)}, and cov above 0")
     # Between speeds that differ by as much as these, halve in logarithms.
     low, high = _SPEEDS
     for _ in range(_HALVINGS):
@@ -47,7 +48,9 @@ def chain_of(statistics: RateStatistics) -> tuple[MarkovState, ...]:
             high = middle
     width = _width(cov, low)
     if abs(_lag1(width, low) - lag1) > 1e-3 or abs(_cov(width, low) - cov) > 1e-3 * cov:
-        raise ValueError(f"no chain has a cov of {cov:g} and a lag1 of {lag1:g}: lower the cov")
+        raise ValueError(
+            f"no chain has a cov of {figure(cov)} and a lag1 of {figure(lag1)}: lower the cov"
+        )
     return _chain(statistics.mean_bps, width, low)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from offramp.errors import ConfigError
+from offramp.quantities import figure
 from offramp.settings import Settings
 from sim.beside import FileBeside
 from sim.rates.fitted import SHORTEST_S, fit_markov
@@ -44,8 +45,8 @@ class MarkovSettings(Settings):
             trace = read_trace(self.like)
             if trace.period_s < SHORTEST_S:
                 raise ConfigError(
-                    f"trace {self.like} lasts {trace.period_s:g} s: fit a chain to one of at least "
-                    f"{SHORTEST_S:g} s"
+                    f"trace {self.like} lasts {figure(trace.period_s)} s: fit a chain to one of at "
+                    f"least {SHORTEST_S:g} s"
                 )
             return fit_markov([trace])
         if self.mean_bps and self.cov and self.lag1:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from offramp.quantities import figure
 from partitioner.strategies import STRATEGIES
 from sim.arrivals import ArrivalSettings
 from sim.link import ConditionSettings
@@ -78,10 +79,10 @@ def _way(way: WaySettings) -> str:
         text = f"file {way.file.name}"
     elif way.trace is not None:
         down = f", down {way.down_trace.name}" if way.down_trace else ""
-        text = f"trace {way.trace.name}{down}, {1e3 * (way.delay_s or 0.0):g} ms one way"
+        text = f"trace {way.trace.name}{down}, {figure(1e3 * (way.delay_s or 0.0))} ms one way"
     else:
         text = _described(way)
-    return f"{text}, each device {way.offset_s:g} s further on" if way.offset_s else text
+    return f"{text}, each device {figure(way.offset_s)} s further on" if way.offset_s else text
 
 
 def _described(way: WaySettings) -> str:
@@ -103,9 +104,9 @@ def _given(one: ConditionSettings | ArrivalSettings) -> str:
         if isinstance(value, Path):
             words.append(value.name)
         elif key == "bps":
-            words.append(f"{value / 1e6:g} Mbit/s")
+            words.append(f"{figure(value / 1e6)} Mbit/s")
         elif isinstance(value, bool | int | float | str):
-            words.append(f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}")
+            words.append(f"{key} {figure(value)}" if isinstance(value, float) else f"{key} {value}")
         elif isinstance(value, tuple):
             words.append(f"{len(value)} {key}")
         elif value is not None:
