@@ -75,6 +75,13 @@ class Costs:
         return self.candidates.sends
 
     @cached_property
+    def stayed(self) -> NDArray[np.int64]:
+        """How many of the calibration samples leave at no exit, (C,)."""
+        stays = 1.0 - self.candidates.exit_shares.sum(axis=1)
+        stayed: NDArray[np.int64] = np.rint(stays * self.candidates.sent_bytes.shape[1]).astype(int)
+        return stayed
+
+    @cached_property
     def mean(self) -> Demands:
         """The demands of a sample in the mean."""
         c = self.candidates

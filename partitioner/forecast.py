@@ -6,7 +6,8 @@ samples wait for the device counts in means alone.
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from partitioner.doubt import chance_late, is_in_doubt
 __all__ = ["Forecast"]
 
 _AT_ONCE = 500_000  # so many samples are followed side by side
+_ENDS = slice(None, -1), slice(1, None)
+
+_Count = Callable[[NDArray[Any], Floats], Floats]
 
 
 class Forecast:
@@ -53,6 +57,21 @@ class Forecast:
 
         On a link in doubt each counts by how likely it is late (`partitioner.doubt`).
         """
+        late: Floats = self._late_share(deadline_s, self._count_late)[0]
+        return late
+
+    def late_bounds(self, deadline_s: float, groups: int) -> tuple[Floats, Floats]:
+        """Return the least and the most that the late share can be, by a few sizes of each.
+
+        Samples that are sent are taken by size in so many groups; all of a group are as late as
+        its shortest message, or as the shortest of the next. More groups are never further apart
+        than half as many.
+        """
+        least, most = self._late_share(deadline_s, partial(self._bound_late, groups=groups))
+        return least, most
+
+    def _late_share(self, deadline_s: float, count: _Count) -> Floats:
+        """Return late shares, (K, C), of which those that are sent are counted in K ways."""
         costs, now = self.costs, self.conditions
         device_s = costs.device_s * now.device_stretch
         in_time = np.zeros(len(costs), bool)
@@ -61,51 +80,59 @@ class Forecast:
             if not now.unevenness:
                 in_time = device_s + costs.rest_s * now.device_stretch <= deadline_s
             vain = np.where(in_time, 0.0, now.tail_vain_share * costs.mean.sent)
-        late = self._late_stayed(deadline_s - device_s, in_time)
+        late = self._late_stayed(deadline_s - device_s, in_time, count)
         late_exits = costs.exit_s * now.device_stretch > deadline_s
         total: Floats = np.maximum(late, vain)
         total += (costs.candidates.exit_shares * late_exits).sum(axis=1)
         return total
 
-    def _late_stayed(self, left_s: Floats, in_time: NDArray[np.bool_]) -> Floats:
-        """Return the share that is late of the samples that do not leave at an exit.
+    def _late_stayed(self, left_s: Floats, in_time: NDArray[np.bool_], count: _Count) -> Floats:
+        """Return the shares, (K, C), that are late of the samples that do not leave at an exit.
 
         What is sent has ``left_s`` for the way to the server and back, unless it is ``in_time``
         whatever becomes of it.
         """
-        costs, now, c = self.costs, self.conditions, self.costs.candidates
-        samples = c.sent_bytes.shape[1]
-        stayed = np.rint((1.0 - c.exit_shares.sum(axis=1)) * samples)
+        costs, now = self.costs, self.conditions
         left_s = left_s - costs.sends * (now.queue_s + costs.server_s * now.server_stretch)
-        late: Floats = np.where(left_s < 0, stayed, 0.0)
-        sent = costs.sends & ~in_time & (stayed > 0)
-        late[costs.sends & in_time] = 0.0
-        if is_in_doubt(now):
-            late[sent] = self._late_in_doubt(np.flatnonzero(sent), left_s, stayed)
-        else:
-            s_per_byte = 8 / now.bandwidth_bps
-            room = (left_s[sent] - now.rtt_s) / s_per_byte - FRAME_OVERHEAD_BYTES
-            # Zeros stand for those that left; they count only where those that stay are all late.
-            longer = (c.sent_bytes[sent] > room[:, None]).sum(axis=1)
-            late[sent] = np.minimum(longer, stayed[sent])
-        share: Floats = late / samples
+        sent = np.flatnonzero(costs.sends & ~in_time & (costs.stayed > 0))
+        counted = count(sent, left_s[sent])
+        late = np.tile(np.where(left_s < 0, costs.stayed, 0), (len(counted), 1)).astype(float)
+        late[:, costs.sends & in_time] = 0.0
+        late[:, sent] = counted
+        share: Floats = late / costs.candidates.sent_bytes.shape[1]
         return share
 
-    def _late_in_doubt(self, rows: NDArray[Any], left_s: Floats, stayed: Floats) -> Floats:
-        """Return how many samples are likely late of those that are sent under some candidates."""
-        sizes, now = self.costs.candidates.sent_bytes, self.conditions
+    def _bound_late(self, rows: NDArray[Any], left_s: Floats, *, groups: int) -> Floats:
+        """Return how many are late at least and at most of what is sent under R rows, (2, R)."""
+        sizes, stayed = self.costs.candidates.sent_bytes, self.costs.stayed[rows]
+        before = stayed[:, None] * np.arange(groups + 1) // groups
+        starts = sizes.shape[1] - stayed[:, None] + np.minimum(before, stayed[:, None] - 1)
+        chances = self._chances(sizes[rows[:, None], starts], left_s[:, None])
+        counts = np.diff(before, axis=1)
+        return np.stack([(counts * chances[:, ends]).sum(axis=1) for ends in _ENDS])
+
+    def _count_late(self, rows: NDArray[Any], left_s: Floats) -> Floats:
+        """Return how many samples are likely late of what is sent under R rows, (1, R)."""
+        sizes, stayed = self.costs.candidates.sent_bytes, self.costs.stayed
         samples = sizes.shape[1]
-        first = samples - stayed.astype(np.int64)
-        ends = np.stack([sizes[rows, first[rows]], sizes[rows, -1]])
-        least, most = chance_late(8.0 * (ends + FRAME_OVERHEAD_BYTES), left_s[rows], now)
-        late: Floats = most * stayed[rows]
-        between = np.flatnonzero(most > least)  # elsewhere all are as late
+        least, late = self._bound_late(rows, left_s, groups=1)
+        between = np.flatnonzero(late > least)  # elsewhere all are as late
         step = max(_AT_ONCE // samples, 1)
         for part in (between[at : at + step] for at in range(0, len(between), step)):
             some = rows[part]
-            bits = 8.0 * (sizes[some] + FRAME_OVERHEAD_BYTES)
-            chances = chance_late(bits, left_s[some, None], now)
-            late[part] = (chances * (np.arange(samples) >= first[some, None])).sum(axis=1)
+            chances = self._chances(sizes[some], left_s[part, None])
+            there = np.arange(samples) >= samples - stayed[some, None]
+            late[part] = (chances * there).sum(axis=1)
+        counted: Floats = late[None]
+        return counted
+
+    def _chances(self, sizes: NDArray[Any], left_s: Floats) -> Floats:
+        """Return how likely messages are late that have so long for the way there and back."""
+        now = self.conditions
+        if is_in_doubt(now):
+            return chance_late(8.0 * (sizes + FRAME_OVERHEAD_BYTES), left_s, now)
+        room = (left_s - now.rtt_s) / (8 / now.bandwidth_bps) - FRAME_OVERHEAD_BYTES
+        late: Floats = (sizes > room).astype(np.float64)
         return late
 
     @cached_property

@@ -3,7 +3,8 @@
 What a candidate costs is array arithmetic (`partitioner.forecast`). For least mean latency a
 decision takes microseconds: one of a shortlist is the best, or where that is late for too many
 samples, one of a longer one (`partitioner.shortlist`). If none is accurate enough, or there are
-other limits, all candidates are ranked.
+other limits, all candidates are ranked; for the least late share, by bounds
+(`partitioner.least_late`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from partitioner.conditions import Conditions
 from partitioner.costs import Costs, cost_candidates
 from partitioner.demands import Floats
 from partitioner.forecast import Forecast
+from partitioner.least_late import least_late
 from partitioner.measures import get_measure
 from partitioner.objective import Objective
 from partitioner.plan import Plan, Prediction
@@ -48,11 +50,10 @@ class Ranking:
 
 
 class _Compared(NamedTuple):
-    """What candidates are compared by, each (C,): ``keys``, of which the first counts first."""
+    """What candidates are compared by before the target, each (C,), the first ``keys`` first."""
 
     keys: Sequence[NDArray[Any]]
     usable: NDArray[np.bool_]
-    target: Floats
     feasible: NDArray[np.bool_]
 
 
@@ -166,40 +167,43 @@ class Planner:
 
     def rank(self, objective: Objective, conditions: Conditions) -> Ranking:
         """Order the candidates: those that meet the objective first, best first."""
-        found = self._compare(objective, conditions)
-        order = np.lexsort(found.keys[::-1])
-        return Ranking(order[found.usable[order]], found.target, found.feasible)
+        forecast = self.forecast(conditions)
+        found, target = self._compare(objective, forecast), self._target(forecast, objective)
+        # Of equals by the target the best in the mean is preferred.
+        order = np.lexsort((forecast.cost_s, target, *found.keys[::-1]))
+        return Ranking(order[found.usable[order]], target, found.feasible)
 
     def _first(self, objective: Objective, conditions: Conditions) -> Plan:
         """Return the first of `rank`; the others are not put in order."""
         among = self._accurate(self.accuracy_floor(objective), conditions.hedged)
-        found = among._compare(objective, conditions)
+        forecast = among.forecast(conditions)
+        found = among._compare(objective, forecast)
         rows = found.usable.nonzero()[0]
         for key in found.keys:
-            values = key[rows]
-            rows = rows[values == values.min()]
-            if len(rows) == 1:
-                break
+            rows = _least(rows, key)
+        if len(rows) > 1 and objective.minimise == "late":
+            rows = least_late(forecast, objective.latest_s, rows)
+        elif len(rows) > 1:
+            rows = _least(rows, among._target(forecast, objective))
+        if len(rows) > 1:
+            rows = _least(rows, forecast.cost_s)
         return among.plan_of(int(rows[0]))
 
-    def _compare(self, objective: Objective, conditions: Conditions) -> _Compared:
-        candidates, forecast = self.candidates, self.forecast(conditions)
-        usable = np.ones(len(candidates), bool) if conditions.reachable else ~self._costs.sends
+    def _compare(self, objective: Objective, forecast: Forecast) -> _Compared:
+        reachable, hedged = forecast.conditions.reachable, forecast.conditions.hedged
+        usable = np.ones(len(self.candidates), bool) if reachable else ~self._costs.sends
         if not usable.any():
             raise PlanError("no plan is left: the strategy allows none under these conditions")
-        floor = self.accuracy_floor(objective)
-        accuracy = self.accuracy(conditions.hedged)
+        floor, accuracy = self.accuracy_floor(objective), self.accuracy(hedged)
         accurate = accuracy >= floor - _EXACT
         shortfall = np.where(accurate, 0.0, floor - accuracy)
         excess, overdue = _excess(objective, forecast), _overdue(objective, forecast)
-        keeps, target = (excess == 0) & (overdue == 0), self._target(forecast, objective)
+        keeps = (excess == 0) & (overdue == 0)
         if objective.minimise != "late":  # else the nearest to the deadline is the least late
             excess = excess + overdue
         # Preference: accurate enough; within the limits; the most accurate of those that are not
-        # accurate enough; the least beyond the limits; the best by the target; of equals the best
-        # in the mean.
-        keys = ~accurate, ~keeps, shortfall, excess, target, forecast.cost_s
-        return _Compared(keys, usable, target, accurate & keeps)
+        # accurate enough; the least beyond the limits; then the best by the target.
+        return _Compared((~accurate, ~keeps, shortfall, excess), usable, accurate & keeps)
 
     def predict(
         self, plan: Plan, objective: Objective, conditions: Conditions
@@ -281,6 +285,13 @@ class Planner:
                 return None
             self._rows[deed] = rows[0]
         return self._rows[deed]
+
+
+def _least(rows: NDArray[np.int64], values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return those of the rows that have the least value."""
+    some = values[rows]
+    least: NDArray[np.int64] = rows[some == some.min()]
+    return least
 
 
 def _deed(plan: Plan) -> _Deed:
