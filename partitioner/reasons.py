@@ -20,6 +20,7 @@ from partitioner.planner import Planner
 __all__ = ["Chooser", "explain"]
 
 _EXACT = 1e-9
+_NOTICED, _NOTICED_S = 0.1, 0.0005  # what differs by less from an idle machine is not told
 
 
 class Chooser(Protocol):
@@ -55,7 +56,7 @@ def explain(
     comparison = Comparison(among, objective, conditions)
     it = comparison.of(plan)
     assert it is not None
-    said = f"with {_link(conditions)}, {_amount(objective.minimise, it)}"
+    said = f"with {_situation(conditions)}, {_amount(objective.minimise, it)}"
     whose = f" of {by.name}" if by and among is not planner else ""
     if by is not None and not by.steady:
         text = f"{rule}: {said}{_broken(it)}"
@@ -71,11 +72,23 @@ def explain(
     return replace(plan, reason=text)
 
 
-def _link(conditions: Conditions) -> str:
-    link = "no reachable server"
-    if conditions.reachable:
-        link = f"{say_bandwidth(conditions.bandwidth_bps)} and {say_time(conditions.rtt_s)}"
-    return f"{link}, {figure(conditions.rate_hz)} samples a second" if conditions.rate_hz else link
+def _situation(now: Conditions) -> str:
+    """Return the link, and what of the rest is not as if all were idle."""
+    parts = ["no reachable server"]
+    if now.reachable:
+        parts = [f"{say_bandwidth(now.bandwidth_bps)} and {say_time(now.rtt_s)}"]
+        if now.queue_s >= _NOTICED_S:
+            parts.append(f"{say_time(now.queue_s)} of wait for the server")
+        if abs(now.server_stretch - 1) >= _NOTICED:
+            parts.append(f"a server that takes {figure(now.server_stretch)} times as long")
+        if now.price_s >= _NOTICED_S:
+            parts.append(f"a price of {say_time(now.price_s)}")
+    if abs(now.device_stretch - 1) >= _NOTICED:
+        parts.append(f"a device that takes {figure(now.device_stretch)} times as long")
+    if now.rate_hz:
+        uneven = " unevenly" if now.unevenness >= _NOTICED else ""
+        parts.append(f"{figure(now.rate_hz)} samples a second{uneven}")
+    return ", ".join(parts)
 
 
 def _amount(name: str, it: Compared) -> str:

@@ -131,6 +131,10 @@ def test_every_number_of_a_reason_is_that_of_the_ranking(
     link = f"{say_bandwidth(now.bandwidth_bps)} and {say_time(now.rtt_s)}"
     assert f"with {link if reachable else 'no reachable server'}" in reason
     assert (f", {rate_hz:g} samples a second," in reason) is bool(rate_hz)
+    assert ("of wait for the server" in reason) is (reachable and now.queue_s >= 0.0005)
+    for machine, stretch in (("server", now.server_stretch), ("device", now.device_stretch)):
+        told_of = abs(stretch - 1) >= 0.1 and (reachable or machine == "device")
+        assert (f"a {machine} that takes" in reason) is told_of
 
     minimised = objective.minimise
     amount, cost = re.findall(rf", {minimised} {AMOUNT}", reason)[0]
