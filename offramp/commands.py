@@ -34,8 +34,11 @@ def run_command(arguments: Sequence[str]) -> int:
     except OfframpError as error:
         click.echo(_folded("offramp: " + printable(" ".join(str(error).split()))), err=True)
         return error.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:  # no error: nothing was asked for
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        click.echo(_folded(f"offramp: {_one_sentence(error)}"), err=True)
         return error.exit_code
     except click.Abort:  # click's own word for Ctrl-C
         raise KeyboardInterrupt from None
@@ -50,6 +53,13 @@ def run_command(arguments: Sequence[str]) -> int:
         _close_output()
         return ConfigError.exit_code
     return status or 0
+
+
+def _one_sentence(error: click.ClickException) -> str:
+    """Return what click says of a wrong option or argument, and where its help is."""
+    said = printable(" ".join(error.format_message().split())).rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{said}; {context.command_path} --help tells more" if context else said
 
 
 def _folded(text: str) -> str:

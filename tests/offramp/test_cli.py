@@ -150,10 +150,18 @@ def test_a_foreseen_error_is_one_line_and_its_status(
         ("report", "Missing argument 'RUN.jsonl...'"),
     ],
 )
-def test_a_wrong_word_gets_usage_and_status_2(arguments: str, said: str, run: Run) -> None:
+def test_a_wrong_word_gets_one_sentence_and_status_2(arguments: str, said: str, run: Run) -> None:
     status, out, err = run(*arguments.split())
     assert (status, out) == (2, "")
+    assert err.startswith("offramp: ")
     assert said in err
+    assert err.endswith(" --help tells more\n")
+    assert err.count("\n") == 1
+
+
+def test_without_a_word_the_help_is_shown_as_it_is(run: Run) -> None:
+    status, out, err = run()
+    assert (status, out) == (2, "")
     assert err.startswith("Usage: offramp")
 
 
