@@ -72,7 +72,7 @@ def _title(one: Contender) -> str:
 
 def _achieved(subject: Contender) -> str:
     return (
-        f"{_title(subject)} answered within {show_seconds(_of(subject, 'mean_s'))} on average and "
+        f"{_title(subject)} answered in {show_seconds(_of(subject, 'mean_s'))} on average and "
         f"within {show_seconds(_of(subject, 'p99_s'))} in 99 of 100 cases, "
         f"{show_share(_of(subject, 'accuracy'))} of the answers right"
     )

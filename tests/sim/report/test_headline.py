@@ -25,7 +25,7 @@ def test_it_names_the_quickest_that_is_right_as_often_and_the_measure(made):
         run(made, "edgent", 0.01, right=0.8),
         run(made, "oracle", 0.016),
     )
-    assert "Offramp answered within 20.0 ms on average and within 20.0 ms in 99 of 100" in text
+    assert "Offramp answered in 20.0 ms on average and within 20.0 ms in 99 of 100" in text
     assert "95.00% of the answers right: 1.50 times as fast as dads (30.0 ms, 99% within" in text
     assert "the quickest of those that were right as often" in text
     assert "Its mean is 1.25 times that of the oracle" in text
@@ -50,7 +50,7 @@ def test_it_says_if_nobody_was_right_as_often(made):
     assert "2.00 times as fast as dads" in text
     assert "all of which were less often right" in text
     text = say(made, run(made, "offramp", 0.03), run(made, "dads", 0.06, right=0.5))
-    assert text.startswith("Offramp answered within 30.0 ms")
+    assert text.startswith("Offramp answered in 30.0 ms")
     assert "50.00% right), which was less often right." in text
 
 
@@ -86,4 +86,4 @@ def test_a_strategy_that_seldom_answers_is_not_the_quickest(made):
 @pytest.mark.parametrize("name", ["spinn", "oracle"])
 def test_without_offramp_it_is_about_another_one(made, name):
     text = say(made, run(made, name, 0.02))
-    assert text.startswith(f"{name[:1].upper()}{name[1:]} answered within 20.0 ms")
+    assert text.startswith(f"{name[:1].upper()}{name[1:]} answered in 20.0 ms")
