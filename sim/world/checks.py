@@ -10,6 +10,7 @@ from pathlib import Path
 
 from offramp.errors import ConfigError, OfframpError
 from partitioner.conditions import Conditions
+from partitioner.offers import check_feasible
 from sim.arrivals import Arrivals, build_arrivals
 from sim.model import build_link
 from sim.world.library import Library
@@ -18,14 +19,16 @@ from sim.world.scenario import GroupSettings, Scenario
 
 __all__ = ["check_scenario"]
 
-_ANY = Conditions(bandwidth_bps=1e6, rtt_s=0.05)
+_NO_LINK = Conditions(bandwidth_bps=1e12, rtt_s=0.0)
+"""A link that costs nothing, and machines without other work: what is missed here is always."""
 
 
 def check_scenario(scenario: Scenario, seeds: Iterable[int], library: Library) -> None:
     """Raise what a run would raise for a bundle, profile, link, trace or recording that is wrong.
 
-    The error names the file. `ConfigError` is raised, too, if all requests of a seed come before
-    ``warm_up_s``; that is not known of devices whose requests wait for them.
+    The error names the file. `PlanError` is raised if no plan could meet an objective even on a
+    link that costs nothing, with what could be kept. `ConfigError` is raised, too, if all requests
+    of a seed come before ``warm_up_s``; that is not known of devices whose requests wait for them.
     """
     for server in scenario.servers:
         for path in server.profiles:
@@ -38,15 +41,16 @@ def check_scenario(scenario: Scenario, seeds: Iterable[int], library: Library) -
 def _check_group(group: GroupSettings, scenario: Scenario, library: Library) -> Arrivals | None:
     with _naming(group.bundle):
         planner, _ = library.planner(group, scenario.server_of(group))
-        planner.best(group.agent.objective, _ANY)  # energy can only be planned where it is known
+        with _naming(f"group {group.name!r}, even on a link that costs nothing"):
+            check_feasible(planner, group.agent.objective, _NO_LINK)
     with _naming(group.link.file):
         build_link(group.link.link())
     return None if group.arrivals is None else build_arrivals(group.arrivals)
 
 
 @contextmanager
-def _naming(path: Path | None) -> Iterator[None]:
-    """Let errors within name a file, if there is one and they do not."""
+def _naming(path: Path | str | None) -> Iterator[None]:
+    """Let errors within name a file or group, if there is one and they do not."""
     try:
         yield
     except OfframpError as error:

@@ -101,6 +101,12 @@ CASES: dict[str, tuple[str, Callable[[str], str], int, str]] = {
         CONFIG,
         "duration_s must .*inf",
     ),
+    "objective that nothing meets": (
+        "bad.yaml",
+        swapped("slowdown: 20", "slowdown: 20, objective: {limits: {p99_s: 0.00001}}"),
+        PLAN,
+        "even on a link that costs nothing: no plan meets the objective; .* p99 .* instead of",
+    ),
     "negative delay": ("bad.yaml", swapped("0.01", "-0.01"), CONFIG, "delay_s must .*-0.01"),
     "scenario that is no YAML": ("bad.yaml", instead("groups: [\n"), CONFIG, "not valid YAML"),
     "empty scenario": ("bad.yaml", instead(""), CONFIG, "groups is missing; add it"),
