@@ -42,7 +42,7 @@ def _read(path: Path) -> RateTrace:
     first = next(numbered_rows(text), None)
     if first is None:
         raise ConfigError(f"trace {path} is empty: give a file with one delivery or rate per line")
-    if len(first[1]) == 1 and column is None:
+    if len(first.fields) == 1 and column is None:
         return mahimahi_trace(path, numbered_rows(text))
-    refuse_hidden_header(path, text, first[0])
+    refuse_hidden_header(path, text, first.number)
     return columns_trace(path, numbered_rows(text), column)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import accumulate, chain, pairwise
-from math import isfinite
+from math import inf
 from pathlib import Path
 
 from offramp.errors import ConfigError
 from sim.rates.source import CRUMB_BYTES
 from sim.rates.trace import RateTrace
 from sim.traces.archives import archive_of
-from sim.traces.lines import Row, bad_row
+from sim.traces.lines import Row, bad_row, quoted
 
 __all__ = ["columns_trace", "refuse_hidden_header"]
 
@@ -42,12 +43,12 @@ def columns_trace(path: Path, rows: Iterable[Row], rate: str | None = None) -> R
     """
     given = iter(rows)
     first = next(given)
-    if any(field[:1].isalpha() and not _is_number(field) for field in first[1]):
+    if any(field[:1].isalpha() and not _is_number(field) for field in first.fields):
         return _steps(path, given, _layout(path, first, rate))
-    if len(first[1]) != 2:
+    if len(first.fields) != 2:
         raise ConfigError(
-            f"trace {path}, line {first[0]}: {len(first[1])} columns and no header, where a "
-            "mahimahi trace has one (milliseconds) and a rate trace two (seconds and Mbit/s)"
+            f"trace {path}, line {first.number}: {len(first.fields)} columns and no header, where "
+            "a mahimahi trace has one (milliseconds) and a rate trace two (seconds and Mbit/s)"
         )
     unit = "mbps" if rate is None else rate.lower()
     if unit not in _MBPS_PER_UNIT:
@@ -63,7 +64,7 @@ def refuse_hidden_header(path: Path, text: str, first: int) -> None:
     for number, line in enumerate(text.splitlines()[: first - 1], start=1):
         names = line.lstrip("# ").replace(",", " ").lower().split()
         if len(names) > 1 and names[0] in _TIMES and any(map(_unit, names[1:])):
-            raise bad_row(path, (number, [line]), "is a header and a comment: remove the #")
+            raise bad_row(path, Row(number, names, line), "is a header and a comment: remove the #")
 
 
 def _steps(path: Path, rows: Iterable[Row], layout: _Layout) -> RateTrace:
@@ -92,35 +93,40 @@ def _checked(path: Path, rows: Iterable[Row], layout: _Layout) -> Iterator[tuple
     last_s = 0.0
     for row in rows:
         time_s, mbps = _numbers(path, row, layout)
-        if not (isfinite(time_s) and 0 <= time_s <= _LATEST_S and 0 <= mbps < float("inf")):
-            raise bad_row(path, row, f"must hold numbers from 0, and at most {_LATEST_S:g} s")
+        if not 0 <= time_s <= _LATEST_S:  # nor is nan
+            time = quoted(row.fields[layout.time_at])
+            raise bad_row(path, row, f"has the time {time}: give 0 to {_LATEST_S:.0f} seconds")
+        if not 0 <= mbps < inf:
+            rate = quoted(row.fields[layout.rate_at])
+            raise bad_row(path, row, f"has the rate {rate}: give a finite one, 0 or more")
         if mbps > _FASTEST_MBPS:
             raise bad_row(
                 path,
                 row,
-                f"is above {_FASTEST_MBPS:g} Mbit/s: name the unit in a header, as docs/links.md "
+                f"is above {_FASTEST_MBPS:.0f} Mbit/s: name the unit in a header, as docs/links.md "
                 "says",
             )
         if time_s < last_s:
-            raise bad_row(path, row, f"comes before {last_s:g} s: sort the trace")
+            raise bad_row(path, row, f"comes before {_plain(last_s)} s: sort the trace")
         last_s = time_s
         yield time_s, mbps
 
 
 def _numbers(path: Path, row: Row, layout: _Layout) -> tuple[float, float]:
     """The time in seconds and the rate in Mbit/s that a row holds."""
-    fields = row[1]
-    try:
-        if len(fields) != layout.columns:
-            raise ValueError
-        return float(fields[layout.time_at]), float(fields[layout.rate_at]) * layout.mbps_per_unit
-    except ValueError:
-        raise bad_row(path, row, "is not two numbers, seconds and a rate: correct it") from None
+    fields = row.fields
+    if len(fields) != layout.columns:
+        due = f"{layout.columns} columns are due"
+        raise bad_row(path, row, f"has {len(fields)}, where {due}: correct it")
+    for name, at in (("time", layout.time_at), ("rate", layout.rate_at)):
+        if not _is_number(fields[at]):
+            raise bad_row(path, row, f"has the {name} {quoted(fields[at])}: give a number")
+    return float(fields[layout.time_at]), float(fields[layout.rate_at]) * layout.mbps_per_unit
 
 
 def _layout(path: Path, header: Row, rate: str | None) -> _Layout:
     """What a header says, in which exactly one column may be the time and one the rate."""
-    names = [field.lower() for field in header[1]]
+    names = [field.lower() for field in header.fields]
     times = [at for at, name in enumerate(names) if name in _TIMES]
     rates = [at for at, name in enumerate(names) if _unit(name)]
     chosen = [at for at in rates if rate is None or names[at] == rate.lower()]
@@ -132,11 +138,13 @@ def _layout(path: Path, header: Row, rate: str | None) -> _Layout:
             + ", ".join(_MBPS_PER_UNIT),
         )
     if len(times) > 1:
-        raise bad_row(path, header, f"has {len(times)} times: keep {_one_of(header[1], times)}")
+        raise bad_row(path, header, f"has {len(times)} times: keep {_one_of(header.fields, times)}")
     if len(chosen) != 1:
         keep = "choose FILE.zip/NAME/COLUMN with" if archive_of(path) else "keep"
-        raise bad_row(path, header, f"has {len(rates)} rates: {keep} {_one_of(header[1], rates)}")
-    if (name := header[1][chosen[0]]).endswith("Bps"):
+        raise bad_row(
+            path, header, f"has {len(rates)} rates: {keep} {_one_of(header.fields, rates)}"
+        )
+    if (name := header.fields[chosen[0]]).endswith("Bps"):
         raise bad_row(
             path, header, f"counts bytes in {name!r}, or bits: name it bytes_per_second or mbps"
         )
@@ -151,6 +159,11 @@ def _one_of(names: Sequence[str], places: Sequence[int]) -> str:
 def _unit(name: str) -> str:
     """The unit that a column's name is, or ends with after a `_`; empty if it has none."""
     return next((unit for unit in _MBPS_PER_UNIT if f"_{name}".endswith(f"_{unit}")), "")
+
+
+def _plain(number: float) -> str:
+    """A number as it may stand in a file, to its last digit and without an exponent."""
+    return f"{Decimal(repr(number)):f}".removesuffix(".0")
 
 
 def _is_number(field: str) -> bool:

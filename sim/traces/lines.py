@@ -9,18 +9,25 @@ import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from offramp.errors import ConfigError
 from offramp.files import open_file
+from offramp.names import printable
 
-__all__ = ["Row", "bad_row", "numbered_rows", "read_text", "unpacked_text"]
+__all__ = ["Row", "bad_row", "numbered_rows", "quoted", "read_text", "unpacked_text"]
 
 _LIMIT_BYTES = 256 << 20
+_SHOWN = 40  # characters of a line that an error quotes
 _GZIP_MAGIC = b"\x1f\x8b"
 
-Row = tuple[int, list[str]]
-"""A line's number, counted from 1, and its fields."""
+
+class Row(NamedTuple):
+    """A line: its number, counted from 1, its fields, and its text as it stands in the file."""
+
+    number: int
+    fields: list[str]
+    text: str
 
 
 def read_text(path: Path) -> str:
@@ -57,7 +64,7 @@ def numbered_rows(text: str) -> Iterator[Row]:
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             fields = line.split(",") if "," in line else line.split()
-            yield number, [_unquoted(field.strip()) for field in fields]
+            yield Row(number, [_unquoted(field.strip()) for field in fields], line)
 
 
 def _unquoted(field: str) -> str:
@@ -67,5 +74,10 @@ def _unquoted(field: str) -> str:
 
 def bad_row(path: Path, row: Row, why: str) -> ConfigError:
     """The error for a row that is wrong: `why` says what and what to do."""
-    text = " ".join(row[1])[:40]
-    return ConfigError(f"trace {path}, line {row[0]}: {text!r} {why}")
+    return ConfigError(f"trace {path}, line {row.number}: {quoted(row.text.strip())} {why}")
+
+
+def quoted(text: str) -> str:
+    """What an error shows of a line or a field: its beginning, if it is long."""
+    text = printable(text)
+    return f"'{text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'}'"

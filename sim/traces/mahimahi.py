@@ -38,8 +38,8 @@ def _stamps_ms(path: Path, rows: Iterable[Row]) -> np.ndarray[tuple[int], np.dty
     stamps_ms = []
     last_ms = 0
     for row in rows:
-        text = row[1][0]
-        if len(row[1]) != 1 or not text.isdecimal():
+        text = row.fields[0]
+        if len(row.fields) != 1 or not text.isdecimal():
             raise bad_row(path, row, "is not a whole number of milliseconds: correct the line")
         stamp_ms = int(text[:20])
         if stamp_ms > _LAST_MS:

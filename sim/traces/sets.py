@@ -18,6 +18,7 @@ from offramp.errors import ConfigError
 from offramp.files import open_file
 from sim.rates.trace import RateTrace
 from sim.traces.columns import columns_trace
+from sim.traces.lines import Row
 from sim.traces.named import the_one_named
 
 __all__ = ["SUFFIX", "set_of", "set_trace"]
@@ -43,8 +44,8 @@ def set_trace(path: Path) -> RateTrace:
     at = the_one_named(home, names, path.relative_to(home).as_posix())
     low, high = (int(offset) for offset in arrays["offsets"][at : at + 2])
     pairs = zip(arrays["t"][low:high], arrays["mbps"][low:high], strict=True)
-    rows = ((n, [repr(float(t)), repr(float(r))]) for n, (t, r) in enumerate(pairs, 1))
-    return columns_trace(path, rows)
+    texts = ([repr(float(t)), repr(float(mbps))] for t, mbps in pairs)
+    return columns_trace(path, (Row(n, both, " ".join(both)) for n, both in enumerate(texts, 1)))
 
 
 def _load(home: Path) -> dict[str, NDArray[np.generic]]:

@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 
 from offramp.errors import ConfigError
-from sim.traces.lines import Row, bad_row, read_text
+from sim.traces.lines import Row, bad_row, quoted, read_text
 
 __all__ = ["read_stamps"]
 
@@ -41,9 +41,11 @@ def _rows(path: Path, text: str) -> Iterator[Row]:
             continue
         fields = [field.strip() for field in line.split(",")]
         if not (header_may_come and fields[0][:1].isalpha() and _seconds(fields[0]) is None):
-            yield number, fields[:1]
+            yield Row(number, fields[:1], line)
         elif not _is_time(fields[0]) and any(map(_is_time, fields[1:])):
-            raise bad_row(path, (number, fields), "must name the time first: reorder the columns")
+            raise bad_row(
+                path, Row(number, fields, line), "must name the time first: reorder the columns"
+            )
         header_may_come = False
 
 
@@ -54,11 +56,17 @@ def _is_time(name: str) -> bool:
 def _checked(path: Path, rows: Iterator[Row]) -> Iterator[float]:
     last_s = 0.0
     for row in rows:
-        stamp_s = _seconds(row[1][0])
+        stamp_s = _seconds(row.fields[0])
         if stamp_s is None:
-            raise bad_row(path, row, "is neither seconds nor a date and time: correct the line")
+            raise bad_row(
+                path,
+                row,
+                f"has the time {quoted(row.fields[0])}: give seconds, or a date and a time",
+            )
         if not (isfinite(stamp_s) and 0 <= stamp_s <= _LIMIT_S):
-            raise bad_row(path, row, f"must be from 0 to {_LIMIT_S:g} seconds: correct the line")
+            raise bad_row(
+                path, row, f"has the time {quoted(row.fields[0])}: give 0 to {_LIMIT_S:.0f} seconds"
+            )
         if stamp_s < last_s:
             raise bad_row(path, row, "comes before the line above it: sort the trace")
         last_s = stamp_s
