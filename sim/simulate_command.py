@@ -90,7 +90,7 @@ def simulate(
     _make(folder / "cells")
     todo = missing(cells)
     if todo:
-        check_scenario(described, numbers, library)
+        check_scenario(scenario, described, numbers, library)
     _remove_results(folder)
     failures = _run_missing(cells, todo, jobs or _cores())
     runs = [figures for cell in cells if (figures := read_cell(cell)) is not None]

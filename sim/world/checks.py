@@ -15,7 +15,7 @@ from sim.arrivals import Arrivals, build_arrivals
 from sim.model import build_link
 from sim.world.library import Library
 from sim.world.requests import arrivals_seed
-from sim.world.scenario import GroupSettings, Scenario
+from sim.world.scenario import Scenario
 
 __all__ = ["check_scenario"]
 
@@ -23,7 +23,7 @@ _NO_LINK = Conditions(bandwidth_bps=1e12, rtt_s=0.0)
 """A link that costs nothing, and machines without other work: what is missed here is always."""
 
 
-def check_scenario(scenario: Scenario, seeds: Iterable[int], library: Library) -> None:
+def check_scenario(path: Path, scenario: Scenario, seeds: Iterable[int], library: Library) -> None:
     """Raise what a run would raise for a bundle, profile, link, trace or recording that is wrong.
 
     The error names the file. `PlanError` is raised if no plan could meet an objective even on a
@@ -31,21 +31,20 @@ def check_scenario(scenario: Scenario, seeds: Iterable[int], library: Library) -
     of a seed come before ``warm_up_s``; that is not known of devices whose requests wait for them.
     """
     for server in scenario.servers:
-        for path in server.profiles:
-            library.profile(path)
-    arrivals = [_check_group(group, scenario, library) for group in scenario.groups]
-    for seed in seeds:
-        _check_warm_up(scenario, seed, arrivals)
-
-
-def _check_group(group: GroupSettings, scenario: Scenario, library: Library) -> Arrivals | None:
-    with _naming(group.bundle):
-        planner, _ = library.planner(group, scenario.server_of(group))
-        with _naming(f"group {group.name!r}, even on a link that costs nothing"):
+        for profile in server.profiles:
+            library.profile(profile)
+    for group in scenario.groups:
+        with _naming(group.bundle):
+            planner, _ = library.planner(group, scenario.server_of(group))
+        with _naming(f"{path}: group {group.name!r}, even on a link that costs nothing"):
             check_feasible(planner, group.agent.objective, _NO_LINK)
-    with _naming(group.link.file):
-        build_link(group.link.link())
-    return None if group.arrivals is None else build_arrivals(group.arrivals)
+        with _naming(group.link.file):
+            build_link(group.link.link())
+    given = [group.arrivals for group in scenario.groups]
+    arrivals = [None if each is None else build_arrivals(each) for each in given]
+    for seed in seeds:
+        with _naming(path):
+            _check_warm_up(scenario, seed, arrivals)
 
 
 @contextmanager
