@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -105,13 +105,26 @@ def _assemble(
 
 def _check_names(settings: AgentSettings, source_text: str, options: dict[str, Any]) -> None:
     """Raise `ConfigError` for names of nothing, before a bundle is fetched or measured."""
-    strategies.get(settings.strategy)
+    with _naming_source(options, "strategy"):
+        strategies.get(settings.strategy)
     if settings.backend is not None:
-        backends.get(settings.backend)
+        with _naming_source(options, "backend"):
+            backends.get(settings.backend)
     for name in ("bundle", "profile", "server_profile"):
         if options[name] and not (name == "bundle" and options[name].is_dir()):
             open_file(options[name]).close()
     check_source(source_text)
+
+
+@contextmanager
+def _naming_source(options: dict[str, Any], key: str) -> Iterator[None]:
+    """Name file and key in an error where the settings file said it, not the option."""
+    try:
+        yield
+    except ConfigError as error:
+        if options[key] is not None or options["settings"] is None:
+            raise
+        raise ConfigError(f"{options['settings']}: {key}: {error}") from None
 
 
 def _open_outs(targets: Sequence[str], stack: ExitStack) -> list[Sink]:

@@ -25,6 +25,7 @@ __all__ = [
     "writing_text",
 ]
 
+_FOLDER = "is a folder; name a file"
 _REMEDIES = {
     errno.ENOENT: "make its folder, or ",
     errno.ENOSPC: "free some space, or ",
@@ -112,6 +113,8 @@ def partial_beside(path: Path) -> Path:
 
 def unwritable(path: Path, error: OSError | ValueError) -> ConfigError:
     """Return the error for a file that cannot be written, and what to do about it."""
+    if _is_folder(error):
+        return ConfigError(f"{path}: {_FOLDER}")
     reason = getattr(error, "strerror", None) or error
     remedy = _REMEDIES.get(getattr(error, "errno", 0), "")
     return ConfigError(f"{path}: cannot be written ({reason}); {remedy}name another place")
@@ -131,6 +134,12 @@ def scratch_folder() -> Iterator[Path]:
         ) from None
 
 
+def _is_folder(error: OSError | ValueError) -> bool:
+    return getattr(error, "errno", 0) == errno.EISDIR
+
+
 def _unreadable(path: Path, error: OSError | ValueError) -> ConfigError:
+    if _is_folder(error):
+        return ConfigError(f"{path}: {_FOLDER}")
     reason = getattr(error, "strerror", None) or error
     return ConfigError(f"{path}: cannot be read ({reason}); name a file that is there")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeGuard, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from offramp.choices import nearest
 from offramp.errors import ConfigError
@@ -58,11 +58,15 @@ def load_settings(model: type[S], path: Path | None, overrides: dict[str, Any] |
     """Read a YAML file into ``model``; ``overrides`` win over it key by key, but for None.
 
     Validators find the file's folder in their context. Raises `ConfigError` naming the file, the
-    key and the value that is wrong.
+    key and the value that is wrong, be it overridden.
     """
-    values = _merged(_read(path) if path else {}, overrides or {})
+    given, over = _read(path) if path else {}, overrides or {}
     folder = path.parent if path else None
-    return build_settings(model, values, str(path or "settings"), folder)
+    loaded = build_settings(model, _merged(given, over), str(path or "settings"), folder)
+    hidden = {key for key in given if over.get(key) is not None and not isinstance(over[key], dict)}
+    if hidden:
+        _check_hidden(model, given, hidden, path)
+    return loaded
 
 
 def build_settings(model: type[S], values: object, origin: str, folder: Path | None = None) -> S:
@@ -82,9 +86,12 @@ def load_texts(path: Path) -> dict[str, str]:
     return values
 
 
-def describe_error(error: ValidationError) -> str:
-    """Say in one line which key is wrong, how, and what was given."""
-    errors = error.errors()
+def describe_error(error: ValidationError, whole: str = "the whole") -> str:
+    """Say in one line which key is wrong, or the ``whole``, how, and what was given."""
+    return _describe(error.errors(), whole)
+
+
+def _describe(errors: Sequence[ErrorDetails], whole: str) -> str:
     unknown = (e for e in errors if e["type"] == _UNKNOWN)
     first = next(unknown, errors[0])  # a misspelt key often makes another one missing
     key = ".".join(str(part) for part in first["loc"])
@@ -93,7 +100,19 @@ def describe_error(error: ValidationError) -> str:
     if first["type"] == "value_error":  # one of our own, which names the value itself
         said = f"{key}: {first['msg']}" if key else first["msg"]
         return said.replace("Value error, ", "", 1)
-    return say_wrong(errors)
+    return say_wrong(errors, whole)
+
+
+def _check_hidden(
+    model: type[Settings], values: dict[str, Any], hidden: set[str], path: Path | None
+) -> None:
+    """Raise `ConfigError` if a file's value is wrong of a key that an option overrides."""
+    try:
+        model.model_validate(values, context={"folder": path.parent if path else None})
+    except ValidationError as error:
+        wrong = [each for each in error.errors() if each["loc"][:1] and each["loc"][0] in hidden]
+        if wrong:
+            raise ConfigError(f"{path}: {_describe(wrong, 'the whole')}") from None
 
 
 def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

@@ -51,14 +51,17 @@ _BRANCH = re.compile(r"int|float|str|bool|none|[A-Z]\w*|.*[\[-].*")
 """What pydantic puts behind a key to tell the kinds apart that a value may be of."""
 
 
-def say_wrong(errors: Sequence[ErrorDetails]) -> str:
-    """Say what is wrong with the first of the values that errors are of, and what was given."""
+def say_wrong(errors: Sequence[ErrorDetails], whole: str = "the whole") -> str:
+    """Say what is wrong with the first of the values that errors are of, and what was given.
+
+    What is wrong with all of it is said of the ``whole``.
+    """
     first = errors[0]
     together = [error for error in errors if _is_another_kind(first, error)]
     place = first["loc"][:-1] if len(together) > 1 else first["loc"]
     sentences = dict.fromkeys(map(_sentence, together if len(together) > 1 else [first]))
     said = " or ".join(sentences).replace(" or must be ", " or ")
-    key = ".".join(map(str, place)) or "the whole"
+    key = ".".join(map(str, place)) or whole
     if first["type"] in _WITHOUT_VALUE:
         return f"{key} {said}"
     given = repr(first["input"])

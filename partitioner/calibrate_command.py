@@ -83,7 +83,7 @@ _LIMITS = {
     "-o",
     "--out",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="The bundle to write: the same with its plans.",
 )
 def calibrate(bundle: Path, out: Path, data: str | None, **options: Any) -> None:

@@ -13,7 +13,7 @@ from partitioner.strategy_names import DEPLOYED, either_of
 __all__ = ["plan"]
 
 _IN = click.Path(path_type=Path)
-_OUT = click.Path(path_type=Path, dir_okay=False)
+_OUT = click.Path(path_type=Path)
 _FACTOR = Range(1e-6, 1e6)
 _BANDWIDTH_MBPS = Range(1e-6, 1e6)
 _TIME_MS = Range(0, 1e9)

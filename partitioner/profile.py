@@ -250,7 +250,7 @@ def load_profile(path: Path, bundle: Bundle | None = None) -> Profile:
         profile = Profile.model_validate_json(read_file(path))
     except ValidationError as error:
         raise PlanError(
-            f"{path}: {describe_error(error)}; measure it with: offramp profile"
+            f"{path}: {describe_error(error, 'the file')}; measure it with: offramp profile"
         ) from None
     if bundle is not None:
         with naming(path):

@@ -76,7 +76,7 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     "-o",
     "--out",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="The bundle to write, such as my.offramp.",
 )
 def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
@@ -95,7 +95,7 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
     from offramp.settings import load_texts
 
     home = next(folder for folder in out.absolute().parents if folder.exists())
-    check_writable(home / out.name)
+    check_writable(out if out.exists() else home / out.name)
     _check(model, data, options)
     require_extra("compile", "torch", "onnx", "onnxscript", "scipy")
     card = load_texts(options["card"]) if options["card"] else {}

@@ -9,7 +9,7 @@ import click
 __all__ = ["report"]
 
 _IN = click.Path(path_type=Path)
-_OUT = click.Path(path_type=Path, dir_okay=False)
+_OUT = click.Path(path_type=Path)
 
 
 @click.command()

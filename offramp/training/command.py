@@ -114,7 +114,7 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     "-o",
     "--out",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="The file to write, such as my.trained.",
 )
 def train(model: str, out: Path, **options: Any) -> None:

@@ -22,7 +22,7 @@ from offramp.errors import ConfigError
         (["--source", "absent"], "source 'absent' is no folder"),
         (["--source", "picture.jpg"], "source 'picture.jpg' is no folder"),
         (["--profile", "absent.json"], "absent.json: cannot be read"),
-        (["--profile", "."], ".: cannot be read (Is a directory)"),
+        (["--profile", "."], ".: is a folder; name a file"),
         (["--server-profile", "absent.json"], "absent.json: cannot be read"),
         (["--out", "/proc/nowhere/x"], "/proc/nowhere/x: cannot be written"),
         (["--minimise", "p0.1"], "quantiles go from p1 to p99.9"),
@@ -42,6 +42,27 @@ def test_nothing_is_begun(
     assert isinstance(result.exception, ConfigError), result.exception
     assert said in str(result.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("strategy: foo", [], "{file}: strategy: unknown strategy 'foo'"),
+        ("backend: cuda9", [], "{file}: backend: unknown backend 'cuda9'"),
+        ("backend: torch", ["--strategy", "foo"], "unknown strategy 'foo'"),
+        ("server: 5", ["--server", "127.0.0.1:9"], "{file}: server: '5' is not HOST:PORT"),
+        ("deadline_s: -1", ["--deadline-ms", "9"], "{file}: deadline_s must be above 0"),
+    ],
+)
+def test_what_a_file_says_wrongly_is_told_with_file_and_key(
+    text: str, options: list[str], said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(text)
+    given = ["--settings", str(file), "--source", str(tmp_path), *options]
+    result = CliRunner().invoke(run, given)
+    assert isinstance(result.exception, ConfigError), result.exception
+    assert str(result.exception).startswith(said.format(file=file))
 
 
 def test_what_results_are_written_to_is_left_as_it_was_where_no_bundle_comes(

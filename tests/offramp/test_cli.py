@@ -122,6 +122,26 @@ def test_a_file_that_is_not_there_is_the_same_error_everywhere(
     assert run(*words) == (2, "", f"offramp: {missing}: {reason}\n")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "profile BUNDLE -o FOLDER",
+        "plan BUNDLE --device-profile FOLDER --bandwidth-mbps 1 --rtt-ms 1",
+        "calibrate BUNDLE -o FOLDER",
+        "compile m:f --example m:f -o FOLDER",
+        "inspect BUNDLE --svg FOLDER",
+        "report FOLDER",
+        "shape --listen a:1 --upstream a:1 --trace FOLDER",
+        "simulate FOLDER",
+    ],
+)
+def test_a_folder_in_place_of_a_file_is_the_same_error_everywhere(
+    arguments: str, run: Run, embedded_file: Path, tmp_path: Path
+) -> None:
+    said = arguments.replace("BUNDLE", str(embedded_file)).replace("FOLDER", str(tmp_path))
+    assert run(*said.split()) == (2, "", f"offramp: {tmp_path}: is a folder; name a file\n")
+
+
 @pytest.mark.parametrize("option", ["--require-server", "--model=x"])
 def test_an_option_that_has_no_meaning_without_a_server_is_refused(run: Run, option: str) -> None:
     said = f"offramp: {option.partition('=')[0]} has no meaning without --server\n"

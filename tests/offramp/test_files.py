@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from offramp.errors import ConfigError
-from offramp.files import check_writable, replacing, write_file
+from offramp.files import check_writable, read_file, replacing, write_file
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
@@ -51,12 +51,18 @@ def test_a_pipe_is_not_replaced_and_its_check_does_not_wait(tmp_path):
     check_writable(tmp_path / "pipe")
 
 
-@pytest.mark.parametrize("name", ["no/p.json", "folder", "a\0b", "x" * 300])
+@pytest.mark.parametrize("name", ["no/p.json", "a\0b", "x" * 300])
 @pytest.mark.parametrize("act", [check_writable, lambda path: write_file(path, b"data")])
 def test_what_cannot_be_written_is_one_sentence(act, name, tmp_path):
-    (tmp_path / "folder").mkdir()
     with pytest.raises(ConfigError, match=r"cannot be written .* name another place") as caught:
         act(tmp_path / name)
     assert "\n" not in str(caught.value)
     assert "free some space" not in str(caught.value)
     assert ("make its folder" in str(caught.value)) == (name == "no/p.json")
+
+
+@pytest.mark.parametrize("act", [check_writable, lambda path: write_file(path, b"data"), read_file])
+def test_a_folder_in_place_of_a_file_is_said_to_be_one(act, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        act(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: is a folder; name a file"

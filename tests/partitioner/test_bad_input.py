@@ -94,12 +94,14 @@ def _profiles() -> dict[str, Wrong]:
 def _files() -> dict[str, Wrong]:
     """Files that are no profile, no bundle, or not there."""
     options = ("--device-profile", "FILE")
+    says = ("FILE: the file ", "offramp profile")
     found = {
-        f"a profile of {text!r}": Wrong(("FILE", "offramp profile"), options, PLAN, text=text)
+        f"a profile of {text!r}": Wrong(says, options, PLAN, text=text)
         for text in ("", "{", "3", "[1]", b"\xff\xfe\x00")
     }
     absent = Wrong(("absent.json: cannot be read",), ("--device-profile", "absent.json"))
-    return {**found, "a profile that is not there": absent}
+    folder = Wrong((".: is a folder; name a file",), ("--device-profile", "."))
+    return {**found, "a profile that is not there": absent, "a folder": folder}
 
 
 def _options() -> dict[str, Wrong]:
@@ -281,4 +283,4 @@ def test_it_is_refused_in_one_sentence(
     assert last.startswith("offramp: ")
     assert all(line.startswith("warning: ") for line in before if line)
     for words in wrong.says:
-        assert (str(file) if words == "FILE" else words) in last
+        assert words.replace("FILE", str(file)) in last
