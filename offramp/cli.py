@@ -16,7 +16,7 @@ _INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> None:
-    """Run the command line and end the process; Ctrl-C ends it without a word, at any moment."""
+    """Run the command line and end the process; Ctrl-C ends it at any moment, with no traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may ignore it
         signal.signal(signal.SIGINT, _interrupt)
     try:

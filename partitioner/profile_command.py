@@ -60,10 +60,14 @@ def profile(
         check_writable(out)
     given = find_power(board) if board else None
     opened = open_bundle(bundle)
-    runners = runners_here(opened, names, threads, _say)
-    measured = measure_profile(opened, runners, rounds=rounds, report=_say)
-    drawn = power_here(opened, measured, given, _say) if power else given
-    measured = measured.drawing(drawn)
+    try:
+        runners = runners_here(opened, names, threads, _say)
+        measured = measure_profile(opened, runners, rounds=rounds, report=_say)
+        drawn = power_here(opened, measured, given, _say) if power else given
+        measured = measured.drawing(drawn)
+    except KeyboardInterrupt:
+        _say("interrupted: nothing of this profile is kept; the same command measures it anew")
+        raise
     remember(measured)
     if out:
         write_file(out, measured.model_dump_json(indent=1).encode() + b"\n")

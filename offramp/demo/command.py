@@ -50,4 +50,11 @@ def demo(quick: bool, **options: Any) -> None:
     if deadline_ms is not None:
         given["deadline_s"] = deadline_ms / 1e3
     settings = load_settings(DemoSettings, None, {**(_QUICK if quick else {}), **given})
-    run_demo(settings, Console())
+    try:
+        run_demo(settings, Console())
+    except KeyboardInterrupt:
+        kept = (
+            f"what ran until now is in {settings.out}" if settings.out.exists() else "nothing ran"
+        )
+        click.echo(f"interrupted: there is no report; {kept}", err=True)
+        raise

@@ -35,8 +35,10 @@ def run_demo(settings: DemoSettings, console: Console) -> Path:
     require_extra("demo", "sklearn", "matplotlib", "jinja2")
     check_bundle(settings.bundle)
     _make_folder(settings)
+    main, part = _draw(settings, console)
     with _unwinds_on_signals():
-        main, part = _prepare(settings, console)
+        with console.status("measuring what the network costs on this machine"):
+            measure_profile(settings)
         show("\nMain job: offramp, while the link goes good, poor, out and back", console)
         featured = _run(settings, Job("main", "offramp", main, settings.samples), console)
         show("\nEvery strategy: the same samples, the same link, made shorter", console)
@@ -47,8 +49,11 @@ def run_demo(settings: DemoSettings, console: Console) -> Path:
     return _report(settings, featured, runs, console)
 
 
-def _prepare(settings: DemoSettings, console: Console) -> tuple[Path, Path]:
-    """Write the samples and the profile; return the files of all samples and of the table's."""
+def _draw(settings: DemoSettings, console: Console) -> tuple[Path, Path]:
+    """Write the samples; return the files of all of them and of the table's.
+
+    No child runs yet, and much is imported: Ctrl-C is still that of `offramp.cli`.
+    """
     main, part = settings.out / "samples.npz", settings.out / "samples-table.npz"
     with sample_progress(console) as bar:
         task = bar.add_task("drawing test images", total=settings.samples, status="")
@@ -56,8 +61,6 @@ def _prepare(settings: DemoSettings, console: Console) -> tuple[Path, Path]:
             main, settings.samples, settings.seed, lambda drawn: bar.update(task, advance=drawn)
         )
     write_part(main, part, settings.table_samples)
-    with console.status("measuring what the network costs on this machine"):
-        measure_profile(settings)
     return main, part
 
 

@@ -237,7 +237,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     "arguments",
     ["run BUNDLE --source SAMPLES --quiet", "serve BUNDLE --listen 127.0.0.1:0", "demo --out OUT"],
 )
-def test_ctrl_c_at_any_moment_ends_without_a_word(
+def test_ctrl_c_at_any_moment_ends_without_a_traceback(
     arguments: str, after_s: float, embedded_file: Path, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "s.npy", np.zeros((500, 96, 96, 3), np.uint8))
@@ -262,6 +262,23 @@ def test_ctrl_c_at_any_moment_ends_without_a_word(
     # What is up already stops in order: a server, or a run once it has begun.
     begun = words[0] in ("serve", "run")
     assert process.returncode == 130 or (begun and process.returncode == 0), err
+
+
+def test_ctrl_c_while_a_profile_is_measured_says_that_nothing_is_kept(
+    embedded_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("partitioner.measure.runners_here", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        commands.run_command(["profile", str(embedded_file), "-o", str(tmp_path / "here.json")])
+    said = "interrupted: nothing of this profile is kept; the same command measures it anew"
+    assert capsys.readouterr().err.strip() == said
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.e2e

@@ -2,6 +2,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from offramp.commands import run_command
 from offramp.demo.command import demo
 from offramp.demo.main import run_demo
 from offramp.demo.settings import DemoSettings, default_bundle, default_folder
@@ -40,6 +41,21 @@ def test_quick_and_what_overrides_it(started, tmp_path):
         "offramp demo --samples 120 --table-samples 20 --rate 15 --deadline-ms 80 "
         "--slowdown 4 --seed 0"
     )
+
+
+def test_ctrl_c_says_what_is_kept(tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("offramp.demo.main.run_demo", interrupt)
+    for folder, kept in (
+        (tmp_path, f"what ran until now is in {tmp_path}"),
+        (tmp_path / "no", "nothing ran"),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            run_command(["demo", "--out", str(folder)])
+        said = capsys.readouterr().err.strip()
+        assert said == f"interrupted: there is no report; {kept}"
 
 
 @pytest.mark.parametrize(
