@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeGuard, TypeVar, get_args
+from typing import Any, ClassVar, Self, TypeGuard, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
@@ -24,8 +24,10 @@ _UNKNOWN = "extra_forbidden"  # pydantic's own name for a key that a model does 
 class Settings(BaseModel):
     """Base of every settings model: frozen, with finite numbers that no truth value stands for.
 
-    Unknown keys are refused.
+    Unknown keys are refused. ``members`` are keys of lists, and what errors call one of a list.
     """
+
+    members: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -74,7 +76,8 @@ def build_settings(model: type[S], values: object, origin: str, folder: Path | N
     try:
         return model.model_validate(values, context={"folder": folder})
     except ValidationError as error:
-        raise ConfigError(f"{origin}: {describe_error(error)}") from None
+        member, errors = _in_member(model, values, error.errors())
+        raise ConfigError(f"{origin}: {member}{_describe(errors, 'the whole')}") from None
 
 
 def load_texts(path: Path) -> dict[str, str]:
@@ -92,8 +95,7 @@ def describe_error(error: ValidationError, whole: str = "the whole") -> str:
 
 
 def _describe(errors: Sequence[ErrorDetails], whole: str) -> str:
-    unknown = (e for e in errors if e["type"] == _UNKNOWN)
-    first = next(unknown, errors[0])  # a misspelt key often makes another one missing
+    first = _first(errors)
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == _UNKNOWN:
         return f"unknown key {key!r}; {first.get('ctx', {}).get('advice', _REMOVE)}"
@@ -101,6 +103,27 @@ def _describe(errors: Sequence[ErrorDetails], whole: str) -> str:
         said = f"{key}: {first['msg']}" if key else first["msg"]
         return said.replace("Value error, ", "", 1)
     return say_wrong(errors, whole)
+
+
+def _first(errors: Sequence[ErrorDetails]) -> ErrorDetails:
+    """Return the error to tell: a misspelt key often makes another one missing."""
+    return next((each for each in errors if each["type"] == _UNKNOWN), errors[0])
+
+
+def _in_member(
+    model: type[Settings], values: object, errors: list[ErrorDetails]
+) -> tuple[str, list[ErrorDetails]]:
+    """Return which member of a list an error is in, by name or number, and the errors in there."""
+    key, *below = _first(errors)["loc"] or ("",)
+    if key not in model.members or len(below) < 2 or not isinstance(values, Mapping):
+        return "", errors
+    given = values[key][below[0]]
+    name = given.get("name") if isinstance(given, Mapping) else None
+    called = repr(name) if isinstance(name, str) else str(int(below[0]) + 1)
+    inside = [each for each in errors if each["loc"][:2] == (key, below[0])]
+    for each in inside:
+        each["loc"] = each["loc"][2:]
+    return f"{model.members[str(key)]} {called}: ", inside
 
 
 def _check_hidden(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -103,6 +104,8 @@ class Scenario(Settings):
     on the device besides computing; `python -m benchmarks.validation` measures both. ``load_s`` is
     what a device takes to load what codec levels with compiled loops need, when it first wants one.
     """
+
+    members: ClassVar[Mapping[str, str]] = {"groups": "group", "servers": "server"}
 
     name: Name = "scenario"
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
