@@ -99,6 +99,7 @@ def simulate(
     results = gather_results(digest, describe_scenario(described, library), runs)
     write_results(folder, results)
     show(results_table(runs))
+    show("means of a request; bytes are all that went out for it, its share of the probes too")
     click.echo(f"figures: {folder / 'results.json'}, {folder / 'results.csv'}")
     _write_report(results, folder / "report.html")
     if failures:

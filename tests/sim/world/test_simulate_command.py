@@ -67,6 +67,7 @@ def run(folder, *options, text=None):
 def test_it_writes_figures_of_every_strategy_and_seed(folder):
     result = run(folder, "--strategy", "offramp", "--strategy", "device_only", "--seeds", "2")
     assert "device_only" in result.output
+    assert "bytes are all that went out for it, its share of the probes too" in result.output
     written = json.loads((folder / "out/results.json").read_text())
     runs = [(one["strategy"], one["seed"]) for one in written["runs"]]
     assert runs == [(name, seed) for name in ("offramp", "device_only") for seed in (5, 6)]
