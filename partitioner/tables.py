@@ -19,22 +19,25 @@ __all__ = ["plan_columns", "plan_table", "profile_table", "runner_table"]
 
 
 def profile_table(bundle: Bundle, profile: Profile) -> Sheet:
-    """Return head, exit and tail times for every cut, and the quickest codec level."""
+    """Return head, exit and tail times for every cut, and the quickest codec level.
+
+    Spreads are from the 10% to the 90% quantile; they are left out where there is no room.
+    """
     machine, boundaries = profile.machine, bundle.manifest.boundaries
     title = f"{bundle.manifest.name}, {machine.processor}, {machine.cores} cores"
     if not profile.main.exact:
         title += f"; heads on {profile.main.backend}, tails on {profile.tail_runner.backend}"
-    exits: list[list[str]] = [[] for _ in boundaries]
+    exits: list[list[Timing]] = [[] for _ in boundaries]
     for timing, spec in zip(profile.exits, bundle.manifest.exits, strict=True):
-        exits[spec.boundary].append(_milliseconds(timing))
+        exits[spec.boundary].append(timing)
     quickest = [_quickest(profile, at, [*b.levels]) for at, b in enumerate(boundaries)]
     columns = (
         Column("cut", tuple(map(str, range(len(boundaries))))),
-        Column("boundary", tuple(f"{boundary.nbytes} B" for boundary in boundaries)),
-        Column("head ms", tuple(map(_milliseconds, profile.head))),
-        Column("exit ms", tuple(map("\n".join, exits))),
-        Column("tail ms", tuple(map(_milliseconds, profile.tail))),
-        Column("quickest encode ms", tuple(quickest), spare=1),
+        Column("boundary", tuple(f"{boundary.nbytes} B" for boundary in boundaries), whole=True),
+        *_timing_columns("head", [[timing] for timing in profile.head], spare=2),
+        *_timing_columns("exit", exits, spare=4),
+        *_timing_columns("tail", [[timing] for timing in profile.tail], spare=3),
+        Column("quickest encode ms", tuple(quickest), spare=1, whole=True),
     )
     return Sheet(title, columns)
 
@@ -133,5 +136,16 @@ def plan_columns(plans: Sequence[Plan]) -> tuple[Column, Column, Column]:
     )
 
 
-def _milliseconds(timing: Timing) -> str:
-    return f"{timing.median_s * 1e3:.2f} ({timing.p10_s * 1e3:.2f} to {timing.p90_s * 1e3:.2f})"
+def _timing_columns(name: str, cuts: Sequence[Sequence[Timing]], spare: int) -> list[Column]:
+    """Return the medians at each cut, which stay, and their spreads, whose lines are not folded."""
+    medians = ("\n".join(f"{each.median_s * 1e3:.2f}" for each in cut) for cut in cuts)
+    spreads = ("\n".join(map(_spread, cut)) for cut in cuts)
+    return [
+        Column(f"{name} ms", tuple(medians)),
+        Column(f"{name} spread", tuple(spreads), spare=spare, whole=True),
+    ]
+
+
+def _spread(timing: Timing) -> str:
+    """Return from where to where, in milliseconds."""
+    return f"{timing.p10_s * 1e3:.2f} to {timing.p90_s * 1e3:.2f}"

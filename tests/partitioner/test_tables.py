@@ -51,6 +51,16 @@ def test_names_are_shown_as_they_are(name: str, world: Callable[..., Any]) -> No
     assert f" {name} " in plans.splitlines()[4]
 
 
+def test_a_row_of_a_profile_is_one_line_in_a_narrow_terminal(world: Callable[..., Any]) -> None:
+    made = world(0)
+    table = _shown(profile_table(made.bundle, made.device), 60).splitlines()
+    rows = [line for line in table if line.lstrip()[:1].isdigit()]
+    assert len(rows) == len(made.bundle.manifest.boundaries)
+    assert "left out for want of room: " in "\n".join(table)
+    gap = table.index(rows[0]), table.index(rows[-1])
+    assert gap[1] - gap[0] == len(rows) - 1
+
+
 def _renamed(profile: Profile, name: str) -> Profile:
     (runner,) = profile.runners
     return Profile(
