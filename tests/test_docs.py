@@ -1,11 +1,13 @@
 """The documentation names files and commands that exist."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+README = REPOSITORY / "README.md"
 PAGES = sorted(p for p in REPOSITORY.glob("**/*.md") if ".venv" not in p.parts)
 
 
@@ -20,6 +22,21 @@ def test_every_link_leads_somewhere(page):
 def test_every_sub_command_that_is_named_is_there(page, command_names):
     named = set(re.findall(r"`offramp ([a-z]+)[ `]", page.read_text()))
     assert named <= command_names
+
+
+def test_the_commands_that_the_readme_shows_have_these_options():
+    from offramp.commands import _offramp
+
+    blocks = re.findall(r"^```console\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("offramp ")]
+    named = set()
+    for line in lines:
+        _, name, *words = shlex.split(line, comments=True)
+        _offramp.get_command(None, name).make_context(name, words)
+        named.add(name)
+        paths = [word for word in words if word.startswith("offramp/")]
+        assert all((REPOSITORY / path).is_file() for path in paths)
+    assert {"profile", "plan", "compile", "serve", "run", "report"} <= named
 
 
 def test_the_table_of_models_has_a_line_for_each_of_the_zoo():
