@@ -6,6 +6,7 @@ hedge, of which the lesser sum counts, and waiting for the device are more than 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -157,24 +158,19 @@ class Bill:
     """Demands of S candidates as one matrix: what each costs takes microseconds."""
 
     def __init__(self, demands: Demands) -> None:
-        self._demands = demands
-        away, none = np.stack(demands.away), np.zeros_like(demands.sent)
-        self._alone = np.stack([demands.device_s, *demands.away])
-        # Three forms side by side: away, here, and what is added to the lesser of these.
-        self._raced = np.vstack(
-            [
-                np.hstack([away, np.zeros_like(away), np.zeros_like(away)]),
-                np.hstack([none, demands.rest_s, none]),
-                np.hstack([none, none, demands.device_s]),
-                np.hstack([none, none, demands.rest_s]),
-                np.hstack([none, none, demands.sent]),
-            ]
+        device, rest, away = demands.device_s, demands.rest_s, demands.away
+        self._alone = np.stack([device, *away])
+        # Away, here, and what is added to the lesser of these.
+        self._raced = _side_by_side(away, [rest], [device, rest, demands.sent])
+        # What is linear, how busy the device is, and what waits for it.
+        self._uneven = _side_by_side(
+            [device, rest, *away], [device, rest], [demands.device_s2, demands.rest_s2]
         )
 
     def cost_s(self, now: Conditions) -> Floats:
         """Return what `Demands.cost_s` does, (S,)."""
         if now.unevenness:
-            return self._demands.cost_s(now)
+            return self._uneven_s(now)
         return self._raced_s(now) if now.hedged else self._alone_s(now)
 
     # The method of arrays takes a microsecond less than the operator @.
@@ -194,3 +190,26 @@ class Bill:
         away_s, here_s, added_s = forms.reshape(3, -1)
         cost_s: Floats = np.minimum(away_s, here_s) + added_s
         return cost_s
+
+    def _uneven_s(self, now: Conditions) -> Floats:
+        stretch, rate_hz = now.device_stretch, now.rate_hz
+        here = now.vain_share if now.hedged else 0.0
+        sent_s = now.rtt_s + now.queue_s + _sending_s(now)
+        busy, square = -rate_hz * stretch, now.unevenness * rate_hz / 2 * stretch**2
+        linear = stretch, here * stretch, sent_s, now.server_stretch, 8 / now.bandwidth_bps
+        weights = (*linear, busy, here * busy, square, here * square)
+        forms = np.array(weights).dot(self._uneven)
+        linear_s, busy_share, waited_s = forms.reshape(3, -1)
+        cost_s: Floats = linear_s + waited_s / np.maximum(1.0 + busy_share, _LEAST_FREE)
+        return cost_s
+
+
+def _side_by_side(*forms: Sequence[Floats]) -> Floats:
+    """Return one matrix that makes several linear forms of S candidates at once, (K, forms * S)."""
+    rows = []
+    for place, demands in enumerate(forms):
+        for each in demands:
+            row = np.zeros((len(forms), len(each)))
+            row[place] = each
+            rows.append(row.ravel())
+    return np.stack(rows)

@@ -83,6 +83,13 @@ class Objective(Settings):
         return self
 
     @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, name) for name in type(self).model_fields))
+
+    def __hash__(self) -> int:
+        return self._hash  # every decision looks up by it what follows from the objective
+
+    @cached_property
     def tails(self) -> tuple[Tail, ...]:
         """The deadline and the limits of quantiles: what most of the samples must keep."""
         tails = [
