@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import offramp.bundle
+from offramp.backends import BACKENDS
 from offramp.bundle import (
     Boundary,
     Bundle,
@@ -36,6 +38,13 @@ from partitioner.threshold_grid import CONFIDENCES
 
 LEVELS = ("affine4", "raw")
 CONFIDENCE = FittedPolicy(get("confidence"))
+
+
+@pytest.fixture(autouse=True)
+def backends_in_their_order() -> Iterator[None]:
+    """What a test takes out of the registry comes back to its place, which is its preference."""
+    with mock.patch.dict(BACKENDS):
+        yield
 
 
 @dataclass(frozen=True)

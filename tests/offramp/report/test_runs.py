@@ -75,5 +75,5 @@ def test_what_is_no_run_is_refused_by_what_it_lacks(make, tmp_path):
         make.parse([make.opening, *map(make.result, range(10)), make.opening])
     with pytest.raises(ConfigError, match=r"nowhere\.jsonl: cannot be read"):
         read_run(tmp_path / "nowhere.jsonl")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is a folder; name a file"):
         read_run(tmp_path)
