@@ -146,7 +146,7 @@ def test_a_picture_that_cannot_be_written_is_refused_before_any_work(
     name: str, tmp_path: Path
 ) -> None:
     (tmp_path / "folder.svg").mkdir()
-    with pytest.raises(ConfigError, match="cannot be written|is a folder"):
+    with pytest.raises(ConfigError, match=r"cannot be written|is a folder"):
         check_picture(tmp_path / name)
     check_picture(tmp_path / "map.SVG")
     assert list(tmp_path.iterdir()) == [tmp_path / "folder.svg"]

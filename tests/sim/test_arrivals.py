@@ -185,7 +185,7 @@ def test_a_hostile_recording_is_refused_by_file_and_line(write, content, why):
 
 def test_a_missing_recording_is_refused(tmp_path):
     for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(ConfigError, match="cannot be read|is a folder"):
+        with pytest.raises(ConfigError, match=r"cannot be read|is a folder"):
             recorded(path)
 
 
