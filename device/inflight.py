@@ -52,10 +52,6 @@ class InFlight:
         """Return and remove the sample of this id if it waits for the server."""
         return self._waiting.pop(sample, None)
 
-    def find(self, sample: int) -> Work | None:
-        """Return the sample of this id if it waits for the server."""
-        return self._waiting.get(sample)
-
     def next_up(self) -> Work | None:
         """Return the sample with the earliest deadline of those that wait for the server."""
         if len(self._waiting) < 2:
