@@ -9,22 +9,27 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 __all__ = ["main"]
 
 _INTERRUPTED = 128 + signal.SIGINT
+_AGAIN_S = 0.02
 
 
 def main() -> None:
     """Run the command line and end the process; Ctrl-C ends it at any moment, with no traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may ignore it
         signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGALRM, _interrupt)
+        sys.unraisablehook = _interrupt_again
     try:
         from offramp.commands import run_command
 
         status = run_command(sys.argv[1:])
     except KeyboardInterrupt:
         status = _INTERRUPTED
+    signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nobody catches it while Python shuts down
     sys.exit(status)
 
@@ -36,3 +41,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
             os._exit(_INTERRUPTED)
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _interrupt_again(lost: Any) -> None:
+    """Interrupt a little later where it got lost: C code that calls Python drops what is raised."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+    else:
+        sys.__unraisablehook__(lost)

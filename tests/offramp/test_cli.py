@@ -320,6 +320,21 @@ def test_ctrl_c_unwinds_work_and_cuts_imports_short(where: str, tmp_path: Path) 
     assert result.stdout == ("tidied\n" if where == "work" else "")
 
 
+@pytest.mark.e2e
+def test_ctrl_c_is_not_lost_in_a_callback_of_c_code() -> None:
+    code = (
+        "import ctypes, os, signal, time, offramp.commands as c; from offramp.cli import main\n"
+        "@ctypes.CFUNCTYPE(None)\n"
+        "def called():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(0.001)\n"
+        "c.run_command = lambda _: called() or time.sleep(30) or 0\n"
+        "main()"
+    )
+    result = _process(code=code)
+    assert (result.returncode, result.stderr) == (130, "")
+
+
 def test_an_error_breaks_between_words_on_a_terminal_and_nowhere_else(monkeypatch, capsys):
     words = ["plan", "absent.offramp", "--bandwidth-mbps", "5", "--rtt-ms", "40"]
     assert commands.run_command(words) == 2
