@@ -45,11 +45,11 @@ async def run_server(
     settings: ServerSettings, engine: Engine, announce: Callable[[str], None]
 ) -> None:
     """Serve until SIGTERM or SIGINT; ``announce`` is told the address once it is listened on."""
-    server = EdgeServer(settings, engine)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT):  # first: gRPC does not unwind half made
         loop.add_signal_handler(number, stop.set)
+    server = EdgeServer(settings, engine)
     loop.add_signal_handler(signal.SIGHUP, server.reload_asked.set)
     announce(await server.start())
     await stop.wait()

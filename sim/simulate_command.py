@@ -163,7 +163,7 @@ def _run_missing(
                 show_under_way(bar, waiting[:jobs])  # processes take them in this order
                 if error is not None:
                     failures.append((cell, error))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         kept = len(cells) - len(missing(cells))
         place = cells[0].path.parent
         click.echo(
@@ -177,10 +177,10 @@ def _run_missing(
 
 @contextmanager
 def _heeds_sigterm() -> Iterator[None]:
-    """Take being told to end as Ctrl-C, so that no process is left behind."""
+    """Unwind when told to end, so that no process is left behind."""
 
     def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+        raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:

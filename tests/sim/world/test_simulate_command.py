@@ -419,8 +419,10 @@ def test_ctrl_c_says_what_is_kept(folder, monkeypatch):
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("to_group", [True, False], ids=["from a terminal", "by kill"])
-def test_ctrl_c_ends_all_processes_without_remains(folder, to_group):
+@pytest.mark.parametrize(
+    ("number", "to_group"), [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False)]
+)
+def test_a_signal_ends_all_processes_without_remains(folder, number, to_group):
     text = (folder / "small.yaml").read_text().replace("requests: 20", "requests: 20000")
     (folder / "small.yaml").write_text(text)
     command = [sys.executable, "-c", MAIN, "simulate", *words(folder, "--seeds", "6", "--rows")]
@@ -436,11 +438,11 @@ def test_ctrl_c_ends_all_processes_without_remains(folder, to_group):
             while not list((folder / "out").glob("cells/.*.partial")):
                 assert process.poll() is None
                 time.sleep(0.01)
-            (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
+            (os.killpg if to_group else os.kill)(process.pid, number)
             _, err = process.communicate(timeout=20)
         finally:
             process.kill()
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert err.startswith("interrupted: 0 of 6 runs are finished and kept in")
     assert "Traceback" not in err
     assert not list((folder / "out/cells").iterdir())
