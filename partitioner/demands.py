@@ -171,8 +171,8 @@ class Bill:
             return self._uneven_s(now)
         return self._raced_s(now) if now.hedged else self._alone_s(now)
 
-    # Each is some microseconds, so that it tells: the method dot takes one less than the operator @,
-    # slices half of what unpacking rows does, and numpy is quicker with arrays than with numbers.
+    # All are microseconds: the method dot takes one less than the operator @, slices half of what
+    # unpacking rows does, and numpy is quicker with arrays than with numbers.
 
     def _alone_s(self, now: Conditions) -> Floats:
         sent_s = now.rtt_s + now.queue_s + now.price_s
