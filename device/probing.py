@@ -108,15 +108,10 @@ class Probing:
 
 def _much_better(conditions: Conditions) -> Conditions:
     return replace(
-        conditions,
+        conditions.certain(),
         bandwidth_bps=_BETTER * conditions.bandwidth_bps,
         rtt_s=conditions.rtt_s / _BETTER,
-        s_per_bit_sigma=0.0,
-        rtt_sigma_s=0.0,
         queue_s=0.0,
-        price_s=0.0,
         server_stretch=1.0,
-        vain_share=0.0,
-        tail_vain_share=0.0,
         reachable=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offramp.errors import PlanError
 
@@ -48,6 +48,17 @@ class Conditions:
     def interval_s(self) -> float:
         """How long it takes until the next sample comes by itself; infinite if none does."""
         return 1 / self.rate_hz if self.rate_hz else math.inf
+
+    def certain(self) -> Conditions:
+        """Return them without doubt of the link, answers in vain, or a price of what is sent."""
+        return replace(
+            self,
+            s_per_bit_sigma=0.0,
+            rtt_sigma_s=0.0,
+            vain_share=0.0,
+            tail_vain_share=0.0,
+            price_s=0.0,
+        )
 
     def __post_init__(self) -> None:
         for name in ("vain_share", "tail_vain_share"):

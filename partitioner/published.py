@@ -107,16 +107,7 @@ def as_published(conditions: Conditions) -> Conditions:
 
     Nor do they know a hedge, with what it answers in vain, the price of what others lose, or waits.
     """
-    return replace(
-        conditions,
-        hedged=False,
-        vain_share=0.0,
-        tail_vain_share=0.0,
-        price_s=0.0,
-        unevenness=0.0,
-        s_per_bit_sigma=0.0,
-        rtt_sigma_s=0.0,
-    )
+    return replace(conditions.certain(), hedged=False, unevenness=0.0)
 
 
 def least(planner: Planner, conditions: Conditions, *targets: Floats) -> Plan:
