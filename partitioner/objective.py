@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -88,6 +88,12 @@ class Objective(Settings):
 
     def __hash__(self) -> int:
         return self._hash  # every decision looks up by it what follows from the objective
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leave out what is derived: in another process strings have other hashes."""
+        state = super().__getstate__()
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return {**state, "__dict__": fields}
 
     @cached_property
     def tails(self) -> tuple[Tail, ...]:
