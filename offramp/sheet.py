@@ -39,14 +39,14 @@ class Column:
     @property
     def wide(self) -> int:
         """The characters it takes if no line is broken."""
-        return max(cell_len(line) for text in self._texts for line in text.split("\n"))
+        return max(map(cell_len, _lines(self._texts)))
 
     @property
     def narrow(self) -> int:
-        """The characters of its longest word, or of the longest cell if these are whole."""
+        """The characters of its longest word, or of the longest line if cells are whole."""
         words = [word for text in self._texts for word in text.split()]
         if self.whole:
-            words = [*self.name.split(), *self.cells]
+            words = [*self.name.split(), *_lines(self.cells)]
         return max(map(cell_len, words), default=1)
 
     @property
@@ -90,6 +90,10 @@ class Sheet:
             styles = [_BEST if number in column.best else "" for column in columns]
             table.add_row(*map(Text, row, styles), end_section=number + 1 == self.above)
         return table
+
+
+def _lines(texts: Iterable[str]) -> list[str]:
+    return [line for text in texts for line in text.split("\n")]
 
 
 def _room(count: int, width: int) -> int:

@@ -43,6 +43,11 @@ def test_every_run_stands_somewhere_with_all_its_cells_unbroken(width: int) -> N
     assert (tables == 1) is (width >= 100)
 
 
+def test_a_whole_cell_is_as_wide_as_the_longest_of_its_lines() -> None:
+    spread = Column("a spread", ("1.2 to 3.4\n10.2 to 13.4", "0"), whole=True)
+    assert spread.narrow == spread.wide == len("10.2 to 13.4")
+
+
 def test_what_is_no_terminal_gets_one_table_with_whole_lines() -> None:
     lines = drawn(40, terminal=False)
     assert lines[0] == sheet().title
