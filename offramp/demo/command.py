@@ -53,8 +53,7 @@ def demo(quick: bool, **options: Any) -> None:
     try:
         run_demo(settings, Console())
     except KeyboardInterrupt:
-        kept = (
-            f"what ran until now is in {settings.out}" if settings.out.exists() else "nothing ran"
-        )
+        ran = any(settings.out.glob("*.jsonl"))
+        kept = f"what ran until now is in {settings.out}" if ran else "nothing ran"
         click.echo(f"interrupted: there is no report; {kept}", err=True)
         raise

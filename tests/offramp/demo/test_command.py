@@ -48,8 +48,13 @@ def test_ctrl_c_says_what_is_kept(tmp_path, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("offramp.demo.main.run_demo", interrupt)
+    begun, drawn = tmp_path / "begun", tmp_path / "drawn"
+    for folder, file in ((begun, "main.jsonl"), (drawn, "samples.npz")):
+        folder.mkdir()
+        (folder / file).touch()
     for folder, kept in (
-        (tmp_path, f"what ran until now is in {tmp_path}"),
+        (begun, f"what ran until now is in {begun}"),
+        (drawn, "nothing ran"),
         (tmp_path / "no", "nothing ran"),
     ):
         with pytest.raises(KeyboardInterrupt):
