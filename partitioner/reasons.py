@@ -116,16 +116,15 @@ def _least(tie: Tie, whose: str) -> str:
 def _next(it: Compared, comparison: Comparison, objective: Objective) -> str:
     """Say what is the best at another cut, if that meets the objective.
 
-    By how much it is the lesser one is said if three digits do not show it.
+    That it is the lesser one is said if three digits do not show it.
     """
     name = objective.minimise
     for other in comparison.others(it.plan, count=1):
         if other.meets:
-            amount, more = say_amount(name, other.cost), other.cost - it.cost
             text = f"; the best at another cut: {other.plan.describe()} at "
             text += _amount(name, other).removeprefix(f"{name} ")
-            alike = amount == say_amount(name, it.cost) and more > _EXACT
-            return f"{text}, {say_amount(name, more)} more" if alike else text
+            alike = say_amount(name, other.cost) == say_amount(name, it.cost)
+            return f"{text}, hardly more" if alike and other.cost - it.cost > _EXACT else text
     return ""
 
 
