@@ -77,8 +77,6 @@ class Mixture:
     throughput would grow with 1% more of a resource, such as a device faster by 1%, if it grew on
     as it begins; ``worth_of_limits``, by measure, by how many it does with a limit higher by 1%, or
     by 0.1% of the samples for "late", and for "accuracy" with a floor lower by as many.
-    ``prices_of_limits`` are by how many seconds ``period_s`` would fall with a bound higher by 1,
-    which for quantiles is the share that may be later.
     """
 
     parts: tuple[Part, ...]
@@ -86,7 +84,6 @@ class Mixture:
     busy: dict[str, float]
     worth: dict[str, float]
     worth_of_limits: dict[str, float]
-    prices_of_limits: dict[str, float]
 
     @property
     def accuracy(self) -> float:
@@ -140,7 +137,10 @@ class Mixer:
         return self._mixture(rows, solution)
 
     def _solve(self, bounds: _Bounds) -> tuple[NDArray[np.int64], Solution] | None:
-        """Return candidates' rows and what is best of them, in seconds; None if nothing is."""
+        """Return candidates' rows and what is best of them; None if nothing is.
+
+        Its period is in seconds; of prices of limits no more is told than which are above 0.
+        """
         values = np.stack([values for values, _ in bounds.values()], axis=1)[self._usable]
         kept = undercut_by_none(np.hstack([self._loads_s[self._usable], values]))
         rows, values = self._usable[kept], values[kept]
@@ -151,8 +151,7 @@ class Mixer:
         found = solve(loads_s / scale_s, values / units, most / units)
         if found is None:
             return None
-        prices = found.limit_prices * scale_s / units
-        return rows, replace(found, period=found.period * scale_s, limit_prices=prices)
+        return rows, replace(found, period=found.period * scale_s)
 
     def alone(self) -> Part | None:
         """Return the plan of the highest throughput by itself; None if none keeps the limits."""
@@ -180,7 +179,6 @@ class Mixer:
             busy=dict(zip(RESOURCES, busy.tolist(), strict=True)),
             worth=dict(zip(RESOURCES, found.resource_prices.tolist(), strict=True)),
             worth_of_limits=worth,
-            prices_of_limits=prices,
         )
 
     def _growth(self, name: str, period_s: float) -> float:
