@@ -33,6 +33,7 @@ from partitioner.conditions import Conditions
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from partitioner.objective import Objective
 from partitioner.planner import Planner
+from partitioner.power import Power
 from partitioner.profile import Profile
 from partitioner.threshold_grid import CONFIDENCES
 
@@ -311,6 +312,12 @@ def make_conditions(seed: int, reachable: bool = True) -> Conditions:
         server_stretch=float(dice.uniform(0.5, 3)),
         reachable=reachable,
     )
+
+
+@pytest.fixture(scope="session")
+def draws() -> Power:
+    """What a made-up device with a radio draws."""
+    return Power(name="x", source="dice", idle_w=1, compute_w=5, radio_w=2, radio_up_w=0.5)
 
 
 @pytest.fixture(scope="session")

@@ -62,10 +62,9 @@ def test_a_link_that_is_gone_costs_a_hedged_sample_what_the_device_takes(
 @MODEST
 @given(seed=SEEDS)
 def test_measures_are_sums_over_the_samples(
-    world: Callable[..., Any], weather: Callable[..., Conditions], seed: int
+    world: Callable[..., Any], weather: Callable[..., Conditions], draws: Power, seed: int
 ) -> None:
     it, now = world(seed), weather(seed)
-    draws = Power(name="x", source="dice", idle_w=1, compute_w=5, radio_w=2, radio_up_w=0.5)
     planner = Planner(it.bundle, it.candidates, it.device.drawing(draws), it.server)
     found = {name: m.values(planner.forecast(now), 0.05) for name, m in MEASURES.items()}
     c, manifest = it.candidates, it.bundle.manifest
@@ -95,9 +94,10 @@ def test_measures_are_sums_over_the_samples(
     assert set(found) == {*expected, "late", "memory"}
 
 
-def test_computing_on_while_an_answer_is_under_way_takes_energy(world: Callable[..., Any]) -> None:
+def test_computing_on_while_an_answer_is_under_way_takes_energy(
+    world: Callable[..., Any], draws: Power
+) -> None:
     it, now = world(11), Conditions(1e6, 0.01)
-    draws = Power(name="x", source="dice", idle_w=1, compute_w=5)
     planner = Planner(it.bundle, it.candidates, it.device.drawing(draws), it.server)
     mean = planner.forecast(now).costs.mean
     alone, hedged = (planner.forecast(replace(now, hedged=h)).energy_j for h in (False, True))

@@ -163,9 +163,10 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("name", [*LIMITS, "late", "accuracy"])
-def test_what_a_higher_limit_is_told_to_bring_it_does(name: str, world: Callable[..., Any]) -> None:
+def test_what_a_higher_limit_is_told_to_bring_it_does(
+    name: str, world: Callable[..., Any], draws: Power
+) -> None:
     it, told = world(3, depth=4, samples=40), 0
-    draws = Power(name="x", source="dice", idle_w=1, compute_w=5, radio_w=2, radio_up_w=0.5)
     planner = Planner(it.bundle, it.candidates, it.device.drawing(draws), it.server)
 
     def best(**wish: Any) -> Any:

@@ -83,13 +83,10 @@ def test_it_knows_no_hedge_no_price_and_no_doubt(name: str, case: tuple[Any, Con
 
 
 def test_neurosurgeon_takes_the_cut_of_least_energy_if_that_is_asked_for(
-    case: tuple[Any, Conditions],
+    case: tuple[Any, Conditions], draws: Power
 ) -> None:
     it, now = case
-    power = Power(
-        name="board", source="made up", idle_w=2.0, compute_w=3.0, radio_w=1.5, radio_up_w=0.4
-    )
-    planner = type(it.planner)(it.bundle, it.candidates, it.device.drawing(power), it.server)
+    planner = type(it.planner)(it.bundle, it.candidates, it.device.drawing(draws), it.server)
     least_j, best = math.inf, None
     for cut in range(DEPTH + 1):
         level, key = level_at(cut), f"{cut}/raw"
@@ -101,7 +98,7 @@ def test_neurosurgeon_takes_the_cut_of_least_energy_if_that_is_asked_for(
             sending_s = 8 * size / now.bandwidth_bps
             server_s = it.server.tail[cut].median_s + it.server.decode[key].median_s
             away_s = now.rtt_s + now.queue_s + server_s * now.server_stretch
-        spent_j = 3.0 * device_s * now.device_stretch + 1.5 * sending_s + 0.4 * away_s
+        spent_j = 5 * device_s * now.device_stretch + 2 * sending_s + 0.5 * away_s
         if spent_j < least_j:
             least_j, best = spent_j, cut
     plan = get("neurosurgeon").decide(planner, Objective(minimise="energy"), now)
