@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-__all__ = ["main"]
+__all__ = ["main", "raise_again"]
 
 _INTERRUPTED = 128 + signal.SIGINT
 _AGAIN_S = 0.02
@@ -21,8 +21,7 @@ def main() -> None:
     """Run the command line and end the process; Ctrl-C ends it at any moment, with no traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may ignore it
         signal.signal(signal.SIGINT, _interrupt)
-        signal.signal(signal.SIGALRM, _interrupt)
-        sys.unraisablehook = _interrupt_again
+    sys.unraisablehook = raise_again
     try:
         from offramp.commands import run_command
 
@@ -34,6 +33,19 @@ def main() -> None:
     sys.exit(status)
 
 
+def raise_again(lost: Any) -> None:
+    """Raise a little later what asks for the end: C code that calls Python drops what is raised."""
+    if isinstance(lost.exc_value, SystemExit):
+        status = lost.exc_value.code
+        signal.signal(signal.SIGALRM, lambda *_: sys.exit(status))
+    elif issubclass(lost.exc_type, KeyboardInterrupt):
+        signal.signal(signal.SIGALRM, _interrupt)
+    else:
+        sys.__unraisablehook__(lost)
+        return
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Unwind, or end at once in an import: packages lose or rename what is raised in theirs."""
     while frame is not None:
@@ -41,11 +53,3 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
             os._exit(_INTERRUPTED)
         frame = frame.f_back
     raise KeyboardInterrupt
-
-
-def _interrupt_again(lost: Any) -> None:
-    """Interrupt a little later where it got lost: C code that calls Python drops what is raised."""
-    if issubclass(lost.exc_type, KeyboardInterrupt):
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
-    else:
-        sys.__unraisablehook__(lost)

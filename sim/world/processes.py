@@ -14,6 +14,7 @@ from functools import cache
 from multiprocessing import active_children, get_context
 from types import FrameType
 
+from offramp.cli import raise_again
 from offramp.errors import ConfigError, OfframpError
 from offramp.files import write_file, writing_text
 from sim.world.cells import Cell
@@ -103,6 +104,7 @@ def _deaf() -> Iterator[None]:
 
 def _obey() -> None:
     """Unwind when this process is to end, so that no half-written file is left."""
+    sys.unraisablehook = raise_again
     signal.signal(signal.SIGTERM, _leave)
 
 

@@ -321,18 +321,38 @@ def test_ctrl_c_unwinds_work_and_cuts_imports_short(where: str, tmp_path: Path) 
 
 
 @pytest.mark.e2e
-def test_ctrl_c_is_not_lost_in_a_callback_of_c_code() -> None:
+@pytest.mark.parametrize(
+    ("number", "before", "heed"),
+    [
+        ("SIGINT", "pass", "pass"),
+        ("SIGTERM", "pass", "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))"),
+        (  # as a shell starts what is to run behind it
+            "SIGTERM",
+            "signal.signal(signal.SIGINT, signal.SIG_IGN)",
+            "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))",
+        ),
+    ],
+)
+def test_what_asks_for_the_end_is_not_lost_in_a_callback_of_c_code(
+    number: str, before: str, heed: str
+) -> None:
     code = (
-        "import ctypes, os, signal, time, offramp.commands as c; from offramp.cli import main\n"
+        "import ctypes, os, signal, sys, time, offramp.commands as c\n"
+        "from offramp.cli import main\n"
+        f"{before}\n"
         "@ctypes.CFUNCTYPE(None)\n"
         "def called():\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        f"    os.kill(os.getpid(), signal.{number})\n"
         "    time.sleep(0.001)\n"
-        "c.run_command = lambda _: called() or time.sleep(30) or 0\n"
+        "def work(_):\n"
+        f"    {heed}\n"
+        "    called()\n"
+        "    time.sleep(30)\n"
+        "c.run_command = work\n"
         "main()"
     )
     result = _process(code=code)
-    assert (result.returncode, result.stderr) == (130, "")
+    assert (result.returncode, result.stderr) == (128 + signal.Signals[number], "")
 
 
 def test_an_error_breaks_between_words_on_a_terminal_and_nowhere_else(monkeypatch, capsys):

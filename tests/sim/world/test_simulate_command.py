@@ -448,6 +448,37 @@ def test_a_signal_ends_all_processes_without_remains(folder, number, to_group):
     assert not list((folder / "out/cells").iterdir())
 
 
+CALLED_BY_C = """
+import ctypes, os, signal, time
+from sim.world import processes
+
+@ctypes.CFUNCTYPE(None)
+def called():
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.001)
+
+def simulate(*_):
+    called()
+    time.sleep(30)
+
+processes.simulate = simulate
+"""
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(MAIN, "interrupted: 0 of 1 runs"), ("processes._obey()\nprocesses.simulate()", "")],
+    ids=["the command", "a process of several"],
+)
+def test_sigterm_is_not_lost_in_a_callback_of_c_code(folder, code, said):
+    command = [sys.executable, "-c", CALLED_BY_C + code, "simulate", *words(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 143
+    assert ended.stderr.startswith(said)
+    assert len(ended.stderr.splitlines()) == bool(said)
+
+
 def test_the_report_is_written_again_from_finished_runs_with_the_same_bytes(folder, monkeypatch):
     result = run(folder, "--strategy", "device_only")
     report = folder / "out/report.html"
