@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.harness import Options, finish, parse
 from benchmarks.planner_exactness import against_all_cuts, against_networkx
-from benchmarks.planner_joint import time_control, time_decisions, time_joint_plans
+from benchmarks.planner_joint import TIMES, time_control, time_decisions, time_joint_plans
 from benchmarks.planner_mixture import mix_chains, mix_embedded
 from benchmarks.planner_speed import time_graphs
 
@@ -53,16 +53,20 @@ def joint(options: Options) -> tuple[dict[str, Any], str]:
     planned, planner = time_joint_plans(5 if options.quick else 30)
     decided = time_decisions(planner, 2_000 if options.quick else 50_000)
     whole = time_control(planner, 2_000 if options.quick else 50_000)
-    hedge, alone = decided["hedge"], decided["no hedge"]
-    uneven = decided["hedge, uneven samples"]
     line = (
-        f"a joint plan in {planned['p50_ms']:.0f} ms, a decision in {alone['p50_us']:.1f} us "
-        f"({alone['p99_us']:.1f} p99), with a hedge {hedge['p50_us']:.1f} ({hedge['p99_us']:.1f}), "
-        f"for uneven samples {uneven['p50_us']:.0f} ({uneven['p99_us']:.0f}); a controller's whole "
-        f"decision in {whole['no hedge']['p50_us']:.0f} us ({whole['no hedge']['p99_us']:.0f}), "
-        f"with a hedge {whole['hedge']['p50_us']:.0f} ({whole['hedge']['p99_us']:.0f})"
+        f"a joint plan in {planned['p50_ms']:.0f} ms; decisions in us (p99, that of the least of "
+        f"{TIMES} times): {_told(decided['no hedge'], 1)}, with a hedge "
+        f"{_told(decided['hedge'], 1)}, for uneven samples "
+        f"{_told(decided['hedge, uneven samples'], 1)}, with fewest late samples "
+        f"{_told(decided['fewest late, link in doubt'])}; a controller's whole decision "
+        f"{_told(whole['no hedge'])}, with a hedge {_told(whole['hedge'])}"
     )
     return {"planned": planned, "decided": decided, "whole": whole}, line
+
+
+def _told(decision: dict[str, Any], digits: int = 0) -> str:
+    p50, p99, least = (decision[f"{name}_us"] for name in ("p50", "p99", "least_p99"))
+    return f"{p50:.{digits}f} ({p99:.{digits}f}, {least:.{digits}f})"
 
 
 def mixture(options: Options) -> tuple[dict[str, Any], str]:

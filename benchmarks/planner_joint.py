@@ -1,15 +1,17 @@
 """How long a joint plan of cut, level and exits takes, and a decision under new conditions.
 
-Decisions are the planner's own, and all that a device's controller does for one. The model has 60
-blocks, four exits and four codec levels at each cut, with 20 threshold vectors and 1,000
-calibration samples made of dice: all are evaluated from the calibration arrays.
+Decisions are the planner's own, and all that a device's controller does for one. Each is taken
+several times, in turns with all others: what the least of its times is beyond the first, other work
+on the machine took. The model has 60 blocks, four exits and four codec levels at each cut, with 20
+threshold vectors and 1,000 calibration samples made of dice: all are evaluated from the calibration
+arrays.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from offramp.tensors import TensorSpec
 from partitioner import strategies
 from partitioner.candidates import build_candidates
 from partitioner.conditions import Conditions
+from partitioner.demands import Floats
 from partitioner.machine import this_machine
 from partitioner.objective import Objective
 from partitioner.planner import Planner
@@ -38,15 +41,52 @@ LEVELS = ("affine2", "affine4", "affine8", "lossless")
 EXITS_AT = (10, 22, 36, 50)
 OBJECTIVE = Objective(max_accuracy_drop=0.05, deadline_s=0.5, max_miss_share=0.05)
 DIGEST = "0" * 64
-_EVEN = Conditions(5e6, 0.03)
-_UNEVEN = replace(_EVEN, rate_hz=2.0, unevenness=1.0)
+LATE = Objective(minimise="late", max_accuracy_drop=0.05, deadline_s=0.1)
+LATE_OF_ALL = Objective(minimise="late", max_accuracy_drop=None, deadline_s=0.1)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What decisions hang on besides link and loads: ``doubt`` is a share of what is believed.
+
+    Of samples that come unevenly waits are planned as well. Of ``slow`` decisions fewer are taken.
+    """
+
+    objective: Objective = OBJECTIVE
+    hedged: bool = False
+    uneven: bool = False
+    doubt: float = 0.0
+    slow: bool = False
+
+    def conditions(self, dice: np.random.Generator) -> Conditions:
+        """Return conditions that never were before."""
+        bandwidth_bps, rtt_s = 10 ** dice.uniform(4.5, 8.5), dice.uniform(0.001, 0.2)
+        return Conditions(
+            bandwidth_bps,
+            rtt_s,
+            queue_s=dice.uniform(0, 0.02),
+            device_stretch=dice.uniform(1, 3),
+            hedged=self.hedged,
+            rate_hz=2.0 * self.uneven,
+            unevenness=1.0 * self.uneven,
+            s_per_bit_sigma=self.doubt / bandwidth_bps,
+            rtt_sigma_s=self.doubt * rtt_s,
+        )
+
+
 KINDS = {
-    "no hedge": _EVEN,
-    "hedge": replace(_EVEN, hedged=True),
-    "no hedge, uneven samples": _UNEVEN,
-    "hedge, uneven samples": replace(_UNEVEN, hedged=True),
+    "no hedge": Kind(),
+    "hedge": Kind(hedged=True),
+    "no hedge, uneven samples": Kind(uneven=True),
+    "hedge, uneven samples": Kind(hedged=True, uneven=True),
+    "fewest late": Kind(LATE, slow=True),
+    "fewest late, link in doubt": Kind(LATE, doubt=0.3, slow=True),
+    "fewest late, link in doubt, any accuracy": Kind(LATE_OF_ALL, doubt=0.3, slow=True),
 }
-"""What decisions hang on besides link and loads; of uneven samples waits are planned as well."""
+
+TIMES = 7
+_SLOW = 10  # of slow decisions there are so many times fewer
+_COLUMNS = ("", "decisions", "p50", "p99", f"p99 of the least of {TIMES} times")
 
 _KNOWN, _OUTRUN = 50, 0.1
 """So many answers come first, and of so large a share the device itself has the answer before."""
@@ -78,26 +118,19 @@ def time_joint_plans(rounds: int) -> tuple[dict[str, Any], Planner]:
 
 
 def time_decisions(planner: Planner, count: int) -> dict[str, Any]:
-    """Time decisions, each under conditions that never were before."""
-    dice, figures, rows = np.random.default_rng(6), {}, []
+    """Time decisions, each under conditions of its own."""
+    dice, figures = np.random.default_rng(6), {}
     for name, kind in KINDS.items():
-        planner.best(OBJECTIVE, kind)
-        taken_s = np.empty(count)
-        for at in range(count):
-            now = replace(
-                kind,
-                bandwidth_bps=10 ** dice.uniform(4.5, 8.5),
-                rtt_s=dice.uniform(0.001, 0.2),
-                queue_s=dice.uniform(0, 0.02),
-                device_stretch=dice.uniform(1, 3),
-            )
-            start = time.perf_counter()
-            planner.best(OBJECTIVE, now)
-            taken_s[at] = time.perf_counter() - start
-        p50, p99 = np.quantile(taken_s, [0.5, 0.99]) * 1e6
-        figures[name] = {"decisions": count, "p50_us": p50, "p99_us": p99}
-        rows.append((name, f"{count:,}", f"{p50:.1f}", f"{p99:.1f}"))
-    tabulate("Decision under new conditions, us", ("", "decisions", "p50", "p99"), rows)
+        drawn = [kind.conditions(dice) for _ in range(count // (_SLOW if kind.slow else 1))]
+        planner.best(kind.objective, kind.conditions(dice))
+        taken_s = np.empty((TIMES, len(drawn)))
+        for turn in taken_s:
+            for at, now in enumerate(drawn):
+                start = time.perf_counter()
+                planner.best(kind.objective, now)
+                turn[at] = time.perf_counter() - start
+        figures[name] = _figures(taken_s)
+    tabulate("Decision under new conditions, us", _COLUMNS, _rows(figures))
     return figures
 
 
@@ -107,16 +140,36 @@ def time_control(planner: Planner, count: int) -> dict[str, Any]:
     That is the conditions, the decision, the doubt about a switch and what to probe for; taking in
     the answers that came meanwhile is not in it.
     """
-    figures, rows = {}, []
+    figures = {}
     for name in ("no hedge", "hedge"):
-        controller = Controller(planner, OBJECTIVE, strategies.get("offramp"))
-        controller.hedged = KINDS[name].hedged
-        taken_s = list(_decisions_s(controller, count))
-        p50, p99 = np.quantile(taken_s, [0.5, 0.99]) * 1e6
-        figures[name] = {"decisions": count, "p50_us": p50, "p99_us": p99}
-        rows.append((name, f"{count:,}", f"{p50:.1f}", f"{p99:.1f}"))
-    tabulate("Whole decision of a controller, us", ("", "decisions", "p50", "p99"), rows)
+        turns = []
+        for _ in range(TIMES):
+            controller = Controller(planner, OBJECTIVE, strategies.get("offramp"))
+            controller.hedged = KINDS[name].hedged
+            turns.append(list(_decisions_s(controller, count)))
+        figures[name] = _figures(np.array(turns))
+    tabulate("Whole decision of a controller, us", _COLUMNS, _rows(figures))
     return figures
+
+
+def _figures(taken_s: Floats) -> dict[str, float]:
+    """Return what N decisions took, each T times, (T, N): the first time, and at least."""
+    p50, p99 = np.quantile(taken_s[0], [0.5, 0.99]) * 1e6
+    least_p99 = np.quantile(taken_s.min(axis=0), 0.99) * 1e6
+    return {
+        "decisions": taken_s.shape[1],
+        "p50_us": float(p50),
+        "p99_us": float(p99),
+        "least_p99_us": float(least_p99),
+    }
+
+
+def _rows(figures: dict[str, dict[str, float]]) -> list[list[str]]:
+    keys = ("p50_us", "p99_us", "least_p99_us")
+    return [
+        [name, f"{one['decisions']:,}", *(f"{one[key]:.1f}" for key in keys)]
+        for name, one in figures.items()
+    ]
 
 
 def _decisions_s(controller: Controller, count: int) -> Iterator[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from benchmarks.planner_graphs import SHAPES, shaped_graph
 from device.in_force import InForce
 from offramp.cuts.dag import Cut, Dag
 from offramp.cuts.joint import JointCutter, Split
+from partitioner.conditions import Conditions
+from partitioner.objective import Objective
 from partitioner.plan import Plan
 
 
@@ -56,8 +59,31 @@ def test_each_decision_of_a_controller_that_is_timed_is_one(
     _, planner = joint.time_joint_plans(1)
     found = joint.time_control(planner, 30)
     assert {name: one["decisions"] for name, one in found.items()} == {"no hedge": 30, "hedge": 30}
-    assert len(decided) == 2 * (joint._KNOWN + 30)
+    assert len(decided) == 2 * joint.TIMES * (joint._KNOWN + 30)
     assert all(0 < one["p50_us"] <= one["p99_us"] for one in found.values())
+
+
+def test_each_decision_is_taken_in_turns_and_its_least_time_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s, taken = 0.0, Counter[tuple[Objective, Conditions]]()
+
+    class Slower:
+        """Takes a second longer each time that it decides the same."""
+
+        def best(self, *asked: Any) -> None:
+            nonlocal now_s
+            taken[asked] += 1
+            now_s += 1.0 * taken[asked]
+
+    monkeypatch.setattr(joint.time, "perf_counter", lambda: now_s)
+    found = joint.time_decisions(Slower(), 20)
+    sizes = {name: 2 if "fewest late" in name else 20 for name in joint.KINDS}
+    assert {name: one["decisions"] for name, one in found.items()} == sizes
+    again = [asked for asked, times in taken.items() if times == joint.TIMES]
+    assert len(again) == sum(sizes.values())
+    assert all(one["p99_us"] == one["least_p99_us"] == 1e6 for one in found.values())
+    assert {objective.minimise for objective, _ in again} == {"mean", "late"}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
