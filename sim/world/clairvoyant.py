@@ -20,13 +20,10 @@ from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.strategies import Clairvoyant, Strategy
 from sim.world.course import LoadCourse
-from sim.world.foresight import Coming
+from sim.world.foresight import UNLIMITED_BPS, Coming
 from sim.world.truth import Truth
 
-__all__ = ["UNLIMITED_BPS", "Seer", "make_controller"]
-
-UNLIMITED_BPS = 1e12
-"""What conditions have for a bandwidth without limit."""
+__all__ = ["Seer", "make_controller"]
 
 
 class _TrueStretch(Stretch):

@@ -19,7 +19,10 @@ from sim.model import Link
 from sim.world.course import LoadCourse
 from sim.world.server import VirtualServer
 
-__all__ = ["Coming", "Foresight", "Way"]
+__all__ = ["UNLIMITED_BPS", "Coming", "Foresight", "Way"]
+
+UNLIMITED_BPS = 1e12
+"""What conditions have for a bandwidth without limit."""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from device.work import Finish
-from sim.world.clairvoyant import UNLIMITED_BPS
 from sim.world.clock import Clock
 from sim.world.device import VirtualDevice
+from sim.world.foresight import UNLIMITED_BPS
 from sim.world.link import VirtualLink
 
 __all__ = ["COLUMNS", "Timeline"]
