@@ -13,31 +13,30 @@ from partitioner.conditions import Conditions
 from partitioner.offers import check_feasible
 from sim.arrivals import Arrivals, build_arrivals
 from sim.model import build_link
+from sim.world.foresight import UNLIMITED_BPS
 from sim.world.library import Library
 from sim.world.requests import arrivals_seed
-from sim.world.scenario import Scenario
+from sim.world.scenario import GroupSettings, Scenario, ServerSettings
 
 __all__ = ["check_scenario"]
-
-_NO_LINK = Conditions(bandwidth_bps=1e12, rtt_s=0.0)
-"""A link that costs nothing, and machines without other work: what is missed here is always."""
 
 
 def check_scenario(path: Path, scenario: Scenario, seeds: Iterable[int], library: Library) -> None:
     """Raise what a run would raise for a bundle, profile, link, trace or recording that is wrong.
 
-    The error names the file. `PlanError` is raised if no plan could meet an objective even on a
+    The error names the file. `PlanError` is raised if no plan could meet an objective, even on a
     link that costs nothing, with what could be kept. `ConfigError` is raised, too, if all requests
     of a seed come before ``warm_up_s``; that is not known of devices whose requests wait for them.
     """
-    for server in scenario.servers:
-        for profile in server.profiles:
-            library.profile(profile)
+    for profile in (path for server in scenario.servers for path in server.profiles):
+        library.profile(profile)
     for group in scenario.groups:
+        server = scenario.server_of(group)
         with _naming(group.bundle):
-            planner, _ = library.planner(group, scenario.server_of(group))
-        with _naming(f"{path}: group {group.name!r}, even on a link that costs nothing"):
-            check_feasible(planner, group.agent.objective, _NO_LINK)
+            planner, _ = library.planner(group, server)
+        best = "even on a link that costs nothing" if server else "without a server"
+        with _naming(f"{path}: group {group.name!r}, {best}"):
+            check_feasible(planner, group.agent.objective, _at_best(group, server))
         with _naming(group.link.file):
             build_link(group.link.link())
     given = [group.arrivals for group in scenario.groups]
@@ -45,6 +44,20 @@ def check_scenario(path: Path, scenario: Scenario, seeds: Iterable[int], library
     for seed in seeds:
         with _naming(path):
             _check_warm_up(scenario, seed, arrivals)
+
+
+def _at_best(group: GroupSettings, server: ServerSettings | None) -> Conditions:
+    """Return a link that costs nothing, and machines as quick as they get.
+
+    What is missed here is always missed.
+    """
+    return Conditions(
+        bandwidth_bps=UNLIMITED_BPS,
+        rtt_s=0.0,
+        device_stretch=group.load.least_stretch,
+        server_stretch=server.load.least_stretch if server else 1.0,
+        reachable=server is not None,
+    )
 
 
 @contextmanager

@@ -42,6 +42,11 @@ class LoadCourse(Settings):
             raise ValueError(f"the last step begins after repeat_s {self.repeat_s:g}")
         return self
 
+    @property
+    def least_stretch(self) -> float:
+        """The stretch of its quickest step; at most 1."""
+        return min([1.0, *(step.stretch for step in self.steps)])
+
     def stretch(self, now_s: float) -> float:
         """Return how many times longer what begins now takes."""
         if not self.steps:

@@ -55,6 +55,10 @@ def swapped(before: str, after: str) -> Callable[[str], str]:
     return lambda text: text.replace(before, after)
 
 
+def alone(text: str) -> str:
+    return text.replace("{name: edge, profiles: [profile.json]}", "")
+
+
 CASES: dict[str, tuple[str, Callable[[str], str], int, str]] = {
     "empty trace": ("rate.csv", instead(""), CONFIG, "is empty"),
     "trace without rows": ("rate.csv", instead("seconds,mbps\n"), CONFIG, "no rows"),
@@ -130,6 +134,12 @@ CASES: dict[str, tuple[str, Callable[[str], str], int, str]] = {
         PLAN,
         "even on a link that costs nothing: no plan meets the objective; .* p99 .* instead of",
     ),
+    "objective that the device alone does not meet": (
+        "bad.yaml",
+        lambda text: alone(text).replace("20}", "20, objective: {limits: {p99_s: 0.04}}}"),
+        PLAN,
+        "bad.yaml: group 'devices', without a server: no plan meets the objective; .* instead of",
+    ),
     "negative delay": ("bad.yaml", swapped("0.01", "-0.01"), CONFIG, "delay_s must .*-0.01"),
     "scenario that is no YAML": ("bad.yaml", instead("groups: [\n"), CONFIG, "not valid YAML"),
     "empty scenario": ("bad.yaml", instead(""), CONFIG, "groups is missing; add it"),
@@ -161,6 +171,31 @@ def status_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], int]:
 def test_the_files_without_what_is_wrong_are_right(
     folder: Path, status_of: Callable[[Path], int]
 ) -> None:
+    assert status_of(folder) == 0
+
+
+QUICK = "load: {steps: [{from_s: 9, stretch: 0.5}]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "limit_s"),
+    [
+        (alone(SCENARIO), swapped("agent:", f"{QUICK}\n    agent:"), 0.04),
+        (SCENARIO, swapped("name: edge,", f"name: edge, {QUICK},"), 0.0045),
+    ],
+    ids=["device", "server"],
+)
+def test_an_objective_that_is_met_only_when_a_machine_is_quick_is_none_to_refuse(
+    folder: Path,
+    status_of: Callable[[Path], int],
+    text: str,
+    change: Callable[[str], str],
+    limit_s: float,
+) -> None:
+    limited = text.replace("20}", f"20, objective: {{limits: {{p99_s: {limit_s}}}}}}}")
+    (folder / "bad.yaml").write_text(limited)
+    assert status_of(folder) == PLAN
+    (folder / "bad.yaml").write_text(change(limited))
     assert status_of(folder) == 0
 
 
