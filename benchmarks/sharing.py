@@ -67,7 +67,7 @@ class Unpriced(Heed):
 
 @dataclass(frozen=True)
 class Herd:
-    """What devices' plans did, seen in steps of `STEP_S` after the warm-up.
+    """What devices' plans did, seen in the steps of their timelines after the warm-up.
 
     ``sending`` is the mean share of devices whose plan sends. ``swing`` is the standard deviation
     of that share over time, over what it would be if each device decided for itself: 1 if so, and
@@ -181,15 +181,18 @@ def herd_of(timelines: Sequence[dict[str, Any]]) -> Herd:
     """Return what devices' plans did, from a timeline of each."""
     at_s, cut, level = (COLUMNS.index(name) for name in ("at_s", "cut", "level"))
     courses = [
-        [(row[cut], row[level]) for row in one["rows"] if row[at_s] >= WARM_UP_S]
+        {row[at_s]: (row[cut], row[level]) for row in one["rows"] if row[at_s] >= WARM_UP_S}
         for one in timelines
     ]
-    steps = list(zip(*courses, strict=False))  # until the first device is done
+    # Until the first device is done; a long timeline has fewer steps than a short one.
+    times_s = [time_s for time_s in courses[0] if all(time_s in course for course in courses)]
+    steps = [[course[time_s] for course in courses] for time_s in times_s]
     shares = [statistics.mean(level is not None for _, level in step) for step in steps]
     sending = statistics.mean(shares)
     alone = (sending * (1 - sending) / len(courses)) ** 0.5
-    changed = sum(before != after for course in courses for before, after in pairwise(course))
-    minutes = sum(len(course) - 1 for course in courses) * STEP_S / 60
+    pairs = [pair for course in courses for pair in pairwise(course.items())]
+    changed = sum(before != after for (_, before), (_, after) in pairs)
+    minutes = sum(end_s - start_s for (start_s, _), (end_s, _) in pairs) / 60
     return Herd(
         sending,
         statistics.pstdev(shares) / alone if alone else 0.0,

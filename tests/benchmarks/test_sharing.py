@@ -34,11 +34,11 @@ PROFILE = Path(next(iter(examples.__path__))) / "scenarios" / "profile.json"
 TASK = Task("digits", BUNDLE, PROFILE, 60.0, 0.2)
 
 
-def timeline(*levels: str | None) -> dict[str, Any]:
+def timeline(*levels: str | None, step_s: float = STEP_S) -> dict[str, Any]:
     """Return a timeline whose plans send at these levels, step by step, after the warm-up."""
     given = ["warm up", *levels]
     rows = [
-        [WARM_UP_S + (at - 1) * STEP_S if name == "at_s" else level for name in COLUMNS]
+        [WARM_UP_S + (at - 1) * step_s if name == "at_s" else level for name in COLUMNS]
         for at, level in enumerate(given)
     ]
     return {"columns": list(COLUMNS), "rows": rows}
@@ -57,6 +57,15 @@ def test_devices_of_which_always_as_many_send_do_not_swing() -> None:
     assert (apart.swing, apart.sending, apart.plans) == (0, 0.5, 2)
     steady = herd_of([timeline("raw", "raw")] * 3)
     assert (steady.swing, steady.sending, steady.changes) == (0, 1, 0)
+
+
+def test_steps_of_a_long_timeline_are_longer_than_those_of_one_that_ended_early() -> None:
+    long = timeline("raw", None, None, None, step_s=2 * STEP_S)
+    short = timeline("raw", "raw", None, None)
+    found = herd_of([short, long])
+    assert found.sending == 0.5  # together they send, and then do not
+    assert found.swing == pytest.approx(math.sqrt(2))
+    assert found.changes == pytest.approx(60 * 2 / (3 * STEP_S + 3 * 2 * STEP_S))
 
 
 def test_what_is_offered_grows_with_devices_until_the_server_is_too_small() -> None:
