@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.validation_twin import Simulated
+from offramp.errors import OfframpError
 from offramp.report.runs import Run
 
 __all__ = ["QUANTILES", "Round", "Score", "beyond", "compare"]
@@ -29,10 +30,19 @@ class Round:
 
 @dataclass(frozen=True)
 class Score:
-    """The rounds of one case. A figure of it is the median of the rounds' figures."""
+    """The rounds of one case. A figure of it is the median of the rounds' figures.
+
+    Raises `OfframpError` if nothing was answered in a round: it has no latencies to compare.
+    """
 
     case: str
     rounds: Sequence[Round]
+
+    def __post_init__(self) -> None:
+        for number, one in enumerate(self.rounds, 1):
+            for how, answered in (("simulated", one.predicted_s), ("live", one.measured_s)):
+                if not len(answered):
+                    raise OfframpError(f"{self.case}, round {number}: no answer came {how}")
 
     @property
     def alike(self) -> float:

@@ -14,7 +14,7 @@ from benchmarks.validation_path import LivePath, measure_path
 from benchmarks.validation_score import Round, Score, beyond, compare
 from benchmarks.validation_twin import Simulated, simulate_case
 from device.tuning import Tuning
-from offramp.errors import ConfigError
+from offramp.errors import ConfigError, OfframpError
 from offramp.report.lines import PlanLine, ResultLine, RunLine
 from offramp.report.runs import Run
 from partitioner.profile import load_profile
@@ -88,6 +88,13 @@ def test_a_score_is_the_median_of_its_rounds():
     assert score.measured_s(0.95) == pytest.approx(0.2)
     assert score.error(0.5) == pytest.approx(0.1)
     assert score.alike == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(("how", "nobody"), [("simulated", ([], [0.1])), ("live", ([0.1], []))])
+def test_a_round_without_an_answer_has_no_score(how, nobody):
+    rounds = [Round([0.1], [0.1], 1), Round(*nobody, 0)]
+    with pytest.raises(OfframpError, match=f"^out of reach, round 2: no answer came {how}$"):
+        Score("out of reach", rounds)
 
 
 def test_what_is_beyond_the_band_is_named():
