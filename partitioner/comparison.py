@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from partitioner.conditions import Conditions
-from partitioner.measures import get_measure, say_amount
+from partitioner.measures import get_measure, is_less, say_amount
 from partitioner.objective import Objective
 from partitioner.plan import Plan
 from partitioner.planner import Planner
@@ -117,11 +116,11 @@ class Comparison:
         if row not in meeting:
             return None
         costs = self._ranking.target[meeting]
-        if _is_less(costs.min(), self._ranking.target[row]):
+        if is_less(costs.min(), self._ranking.target[row]):
             return None
-        others = meeting[~_is_less(self._ranking.target[row], costs) & (meeting != row)]
+        others = meeting[~is_less(self._ranking.target[row], costs) & (meeting != row)]
         costs_s, mean_s = self._forecast.cost_s, float(self._forecast.mean_s[row])
-        leads = bool(_is_less(costs_s[row], costs_s[others]).all())
+        leads = bool(is_less(costs_s[row], costs_s[others]).all())
         return Tie(len(others), leads, mean_s, float(costs_s[row]))
 
     def _compared(self, row: int) -> Compared:
@@ -151,11 +150,6 @@ class Comparison:
             if last_s[row] > last.latest_s + _EXACT:
                 found.append(Breach("deadline", last.latest_s, float(last_s[row])))
         return found
-
-
-def _is_less(one: Any, other: Any) -> Any:
-    """Tell whether an amount is less than another by more than what rounding makes of them."""
-    return one * (1 + _EXACT) + _EXACT < other
 
 
 def asked_of(objective: Objective, conditions: Conditions) -> dict[str, float]:

@@ -11,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from partitioner.forecast import Forecast
+from partitioner.measures import is_less
 
 __all__ = ["least_late"]
 
 _GROUPS = 1, 12, 100
-_EXACT = 1e-12
 
 
 def least_late(forecast: Forecast, deadline_s: float, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return those of the rows whose late share is the least, exactly."""
+    """Return those of the rows whose late share is the least, up to rounding."""
     least, most = (bound[rows] for bound in forecast.late_bounds(deadline_s, _GROUPS[0]))
     for groups in (*_GROUPS[1:], None):
-        near = least <= most.min() + _EXACT
+        near = ~is_less(most.min(), least)
         rows, least, most = rows[near], least[near], most[near]
-        wide = np.flatnonzero(most > least)
+        wide = np.flatnonzero(is_less(least, most))
         if not len(wide):
             break
         some = Forecast(forecast.costs.select(rows[wide]), forecast.conditions)
@@ -32,5 +32,5 @@ def least_late(forecast: Forecast, deadline_s: float, rows: NDArray[np.int64]) -
             least[wide] = most[wide] = some.late_share(deadline_s)
         else:
             least[wide], most[wide] = some.late_bounds(deadline_s, groups)
-    kept: NDArray[np.int64] = rows[most == most.min()]
+    kept: NDArray[np.int64] = rows[~is_less(most.min(), most)]
     return kept

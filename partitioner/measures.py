@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from offramp.choices import choose
 from offramp.errors import ConfigError
@@ -12,10 +13,19 @@ from offramp.quantities import figure, say_energy, say_time
 from partitioner.demands import Floats
 from partitioner.forecast import Forecast
 
-__all__ = ["MEASURES", "Measure", "get_measure", "get_quantile", "limit_name", "say_amount"]
+__all__ = [
+    "MEASURES",
+    "Measure",
+    "get_measure",
+    "get_quantile",
+    "is_less",
+    "limit_name",
+    "say_amount",
+]
 
 _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)")
 _LEAST, _MOST = 1.0, 99.9
+_EXACT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,11 @@ def get_quantile(name: str) -> float | None:
 def limit_name(measure: Measure) -> str:
     """Return how a limit on a measure is called: with its unit."""
     return f"{measure.name}_{measure.unit}"
+
+
+def is_less(one: Any, other: Any) -> Any:
+    """Tell whether an amount is less than another by more than what rounding makes of them."""
+    return one * (1 + _EXACT) + _EXACT < other
 
 
 def say_amount(name: str, amount: float) -> str:

@@ -26,7 +26,7 @@ from partitioner.costs import Costs, cost_candidates
 from partitioner.demands import Floats
 from partitioner.forecast import Forecast
 from partitioner.least_late import least_late
-from partitioner.measures import get_measure
+from partitioner.measures import get_measure, is_less
 from partitioner.objective import Objective
 from partitioner.plan import Plan, Prediction
 from partitioner.profile import Profile
@@ -55,6 +55,14 @@ class _Compared(NamedTuple):
     keys: Sequence[NDArray[Any]]
     usable: NDArray[np.bool_]
     feasible: NDArray[np.bool_]
+
+    def first(self) -> NDArray[np.int64]:
+        """Return the rows that no other comes before."""
+        rows = self.usable.nonzero()[0]
+        for key in self.keys:
+            some = key[rows]
+            rows = rows[some == some.min()]
+        return rows
 
 
 @dataclass(frozen=True)
@@ -169,8 +177,12 @@ class Planner:
         """Order the candidates: those that meet the objective first, best first."""
         forecast = self.forecast(conditions)
         found, target = self._compare(objective, forecast), self._target(forecast, objective)
+        rows = found.first()
+        ties = _least(rows, target)
+        even = target.copy()
+        even[ties] = target[ties].min()
         # Of equals by the target the best in the mean is preferred.
-        order = np.lexsort((forecast.cost_s, target, *found.keys[::-1]))
+        order = np.lexsort((forecast.cost_s, even, *found.keys[::-1]))
         return Ranking(order[found.usable[order]], target, found.feasible)
 
     def _first(self, objective: Objective, conditions: Conditions) -> Plan:
@@ -178,16 +190,12 @@ class Planner:
         among = self._accurate(self.accuracy_floor(objective), conditions.hedged)
         forecast = among.forecast(conditions)
         found = among._compare(objective, forecast)
-        rows = found.usable.nonzero()[0]
-        for key in found.keys:
-            rows = _least(rows, key)
+        rows = found.first()
         if len(rows) > 1 and objective.minimise == "late":
             rows = least_late(forecast, objective.latest_s, rows)
         elif len(rows) > 1:
             rows = _least(rows, among._target(forecast, objective))
-        if len(rows) > 1:
-            rows = _least(rows, forecast.cost_s)
-        return among.plan_of(int(rows[0]))
+        return among.plan_of(int(rows[forecast.cost_s[rows].argmin()]))
 
     def _compare(self, objective: Objective, forecast: Forecast) -> _Compared:
         reachable, hedged = forecast.conditions.reachable, forecast.conditions.hedged
@@ -272,6 +280,12 @@ class Planner:
             self._rows[_deed(self._plans[row])] = row
         return self._plans[row]
 
+    def sent_bytes(self, plan: Plan) -> int:
+        """Return the mean size of what a candidate sends; 0 if it sends nothing, or is none."""
+        row = self.row_of(plan)
+        share = 0.0 if row is None else float(self.candidates.sent_share[row])
+        return round(float(self.candidates.bytes_mean[row]) / share) if share else 0
+
     def row_of(self, plan: Plan) -> int | None:
         """Return which candidate a plan is, by its row; None if it is none of them."""
         deed = _deed(plan)
@@ -288,9 +302,9 @@ class Planner:
 
 
 def _least(rows: NDArray[np.int64], values: NDArray[Any]) -> NDArray[np.int64]:
-    """Return those of the rows that have the least value."""
+    """Return those of the rows that have the least value, up to rounding."""
     some = values[rows]
-    least: NDArray[np.int64] = rows[some == some.min()]
+    least: NDArray[np.int64] = rows[~is_less(some.min(), some)]
     return least
 
 
