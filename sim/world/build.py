@@ -104,9 +104,7 @@ def _add_device(world: World, kind: Kind, number: int, watch: Watch | None) -> N
     server = None if kind.server is None else world.servers[kind.server.name]
     connection = None if server is None else _connection(world.clock, kind, number, link, server)
     at = len(world.devices)
-    truth = partial(
-        find_truth, kind, number, link, server, connection, lambda: world.devices[at].began_s
-    )
+    truth = partial(find_truth, kind, number, link, server, connection, lambda: world.devices[at])
     tell = _watch(watch, name, timeline)
     parts = _parts(kind, name, world.tallies[kind.group.name], truth, tell)
     requests = kind.requests(number, run.library.samples(kind.group))

@@ -18,10 +18,11 @@ class Computing:
     """Takes what the dispatch asks of the processor, and tells it when that is done.
 
     ``tell`` is given what the dispatch then asks for. What ends takes as long as the profile says,
-    times how much longer the device takes when it begins.
+    times how much longer the device takes when it begins. ``taken`` counts the samples that no
+    longer wait for the processor: their heads began, or they were dropped.
     """
 
-    __slots__ = ("_clock", "_counting", "_dispatch", "_held", "_parts", "_tell")
+    __slots__ = ("_clock", "_counting", "_dispatch", "_held", "_parts", "_tell", "taken")
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Computing:
         self._clock, self._parts, self._dispatch = clock, parts, dispatch
         self._counting, self._tell = counting, tell
         self._held: dict[int, Held] = {}
+        self.taken = 0
 
     def hold(self, number: int, sample: int) -> None:
         """Hold a request, which is one of the calibration samples."""
@@ -46,6 +48,7 @@ class Computing:
     def let_go(self, action: Finish) -> Held:
         """Hold a request no longer; return what was held, with whether its answer is right."""
         held = self._held.pop(action.work.id)
+        self.taken += held.outcomes is None
         if action.by == "server":
             assert held.outcomes is not None
             held.right, held.exit = bool(held.outcomes.right[held.sample]), None
@@ -54,6 +57,7 @@ class Computing:
     def run_head(self, action: RunHead) -> None:
         """Run a head, and encode what is to be sent."""
         parts, held = self._parts, self._held[action.work.id]
+        self.taken += 1
         begun_s = self._clock.now_s + parts.handover_s
         stretch = parts.load.stretch(begun_s)
         took_s, reached = parts.processor.run_head(action, held, begun_s, stretch, parts.readiness)

@@ -84,6 +84,11 @@ class VirtualDevice:
         """From when on its requests come."""
         return self._feeding.began_s
 
+    @property
+    def taken(self) -> int:
+        """How many of its requests wait no longer for the processor."""
+        return self._computing.taken
+
     def _is_ready(self, plan: Plan) -> bool:
         assert self._parts.readiness is not None
         return self._parts.readiness.has(self._clock.now_s, plan)

@@ -10,6 +10,7 @@ from itertools import count, islice, pairwise, takewhile
 from sim.model import Link
 from sim.world.connection import ANSWER_OVERHEAD_BYTES, Connection
 from sim.world.course import LoadCourse
+from sim.world.device import VirtualDevice
 from sim.world.foresight import Foresight, Way
 from sim.world.kind import Kind
 from sim.world.requests import Requests
@@ -20,7 +21,6 @@ __all__ = ["Truth", "find_truth"]
 
 _MOST_ARRIVALS = 1_000_000
 _FORESEEN = 400
-_ROUNDING_S = 1e-9  # by which a request may come earlier than it says, so as not to be its own next
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class Truth:
     """What a virtual device is in for: its link and server, its own load, when samples come.
 
     ``arrivals_s`` says of some of them when, counted from the first moment that any can come, and
-    how long before the next one. ``next_s`` says when the first comes after a time of the world's,
-    which never falls from call to call; infinite if it waits for the device, or none does.
+    how long before the next one. ``next_s`` says when the one comes that follows on the one whose
+    head begins at a time of the world's: then, if it waits already; never, if there is none or it
+    comes when the device is ready for it.
     """
 
     foresight: Foresight
@@ -44,11 +45,11 @@ def find_truth(
     link: Link,
     server: VirtualServer | None,
     connection: Connection | None,
-    began_s: Callable[[], float],
+    device: Callable[[], VirtualDevice],
 ) -> Truth:
     """Return what a device is in for; without a server that is its own load.
 
-    ``began_s`` tells from when on its requests come, once they do.
+    ``device`` tells which one it is, once it is there.
     """
     way = None
     if connection is not None:
@@ -61,7 +62,7 @@ def find_truth(
         )
     server_load = LoadCourse() if kind.server is None else kind.server.load
     foresight = Foresight(way, server, server_load)
-    coming = _Coming(kind.requests(number, samples=1), began_s)
+    coming = _Coming(kind.requests(number, samples=1), device)
     return Truth(foresight, kind.group.load, _some_arrivals_s(kind, number), coming.next_s)
 
 
@@ -83,16 +84,16 @@ def _some_arrivals_s(kind: Kind, number: int) -> list[tuple[float, float]]:
 
 
 class _Coming:
-    """When a device's requests come, looked up in order of time."""
+    """When a device's requests come, looked up in order."""
 
-    def __init__(self, requests: Requests, began_s: Callable[[], float]) -> None:
-        self._requests, self._began_s = requests, began_s
+    def __init__(self, requests: Requests, device: Callable[[], VirtualDevice]) -> None:
+        self._requests, self._device = requests, device
         self._came, self._next_s = 0, -math.inf
 
     def next_s(self, now_s: float) -> float:
-        """Return when the first request after a time comes, no earlier than the one asked for."""
-        began_s = self._began_s()
-        while began_s + self._next_s <= now_s + _ROUNDING_S:
+        """Return when the one comes after that which the device takes next: at least then."""
+        device = self._device()
+        while self._came < device.taken + 2:
             self._next_s = self._requests.next_s(self._came)
             self._came += 1
-        return began_s + self._next_s
+        return max(device.began_s + self._next_s, now_s)

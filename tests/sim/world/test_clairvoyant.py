@@ -184,3 +184,19 @@ def test_a_device_and_a_server_that_are_loaded_are_known_to_be(run) -> None:
     run(described, "oracle", watch=note)
     assert sent[False, False] > 20
     assert sent[True, True] > 20
+
+
+def test_the_oracle_knows_of_a_sample_that_waits_already(run, tmp_path) -> None:
+    """Three come almost at once; sending spares the device time that only the last one has."""
+    stamps = tmp_path / "stamps.txt"
+    stamps.write_text("\n".join(str(2 * at + 0.001 * more) for at in range(5) for more in range(3)))
+    described = scenario({"up": mbps(0.5)})
+    described["requests"] = 15
+    described["groups"][0]["arrivals"] = {"kind": "recorded", "file": str(stamps)}
+    sent = [0, 0, 0]
+
+    def note(name, now_s, finish, held):
+        sent[finish.work.id % 3] += finish.work.plan.level is not None
+
+    run(described, "oracle", watch=note)
+    assert sent == [5, 5, 0]
