@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offramp.errors import PlanError
-from partitioner.comparison import Breach, asked_of
+from partitioner.comparison import Breach, Comparison, asked_of
 from partitioner.conditions import Conditions
 from partitioner.demands import Floats
 from partitioner.measures import get_measure, say_amount
@@ -73,14 +73,23 @@ def check_feasible(
     ranking = planner.rank(objective, conditions)
     if ranking.feasible[ranking.rows[0]]:
         return
-    offers = find_offers(planner, objective, conditions)
-    nearest = "; ".join(offer.describe() for offer in offers)
+    offers = [offer.describe() for offer in find_offers(planner, objective, conditions)]
     if deadline := _nearest_deadline(planner, objective, conditions):
-        nearest = f"{deadline}; {nearest}"
+        offers.insert(0, deadline)
     if not offers:
-        nearest = f"only several limits at once: {planner.plan_of(int(ranking.rows[0])).describe()}"
+        plan = planner.plan_of(int(ranking.rows[0]))
+        offers.append(_several(Comparison(planner, objective, conditions), plan))
+    nearest = "; ".join(offers)
     of = f" of {whose}" if whose else ""
     raise PlanError(f"no plan{of} meets the objective; what could be kept instead is {nearest}")
+
+
+def _several(comparison: Comparison, plan: Plan) -> str:
+    """Say of a plan that breaks several limits what it comes to for each."""
+    it = comparison.of(plan)
+    assert it is not None
+    kept = ", ".join(breach.describe() for breach in it.breaches)
+    return f"only several limits at once, {kept}: {plan.describe()}"
 
 
 def _nearest_deadline(planner: Planner, objective: Objective, conditions: Conditions) -> str:

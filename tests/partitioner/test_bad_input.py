@@ -177,7 +177,10 @@ def _objectives() -> dict[str, Wrong]:
         "limits: {mean_s: 0}": ("ms instead of 0 ms",),
         "limits: {memory_bytes: 10}": ("bytes instead of 10 bytes",),
         "limits: {p50_s: 0.01, p99_s: 0.0001}": ("p99", "instead of 0.1 ms"),
-        "limits: {mean_s: 0.0001, uplink_bytes: 1, memory_bytes: 10}": ("several limits at once",),
+        "limits: {mean_s: 0.0001, uplink_bytes: 1, memory_bytes: 10}": (
+            "several limits at once, mean ",
+            "instead of 10 bytes",
+        ),
         "limits: {energy_j: 1}": ("does not say", "--board"),
     }
     found = {}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from offramp.errors import PlanError
+from offramp.quantities import say_time
 from partitioner.conditions import Conditions
 from partitioner.forecast import Forecast
 from partitioner.measures import get_measure
@@ -210,8 +211,13 @@ def test_limits_that_only_fall_together_are_said_to(world: Callable[..., Any]) -
     it, now = world(3), Conditions(1e6, 0.01)
     objective = Objective(max_accuracy_drop=None, limits={"mean_s": 0.0, "p95_s": 0.0})
     assert find_offers(it.planner, objective, now) == []
-    with pytest.raises(PlanError, match="only several limits at once: cut"):
+    plan = it.planner.best(objective, now)
+    row, forecast = it.planner.row_of(plan), it.planner.forecast(now)
+    mean, p95 = say_time(forecast.mean_s[row]), say_time(forecast.quantile_s(0.95)[row])
+    with pytest.raises(PlanError) as caught:
         check_feasible(it.planner, objective, now)
+    kept = f"mean {mean} instead of 0 ms, p95 {p95} instead of 0 ms"
+    assert str(caught.value).endswith(f" only several limits at once, {kept}: {plan.describe()}")
 
 
 def test_a_planner_for_some_candidates_is_made_once(world: Callable[..., Any]) -> None:
