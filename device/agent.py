@@ -271,7 +271,7 @@ class Agent:
             case RunHead(work):
                 self._run_head(job, self._cargo[work.id])
             case FallBack(work):
-                self._fall_back(job, self._cargo[work.id])
+                self._fall_back(job, self._cargo.get(work.id))
             case RunOn(work):
                 self._run_on(work)
             case LoadDue():
@@ -291,7 +291,10 @@ class Agent:
                     self._journal.note_seen(time.perf_counter(), seen)
             self._tell(self._dispatch.head_done, reached)
 
-    def _fall_back(self, job: FallBack, cargo: Cargo) -> None:
+    def _fall_back(self, job: FallBack, cargo: Cargo | None) -> None:
+        if cargo is None:  # the server was first
+            self._tell(self._dispatch.fell_back)
+            return
         assert cargo.head is not None
         try:
             cargo.head.fall_back(cargo.progress, job.until_s, job.stretch)

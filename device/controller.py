@@ -126,9 +126,15 @@ class Controller:
         """Return the plan for when no more may be on its way: what the strategy does alone."""
         return self._in_force.alone(self.planner, self.conditions(now_s))
 
-    def expect(self, now_s: float, size_bytes: int, cut: int) -> Expected:
-        """Return how long an answer to a sample sent now is going to take."""
-        return self._uplink.expect(now_s, size_bytes, self._server_s(now_s, cut))
+    def expect(self, now_s: float, size_bytes: int, cut: int, ahead_s: float = 0.0) -> Expected:
+        """Return how long an answer is going to take to a sample sent so long from now.
+
+        A link that is silent may well stay silent for as long again.
+        """
+        server_s = self._server_s(now_s, cut)
+        expected = self._uplink.expect(now_s + ahead_s, size_bytes, server_s)
+        silent_s = self._awaited.silent_s(now_s)
+        return expected._replace(cautious_s=expected.cautious_s + silent_s)
 
     def sent(self, now_s: float, message: int, size_bytes: int, plan: Plan | None = None) -> None:
         """Take in that a message goes out; ``plan`` is None for a probe."""

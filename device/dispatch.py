@@ -8,8 +8,8 @@ these promises:
 - At most ``max_in_flight`` samples wait for the server; the others are answered on the device.
 - The processor is never given what would make a sample in flight late if the server is silent:
   a head that would end too late for that is hurried or waits, and an answer is waited for only as
-  long as there is time for one of the device's own. Nor is it given what would let the inbox run
-  over, as long as there is a quicker answer.
+  long as there is time for one of the device's own, unless others wait and it is likely in time.
+  Nor is it given what would let the inbox run over, as long as there is a quicker answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from device.board import Board
 from device.controller import Controller
-from device.fallback import give_up_s
+from device.giving_up import MARGIN_S, GivingUp
 from device.hedge import Hedge
 from device.inflight import InFlight
 from device.result import Status
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatch"]
 
-_MARGIN_S = 0.005
 _GRACE_S = 0.05  # an answer so late is still worth more than none
 _LOAD_S = 1.0
 
@@ -63,8 +62,9 @@ class Dispatch:
         self._board = Board(planner.device, planner.bundle.manifest)
         self._inbox: deque[Work] = deque()
         self._running: Work | None = None
-        self._stepping = False
+        self._past_head = False
         self._in_flight = InFlight()
+        self._giving_up = GivingUp(controller, self._in_flight)
         self._stream = Stream(controller, settings.server)
         self._begun = self._ended = False
         self._rhythm = Rhythm(settings.rate_hz)
@@ -156,8 +156,10 @@ class Dispatch:
     def fell_back(self, now_s: float) -> list[Action]:
         """The processor ended the fallback that it was given."""
         work = self._free_processor()
-        work.fallback_s = now_s - work.begun_s
-        self._actions.append(Finish(work, "degraded", "device"))
+        if self._in_flight.holds(work):  # else the server was first
+            self._in_flight.remove(work)
+            work.fallback_s = now_s - work.begun_s
+            self._actions.append(Finish(work, "degraded", "device"))
         return self._settle(now_s)
 
     def ran_on(self, now_s: float, at: int) -> list[Action]:
@@ -178,8 +180,8 @@ class Dispatch:
 
     def failed(self, now_s: float, reason: str) -> list[Action]:
         """The processor found that the model does not take the sample that it was given."""
-        stepping, work = self._stepping, self._free_processor()
-        if stepping and not self._in_flight.holds(work):
+        past_head, work = self._past_head, self._free_processor()
+        if past_head and not self._in_flight.holds(work):
             return self._settle(now_s)  # the server has answered it
         self._in_flight.remove(work)
         work.reason = reason
@@ -192,6 +194,7 @@ class Dispatch:
         self._stream.answered(message)
         work = self._in_flight.pop(message)
         if work is not None:
+            work.reason = ""
             self._actions.append(Finish(work, "ok", "server"))
         return self._settle(now_s)
 
@@ -282,12 +285,12 @@ class Dispatch:
         latest_s, stretch = self._in_flight.latest_start_s(), self._stretch(now_s)
         if plan.level is None:
             options = self._board.options(0, frozenset(), stretch)
-            if now_s + options[-1].time_s > latest_s - _MARGIN_S:
+            if now_s + options[-1].time_s > latest_s - MARGIN_S:
                 return False
         work.plan = plan
         self._running = work
         overflow_s = self._overflow_s(len(self._inbox) - 1)
-        until_s = min(work.deadline_s, latest_s, overflow_s) - _MARGIN_S
+        until_s = min(work.deadline_s, latest_s, overflow_s) - MARGIN_S
         self._actions.append(RunHead(work, until_s, stretch))
         return True
 
@@ -295,11 +298,18 @@ class Dispatch:
         """Tell whether a sample may go to the server, and all could still be answered here."""
         if not (self._stream.is_welcome(now_s) and self._has_room()):
             return False
-        stretch = self._stretch(now_s)
+        stretch, others = self._stretch(now_s), len(self._inbox) - 1
         work.options = self._board.options(plan.cut, self._board.opened(plan), stretch)
-        end_s = now_s + self._board.encoded_s(plan) * stretch
-        free_s = min(self._in_flight.latest_start_s(work), self._overflow_s(len(self._inbox) - 1))
-        return end_s <= free_s - _MARGIN_S
+        ahead_s = self._board.encoded_s(plan) * stretch
+        if now_s > work.arrived_s:  # else there is as much time as the plan counts on
+            work.plan, work.size_bytes = plan, self._controller.planner.sent_bytes(plan)
+            work.board = self._board
+            self._giving_up.note(now_s, work, stretch, others, ahead_s)
+            if work.give_up_s <= now_s + ahead_s:
+                return False
+        doubtful = [] if work.counted_on else [work]
+        free_s = min(self._in_flight.latest_start_s(*doubtful), self._overflow_s(others))
+        return now_s + ahead_s <= free_s - MARGIN_S
 
     def _overflow_s(self, waiting: int) -> float:
         """Return when a sample would find the inbox full, if the processor takes none before."""
@@ -309,17 +319,10 @@ class Dispatch:
         """Send a sample if there is time to wait for its answer, else let it fall back."""
         assert work.plan is not None
         work.board, work.exits, work.size_bytes = self._board, reached.exits, reached.size_bytes
-        expected = self._controller.expect(now_s, work.size_bytes, work.plan.cut)
-        work.answer_s, work.expected_s = now_s + expected.likely_s, now_s + expected.latest_s
         stretch = self._stretch(now_s)
+        work.options = self._board.options(reached.at, reached.exits, stretch)
+        self._giving_up.note(now_s, work, stretch, len(self._inbox))
         self._running_on.come_to(work, reached.at, stretch)
-        head_s = self._board.reached_s(work.plan.cut, frozenset()) * stretch
-        work.give_up_s = give_up_s(
-            work.options,
-            deadline_s=work.deadline_s,
-            expected_s=work.expected_s,
-            reserve_s=_MARGIN_S + self._in_flight.quickest_s() + head_s,
-        )
         if not self._stream.up:
             self._in_flight.forsake(work, f"no connection ({self._stream.reason})")
         elif work.give_up_s <= now_s:
@@ -340,9 +343,9 @@ class Dispatch:
         assert work.board is not None
         end_s = now_s + work.board.step_s(work.at) * self._stretch(now_s)
         latest_s = min(self._in_flight.latest_start_s(), self._overflow_s(len(self._inbox)))
-        if end_s > latest_s - _MARGIN_S or not self._running_on.fits(now_s, end_s):
+        if end_s > latest_s - MARGIN_S or not self._running_on.fits(now_s, end_s):
             return
-        self._running, self._stepping = work, True
+        self._running, self._past_head = work, True
         work.step_begun_s = now_s
         self._actions.append(RunOn(work))
 
@@ -357,10 +360,10 @@ class Dispatch:
             work.reason = "no answer from the server in time"
             if work.overdue:  # else the device had too little time
                 self._controller.unanswered(now_s)
-        self._running = work
+        self._running, self._past_head = work, True
         work.begun_s = now_s
         free_s = min(self._in_flight.latest_start_s(), self._overflow_s(len(self._inbox)))
-        until_s = min(work.deadline_s, free_s) - _MARGIN_S
+        until_s = min(work.deadline_s, free_s) - MARGIN_S
         self._actions.append(FallBack(work, until_s, self._stretch(now_s)))
 
     def _report(self, now_s: float) -> None:
@@ -373,7 +376,7 @@ class Dispatch:
         self._actions.append(Finish(work, "dropped"))
 
     def _free_processor(self) -> Work:
-        work, self._running, self._stepping = self._running, None, False
+        work, self._running, self._past_head = self._running, None, False
         assert work is not None
         return work
 

@@ -13,14 +13,16 @@ class InFlight:
     """Samples whose head is done: some wait for the server, the others for the processor.
 
     A sample that waits is due for the processor at its ``give_up_s``; one that is forsaken, at
-    once. Mostly there is one or none, and all of this is asked for all the time.
+    once. The server may still be first while the processor has it. Mostly there is one or none, and
+    all of this is asked for all the time.
     """
 
-    __slots__ = ("_forsaken", "_waiting")
+    __slots__ = ("_falling", "_forsaken", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: dict[int, Work] = {}
         self._forsaken: dict[int, Work] = {}
+        self._falling: dict[int, Work] = {}
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._forsaken)
@@ -40,6 +42,7 @@ class InFlight:
     def forsake(self, work: Work, reason: str) -> None:
         """Let a sample wait for the server no longer, or not at all."""
         self._waiting.pop(work.id, None)
+        work.counted_on = False
         work.reason = reason
         self._forsaken[work.id] = work
 
@@ -49,8 +52,8 @@ class InFlight:
             self.forsake(work, reason)
 
     def pop(self, sample: int) -> Work | None:
-        """Return and remove the sample of this id if it waits for the server."""
-        return self._waiting.pop(sample, None)
+        """Return and remove the sample of this id if the server's answer to it counts."""
+        return self._waiting.pop(sample, None) or self._falling.pop(sample, None)
 
     def next_up(self) -> Work | None:
         """Return the sample with the earliest deadline of those that wait for the server."""
@@ -61,14 +64,15 @@ class InFlight:
     def remove(self, work: Work) -> bool:
         """Remove a sample; tell whether it was still waiting for the server."""
         self._forsaken.pop(work.id, None)
+        self._falling.pop(work.id, None)
         return self._waiting.pop(work.id, None) is not None
 
     def holds(self, work: Work) -> bool:
         """Tell whether a sample is not answered yet."""
-        return work.id in self._waiting or work.id in self._forsaken
+        return any(work.id in of for of in (self._waiting, self._forsaken, self._falling))
 
     def pop_due(self, now_s: float) -> Work | None:
-        """Return and remove the sample that needs the processor now, earliest deadline first."""
+        """Return the sample that the processor is to take now, earliest deadline first."""
         if not self._waiting and not self._forsaken:
             return None
         due = [work for work in self._waiting.values() if work.give_up_s <= now_s]
@@ -78,6 +82,7 @@ class InFlight:
         work = min(due, key=lambda work: (work.deadline_s, work.id))
         self._waiting.pop(work.id, None)
         self._forsaken.pop(work.id, None)
+        self._falling[work.id] = work
         return work
 
     def pass_expected(self, now_s: float) -> list[Work]:
@@ -90,14 +95,14 @@ class InFlight:
         return late
 
     def quickest_s(self) -> float:
-        """Return how long the quickest answers to all of them take, one after the other."""
+        """Return how long the quickest answers to them take, one after the other."""
         if not self:
             return 0.0
-        return sum([work.quickest_s for work in self._all()])
+        return sum([work.quickest_s for work in self._doubtful()])
 
     def latest_start_s(self, *more: Work) -> float:
-        """Return when the processor must begin to answer all, and ``more``, each in time."""
-        works = [*self._all(), *more] if self else [*more]
+        """Return when the processor must begin to answer them, and ``more``, each in time."""
+        works = [*self._doubtful(), *more] if self else [*more]
         if len(works) == 1:
             return works[0].deadline_s - works[0].quickest_s
         latest_s, taken_s = math.inf, 0.0
@@ -119,5 +124,7 @@ class InFlight:
             return math.inf
         return min([work.give_up_s for work in self._waiting.values()])
 
-    def _all(self) -> list[Work]:
-        return [*self._waiting.values(), *self._forsaken.values()]
+    def _doubtful(self) -> list[Work]:
+        """Return those whose answers are not counted on."""
+        waiting = [work for work in self._waiting.values() if not work.counted_on]
+        return [*waiting, *self._forsaken.values()]

@@ -15,12 +15,14 @@ __all__ = ["Expected", "Passage", "Uplink"]
 
 
 class Expected(NamedTuple):
-    """How long an answer is likely to take, and at most, unless the link has changed.
+    """How long an answer is likely to take, with caution, and at most, unless the link has changed.
 
-    That is twice the cautious estimate, and three standard deviations of the round trip.
+    With caution is with a link as slow as may well be; at most is twice that. Both have three
+    standard deviations of the round trip besides.
     """
 
     likely_s: float
+    cautious_s: float
     latest_s: float
 
 
@@ -50,7 +52,8 @@ class Uplink:
         bits = self._estimator.before_bits(now_s) + _bits(size_bytes)
         likely_s = link.rtt_s + bits / link.bandwidth_bps + server_s
         cautious_s = link.rtt_s + bits / link.cautious_bps + server_s
-        return Expected(likely_s, 2 * cautious_s + 3 * link.rtt_sigma_s)
+        jitter_s = 3 * link.rtt_sigma_s
+        return Expected(likely_s, cautious_s + jitter_s, 2 * cautious_s + jitter_s)
 
     def send(
         self, now_s: float, message: int, size_bytes: int, server_s: float, plan: Plan | None

@@ -44,7 +44,8 @@ class Work:
     under way), which are spans. ``size_bytes`` is the encoded boundary's size, ``sent_bytes`` what
     of it left the device. The device has come to boundary ``at``, the ``exits`` have run, and what
     is left takes what its ``board`` says: ``options``, from the best answer to the quickest. From
-    ``pays_s`` on it pays to compute on. ``reason`` says why the server's answer is no longer waited
+    ``pays_s`` on it pays to compute on. If its answer is ``counted_on``, the processor is kept free
+    for none of the device's own. ``reason`` says why the server's answer is no longer waited
     for, or why there is none.
     """
 
@@ -61,6 +62,7 @@ class Work:
     expected_s: float = 0.0
     give_up_s: float = 0.0
     overdue: bool = False
+    counted_on: bool = False
     begun_s: float = 0.0
     fallback_s: float = 0.0
     board: Board | None = None

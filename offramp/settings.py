@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeGuard, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from offramp.choices import nearest
@@ -38,12 +39,17 @@ class Settings(BaseModel):
             del copied.__dict__[derived]
         return copied
 
+    @classmethod
+    def known(cls, keys: Iterable[str]) -> Mapping[str, FieldInfo]:
+        """Return the fields, and those of ``keys`` that a model with others takes besides."""
+        return cls.model_fields
+
     @model_validator(mode="before")
     @classmethod
     def _is_plain(cls, values: Any) -> Any:
         """Refuse what pydantic would leave out or convert, or does not know the meaning of."""
         if _maps(values):
-            known = cls.model_fields
+            known = cls.known(values)
             errors = [_unknown_key(k, v, known) for k, v in values.items() if k not in known]
             for key, value in values.items():
                 if key in known:

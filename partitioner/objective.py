@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from offramp.settings import Settings
 from partitioner.measures import get_measure, get_quantile
@@ -28,7 +30,13 @@ _MISS_SHARE = 0.01
 
 
 class Limits(Settings):
-    """The most that measures may come to, each named with its unit (`partitioner.measures`)."""
+    """The most that measures may come to, each named with its unit (`partitioner.measures`).
+
+    Every quantile has one, such as p99.9_s, be it no field.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Amount | None]
 
     mean_s: Amount | None = None
     p50_s: Amount | None = None
@@ -40,6 +48,14 @@ class Limits(Settings):
     period_s: Amount | None = None
     energy_j: Amount | None = None
     memory_bytes: Amount | None = None
+
+    @classmethod
+    def known(cls, keys: Iterable[str]) -> Mapping[str, FieldInfo]:
+        """Return the fields, and those of ``keys`` that are called like quantiles."""
+        fields = cls.model_fields
+        names = {key: key.removesuffix("_s") for key in keys if key.endswith("_s")}
+        alike = {key: fields["p99_s"] for key, name in names.items() if get_quantile(name)}
+        return {**alike, **fields}
 
     def given(self) -> dict[str, float]:
         """Return the limits there are, by measure."""

@@ -85,14 +85,14 @@ class Seer(Controller):
         """Return the best plan that sends nothing."""
         return best_foreseen(self.planner, self.objective, [self._coming(now_s)], alone=True)
 
-    def expect(self, now_s: float, size_bytes: int, cut: int) -> Expected:
+    def expect(self, now_s: float, size_bytes: int, cut: int, ahead_s: float = 0.0) -> Expected:
         """Return when an answer comes, and for how long to wait for it: for ever, or not at all.
 
         When it comes is known but for jitter and losses, so there is no better time to give it up.
         """
         size, tail_s = size_bytes + FRAME_OVERHEAD_BYTES, self.planner.server.tail[cut].median_s
-        away_s = self.truth.foresight.away_s(now_s, size, tail_s)
-        return Expected(away_s, math.inf if away_s < self.objective.latest_s else 0.0)
+        away_s = self.truth.foresight.away_s(now_s + ahead_s, size, tail_s)
+        return Expected(away_s, away_s, math.inf if away_s < self.objective.latest_s else 0.0)
 
     def overdue(self, now_s: float, message: int) -> None:
         """Nothing is to be learnt from silence."""

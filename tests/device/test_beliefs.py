@@ -112,7 +112,8 @@ def test_an_answer_is_expected_after_those_to_what_lies_before_it_on_the_uplink(
         expected = road.controller.expect(begun_s, 1000, SENT.cut)
         told[road.send(1000)] = expected
     answers = road.drive(begun_s + 2.0)
-    for number, (likely_s, latest_s) in told.items():
+    for number, (likely_s, cautious_s, latest_s) in told.items():
         took_s = answers[number] - begun_s
         assert likely_s == pytest.approx(took_s, rel=0.25)
+        assert likely_s < cautious_s < latest_s
         assert took_s < latest_s

@@ -89,7 +89,7 @@ class Story:
         self._set_up(planner)
         self.link, self.pace = link, pace
         self.stalled, self.bad = False, set()
-        self.now = 0.0
+        self.now, self.streams = 0.0, 0
         self.log, self.probes = [], []
         self.finished, self.most_in_flight = collections.defaultdict(list), 0
         self._reached, self._in_flight, self._fallen = {}, set(), set()
@@ -117,6 +117,7 @@ class Story:
             wake_s = self.dispatch.wake_s(self.now)
             if self._events and self._events[0][0] <= wake_s:
                 self.now, _, event, details = heapq.heappop(self._events)
+                self.streams += event == "disconnected"
                 event = getattr(self.dispatch, event) if isinstance(event, str) else event
             else:
                 again = again + 1 if wake_s <= passed_s else 0
@@ -194,10 +195,17 @@ class Story:
 
     def _answer(self, message, told):
         delay_s, failure = told if isinstance(told, tuple) else (told, None)
-        if failure is not None:
-            self.at(self.now + delay_s, "refused", message, failure)
-        elif delay_s is not None:
-            self.at(self.now + delay_s, "answered", message, Timeline(), Load())
+        stream = self.streams
+
+        def come(now_s):
+            if stream != self.streams:
+                return []  # it was lost with its stream
+            if failure is not None:
+                return self.dispatch.refused(now_s, message, failure)
+            return self.dispatch.answered(now_s, message, Timeline(), Load())
+
+        if delay_s is not None:
+            self.at(self.now + delay_s, come)
 
     def _become_ready(self):
         if not self.stalled:
@@ -405,7 +413,7 @@ def test_a_deeper_cut_waits_for_samples_that_were_sent_at_a_shallower_one(planne
 
 
 def test_what_could_not_be_answered_here_in_time_any_more_is_not_sent(planner):
-    """Sample 3 begins at 33 ms; its head would end at 43, its deadline is 43."""
+    """Sample 2 could go out at 30 ms; by then the device has to begin to answer the first two."""
     story = Story(planner, SEND_FEATURE, silent, deadline_s=0.04).connect()
     assert story.arrive(0.0, 0.001, 0.002, 0.003).run()[1:] == [
         (0, "head 0"),
@@ -413,14 +421,34 @@ def test_what_could_not_be_answered_here_in_time_any_more_is_not_sent(planner):
         (10, "head 1"),
         (20, "send 1"),
         (20, "head 2"),
-        (30, "fall back 0 to exit"),
-        (31, "degraded 0 device"),
-        (31, "fall back 1 to exit"),
-        (32, "degraded 1 device"),
-        (32, "fall back 2 to exit"),
-        (33, "degraded 2 device"),
+        (31, "degraded 2 device"),
+        (31, "fall back 0 to exit"),
+        (32, "degraded 0 device"),
+        (32, "fall back 1 to exit"),
+        (33, "degraded 1 device"),
         (33, "head 3"),
         (44, "degraded 3 device"),
+    ]
+
+
+def test_a_device_that_is_behind_counts_on_answers_again_once_they_come(planner):
+    """By itself it takes 11 ms of the 12 between samples, so that it would be behind for ever."""
+    lost = range(40, 44)
+    story = Story(
+        planner,
+        SEND_INPUT,
+        lambda sample: None if sample in lost else 0.02,
+        rate_hz=1 / 0.012,
+        deadline_s=0.06,
+        inbox=16,
+        hedge={"max_cpu_share": 0.0},
+    )
+    log = story.connect().arrive(*(0.012 * at for at in range(80))).run()
+    by = [story.finished[sample][0][1].by for sample in range(80)]
+    assert by == [*["server"] * 40, *["device"] * 4, *["server"] * 36]
+    assert [what for _, what in log if "fall back" in what] == [
+        "fall back 40 to all",
+        *(f"fall back {at} to exit" for at in range(41, 45)),
     ]
 
 
@@ -575,6 +603,21 @@ def test_an_answer_counts_until_the_fallback_begins(planner):
         (181, "send 1"),
         (201, "ok 1 server"),
     ]
+
+
+def test_the_first_answer_counts_while_a_fallback_runs(planner):
+    """Its answer comes after 183 ms; at 175 the device begins its own, and has it at 186."""
+    story = Story(planner, SEND_INPUT, lambda sample: 0.183 if sample == 0 else 0.02).connect()
+    assert story.arrive(0.0, 0.18).run()[1:] == [
+        (0, "head 0"),
+        (0, "send 0"),
+        (175, "fall back 0 to exit"),
+        (183, "ok 0 server"),
+        (186, "head 1"),
+        (186, "send 1"),
+        (206, "ok 1 server"),
+    ]
+    assert story.finished[0][0][1].work.reason == ""
 
 
 def test_the_start_measures_the_link_with_eight_probes_one_after_the_other(planner):
