@@ -32,7 +32,7 @@ _MISS_SHARE = 0.01
 class Limits(Settings):
     """The most that measures may come to, each named with its unit (`partitioner.measures`).
 
-    Every quantile has one, such as p99.9_s, be it no field.
+    A quantile that is no field, such as p99.9_s, may be limited too.
     """
 
     model_config = ConfigDict(extra="allow")
