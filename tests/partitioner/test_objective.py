@@ -1,4 +1,4 @@
-"""Objectives: looked up by their hash in whichever process they are, and limited in any quantile."""
+"""Objectives are looked up by their hash, in whichever process, and may limit any quantile."""
 
 from __future__ import annotations
 
