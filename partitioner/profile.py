@@ -6,7 +6,9 @@ by layer by 0.997 ms (PORTEND, ICPADS 2023).
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -247,15 +249,36 @@ def load_profile(path: Path, bundle: Bundle | None = None) -> Profile:
     no such file.
     """
     try:
-        profile = Profile.model_validate_json(read_file(path))
+        text = read_file(path)
+        profile = Profile.model_validate_json(text)
     except ValidationError as error:
         raise PlanError(
             f"{path}: {describe_error(error, 'the file')}; measure it with: offramp profile"
         ) from None
-    if bundle is not None:
-        with naming(path):
+    with naming(path):
+        json.loads(text, object_pairs_hook=_refuse_twice)
+        _refuse_idle(profile)
+        if bundle is not None:
             profile.check(bundle)
     return profile
+
+
+def _refuse_twice(pairs: list[tuple[str, object]]) -> None:
+    """Raise `PlanError` if a key stands twice in a mapping: JSON does not say which counts."""
+    for key, times in Counter(key for key, _ in pairs).items():
+        if times > 1:
+            raise PlanError(f"the key {key!r} is given twice; remove one")
+
+
+def _refuse_idle(profile: Profile) -> None:
+    """Raise `PlanError` if segments run in no time: then plans would cost nothing."""
+    for runner in profile.runners:
+        for part, timings in (("head", runner.head[1:]), ("tail", runner.tail[:-1])):
+            if not all(timing.median_s for timing in timings):
+                raise PlanError(
+                    f"a {part} of {runner.backend} runs segments in 0 s; measure it again with: "
+                    "offramp profile"
+                )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import pytest
 from offramp.commands import run_command
 
 USAGE, PLAN, BUNDLE = 2, 8, 4
+NO_TIME = {"median_s": 0, "p10_s": 0, "p90_s": 0, "runs": 1}
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -56,7 +57,7 @@ def _profiles() -> dict[str, Wrong]:
         "lacks a head": (drop("runners", 0, "head", 3), ("head of onnxruntime has 8 times",)),
         "lacks a level": (drop("encode", "0/lossless"), ("encode lacks '0/lossless'",)),
         "has one too many": (
-            put("decode", "9/zip", to={"median_s": 0, "p10_s": 0, "p90_s": 0, "runs": 1}),
+            put("decode", "9/zip", to=NO_TIME),
             ("decode has '9/zip'",),
         ),
         "has no runner": (put("runners", to=[]), ("runners", "[]")),
@@ -67,6 +68,14 @@ def _profiles() -> dict[str, Wrong]:
         "has percentiles that fall": (
             put("runners", 0, "head", 3, "p10_s", to=7.0),
             ("runners.0.head.3", "7", "must not fall"),
+        ),
+        "has a head of no time": (
+            put("runners", 0, "head", 3, to=NO_TIME),
+            ("a head of onnxruntime runs segments in 0 s",),
+        ),
+        "has a tail of no time": (
+            put("runners", 0, "tail", 0, to=NO_TIME),
+            ("a tail of onnxruntime runs segments in 0 s",),
         ),
         "ran on true threads": (put("runners", 0, "threads", to=True), ("threads", "True")),
         "draws less than nothing": (

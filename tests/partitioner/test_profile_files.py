@@ -59,6 +59,19 @@ def test_a_wrong_profile_is_named_by_its_file(
     assert last.startswith(f"offramp: {wrong}: ")
 
 
+def test_a_key_that_stands_twice_is_named(
+    made_up: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle, _, right = made_up
+    text = Path(right).read_text()
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(text.replace('"median_s"', '"median_s": 3.0, "median_s"', 1))
+    options = ["--device-profile", str(wrong), "--bandwidth-mbps", "5", "--rtt-ms", "40"]
+    assert run_command(["plan", bundle, *options]) == PLAN
+    said = capsys.readouterr().err.strip()
+    assert said == f"offramp: {wrong}: the key 'median_s' is given twice; remove one"
+
+
 def test_what_a_run_lacks_of_its_profile_is_told_with_the_file(
     made_up: list[str],
     embedded: Bundle,
