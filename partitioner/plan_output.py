@@ -67,11 +67,11 @@ def show_what_if(
     picture: Path | None,
 ) -> None:
     """Print which plan wins where along one axis or two; the map of two may be a picture too."""
-    if len(names) == 1:
-        axis = get_axis(names[0])
+    axis, *others = (get_axis(name).reaching(at) for name in names)
+    if not others:
         show(region_table(axis, sweep(planner, strategy, at, axis), at))
         return
-    axes = (get_axis(names[0]), get_axis(names[1]))
+    axes = axis, others[0]
     width, height = _MAP
     shape = max(min(width, columns_here() - MARGIN), 2), height
     show(map_text(axes, draw_map(planner, strategy, at, axes, shape), at))

@@ -11,7 +11,7 @@ from partitioner.plan import Plan
 from partitioner.planner import Planner
 from partitioner.situation import Situation
 from partitioner.strategies import Strategy
-from partitioner.what_if_axes import AXES, Axis
+from partitioner.what_if_axes import Axis
 
 __all__ = ["Region", "draw_map", "sweep"]
 
@@ -102,7 +102,7 @@ def draw_map(
 
     None stands where that which wins does not meet the objective.
     """
-    if axes[0] is AXES["accuracy-drop"]:  # each objective is prepared for once, not in every row
+    if axes[0].name == "accuracy-drop":  # each objective is prepared for once, not in every row
         turned = draw_map(planner, strategy, at, (axes[1], axes[0]), (shape[1], shape[0]))
         return [list(column) for column in zip(*turned, strict=True)]
     first, second = (axis.values(count) for axis, count in zip(axes, shape, strict=True))

@@ -35,6 +35,14 @@ class Axis:
     put: Callable[[Situation, float], Situation]
     zero: bool = False
 
+    def reaching(self, at: Situation) -> Axis:
+        """Return the axis, made long enough for a situation's value if that may be on it."""
+        value = self.get(at)
+        if not 0 < value < math.inf:
+            return self
+        low = self.low if self.zero else min(self.low, value)
+        return replace(self, low=low, high=max(self.high, value))
+
     def values(self, count: int) -> list[float]:
         """Return values from the least to the highest, evenly spaced on the axis."""
         space = np.geomspace if self.logarithmic else np.linspace

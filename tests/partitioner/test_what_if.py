@@ -117,6 +117,21 @@ def test_the_values_of_an_axis_are_where_it_says(world: Callable[..., Any]) -> N
             assert [axis.place(axis.low * share, 9) for share in (0.4, 0.6)] == [0, 1]
 
 
+@pytest.mark.parametrize("name", AXES)
+def test_an_axis_reaches_what_is_given(name: str) -> None:
+    usual = AXES[name]
+    for value in (usual.low / 2, usual.low, usual.high / 3, usual.high, usual.high * 2):
+        at = usual.put(HERE, value)
+        axis = usual.reaching(at)
+        assert axis.place(value, 9) is not None
+        assert axis.low <= usual.low
+        assert axis.high == max(usual.high, value)
+        assert [axis.place(each, 9) for each in axis.values(9)] == list(range(9))
+    assert AXES["rate"].reaching(HERE) == AXES["rate"]  # samples come as fast as they can
+    anything = replace(HERE, objective=Objective(max_accuracy_drop=None))
+    assert AXES["accuracy-drop"].reaching(anything) == AXES["accuracy-drop"]
+
+
 def test_a_table_tells_the_values_in_the_units_of_people(world: Callable[..., Any]) -> None:
     axis = AXES["bandwidth"]
     table = region_table(axis, sweep(world(5).planner, ADAPTIVE, HERE, axis), HERE)
