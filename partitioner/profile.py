@@ -1,7 +1,7 @@
 """Profiles: what a bundle's parts cost on one machine, measured by running whole partitions.
 
 Times of single layers do not add up: measured by partition, predictions were off by 0.114 ms,
-by layer by 0.997 ms (PORTEND, ICPADS 2023).
+by layer by 0.997 ms (PORTEND, Ebrahimi et al., ICPADS 2023).
 """
 
 from __future__ import annotations

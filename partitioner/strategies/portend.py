@@ -27,7 +27,10 @@ _EXACT = 1e-12
 
 
 class Portend(Strategy):
-    """PORTEND (ICPADS 2023): exits' thresholds and the partition by brute force, tensors raw.
+    """PORTEND (Ebrahimi et al., ICPADS 2023): thresholds and partition by brute force, tensors raw.
+
+    The paper is M. Ebrahimi, A. da Silva Veith, M. Gabel and E. de Lara, "PORTEND: A Joint
+    Performance Model for Partitioned Early-Exiting DNNs".
 
     The least latency of all that are accurate enough, both by the paper's own formulas. Latency is
     head and exits, each weighted by who reaches it; of those that stay, serialisation, packets of
