@@ -18,6 +18,7 @@ from offramp.names import printable
 __all__ = ["Row", "bad_row", "numbered_rows", "quoted", "read_text", "unpacked_text"]
 
 _LIMIT_BYTES = 256 << 20
+_LIMIT_LINES = 5_000_000  # each takes over a microsecond and a hundred bytes
 _SHOWN = 40  # characters of a line that an error quotes
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -47,6 +48,8 @@ def unpacked_text(path: Path, stream: IO[bytes]) -> str:
         raise ConfigError(f"trace {path} is damaged: name a text file, plain or gzip") from None
     if len(content) > _LIMIT_BYTES:
         raise ConfigError(f"trace {path} holds more than {_LIMIT_BYTES} bytes: give a shorter one")
+    if max(content.count(b"\n"), content.count(b"\r")) > _LIMIT_LINES:
+        raise ConfigError(f"trace {path} holds more than {_LIMIT_LINES} lines: give a shorter one")
     try:
         return content.removeprefix(codecs.BOM_UTF8).decode("ascii")  # which spreadsheets write
     except UnicodeDecodeError as error:

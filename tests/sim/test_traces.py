@@ -425,6 +425,14 @@ def test_a_trace_that_unpacks_to_too_much_is_refused(write, monkeypatch):
         read_trace(write(gzip.compress(b"1\n" * 501, mtime=0)))
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_trace_of_too_many_lines_is_refused(end, write, monkeypatch):
+    monkeypatch.setattr("sim.traces.lines._LIMIT_LINES", 500)
+    read_trace(write((b"1" + end) * 500))
+    with pytest.raises(ConfigError, match="more than 500 lines"):
+        read_trace(write((b"1" + end) * 501))
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=200))
 def test_whatever_a_file_holds_it_is_a_trace_or_a_config_error(tmp_path_factory, content):
