@@ -41,13 +41,14 @@ def path_case(profile: Path, requests: int) -> Case:
 
 
 def build_cases(profile: Path, trace: tuple[Path, Path] | None, seconds: float) -> list[Case]:
-    """Return the cases, each about so many seconds long.
+    """Return the cases, each about so many seconds long; on a mobile link three times that.
 
+    Its rate changes all the time, so that a few slow seconds would decide on a short run.
     ``trace`` has a recorded uplink and downlink; without one the rate is generated.
     """
     return [
         _steady(profile, seconds),
-        _mobile(profile, trace, seconds),
+        _mobile(profile, trace, 3 * seconds),
         _outage(profile, seconds),
         _shared(profile, seconds),
         _split(profile, seconds),

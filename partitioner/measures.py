@@ -93,4 +93,6 @@ def say_amount(name: str, amount: float) -> str:
         return f"{amount:,.0f} bytes"
     if unit == "j":
         return say_energy(amount)
-    return f"{figure(100 * amount)}%" if unit == "share" else f"{figure(amount)} {unit}"
+    if unit == "share":
+        return f"{figure(round(100 * amount, 6))}%"  # less is next to nothing, as is what ties
+    return f"{figure(amount)} {unit}"
