@@ -89,6 +89,26 @@ def test_a_quick_decision_is_the_first_of_the_ranking(
     assert (accuracy[row] < floor) == (accuracy[first] < floor)
 
 
+def test_a_hedged_plan_is_accurate_enough_whoever_answers(
+    world: Callable[..., Any], weather: Callable[..., Conditions]
+) -> None:
+    binding = 0
+    for seed in range(40):
+        it, now = world(seed), replace(weather(seed, True), hedged=True)
+        here = it.candidates.accuracy - np.random.default_rng(seed).uniform(
+            0, 0.2, len(it.candidates)
+        )
+        candidates = replace(it.candidates, hedged_accuracy=here)
+        planner = Planner(it.planner.bundle, candidates, it.planner.device, it.planner.server)
+        objective = Objective(max_accuracy_drop=None, min_accuracy=float(np.median(here)))
+        for given in (objective, objective.model_copy(update={"minimise": "p95"})):
+            row = planner.row_of(planner.best(given, now))
+            assert here[row] >= given.min_accuracy
+            alone = planner.row_of(planner.best(given, replace(now, hedged=False)))
+            binding += here[alone] < given.min_accuracy
+    assert binding > 10
+
+
 def told(planner: Planner, objective: Objective, now: Conditions) -> Plan:
     """The best plan, with what it would do and why it was taken."""
     return explain(planner, planner.best(objective, now), objective, now)
