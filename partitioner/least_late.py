@@ -24,7 +24,7 @@ def least_late(forecast: Forecast, deadline_s: float, rows: NDArray[np.int64]) -
     for groups in (*_GROUPS[1:], None):
         near = ~is_less(most.min(), least)
         rows, least, most = rows[near], least[near], most[near]
-        wide = np.flatnonzero(is_less(least, most))
+        wide = np.flatnonzero((most > least) & is_less(least.min(), most))  # may not tie
         if not len(wide):
             break
         some = Forecast(forecast.costs.select(rows[wide]), forecast.conditions)
@@ -32,5 +32,5 @@ def least_late(forecast: Forecast, deadline_s: float, rows: NDArray[np.int64]) -
             least[wide] = most[wide] = some.late_share(deadline_s)
         else:
             least[wide], most[wide] = some.late_bounds(deadline_s, groups)
-    kept: NDArray[np.int64] = rows[~is_less(most.min(), most)]
+    kept: NDArray[np.int64] = rows[~is_less(least.min(), most)]
     return kept
