@@ -99,9 +99,8 @@ The deadline is {share:g} times the whole model's time on the device, told to al
 deadlines are loose. With one of at least that time `edgent` is `neurosurgeon`, as the whole model
 on the device always keeps it. *overdue*: later, or never, the fewest first. *hurried*: answered on
 the device by an earlier exit than planned. Offramp's agent does that in time under every strategy,
-so that hardly anything is overdue and accuracy is what differs. Where it must begin with that
-before the server's answer can come, sending is in vain, and who never sends does best: Offramp's
-own plans do not foresee it. Times in ms."""
+so that hardly anything is overdue and accuracy is what differs. Often it must begin with that
+before the server's answer can come, which counts all the same if it is first. Times in ms."""
 
 
 _UNEVEN = """\

@@ -101,11 +101,11 @@ def test_a_hedged_plan_is_accurate_enough_whoever_answers(
         candidates = replace(it.candidates, hedged_accuracy=here)
         planner = Planner(it.planner.bundle, candidates, it.planner.device, it.planner.server)
         objective = Objective(max_accuracy_drop=None, min_accuracy=float(np.median(here)))
-        for given in (objective, objective.model_copy(update={"minimise": "p95"})):
-            row = planner.row_of(planner.best(given, now))
-            assert here[row] >= given.min_accuracy
-            alone = planner.row_of(planner.best(given, replace(now, hedged=False)))
-            binding += here[alone] < given.min_accuracy
+        for goal in (objective, objective.model_copy(update={"minimise": "p95"})):
+            row = planner.row_of(planner.best(goal, now))
+            assert here[row] >= goal.min_accuracy
+            alone = planner.row_of(planner.best(goal, replace(now, hedged=False)))
+            binding += here[alone] < goal.min_accuracy
     assert binding > 10
 
 
