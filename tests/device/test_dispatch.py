@@ -620,6 +620,22 @@ def test_the_first_answer_counts_while_a_fallback_runs(planner):
     assert story.finished[0][0][1].work.reason == ""
 
 
+@pytest.mark.parametrize("event", ["refused", "disconnected"])
+def test_what_goes_wrong_while_a_fallback_runs_leaves_its_answer(planner, event):
+    """The server refuses sample 0 at 180 ms, or the stream breaks; the device has it at 195."""
+    late = (0.18, refusal(OverloadError)) if event == "refused" else None
+    story = Story(planner, SEND_INPUT, lambda sample: late).connect()
+    if event == "disconnected":
+        story.at(0.18, "disconnected", BROKEN)
+    log = story.arrive(0.0).run()
+    assert [each for each in log[2:] if each[1] != "down"] == [
+        (0, "send 0"),
+        (175, "fall back 0 to all"),
+        (195, "degraded 0 device"),
+    ]
+    assert len(story.finished[0]) == 1
+
+
 def test_the_start_measures_the_link_with_eight_probes_one_after_the_other(planner):
     story = Story(planner, SEND_NOTHING).at(0.0, "connected").at(0.0, "stream_ready")
     story.at(0.2, "ended").run()
