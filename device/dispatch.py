@@ -8,8 +8,9 @@ these promises:
 - At most ``max_in_flight`` samples wait for the server; the others are answered on the device.
 - The processor is never given what would make a sample in flight late if the server is silent:
   a head that would end too late for that is hurried or waits, and an answer is waited for only as
-  long as there is time for one of the device's own, unless others wait and it is likely in time.
-  Nor is it given what would let the inbox run over, as long as there is a quicker answer.
+  long as there is time for one of the device's own. Only if samples come faster than the device
+  could answer them is an answer counted on that is likely in time.
+- Nor is it given what would let the inbox run over, as long as there is a quicker answer.
 """
 
 from __future__ import annotations
@@ -298,18 +299,24 @@ class Dispatch:
         """Tell whether a sample may go to the server, and all could still be answered here."""
         if not (self._stream.is_welcome(now_s) and self._has_room()):
             return False
-        stretch, others = self._stretch(now_s), len(self._inbox) - 1
+        stretch = self._stretch(now_s)
         work.options = self._board.options(plan.cut, self._board.opened(plan), stretch)
         ahead_s = self._board.encoded_s(plan) * stretch
         if now_s > work.arrived_s:  # else there is as much time as the plan counts on
             work.plan, work.size_bytes = plan, self._controller.planner.sent_bytes(plan)
             work.board = self._board
-            self._giving_up.note(now_s, work, stretch, others, ahead_s)
+            self._giving_up.note(now_s, work, stretch, self._gap_s(work), ahead_s)
             if work.give_up_s <= now_s + ahead_s:
                 return False
         doubtful = [] if work.counted_on else [work]
-        free_s = min(self._in_flight.latest_start_s(*doubtful), self._overflow_s(others))
+        overflow_s = self._overflow_s(len(self._inbox) - 1)
+        free_s = min(self._in_flight.latest_start_s(*doubtful), overflow_s)
         return now_s + ahead_s <= free_s - MARGIN_S
+
+    def _gap_s(self, work: Work) -> float:
+        """Return how far apart samples came of late that wait behind one; infinite if none does."""
+        behind = sum(other is not work for other in self._inbox)
+        return (self._inbox[-1].arrived_s - work.arrived_s) / behind if behind else math.inf
 
     def _overflow_s(self, waiting: int) -> float:
         """Return when a sample would find the inbox full, if the processor takes none before."""
@@ -321,7 +328,7 @@ class Dispatch:
         work.board, work.exits, work.size_bytes = self._board, reached.exits, reached.size_bytes
         stretch = self._stretch(now_s)
         work.options = self._board.options(reached.at, reached.exits, stretch)
-        self._giving_up.note(now_s, work, stretch, len(self._inbox))
+        self._giving_up.note(now_s, work, stretch, self._gap_s(work))
         self._running_on.come_to(work, reached.at, stretch)
         if not self._stream.up:
             self._in_flight.forsake(work, f"no connection ({self._stream.reason})")

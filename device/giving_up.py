@@ -21,13 +21,14 @@ class GivingUp:
         self._controller, self._in_flight = controller, in_flight
 
     def note(
-        self, now_s: float, work: Work, stretch: float, others: int, ahead_s: float = 0.0
+        self, now_s: float, work: Work, stretch: float, gap_s: float, ahead_s: float = 0.0
     ) -> None:
-        """Note it of a sample that is sent so long from now; ``others`` wait for the processor.
+        """Note it of a sample that is sent so long from now; others came behind it by this gap.
 
-        While some do, an answer is counted on that comes in time even over a link somewhat slower
-        than believed. If each sample fell back lest the link be silent, the next ones would have as
-        little time, for ever.
+        It is infinite if none waits for the processor. If they come faster than the device could
+        answer each as well as it can, an answer is counted on that comes in time even over a link
+        somewhat slower than believed. If each sample fell back lest the link be silent, the next
+        ones would have as little time, for ever.
         """
         assert work.plan is not None
         assert work.board is not None
@@ -42,6 +43,7 @@ class GivingUp:
             reserve_s=MARGIN_S + self._in_flight.quickest_s() + head_s,
         )
         cautious_s = sent_s + expected.cautious_s
-        work.counted_on = others > 0 and cautious_s <= work.deadline_s
+        best_s = work.board.options(0, frozenset(), stretch)[0].time_s
+        work.counted_on = gap_s < best_s and cautious_s <= work.deadline_s
         if work.counted_on:
             work.give_up_s = max(work.give_up_s, cautious_s)
