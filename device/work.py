@@ -45,8 +45,8 @@ class Work:
     of it left the device. The device has come to boundary ``at``, the ``exits`` have run, and what
     is left takes what its ``board`` says: ``options``, from the best answer to the quickest. From
     ``pays_s`` on it pays to compute on. While its answer is ``counted_on`` the processor is not
-    kept free for one of the device's own. ``reason`` says why the server's answer is no longer waited
-    for, or why there is none.
+    kept free for one of the device's own. ``reason`` says why the server's answer is no longer
+    waited for, or why there is none.
     """
 
     id: int
