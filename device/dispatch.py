@@ -314,9 +314,14 @@ class Dispatch:
         return now_s + ahead_s <= free_s - MARGIN_S
 
     def _gap_s(self, work: Work) -> float:
-        """Return how far apart samples came of late that wait behind one; infinite if none does."""
-        behind = sum(other is not work for other in self._inbox)
-        return (self._inbox[-1].arrived_s - work.arrived_s) / behind if behind else math.inf
+        """Return how far apart samples came of late; infinite if none that presses waits for one.
+
+        Those that were dropped meanwhile count, too: samples are numbered as they come.
+        """
+        behind = self._inbox[-1].id - work.id if self._inbox else 0
+        if self._settings.rate_hz is None or behind <= 0:
+            return math.inf
+        return (self._inbox[-1].arrived_s - work.arrived_s) / behind
 
     def _overflow_s(self, waiting: int) -> float:
         """Return when a sample would find the inbox full, if the processor takes none before."""
