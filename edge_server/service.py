@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 
+from edge_server.clients import peer_client
 from edge_server.files import read_span
 from edge_server.history import History
 from edge_server.session import Arrival, Reply, Session, answer_one, stamp
@@ -76,7 +77,8 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         timeline = Timeline(received_s=time.monotonic(), received_bytes=request.ByteSize())
         content = _parse(request, timeline)
         if isinstance(content, Request):
-            content = await answer_one(self._pool, content, timeline)
+            client = peer_client(context.peer())
+            content = await answer_one(self._pool, client, content, timeline)
         if content.failure:
             await _abort(context, content.failure)
         return stamp(content, self._pool).to_proto()
@@ -128,7 +130,8 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
             await context.write(_message(reply, self._pool))
 
         history = History(self._settings.history_bytes)
-        session = Session(self._pool, read, write, self._settings.max_in_flight, history)
+        client = peer_client(context.peer())
+        session = Session(self._pool, client, read, write, self._settings.max_in_flight, history)
         session.announce(self._pool.engine.catalogue())
         self._sessions.add(session)
         try:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from edge_server.clients import Client
 from edge_server.history import History
 from edge_server.ticket import DEADLINE_PASSED, Ticket
 from edge_server.workers import WorkerPool
@@ -35,12 +36,13 @@ class Session:
     def __init__(
         self,
         pool: WorkerPool,
+        client: Client,
         read: Callable[[], Awaitable[Arrival | None]],
         write: Callable[[Reply | Catalogue], Awaitable[None]],
         max_in_flight: int,
         history: History,
     ) -> None:
-        self._pool, self._read, self._write = pool, read, write
+        self._pool, self._client, self._read, self._write = pool, client, read, write
         self._max_in_flight = max_in_flight
         self._places = asyncio.Semaphore(max_in_flight)
         self._replies: asyncio.Queue[Reply | Catalogue] = asyncio.Queue()
@@ -96,7 +98,7 @@ class Session:
 
     def _accept(self, content: Request | Probe | Answer, timeline: Timeline) -> None:
         if isinstance(content, Request):
-            ticket = Ticket(content, timeline, self, self._deliver, self._history)
+            ticket = Ticket(content, timeline, self._client, self, self._deliver, self._history)
             failure = self._pool.submit(ticket)
             if failure:
                 self._replies.put_nowait(ticket.failed(failure))
@@ -110,7 +112,9 @@ class Session:
             self._loop.call_soon_threadsafe(self._replies.put_nowait, answer)
 
 
-async def answer_one(pool: WorkerPool, request: Request, timeline: Timeline) -> Answer:
+async def answer_one(
+    pool: WorkerPool, client: Client, request: Request, timeline: Timeline
+) -> Answer:
     """Return the answer to a request that came alone, at the latest when its deadline passes."""
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[Answer] = loop.create_future()
@@ -123,7 +127,7 @@ async def answer_one(pool: WorkerPool, request: Request, timeline: Timeline) -> 
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the call with it
             loop.call_soon_threadsafe(settle, answer)
 
-    ticket = Ticket(request, timeline, answered, deliver)
+    ticket = Ticket(request, timeline, client, answered, deliver)
     failure = pool.submit(ticket)
     if failure:
         return ticket.failed(failure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from edge_server.clients import Client
 from edge_server.history import History
 from offramp.messages import Answer, Failure, Request, Timeline
 
@@ -37,6 +38,7 @@ class Ticket:
 
     request: Request
     timeline: Timeline
+    client: Client
     owner: object
     deliver: Callable[[Answer], None]
     history: History | None = None

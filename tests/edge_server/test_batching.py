@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_server.batching import MOST, BatchSizes, CostCurve
+from edge_server.clients import Client
 from edge_server.engine import Engine
 from edge_server.ticket import Ticket
 from edge_server.workers import WorkerPool
@@ -21,6 +22,7 @@ from offramp.errors import EngineError
 from offramp.messages import Answer, Request, Timeline
 
 LIMIT_BYTES = 1 << 16
+CLIENT = Client("board")
 
 
 def curve_of(fixed_s: float, each_s: float, sizes: tuple[int, ...] = (1, 2, 4, 8)) -> CostCurve:
@@ -121,7 +123,7 @@ def submit_all(pool: WorkerPool, requests: list[Request]) -> dict[int, Answer]:
     answers: queue.Queue[Answer] = queue.Queue()
     for request in requests:
         timeline = Timeline(received_s=time.monotonic())
-        assert pool.submit(Ticket(request, timeline, answers, answers.put)) is None
+        assert pool.submit(Ticket(request, timeline, CLIENT, answers, answers.put)) is None
     found = [answers.get(timeout=10) for _ in requests]
     return {answer.id: answer for answer in found}
 

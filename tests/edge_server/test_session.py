@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from edge_server.clients import Client
 from edge_server.engine import Engine
 from edge_server.history import History
 from edge_server.session import Arrival, Reply, Session
@@ -57,7 +58,8 @@ def play(gated_engine: Engine, gated: Any) -> Callable[[Story], None]:
     async def stage(story: Story) -> None:
         pool = WorkerPool(gated_engine, workers=1, queue_length=64, max_wait_s=10.0)
         wire, drained = Wire(), asyncio.Event()
-        session = Session(pool, wire.read, wire.write, max_in_flight=4, history=History(0))
+        client, history = Client("board"), History(0)
+        session = Session(pool, client, wire.read, wire.write, max_in_flight=4, history=history)
         task = asyncio.create_task(session.run(drained))
         try:
             await story(wire, task, drained, pool)

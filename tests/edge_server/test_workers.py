@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edge_server.clients import Client
 from edge_server.engine import Engine
 from edge_server.ticket import STOPPING, Ticket
 from edge_server.workers import WorkerPool
@@ -15,6 +16,8 @@ from offramp.errors import EngineError
 from offramp.messages import Answer, Request, Timeline
 
 pytestmark = pytest.mark.timed
+
+CLIENT = Client("board")
 
 
 class Device:
@@ -26,7 +29,7 @@ class Device:
 
     def submit(self, request: Request, age_s: float = 0.0) -> Any:
         timeline = Timeline(received_s=time.monotonic() - age_s, received_bytes=7)
-        return self.pool.submit(Ticket(request, timeline, self, self.answers.put))
+        return self.pool.submit(Ticket(request, timeline, CLIENT, self, self.answers.put))
 
     def receive(self, count: int = 1) -> list[Answer]:
         return [self.answers.get(timeout=10) for _ in range(count)]
