@@ -18,6 +18,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 @click.command()
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
+@click.option("--metrics", metavar="HOST:PORT", help="Where to show metrics to Prometheus.")
 @click.option("--backend", help="The engine that runs the segments.  [default: the first that can]")
 @click.option("--threads", type=int, help="Threads for one sample.")
 @click.option("--workers", type=int, help="Samples that run at the same time.")

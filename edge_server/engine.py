@@ -49,7 +49,8 @@ class Engine:
 
     ``limit_bytes`` is the most that one decoded tensor may take. Building an engine runs each
     network once on zeros: a bundle that cannot run is refused now, and the first request does
-    not pay for what a backend puts off.
+    not pay for what a backend puts off. ``stepped`` is told of each step: from where, to which
+    boundary, of how many samples, and how long it took; it must neither wait nor raise.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Engine:
         self._clock = clock
         self._fusing = TailFusing()
         self.sizes = BatchSizes()
+        self.stepped: Callable[[Place, int, int, float], None] = lambda *step: None
         for network in networks:
             try_out(network)
         self.replace(networks)
@@ -158,6 +160,7 @@ class Engine:
         advance(passages)
         took_s = self._clock() - began_s
         self.sizes.observe(place, len(passages), took_s)
+        self.stepped(place, passages[0].at, len(passages), took_s)
         for passage in passages:
             if place.narrow:
                 passage.decode_s += took_s

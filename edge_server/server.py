@@ -8,7 +8,9 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -18,13 +20,18 @@ from edge_server.engine import Engine, try_out
 from edge_server.processor import ProcessorMeter
 from edge_server.service import EdgeService
 from edge_server.settings import ServerSettings
+from edge_server.watching import Watcher
 from edge_server.workers import WorkerPool
 from offramp import backends
 from offramp.address import Address
 from offramp.bundle import open_bundle
 from offramp.errors import AddressError, ConfigError
+from offramp.messages import Load
 from offramp.network import Network
 from protos.offramp.v1 import edge_pb2, edge_pb2_grpc
+
+if TYPE_CHECKING:  # a server that shows no metrics needs none of it
+    from offramp.exposition import MetricsEndpoint
 
 __all__ = ["EdgeServer", "load_engine", "run_server"]
 
@@ -51,9 +58,24 @@ async def run_server(
         loop.add_signal_handler(number, stop.set)
     server = EdgeServer(settings, engine)
     loop.add_signal_handler(signal.SIGHUP, server.reload_asked.set)
-    announce(await server.start())
-    await stop.wait()
-    await server.stop()
+    with ExitStack() as stack:
+        if settings.metrics:
+            stack.callback(_show_metrics(server, settings.metrics).close)
+        announce(await server.start())
+        await stop.wait()
+        await server.stop()
+
+
+def _show_metrics(server: EdgeServer, listen: Address) -> MetricsEndpoint:
+    from edge_server.metrics import ServerMetrics
+    from offramp.exposition import MetricsEndpoint
+
+    metrics = ServerMetrics(server)
+    endpoint = MetricsEndpoint(listen, metrics.registry)
+    server.watch(metrics)
+    server.pool.engine.stepped = metrics.stepped
+    _log.info("metrics on %s", endpoint.url)
+    return endpoint
 
 
 class EdgeServer:
@@ -77,6 +99,24 @@ class EdgeServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell ``watcher`` of every sample that leaves."""
+        self._service.watchers.append(watcher)
+
+    @property
+    def networks(self) -> Mapping[str, Network]:
+        """What is loaded, by digest."""
+        return self.pool.engine.networks
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return self._service.streams
+
+    def load(self) -> Load:
+        """Return how busy it is now."""
+        return self.pool.load()
 
     async def start(self) -> str:
         """Listen, and return the address with the port that was bound."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 
 import grpc
 
@@ -15,6 +16,7 @@ from edge_server.history import History
 from edge_server.session import Arrival, Reply, Session, answer_one, stamp
 from edge_server.settings import ServerSettings
 from edge_server.ticket import STOPPING
+from edge_server.watching import Ledger, Watcher
 from edge_server.workers import WorkerPool
 from offramp import __version__
 from offramp.catalogue import Catalogue, FileRequest
@@ -55,6 +57,12 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         self._settings = settings
         self._streams: set[asyncio.Task[None]] = set()
         self._sessions: set[Session] = set()
+        self.watchers: list[Watcher] = []
+
+    @property
+    def streams(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
 
     async def Stream(  # noqa: N802
         self, request_iterator: AsyncIterator[pb.StreamRequest], context: StreamContext
@@ -63,6 +71,8 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         task = asyncio.current_task()
         assert task is not None
         if len(self._streams) >= self._settings.max_streams:
+            for watcher in self.watchers:
+                watcher.turned_away(_TOO_MANY)
             await _abort(context, _TOO_MANY)
         self._streams.add(task)
         try:
@@ -76,12 +86,18 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         """Answer one sample; a failure becomes the call's status."""
         timeline = Timeline(received_s=time.monotonic(), received_bytes=request.ByteSize())
         content = _parse(request, timeline)
-        if isinstance(content, Request):
-            client = peer_client(context.peer())
-            content = await answer_one(self._pool, client, content, timeline)
-        if content.failure:
-            await _abort(context, content.failure)
-        return stamp(content, self._pool).to_proto()
+        client = peer_client(context.peer())
+        ledger = Ledger(client.name, self.watchers)
+        with closing(ledger):
+            if isinstance(content, Request):
+                ledger.came(content)
+                content = await answer_one(self._pool, client, content, timeline)
+            answer = stamp(content, self._pool)
+            message = answer.to_proto()
+            ledger.left(answer, 0 if answer.failure else message.ByteSize())
+        if answer.failure:
+            await _abort(context, answer.failure)
+        return message
 
     async def Describe(  # noqa: N802
         self, request: pb.DescribeRequest, context: DescribeContext
@@ -119,18 +135,28 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
             await asyncio.wait(set(self._streams), timeout=limit_s)
 
     async def _serve(self, context: StreamContext) -> None:
+        client = peer_client(context.peer())
+        ledger = Ledger(client.name, self.watchers)
+
         async def read() -> Arrival | None:
             while (message := await context.read()) is not _END:
                 arrival = _arrival(message)
                 if arrival:
+                    if isinstance(arrival[0], Request):
+                        ledger.came(arrival[0])
                     return arrival
             return None
 
         async def write(reply: Reply | Catalogue) -> None:
-            await context.write(_message(reply, self._pool))
+            if not isinstance(reply, Answer):
+                await context.write(_message(reply, self._pool))
+                return
+            answer = stamp(reply, self._pool)
+            message = pb.StreamResponse(infer=answer.to_proto())
+            await context.write(message)
+            ledger.left(answer, message.ByteSize())
 
         history = History(self._settings.history_bytes)
-        client = peer_client(context.peer())
         session = Session(self._pool, client, read, write, self._settings.max_in_flight, history)
         session.announce(self._pool.engine.catalogue())
         self._sessions.add(session)
@@ -138,12 +164,15 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
             finished = await session.run(self.drained)
         finally:
             self._sessions.discard(session)
+            ledger.close()
         if not finished:
             await _abort(context, STOPPING)
 
 
 _TOO_MANY = Failure(
-    "RESOURCE_EXHAUSTED", "the server serves as many streams as it may; try another server"
+    "RESOURCE_EXHAUSTED",
+    "the server serves as many streams as it may; try another server",
+    cause="too_many_streams",
 )
 
 _UNREADABLE = Failure(
@@ -169,12 +198,10 @@ def _arrival(message: pb.StreamRequest) -> Arrival | None:
             return None
 
 
-def _message(reply: Reply | Catalogue, pool: WorkerPool) -> pb.StreamResponse:
+def _message(reply: ProbeReply | Catalogue, pool: WorkerPool) -> pb.StreamResponse:
     if isinstance(reply, Catalogue):
         return pb.StreamResponse(catalogue=reply.to_proto())
-    if isinstance(reply, ProbeReply):
-        return pb.StreamResponse(probe=stamp(reply, pool).to_proto())
-    return pb.StreamResponse(infer=stamp(reply, pool).to_proto())
+    return pb.StreamResponse(probe=stamp(reply, pool).to_proto())
 
 
 async def _abort(context: StreamContext | InferContext | FileContext, failure: Failure) -> None:

@@ -21,11 +21,13 @@ class ServerSettings(Settings):
     """What an edge server runs, where it listens and what it allows.
 
     Without ``backend``, each bundle runs on the first that can run it here. ``history_bytes`` of
-    each stream's samples are kept, for later ones that go as their change; 0 keeps none.
+    each stream's samples are kept, for later ones that go as their change; 0 keeps none. At the
+    address ``metrics``, if one is given, metrics are shown to Prometheus.
     """
 
     bundles: Annotated[tuple[Path, ...], Field(min_length=1)]
     listen: ListenAddress = Address("127.0.0.1", 50051)
+    metrics: ListenAddress | None = None
     backend: str | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     workers: Annotated[int, Field(ge=1, le=256)] = 1

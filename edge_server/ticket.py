@@ -20,7 +20,9 @@ __all__ = [
 ]
 
 STOPPING = Failure(
-    "UNAVAILABLE", "the server is stopping; send to another one or run the sample on the device"
+    "UNAVAILABLE",
+    "the server is stopping; send to another one or run the sample on the device",
+    cause="stopping",
 )
 DEADLINE_PASSED = Failure(
     "DEADLINE_EXCEEDED", "the deadline passed before the answer; allow more time or send less"
@@ -67,6 +69,7 @@ def queue_full(retry_after_s: float) -> Failure:
         f"the server's queue is full; try again in {retry_after_s * 1e3:.0f} ms or run the "
         "sample on the device",
         retry_after_s,
+        cause="queue_full",
     )
 
 

@@ -177,11 +177,16 @@ class Load:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a sample has no answer: a status name of `STATUS_CODES` and one sentence."""
+    """Why a sample has no answer: a status name of `STATUS_CODES` and one sentence.
+
+    ``cause`` is a word of a few for the reason, by which refusals are counted where the status does
+    not tell them apart; it does not cross the wire.
+    """
 
     status: str
     message: str
     retry_after_s: float = 0.0
+    cause: str = ""
 
 
 @dataclass(frozen=True)
