@@ -28,7 +28,11 @@ REGISTRIES = {"server": server_registry}
 def labels_of(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:
     """Returns the label names of the families that have any."""
     collectors = registry._collector_to_names
-    return {names[0]: getattr(each, "_labelnames", ()) for each, names in collectors.items()}
+    return {
+        names[0]: each._labelnames
+        for each, names in collectors.items()
+        if hasattr(each, "_labelnames")
+    }
 
 
 def shown(part: str) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -45,7 +49,7 @@ def shown(part: str) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def described(part: str) -> dict[str, tuple[str, tuple[str, ...]]]:
-    rows = re.findall(rf"^\| `(offramp_{part}_\w+)` \| (\w+) \| (.*?) \|", PAGE, re.MULTILINE)
+    rows = re.findall(rf"^\| `(offramp_{part}_\w+)` \| (\w+) \|(.*?)\|", PAGE, re.MULTILINE)
     return {name: (kind, tuple(re.findall(r"\w+", labels))) for name, kind, labels in rows}
 
 

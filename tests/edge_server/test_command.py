@@ -118,8 +118,8 @@ def test_foreseen_errors_end_in_one_line(
 
 def test_help_names_every_option() -> None:
     said = CliRunner().invoke(serve, ["--help"]).output
-    for option in ("BUNDLE...", "--listen", "--metrics", "--backend", "--threads", "--workers", "--grace",
-                   "--settings", "--log-level"):  # fmt: skip
+    for option in ("BUNDLE...", "--listen", "--metrics", "--backend", "--threads", "--workers",
+                   "--grace", "--settings", "--log-level"):  # fmt: skip
         assert option in said
 
 
