@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from edge_server.backlog import Backlog, why_expired
@@ -71,7 +72,7 @@ class WorkerPool:
         self.cpu_share = 0.0
         self.max_wait_s = max_wait_s
         self._backlog: Backlog[_Task] = Backlog(workers, queue_length)
-        self._due = 0  # accepted, and neither delivered nor withdrawn
+        self._due: Counter[str] = Counter()  # what came and was not settled, by bundle
         self._stopping = self._closed = False
         lock = threading.Lock()
         self._ready = threading.Condition(lock)
@@ -85,6 +86,15 @@ class WorkerPool:
 
     def submit(self, ticket: Ticket) -> Failure | None:
         """Accept a ticket, or say why it is refused; then `Ticket.deliver` is not called."""
+        with self._settled:
+            self._due[ticket.request.digest] += 1  # before the check: no bundle leaves in between
+        refusal = self._admit(ticket)
+        if refusal:
+            with self._settled:
+                self._settle([ticket])
+        return refusal
+
+    def _admit(self, ticket: Ticket) -> Failure | None:
         try:
             self.engine.check(ticket.request)
             task = _Task(ticket, self.engine.place_of(ticket.request))
@@ -96,7 +106,6 @@ class WorkerPool:
             now_s = time.monotonic()
             admission = self._backlog.admit(now_s, task, ticket.deadline_s(self.max_wait_s))
             if admission.refusal is None:
-                self._due += 1
                 self._ready.notify()
         self._report_expired(admission.expired, now_s)
         return admission.refusal
@@ -107,8 +116,13 @@ class WorkerPool:
             withdrawn = self._backlog.withdraw(
                 time.monotonic(), lambda task: task.ticket.owner is owner
             )
-            self._settle(len(withdrawn))
+            self._settle(task.ticket for task in withdrawn)
         return len(withdrawn)
+
+    def in_flight(self, digest: str) -> int:
+        """Return how many samples of a bundle have come and are not answered yet."""
+        with self._settled:
+            return self._due[digest]
 
     def load(self) -> Load:
         """Return how busy the pool is now."""
@@ -119,7 +133,7 @@ class WorkerPool:
         """Refuse new tickets, wait until all others are delivered, and tell whether they were."""
         with self._settled:
             self._stopping = True
-            return self._settled.wait_for(lambda: self._due == 0, limit_s)
+            return self._settled.wait_for(lambda: not self._due, limit_s)
 
     def close(self, limit_s: float) -> None:
         """Fail what still waits and end the threads; one that computes on is left behind."""
@@ -240,8 +254,11 @@ class WorkerPool:
     def _deliver(self, ticket: Ticket, answer: Answer) -> None:
         ticket.deliver(answer)
         with self._settled:
-            self._settle(1)
+            self._settle([ticket])
 
-    def _settle(self, tickets: int) -> None:
-        self._due -= tickets
+    def _settle(self, tickets: Iterable[Ticket]) -> None:
+        for ticket in tickets:
+            self._due[ticket.request.digest] -= 1
+            if not self._due[ticket.request.digest]:
+                del self._due[ticket.request.digest]
         self._settled.notify_all()

@@ -74,6 +74,24 @@ def test_full_queue_refuses_with_the_time_to_retry(device: Device, gated: Any, s
     assert (load.queued, load.running) == (3, 1)
 
 
+def test_samples_are_in_flight_from_their_coming_to_their_answer(
+    device: Device, gated: Any, sample: Any
+) -> None:
+    pool, digest = device.pool, sample.digest
+    device.submit(sample.request())
+    assert gated.entered.acquire(timeout=10)
+    for _ in range(4):  # of which one is refused
+        device.submit(sample.request())
+    device.submit(replace(sample.request(), digest="ab" * 32))
+    assert (pool.in_flight(digest), pool.in_flight("ab" * 32)) == (4, 0)
+    assert pool.withdraw(device) == 3
+    assert pool.in_flight(digest) == 1
+    gated.gate.set()
+    device.receive()
+    assert pool.drain(10)
+    assert pool.in_flight(digest) == 0
+
+
 def test_expired_work_never_runs(device: Device, gated: Any, sample: Any) -> None:
     device.submit(sample.request(2, number=1))
     assert gated.entered.acquire(timeout=10)
