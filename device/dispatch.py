@@ -195,6 +195,8 @@ class Dispatch:
         self._stream.answered(message)
         work = self._in_flight.pop(message)
         if work is not None:
+            if work.reason:  # it falls back meanwhile
+                work.fallback_s = now_s - work.begun_s
             work.reason = ""
             self._actions.append(Finish(work, "ok", "server"))
         return self._settle(now_s)
@@ -385,6 +387,7 @@ class Dispatch:
 
     def _drop(self, work: Work, reason: str) -> None:
         work.reason = reason
+        work.plan = work.board = None  # of an attempt to send it
         self._actions.append(Finish(work, "dropped"))
 
     def _free_processor(self) -> Work:

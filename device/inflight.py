@@ -86,10 +86,12 @@ class InFlight:
         return work
 
     def pass_expected(self, now_s: float) -> list[Work]:
-        """Return, and mark, the samples whose answers have just become overdue."""
-        if not self._waiting:
-            return []
-        late = [w for w in self._waiting.values() if not w.overdue and w.expected_s <= now_s]
+        """Return, and mark, the samples whose answers have just become overdue.
+
+        Those that fall back are among them: an answer that was not waited for tells of the link
+        all the same.
+        """
+        late = [work for work in self._unheard() if work.expected_s <= now_s]
         for work in late:
             work.overdue = True
         return late
@@ -113,9 +115,7 @@ class InFlight:
 
     def next_expected_s(self) -> float:
         """Return when the next answer becomes overdue."""
-        if not self._waiting:
-            return math.inf
-        times_s = [work.expected_s for work in self._waiting.values() if not work.overdue]
+        times_s = [work.expected_s for work in self._unheard()]
         return min(times_s) if times_s else math.inf
 
     def next_due_s(self) -> float:
@@ -123,6 +123,13 @@ class InFlight:
         if not self._waiting:
             return math.inf
         return min([work.give_up_s for work in self._waiting.values()])
+
+    def _unheard(self) -> list[Work]:
+        """Return those whose answers may come and are not overdue yet."""
+        if not self._waiting and not self._falling:
+            return []
+        works = (*self._waiting.values(), *self._falling.values())
+        return [work for work in works if not work.overdue]
 
     def _doubtful(self) -> list[Work]:
         """Return those whose answers are not counted on."""

@@ -147,4 +147,5 @@ def _spans(finish: Finish, cargo: Cargo, now_s: float) -> Spans:
         queue_s=timeline.queue_s,
         decode_s=timeline.decode_s,
         tail_s=sum(timeline.segment_s) + timeline.encode_s,
+        fallback_s=work.fallback_s,
     )

@@ -19,7 +19,8 @@ class Spans:
 
     ``wait_s`` before the head began, ``head_s`` in head and exits, ``encode_s`` in the codec,
     ``network_s`` on the network in both directions, ``queue_s``, ``decode_s`` and ``tail_s`` at the
-    server, ``fallback_s`` in finishing on the device after all.
+    server, ``fallback_s`` in finishing on the device after all; if the server's answer came first
+    for all that, it ran beside the network and the server.
     """
 
     wait_s: float = 0.0

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -34,15 +36,23 @@ def main() -> None:
 
 
 def raise_again(lost: Any) -> None:
-    """Raise a little later what asks for the end: C code that calls Python drops what is raised."""
-    if isinstance(lost.exc_value, SystemExit):
+    """Raise a little later what asks for the end: C code that calls Python drops what is raised.
+
+    Off the main thread nothing asks for it, and no signal could be set.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        sys.__unraisablehook__(lost)
+    elif isinstance(lost.exc_value, SystemExit):
         status = lost.exc_value.code
-        signal.signal(signal.SIGALRM, lambda *_: sys.exit(status))
+        _raise_soon(lambda *_: sys.exit(status))
     elif issubclass(lost.exc_type, KeyboardInterrupt):
-        signal.signal(signal.SIGALRM, _interrupt)
+        _raise_soon(_interrupt)
     else:
         sys.__unraisablehook__(lost)
-        return
+
+
+def _raise_soon(raises: Callable[[int, FrameType | None], None]) -> None:
+    signal.signal(signal.SIGALRM, raises)
     signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
 
 

@@ -20,6 +20,7 @@ from device.dispatch import Dispatch
 from device.fallback import choose_option
 from device.in_force import PlanChange, always_ready
 from device.settings import AgentSettings
+from device.uplink import Expected
 from device.work import (
     BundleChange,
     FallBack,
@@ -30,6 +31,7 @@ from device.work import (
     RunHead,
     RunOn,
     Send,
+    Work,
 )
 from offramp.errors import OverloadError, UnknownBundleError
 from offramp.messages import Failure, Load, Probe, Timeline
@@ -617,7 +619,47 @@ def test_the_first_answer_counts_while_a_fallback_runs(planner):
         (186, "send 1"),
         (206, "ok 1 server"),
     ]
-    assert story.finished[0][0][1].work.reason == ""
+    work = story.finished[0][0][1].work
+    assert work.reason == ""
+    assert work.fallback_s == pytest.approx(0.008)  # in vain, beside the network
+
+
+def test_a_link_that_falls_silent_while_the_device_is_behind_is_noticed(planner):
+    """It is given up before its answer is due, which is while it falls back."""
+    story = Story(planner, SEND_INPUT, silent, deadline_s=0.1, rate_hz=100).connect()
+    noticed = []
+    story.controller.overdue = lambda now_s, message: noticed.append((now_s, message))
+    story.controller.expect = lambda *_: Expected(0.05, 0.06, 0.09)
+    story.arrive(0.0).run()
+    ((_, finish),) = story.finished[0]
+    assert finish.work.give_up_s == pytest.approx(0.084)
+    assert noticed == [(pytest.approx(0.09), 0)]
+
+
+def test_a_dropped_sample_has_no_plan(planner):
+    """One that was to be sent, for which there was no time, is pushed out of the inbox."""
+    story = Story(planner, SEND_FEATURE, silent, deadline_s=0.1, inbox=2).connect()
+    story.arrive(0.0, 0.076, 0.077, 0.078).run()
+    ((_, finish),) = story.finished[1]
+    assert finish.status == "dropped"
+    assert (finish.work.plan, finish.work.board) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "arrived", "gap_s"),
+    [
+        (100.0, [], math.inf),  # nobody waits behind it
+        (100.0, [(1, 0.01), (2, 0.02)], 0.01),
+        (100.0, [(1, 0.01), (5, 0.04)], 0.008),  # three of them were dropped meanwhile
+        (None, [(1, 0.01), (2, 0.02)], math.inf),  # who is asked for does not press
+    ],
+)
+def test_how_far_apart_samples_came_counts_those_that_were_dropped(
+    planner, rate_hz, arrived, gap_s
+):
+    dispatch = Story(planner, SEND_INPUT, rate_hz=rate_hz).dispatch
+    dispatch._inbox.extend(Work(number, at_s, 1.0) for number, at_s in arrived)
+    assert dispatch._gap_s(Work(0, 0.0, 1.0)) == pytest.approx(gap_s)
 
 
 @pytest.mark.parametrize("event", ["refused", "disconnected"])

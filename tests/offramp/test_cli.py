@@ -6,16 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import numpy as np
 import pytest
 
 from offramp import commands
+from offramp.cli import raise_again
 from offramp.errors import InputError
 
 OFFRAMP = "import sys; from offramp.cli import main; sys.argv[0] = 'offramp'; main()"
@@ -366,3 +369,17 @@ def test_an_error_breaks_between_words_on_a_terminal_and_nowhere_else(monkeypatc
     folded = capsys.readouterr().err
     assert max(map(len, folded.splitlines())) <= 40 < len(whole)
     assert folded.split() == whole.split()
+
+
+def test_what_is_lost_off_the_main_thread_is_told_as_python_tells_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No signal can be set there, and nobody there asked for the end."""
+    told: list[object] = []
+    monkeypatch.setattr(sys, "__unraisablehook__", told.append)
+    lost = SimpleNamespace(exc_type=KeyboardInterrupt, exc_value=KeyboardInterrupt())
+    thread = threading.Thread(target=raise_again, args=(lost,))
+    thread.start()
+    thread.join(10)
+    assert told == [lost]
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
