@@ -639,7 +639,7 @@ def test_a_link_that_falls_silent_while_the_device_is_behind_is_noticed(planner)
 def test_a_dropped_sample_has_no_plan(planner):
     """One that was to be sent, for which there was no time, is pushed out of the inbox."""
     story = Story(planner, SEND_FEATURE, silent, deadline_s=0.1, inbox=2).connect()
-    story.arrive(0.0, 0.076, 0.077, 0.078).run()
+    story.arrive(0.0, 0.0845, 0.085, 0.0855).run()
     ((_, finish),) = story.finished[1]
     assert finish.status == "dropped"
     assert (finish.work.plan, finish.work.board) == (None, None)
