@@ -637,12 +637,13 @@ def test_a_link_that_falls_silent_while_the_device_is_behind_is_noticed(planner)
 
 
 def test_a_dropped_sample_has_no_plan(planner):
-    """One that was to be sent, for which there was no time, is pushed out of the inbox."""
-    story = Story(planner, SEND_FEATURE, silent, deadline_s=0.1, inbox=2).connect()
-    story.arrive(0.0, 0.0845, 0.085, 0.0855).run()
-    ((_, finish),) = story.finished[1]
-    assert finish.status == "dropped"
-    assert (finish.work.plan, finish.work.board) == (None, None)
+    """When the processor was free at 64 ms, there was no time to send sample 10, which waited."""
+    options = {"deadline_s": 0.08, "inbox": 3, "rate_hz": 200}
+    story = Story(planner, SEND_FEATURE, silent, **options).connect()
+    log = story.arrive(*(0.005 * at for at in range(14))).run()
+    assert (65, "dropped 10") in log
+    dropped = [f.work for ((_, f),) in story.finished.values() if f.status == "dropped"]
+    assert {(work.plan, work.board) for work in dropped} == {(None, None)}
 
 
 @pytest.mark.parametrize(
