@@ -138,6 +138,10 @@ class Agent:
         """Whether a sample waits for the server."""
         return self._dispatch.waiting > 0
 
+    def is_breaker_open(self) -> bool:
+        """Tell whether the server is left alone after failures."""
+        return not self._controller.breaker.closed
+
     def on_deployed(self, deployment: Deployment) -> None:
         """Take a bundle that is ready to run, for the samples that come."""
         self._tell(self._dispatch.deployed, deployment)

@@ -72,6 +72,7 @@ __all__ = ["run"]
     help="Write JSON lines here, over what was there from the "
     "first result on; - for standard output.",
 )
+@click.option("--metrics", metavar="HOST:PORT", help="Where to show metrics to Prometheus.")
 @click.option("--quiet", is_flag=True, help="Show nothing on the terminal.")
 def run(bundle: Path | None, source: str, **options: Any) -> None:
     """Stream samples through BUNDLE's head, and its hard ones to the server.

@@ -24,6 +24,7 @@ from device.controller import Controller
 from device.giving_up import MARGIN_S, GivingUp
 from device.hedge import Hedge
 from device.inflight import InFlight
+from device.reasons import HURRIED, LATE, PASSED, TOO_LATE_TO_SEND, full, refusal, unconnected
 from device.result import Status
 from device.rhythm import Rhythm
 from device.running_on import RunningOn
@@ -127,7 +128,7 @@ class Dispatch:
     def arrived(self, now_s: float, sample: int) -> list[Action]:
         """A sample came; of a full inbox the oldest one is dropped."""
         if len(self._inbox) >= self._settings.inbox:
-            self._drop(self._inbox.popleft(), f"the inbox of {self._settings.inbox} was full")
+            self._drop(self._inbox.popleft(), full(self._settings.inbox))
         self._rhythm.arrived(now_s)
         self._controller.unevenness = self._rhythm.unevenness
         self._inbox.append(Work(sample, now_s, now_s + self._settings.deadline_s))
@@ -146,7 +147,7 @@ class Dispatch:
         self._controller.computed(now_s, reached.head_s, expected_s)
         work.wait_s = now_s - work.arrived_s - reached.head_s - reached.encode_s
         if reached.hurried:
-            work.reason = "too little time for more than this exit"
+            work.reason = HURRIED
         if reached.answered:
             self._controller.kept_here()
             self._actions.append(Finish(work, "degraded" if reached.hurried else "ok", "device"))
@@ -206,7 +207,7 @@ class Dispatch:
         self._stream.refused(now_s, message, failure)
         work = self._in_flight.pop(message)
         if work is not None:
-            self._in_flight.forsake(work, f"{failure.status}: {failure.message}")
+            self._in_flight.forsake(work, refusal(failure))
         return self._settle(now_s)
 
     def connected(self, now_s: float) -> list[Action]:
@@ -269,7 +270,7 @@ class Dispatch:
         while self._running is None and self._inbox and self._may_start():
             work = self._inbox[0]
             if now_s >= work.deadline_s + _GRACE_S:
-                self._drop(work, "its deadline passed before the device got to it")
+                self._drop(work, PASSED)
             elif not self._start_head(now_s, work):
                 return
             self._inbox.popleft()
@@ -338,9 +339,9 @@ class Dispatch:
         self._giving_up.note(now_s, work, stretch, self._gap_s(work))
         self._running_on.come_to(work, reached.at, stretch)
         if not self._stream.up:
-            self._in_flight.forsake(work, f"no connection ({self._stream.reason})")
+            self._in_flight.forsake(work, unconnected(self._stream.reason))
         elif work.give_up_s <= now_s:
-            self._in_flight.forsake(work, "too little time to wait for the server")
+            self._in_flight.forsake(work, TOO_LATE_TO_SEND)
         else:
             work.sent_s = now_s
             self._in_flight.add(work)
@@ -371,7 +372,7 @@ class Dispatch:
 
     def _fall_back(self, now_s: float, work: Work) -> None:
         if not work.reason:
-            work.reason = "no answer from the server in time"
+            work.reason = LATE
             if work.overdue:  # else the device had too little time
                 self._controller.unanswered(now_s)
         self._running, self._past_head = work, True

@@ -22,6 +22,7 @@ from device.settings import AgentSettings
 from device.sinks import JsonLinesSink, Sink, TerminalSink
 from device.sources import check_source, open_source
 from offramp import __version__, backends
+from offramp.address import Address
 from offramp.bundle import Bundle
 from offramp.errors import ConfigError
 from offramp.files import open_file
@@ -31,7 +32,8 @@ from partitioner.machine import differences, this_machine
 from partitioner.objective import HEAD_ALONE
 from partitioner.profile import Profile, load_profile, naming
 
-if TYPE_CHECKING:  # it needs gRPC; see device/agent.py
+if TYPE_CHECKING:  # what not every device needs: metrics, and gRPC (see device/agent.py)
+    from device.metrics import MetricsSink
     from device.renewal import Renewal
 
 __all__ = ["run_agent"]
@@ -50,6 +52,9 @@ def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any
         _log.warning("%s", HEAD_ALONE)
     with ExitStack() as stack:
         sinks = _open_outs(options["outs"], stack)
+        if settings.metrics:
+            metrics, settings = _show_metrics(settings, settings.metrics, stack)
+            sinks.append(metrics)
         obtained = obtain_bundle(
             bundle_path,
             settings,
@@ -64,6 +69,8 @@ def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any
         for sink in sinks:
             sink.write(_opening(obtained, settings, deployment, source.count))
         agent = _assemble(obtained, settings, deployment, sinks, options["require_server"])
+        if settings.metrics:
+            metrics.read_breaker(agent.is_breaker_open)
         del obtained, deployment  # a bundle that has been replaced is let go
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -136,6 +143,19 @@ def _open_outs(targets: Sequence[str], stack: ExitStack) -> list[Sink]:
     return sinks
 
 
+def _show_metrics(
+    settings: AgentSettings, listen: Address, stack: ExitStack
+) -> tuple[MetricsSink, AgentSettings]:
+    """Return what counts, and the settings with the port that was bound."""
+    from device.metrics import MetricsSink
+    from offramp.exposition import MetricsEndpoint
+
+    sink = MetricsSink()
+    endpoint = MetricsEndpoint(listen, sink.registry)
+    stack.callback(endpoint.close)
+    return sink, settings.model_copy(update={"metrics": endpoint.address})
+
+
 def _renewal(deployment: Deployment, settings: AgentSettings, supplier: Supplier) -> Renewal:
     from device.renewal import Renewal
 
@@ -148,7 +168,7 @@ def _interrupt(agent: Agent, number: int, frame: object) -> None:
 
 
 def _settings(options: dict[str, Any]) -> AgentSettings:
-    names = ("server", "model", "strategy", "backend", "threads", "slowdown", "rate_hz")
+    names = ("server", "model", "strategy", "backend", "threads", "slowdown", "rate_hz", "metrics")
     given = {name: options[name] for name in names}
     given["adaptive_thresholds"] = options["adaptive_thresholds"] or None  # the file may say so too
     if options["deadline_ms"] is not None:

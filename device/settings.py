@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from device.hedge import HedgeSettings
 from device.pace import DEFAULT_SLOWDOWN
 from device.tuning import Tuning
-from offramp.address import PeerAddress
+from offramp.address import ListenAddress, PeerAddress
 from offramp.bundle.cache import DEFAULT_LIMIT_BYTES
 from offramp.settings import Settings
 from partitioner.objective import Objective
@@ -34,7 +34,8 @@ class AgentSettings(Settings):
     ``adaptive_thresholds`` exits follow the samples; of those that could leave, ``sentinel_share``
     go on to tell whether the exit was right, drawn with ``sentinel_seed``. ``hedge`` lets the
     device compute on while an answer is under way, under strategies that count on it; where the
-    objective limits memory, it never does.
+    objective limits memory, it never does. At the address ``metrics``, if one is given, metrics are
+    shown to Prometheus.
     """
 
     server: PeerAddress | None = None
@@ -49,6 +50,7 @@ class AgentSettings(Settings):
     max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 4
     inbox: Annotated[int, Field(ge=1, le=65536)] = 4
     connect_s: Positive = 3.0
+    metrics: ListenAddress | None = None
     adaptive_thresholds: bool = False
     sentinel_share: Annotated[float, Field(gt=0, le=0.5)] = 0.02
     sentinel_seed: Annotated[int, Field(ge=0, le=1 << 32)] = 0

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from device.metrics import MetricsSink
 from edge_server.metrics import ServerMetrics
 from offramp.messages import Load
 
@@ -22,7 +23,7 @@ def server_registry() -> CollectorRegistry:
     return ServerMetrics(watched).registry
 
 
-REGISTRIES = {"server": server_registry}
+REGISTRIES = {"server": server_registry, "device": lambda: MetricsSink().registry}
 
 
 def labels_of(registry: CollectorRegistry) -> dict[str, tuple[str, ...]]:

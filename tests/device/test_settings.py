@@ -10,7 +10,7 @@ from partitioner.objective import Objective
 
 OPTIONS = dict.fromkeys(
     [
-        *("server", "model", "strategy", "backend", "threads", "slowdown", "rate_hz"),
+        *("server", "model", "strategy", "backend", "threads", "slowdown", "rate_hz", "metrics"),
         *("deadline_ms", "max_accuracy_drop", "minimise", "settings", "adaptive_thresholds"),
     ]
 )
