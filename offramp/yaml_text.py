@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +13,23 @@ if TYPE_CHECKING:
 
 __all__ = ["parse_yaml"]
 
+_MOST_VALUES = 100_000
+
 
 def parse_yaml(data: bytes, origin: str) -> Any:
     """Return what a YAML text holds; raise `ConfigError` that names ``origin`` and the line.
 
     YAML itself forbids a key that stands twice in a mapping, but PyYAML keeps the last one without
-    a word. Merged keys (``<<``) may be given again.
+    a word. Merged keys (``<<``) may be given again. Aliases may not make a few lines endless.
     """
     import yaml  # here, since most starts have no file
 
     try:
         loader = _loader()(data.decode())
         try:
-            return loader.get_single_data()
+            node = loader.get_single_node()
+            _refuse_endless(node)
+            return None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
     except UnicodeDecodeError:
@@ -35,6 +40,12 @@ def parse_yaml(data: bytes, origin: str) -> Any:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
         raise ConfigError(f"{origin}: not valid YAML{line}; correct the file") from None
+    except RecursionError:
+        raise ConfigError(f"{origin}: lists are nested too deep; correct the file") from None
+    except Exception as error:  # PyYAML's constructors let pass what their values raise
+        raise ConfigError(
+            f"{origin}: holds a value that cannot be read ({str(error)[:80]}); correct the file"
+        ) from None
 
 
 @cache
@@ -50,6 +61,27 @@ def _loader() -> type[yaml.SafeLoader]:
             return node
 
     return Loader
+
+
+def _refuse_endless(node: yaml.Node | None) -> None:
+    """Refuse aliases that stand for so much that whoever goes through it does not come to an end.
+
+    A few lines in which each names the one before ten times are as good as a billion.
+    """
+    if node is not None and _spread(node, {}) > _MOST_VALUES:
+        raise ConfigError(
+            f"it stands for more than {_MOST_VALUES} values, by aliases (*) or as it is; give fewer"
+        )
+
+
+def _spread(node: yaml.Node, known: dict[int, float]) -> float:
+    """Return how many values a node stands for; without end if it holds itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # until it is counted
+        parts = node.value if isinstance(node.value, list) else []
+        flat = (each for part in parts for each in (part if isinstance(part, tuple) else (part,)))
+        known[id(node)] = 1 + sum(_spread(one, known) for one in flat)
+    return known[id(node)]
 
 
 def _refuse_twice(node: yaml.MappingNode) -> None:

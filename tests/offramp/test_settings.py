@@ -33,6 +33,12 @@ class Example(Settings):
     either: bool | float = 0.0
 
 
+# Each line names the one before ten times: what looks at every value would not come to an end.
+BOMB = "l0: &l0 [0]\n" + "".join(
+    f"l{at}: &l{at} [{', '.join([f'*l{at - 1}'] * 10)}]\n" for at in range(1, 10)
+)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "settings.yaml"
@@ -101,6 +107,13 @@ def test_overrides_win_key_by_key_below_too(file: Path) -> None:
         ("address: a\nseveral: [[1, 2.5], [yes]]", r"several\.1\.0: true is no number"),
         ("address: a\nperhaps: true", "perhaps: true is no number"),
         ("!!python/object/apply:os.getcwd []", "not valid YAML"),
+        ("address: 2026-13-45", r"cannot be read \(month must be in 1\.\.12\)"),
+        ("address: " + "9" * 5000, "cannot be read"),
+        ("address: !!float " + "x" * 1000, "cannot be read"),
+        ("address: !!bool perhaps", "cannot be read"),
+        ("address: " + "[" * 3000, "nested too deep"),
+        ("address: &a [*a]", "more than 100000 values"),
+        (BOMB, "more than 100000 values"),
         ("address: " + "x" * 10 + "\nother: " + "y" * 1000, "unknown key 'other'"),
         ("address: {a: " + "y" * 1000 + "}", r"address must .*\.\.\."),
     ],
@@ -112,6 +125,13 @@ def test_a_wrong_file_is_named_with_its_key(text: str, said: str, file: Path) ->
     assert str(caught.value).startswith(f"{file}: ")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < len(str(file)) + 200
+
+
+def test_an_alias_may_be_used_again(file: Path) -> None:
+    file.write_text("address: &here a\nseveral: &some [[1, 2]]\n")
+    assert load_settings(Example, file).several == ((1, 2),)
+    file.write_text("address: &here a\ninner: &i {port: 1}\n<<: {inner: *i}\n")
+    assert load_settings(Example, file).inner.port == 1
 
 
 def test_a_file_that_cannot_be_read(file: Path, tmp_path: Path) -> None:
