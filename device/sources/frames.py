@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tokenize
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -17,18 +15,6 @@ from offramp.files import open_file
 from offramp.tensors import Array
 
 __all__ = ["FileSource", "StreamSource"]
-
-
-_DAMAGED = (
-    OSError,
-    ValueError,
-    EOFError,
-    SyntaxError,
-    MemoryError,
-    zipfile.BadZipFile,
-    tokenize.TokenError,
-)
-"""What numpy raises for bytes that are no arrays, or say that they are too large."""
 
 
 class FileSource:
@@ -69,7 +55,7 @@ class StreamSource:
         while first:
             try:
                 array = np.lib.format.read_array(_Rest(first, self._stream), allow_pickle=False)
-            except _DAMAGED:
+            except Exception:  # numpy's reader raises many kinds
                 raise InputError(
                     "standard input: not a whole array in .npy form; write it with numpy.save"
                 ) from None
@@ -91,7 +77,9 @@ def _load(path: Path, names: Sequence[str]) -> tuple[list[Array], Array | None]:
                 raise InputError(f"{path}: holds {held}, but no array of the name {missing[0]}")
             labels = np.asarray(loaded["labels"]) if "labels" in loaded else None
             return [np.asarray(loaded[name]) for name in wanted], labels
-        except _DAMAGED:
+        except InputError:
+            raise
+        except Exception:  # numpy's and zipfile's readers raise many kinds
             raise InputError(
                 f"{path}: not a whole numpy file of numbers; write it with numpy.save or "
                 "numpy.savez"

@@ -79,6 +79,14 @@ def test_a_stream_cut_short_says_so():
         next(source)
 
 
+@pytest.mark.parametrize("shape", ["(2, True)", "(False, 3)", "(2, 9" + "9" * 30 + ")", "(-1,)"])
+def test_a_stream_whose_header_lies_says_so(shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    stream = io.BytesIO(b"\x93NUMPY\x01\x00v\x00" + header.encode() + bytes(24))
+    with pytest.raises(InputError, match="standard input: not a whole array"):
+        list(StreamSource(stream))
+
+
 def test_a_folder_of_images_is_resized_and_labelled_by_its_sub_folders(tmp_path):
     for folder in ("cat", "dog", "other"):
         (tmp_path / folder).mkdir()
@@ -137,6 +145,24 @@ def pickled(path):
     np.savez(path, inputs=np.array([{}], dtype=object), allow_pickle=True)
 
 
+def encrypted(path):
+    np.savez(path, inputs=np.zeros((3, 2)))
+    path.write_bytes(marked(path.read_bytes(), flags=1))
+
+
+def strongly_encrypted(path):
+    np.savez(path, inputs=np.zeros((3, 2)))
+    path.write_bytes(marked(path.read_bytes(), flags=0x40))
+
+
+def marked(archive, flags):
+    """Sets flags of every entry of a zip file, beside its data and in the list at the end."""
+    archive = bytearray(archive)
+    for magic, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        archive[archive.index(magic) + place] |= flags
+    return bytes(archive)
+
+
 def no_array(path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("inputs", "hello")
@@ -153,6 +179,8 @@ def no_array(path):
         (garbage, "not a whole numpy file of numbers; write it with numpy.save or numpy.savez"),
         (cut_off, "not a whole numpy file"),
         (pickled, "not a whole numpy file"),
+        (encrypted, "not a whole numpy file"),
+        (strongly_encrypted, "not a whole numpy file"),
         (no_array, "arrays of shape .* hold no equal number"),
     ],
 )
@@ -184,6 +212,26 @@ def test_a_broken_image_is_named_before_the_first_is_taken(tmp_path):
     (tmp_path / "b.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(InputError, match=r"b\.png: not an image"):
         open_source(str(tmp_path), manifest())
+
+
+def saved(format, mode="L"):
+    file = io.BytesIO()
+    Image.new(mode, (11, 9), 7).save(file, format)
+    return file.getvalue()
+
+
+BROKEN = {
+    "a.png": saved("PNG")[:8] + b"\x00\x00\x00\x05" + saved("PNG")[12:],  # a header cut short
+    "d.bmp": saved("BMP")[:46] + b"\x00\x09" + saved("BMP")[48:],  # 2,304 colours
+    "e.tif": saved("TIFF").replace(b"\x00\x01\x04\x00", b"\x00\x01\x05\x00", 1),  # a ratio wide
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_image_that_is_broken_somewhere_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(BROKEN[name])
+    with pytest.raises(InputError, match=rf"{name}: not an image"):
+        list(open_source(str(tmp_path), manifest()))
 
 
 def test_an_image_that_is_cut_off_is_named_where_it_is_read(tmp_path):
