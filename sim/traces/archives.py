@@ -35,7 +35,9 @@ def member_text(path: Path) -> tuple[str, str | None]:
                 name, column = _member(home, names, wanted)
                 with archive.open(name) as member:
                     return unpacked_text(path, member), column
-        except (OSError, EOFError, zipfile.BadZipFile, RuntimeError, NotImplementedError):
+        except ConfigError:
+            raise
+        except Exception:  # zipfile's reader raises many kinds
             raise ConfigError(
                 f"archive {home} is damaged or encrypted: name a zip file of text files"
             ) from None

@@ -64,7 +64,9 @@ def _load(home: Path) -> dict[str, NDArray[np.generic]]:
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as loaded:
                 arrays = {name: loaded[name] for name in _NAMES}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except ConfigError:
+            raise
+        except Exception:  # numpy's and zipfile's readers raise many kinds
             raise wrong from None
     names, offsets, rows = arrays["names"], arrays["offsets"], arrays["t"]
     sound = (

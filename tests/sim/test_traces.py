@@ -1,5 +1,6 @@
 import gzip
 import io
+import re
 import zipfile
 from contextlib import suppress
 from functools import cache
@@ -227,6 +228,42 @@ SETS = {
     "fewer rates": {"mbps": np.ones(4, np.float32)},
     "whole numbers for times": {"t": np.arange(5)},
 }
+
+
+def marked(archive, magic, place, bits):
+    """Sets bits of every entry of a zip file, beside its data or in the list at the end."""
+    archive = bytearray(archive)
+    for found in re.finditer(re.escape(magic), bytes(archive)):
+        archive[found.start() + place] |= bits
+    return bytes(archive)
+
+
+MARKS = {
+    "encrypted": (b"PK\x01\x02", 8, 0x01),
+    "patched": (b"PK\x01\x02", 8, 0x20),
+    "of another compression": (b"PK\x01\x02", 10, 0x40),
+    "of a version to come": (b"PK\x01\x02", 6, 0x80),
+}
+
+
+@pytest.mark.parametrize("name", MARKS)
+def test_a_set_with_an_array_that_cannot_be_unpacked_is_none(tmp_path, name):
+    home = a_set(tmp_path / "some.npz")
+    home.write_bytes(marked(home.read_bytes(), *MARKS[name]))
+    with pytest.raises(ConfigError, match="is none"):
+        read_trace(home / "b")
+
+
+@pytest.mark.parametrize("name", [*MARKS, "named in no language"])
+def test_an_archive_with_a_file_that_cannot_be_unpacked_is_damaged(tmp_path, name):
+    content = an_archive(tmp_path / "some.zip").read_bytes()
+    if name in MARKS:
+        content = marked(content, *MARKS[name])
+    else:  # says that it is UTF-8, and is not
+        content = marked(content, b"PK\x01\x02", 9, 0x08).replace(b"walks", b"\xd2alks")
+    (tmp_path / "odd.zip").write_bytes(content)
+    with pytest.raises(ConfigError, match="is damaged or encrypted"):
+        read_trace(tmp_path / "odd.zip" / "b.csv")
 
 
 @pytest.mark.parametrize("name", SETS)
