@@ -26,7 +26,7 @@ from offramp import backends
 from offramp.address import Address
 from offramp.bundle import open_bundle
 from offramp.errors import AddressError, ConfigError
-from offramp.messages import Load
+from offramp.messages import Draining, Load
 from offramp.network import Network
 from protos.offramp.v1 import edge_pb2, edge_pb2_grpc
 
@@ -37,6 +37,9 @@ __all__ = ["EdgeServer", "load_engine", "run_server"]
 
 SERVICE: str = edge_pb2.DESCRIPTOR.services_by_name["Edge"].full_name
 _LINGER_S = 0.5  # health watches never end by themselves; all else has ended before
+_LAST_S = 0.05
+_LEAVE_SHARE = 0.2  # of the grace, in which devices go elsewhere and still send here
+_REFUSE_SHARE = 0.2  # of the grace at most, in which what could not be answered is refused
 _SAMPLE_S = 1.0
 _LEAST_PING_S = 5
 
@@ -139,19 +142,30 @@ class EdgeServer:
         return str(replace(listen, port=port))
 
     async def stop(self) -> None:
-        """Refuse new samples, answer those that wait, end the streams; at most ``grace_s``."""
-        end_s = time.monotonic() + self._settings.grace_s
+        """Send devices elsewhere, answer or refuse what waits, end the streams.
+
+        That takes ``grace_s`` at most, and a moment.
+        """
+        grace_s = self._settings.grace_s
+        end_s = time.monotonic() + grace_s
+        answered_by_s = end_s - min(_REFUSE_SHARE * grace_s, _LINGER_S)
         _log.info("stopping: %d samples wait", self.pool.load().queued)
         await self._health.enter_graceful_shutdown()
-        if not await asyncio.to_thread(self.pool.drain, self._settings.grace_s):
-            _log.warning("samples were still due after %g s of grace", self._settings.grace_s)
+        leave_s = _LEAVE_SHARE * grace_s
+        self._service.drain(Draining(leave_s, answered_by_s - time.monotonic()))
+        await self._service.wait_for_streams(leave_s)
+        left_s = max(answered_by_s - time.monotonic(), 0.0)
+        if not await asyncio.to_thread(self.pool.drain, left_s):
+            _log.warning("samples were still due near the end of %g s of grace", grace_s)
+            self.pool.give_up()
+            await asyncio.to_thread(self.pool.drain, max(end_s - time.monotonic(), 0.0))
         self._service.drained.set()
-        await self._service.wait_for_streams(max(end_s - time.monotonic(), _LINGER_S))
-        await self._server.stop(_LINGER_S)
+        await self._service.wait_for_streams(_until(end_s))
+        await self._server.stop(min(_until(end_s), _LINGER_S))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(self.pool.close, _LINGER_S)
+        await asyncio.to_thread(self.pool.close, min(_until(end_s), _LINGER_S))
         _log.info("stopped")
 
     async def _sample_processor(self) -> None:
@@ -201,6 +215,11 @@ def _load_networks(settings: ServerSettings, loaded: Mapping[str, Network]) -> l
             try_out(network)
         networks.append(network)
     return networks
+
+
+def _until(end_s: float) -> float:
+    """Return how long it is until then, and a moment at least."""
+    return max(end_s - time.monotonic(), _LAST_S)
 
 
 def _check_exact(network: Network) -> None:

@@ -13,7 +13,7 @@ import grpc
 from edge_server.clients import peer_client
 from edge_server.files import read_span
 from edge_server.history import History
-from edge_server.session import Arrival, Reply, Session, answer_one, stamp
+from edge_server.session import Arrival, Notice, Reply, Session, answer_one, stamp
 from edge_server.settings import ServerSettings
 from edge_server.ticket import STOPPING
 from edge_server.watching import Ledger, Watcher
@@ -24,6 +24,7 @@ from offramp.errors import InputError, OfframpError
 from offramp.messages import (
     STATUS_CODES,
     Answer,
+    Draining,
     Failure,
     Probe,
     ProbeReply,
@@ -49,12 +50,16 @@ DescribeContext = grpc.aio.ServicerContext[pb.DescribeRequest, pb.DescribeRespon
 
 
 class EdgeService(edge_pb2_grpc.EdgeServicer):
-    """Answers devices from a pool; once ``drained`` is set, every stream is brought to its end."""
+    """Answers devices from a pool; once ``drained`` is set, every stream is brought to its end.
+
+    Once `drain` was called, only the streams that were open then are served.
+    """
 
     def __init__(self, pool: WorkerPool, settings: ServerSettings) -> None:
         self.drained = asyncio.Event()
         self._pool = pool
         self._settings = settings
+        self._draining = False
         self._streams: set[asyncio.Task[None]] = set()
         self._sessions: set[Session] = set()
         self.watchers: list[Watcher] = []
@@ -70,6 +75,8 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         """Serve one device's stream."""
         task = asyncio.current_task()
         assert task is not None
+        if self._draining:
+            await _abort(context, STOPPING)
         if len(self._streams) >= self._settings.max_streams:
             for watcher in self.watchers:
                 watcher.turned_away(_TOO_MANY)
@@ -84,6 +91,8 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         self, request: pb.InferRequest, context: InferContext
     ) -> pb.InferResponse:
         """Answer one sample; a failure becomes the call's status."""
+        if self._draining:
+            await _abort(context, STOPPING)
         timeline = Timeline(received_s=time.monotonic(), received_bytes=request.ByteSize())
         content = _parse(request, timeline)
         client = peer_client(context.peer())
@@ -129,6 +138,12 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         for session in self._sessions:
             session.announce(self._pool.engine.catalogue())
 
+    def drain(self, notice: Draining) -> None:
+        """Serve nobody new, and tell every device to go elsewhere."""
+        self._draining = True
+        for session in self._sessions:
+            session.announce(notice)
+
     async def wait_for_streams(self, limit_s: float) -> None:
         """Wait until every stream has ended, at most ``limit_s``."""
         if self._streams:
@@ -147,7 +162,7 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
                     return arrival
             return None
 
-        async def write(reply: Reply | Catalogue) -> None:
+        async def write(reply: Reply | Notice) -> None:
             if not isinstance(reply, Answer):
                 await context.write(_message(reply, self._pool))
                 return
@@ -198,9 +213,11 @@ def _arrival(message: pb.StreamRequest) -> Arrival | None:
             return None
 
 
-def _message(reply: ProbeReply | Catalogue, pool: WorkerPool) -> pb.StreamResponse:
+def _message(reply: ProbeReply | Notice, pool: WorkerPool) -> pb.StreamResponse:
     if isinstance(reply, Catalogue):
         return pb.StreamResponse(catalogue=reply.to_proto())
+    if isinstance(reply, Draining):
+        return pb.StreamResponse(draining=reply.to_proto())
     return pb.StreamResponse(probe=stamp(reply, pool).to_proto())
 
 

@@ -14,11 +14,13 @@ from edge_server.history import History
 from edge_server.ticket import DEADLINE_PASSED, Ticket
 from edge_server.workers import WorkerPool
 from offramp.catalogue import Catalogue
-from offramp.messages import Answer, Probe, ProbeReply, Request, Timeline
+from offramp.messages import Answer, Draining, Probe, ProbeReply, Request, Timeline
 
-__all__ = ["Arrival", "Reply", "Session", "answer_one", "stamp"]
+__all__ = ["Arrival", "Notice", "Reply", "Session", "answer_one", "stamp"]
 
 Reply = Answer | ProbeReply
+Notice = Catalogue | Draining
+"""What a device is told without having asked."""
 R = TypeVar("R", Answer, ProbeReply)
 Arrival = tuple[Request | Probe | Answer, Timeline]
 """What came, and when and how long it was; an `Answer` if it was wrong and is answered already."""
@@ -38,14 +40,14 @@ class Session:
         pool: WorkerPool,
         client: Client,
         read: Callable[[], Awaitable[Arrival | None]],
-        write: Callable[[Reply | Catalogue], Awaitable[None]],
+        write: Callable[[Reply | Notice], Awaitable[None]],
         max_in_flight: int,
         history: History,
     ) -> None:
         self._pool, self._client, self._read, self._write = pool, client, read, write
         self._max_in_flight = max_in_flight
         self._places = asyncio.Semaphore(max_in_flight)
-        self._replies: asyncio.Queue[Reply | Catalogue] = asyncio.Queue()
+        self._replies: asyncio.Queue[Reply | Notice] = asyncio.Queue()
         self._history = history
         self._loop = asyncio.get_running_loop()
 
@@ -70,9 +72,9 @@ class Session:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def announce(self, catalogue: Catalogue) -> None:
-        """Tell the device what the server holds, as soon as the answers before it are written."""
-        self._replies.put_nowait(catalogue)
+    def announce(self, notice: Notice) -> None:
+        """Tell the device of the server, as soon as the answers before it are written."""
+        self._replies.put_nowait(notice)
 
     async def _read_all(self) -> None:
         while True:
@@ -89,7 +91,7 @@ class Session:
             reply = await self._replies.get()
             await self._write(reply)
             self._replies.task_done()
-            if not isinstance(reply, Catalogue):
+            if not isinstance(reply, Notice):
                 self._places.release()
 
     async def _leave(self, drained: asyncio.Event) -> None:

@@ -135,14 +135,18 @@ class WorkerPool:
             self._stopping = True
             return self._settled.wait_for(lambda: not self._due, limit_s)
 
-    def close(self, limit_s: float) -> None:
-        """Fail what still waits and end the threads; one that computes on is left behind."""
+    def give_up(self) -> None:
+        """Refuse what waits and all that comes; what a worker has in hand is ended."""
         with self._ready:
             self._stopping = self._closed = True
             left = self._backlog.withdraw(time.monotonic(), lambda task: True)
             self._ready.notify_all()
         for task in left:
             self._deliver(task.ticket, task.ticket.failed(STOPPING))
+
+    def close(self, limit_s: float) -> None:
+        """Fail what still waits and end the threads; one that computes on is left behind."""
+        self.give_up()
         end_s = time.monotonic() + limit_s
         for thread in self._threads:
             thread.join(max(end_s - time.monotonic(), 0.0))

@@ -14,6 +14,7 @@ __all__ = [
     "MAX_TENSORS",
     "STATUS_CODES",
     "Answer",
+    "Draining",
     "Failure",
     "Load",
     "Probe",
@@ -280,6 +281,28 @@ class ProbeReply:
             timeline=Timeline.from_proto(message.timeline),
             load=Load.from_proto(message.load),
         )
+
+
+@dataclass(frozen=True)
+class Draining:
+    """The notice of a server that is about to stop, with the time that this leaves.
+
+    Samples are still taken for ``accepts_s``; those that were are still answered for ``answers_s``.
+    """
+
+    accepts_s: float
+    answers_s: float
+
+    def to_proto(self) -> pb.Draining:
+        """Return the message to send."""
+        return pb.Draining(
+            accepts_us=_microseconds(self.accepts_s), answers_us=_microseconds(self.answers_s)
+        )
+
+    @classmethod
+    def from_proto(cls, message: pb.Draining) -> Draining:
+        """Read a received message."""
+        return cls(accepts_s=message.accepts_us / 1e6, answers_s=message.answers_us / 1e6)
 
 
 def failure_of(error: Exception) -> Failure:

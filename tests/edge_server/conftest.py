@@ -22,7 +22,7 @@ from edge_server.settings import ServerSettings
 from offramp import codecs
 from offramp.bundle import Boundary, Bundle, SegmentSpec, open_bundle, write_bundle
 from offramp.catalogue import Catalogue
-from offramp.messages import Answer, Probe, ProbeReply, Request
+from offramp.messages import Answer, Draining, Probe, ProbeReply, Request
 from offramp.network import Network
 from offramp.tensors import Array, TensorSpec
 from protos.offramp.v1 import edge_pb2_grpc
@@ -132,6 +132,7 @@ class DeviceStream:
     def __init__(self, call: Any) -> None:
         self.call = call
         self.catalogues: list[Catalogue] = []
+        self.draining: list[Draining] = []
 
     async def send(self, *requests: Request | pb.InferRequest) -> None:
         for request in requests:
@@ -152,7 +153,7 @@ class DeviceStream:
         async with asyncio.timeout(10):
             with contextlib.suppress(grpc.aio.AioRpcError):
                 while (message := await self.call.read()) is not grpc.aio.EOF:
-                    assert message.WhichOneof("kind") == "catalogue"
+                    assert message.WhichOneof("kind") in ("catalogue", "draining")
             code: grpc.StatusCode = await self.call.code()
         return code
 
@@ -162,7 +163,18 @@ class DeviceStream:
         if message.WhichOneof("kind") == "catalogue":
             self.catalogues.append(Catalogue.from_proto(message.catalogue))
             return await self._read()
+        if message.WhichOneof("kind") == "draining":
+            self.draining.append(Draining.from_proto(message.draining))
+            return await self._read()
         return message
+
+    async def told_to_leave(self) -> Draining:
+        """Read the notice, which nothing else may come before."""
+        message = await asyncio.wait_for(self.call.read(), 10)
+        while message.WhichOneof("kind") == "catalogue":
+            message = await asyncio.wait_for(self.call.read(), 10)
+        assert message.WhichOneof("kind") == "draining"
+        return Draining.from_proto(message.draining)
 
 
 @dataclass

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -350,6 +351,8 @@ def test_stop_finishes_what_waits_and_refuses_the_rest(
         await served.busy(queued=2)
         stopping = asyncio.create_task(served.server.stop())
         assert (await asyncio.wait_for(watch.read(), 10)).status == 2
+        while not served.server.pool._stopping:
+            await asyncio.sleep(0.01)
         await stream.send(sample.request(number=4))
         refused = await stream.receive()
         assert (refused.id, refused.failure.status) == (4, "UNAVAILABLE")
@@ -362,7 +365,62 @@ def test_stop_finishes_what_waits_and_refuses_the_rest(
         assert await stream.ended() is grpc.StatusCode.UNAVAILABLE
         await asyncio.wait_for(stopping, 10)
 
-    play(gated_engine, story)
+    play(gated_engine, story, grace_s=2)
+
+
+def test_a_device_is_told_to_leave_and_what_it_sends_until_it_has_is_answered(
+    play: Play, gated_engine: Engine, gated: Any, sample: Any
+) -> None:
+    async def story(served: Any) -> None:
+        stream = served.stream()
+        await stream.send(sample.request(number=1))
+        await served.busy(queued=0)
+        stopping = asyncio.create_task(served.server.stop())
+        told = await stream.told_to_leave()
+        assert told.accepts_s == pytest.approx(6.0)
+        assert told.answers_s == pytest.approx(29.5, abs=0.2)
+        refused = await served.refusal(sample.request())
+        assert refused.code() is grpc.StatusCode.UNAVAILABLE
+        assert await served.stream().ended() is grpc.StatusCode.UNAVAILABLE
+        await stream.send(sample.request(number=2))
+        await stream.call.done_writing()
+        gated.gate.set()
+        for number in (1, 2):
+            assert (await stream.receive()).id == number
+        assert await stream.ended() is grpc.StatusCode.OK
+        await asyncio.wait_for(stopping, 3)  # it did not wait for as long as it might
+
+    play(gated_engine, story, grace_s=30)
+
+
+def test_a_long_queue_is_answered_or_refused_within_the_grace(
+    play: Play, gated_engine: Engine, gated: Any, sample: Any
+) -> None:
+    """Each sample takes the engine 40 ms: 30 of them are more than a second has room for."""
+    gated.gate.set()
+    run_segment = gated.run_segment
+
+    def slow(at: int, tensors: Any) -> Any:
+        time.sleep(0.04 / gated.depth * len(tensors[0]))
+        return run_segment(at, tensors)
+
+    gated.run_segment = slow
+
+    async def story(served: Any) -> None:
+        stream, clock = served.stream(), asyncio.get_running_loop().time
+        await stream.send(*(sample.request(number=number) for number in range(30)))
+        await stream.receive()
+        began_s = clock()
+        stopping = asyncio.create_task(served.server.stop())
+        answers = [await stream.receive() for _ in range(29)]
+        assert await stream.ended() is grpc.StatusCode.UNAVAILABLE
+        await stopping
+        assert clock() - began_s < 1 + 0.2
+        statuses = {answer.failure.status for answer in answers if answer.failure}
+        assert statuses == {"UNAVAILABLE"}
+        assert any(answer.failure is None for answer in answers)
+
+    play(gated_engine, story, grace_s=1, max_in_flight=64, queue_length=64)
 
 
 def test_stop_gives_up_after_its_grace(
@@ -373,6 +431,8 @@ def test_stop_gives_up_after_its_grace(
         await stream.send(sample.request(number=1), sample.request(number=2))
         await served.busy(1)
         await asyncio.wait_for(served.server.stop(), 5)
+        refused = await stream.receive()
+        assert (refused.id, refused.failure.status) == (2, "UNAVAILABLE")
         assert await stream.ended() is grpc.StatusCode.UNAVAILABLE
         gated.gate.set()
 

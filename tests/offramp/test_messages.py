@@ -22,6 +22,7 @@ from offramp.messages import (
     MAX_TENSORS,
     STATUS_CODES,
     Answer,
+    Draining,
     Failure,
     Load,
     Probe,
@@ -144,6 +145,15 @@ def test_times_and_shares_beyond_the_fields_are_held_at_their_ends() -> None:
     assert Load(cpu_share=-7.0).to_proto().cpu_permille == 0
     prices = [Load(price_s=given).to_proto().price_us for given in (-1.0, math.nan, math.inf)]
     assert prices == [0, 0, 2**32 - 1]
+
+
+def test_golden_bytes_of_a_notice_to_leave() -> None:
+    notice = Draining(accepts_s=2.0, answers_s=9.5)
+    golden = bytes.fromhex("22090880897a10e0eac304")
+    sent = pb.StreamResponse(draining=notice.to_proto())
+    assert sent.SerializeToString() == golden
+    assert Draining.from_proto(pb.StreamResponse.FromString(golden).draining) == notice
+    assert Draining.from_proto(pb.Draining()) == Draining(0.0, 0.0)
 
 
 def test_golden_bytes_of_a_load() -> None:

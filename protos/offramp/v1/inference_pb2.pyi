@@ -111,14 +111,24 @@ class StreamRequest(_message.Message):
     def __init__(self, infer: _Optional[_Union[InferRequest, _Mapping]] = ..., probe: _Optional[_Union[ProbeRequest, _Mapping]] = ...) -> None: ...
 
 class StreamResponse(_message.Message):
-    __slots__ = ("infer", "probe", "catalogue")
+    __slots__ = ("infer", "probe", "catalogue", "draining")
     INFER_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     CATALOGUE_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     infer: InferResponse
     probe: ProbeResponse
     catalogue: Catalogue
-    def __init__(self, infer: _Optional[_Union[InferResponse, _Mapping]] = ..., probe: _Optional[_Union[ProbeResponse, _Mapping]] = ..., catalogue: _Optional[_Union[Catalogue, _Mapping]] = ...) -> None: ...
+    draining: Draining
+    def __init__(self, infer: _Optional[_Union[InferResponse, _Mapping]] = ..., probe: _Optional[_Union[ProbeResponse, _Mapping]] = ..., catalogue: _Optional[_Union[Catalogue, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ...) -> None: ...
+
+class Draining(_message.Message):
+    __slots__ = ("accepts_us", "answers_us")
+    ACCEPTS_US_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_US_FIELD_NUMBER: _ClassVar[int]
+    accepts_us: int
+    answers_us: int
+    def __init__(self, accepts_us: _Optional[int] = ..., answers_us: _Optional[int] = ...) -> None: ...
 
 class Catalogue(_message.Message):
     __slots__ = ("bundles",)
