@@ -45,6 +45,8 @@ class Calibration:
     the decoded boundary, and the frames' bytes.
 
     ``together`` has the answers of tail and last exit where the manifest makes these an ensemble.
+    Where the server answers some samples at exits behind the cut, all these answers are so, and
+    ``leaves`` (N,) has the exit at which each sample leaves, E for the end.
     ``exit_scores`` float32 (E, N) are those of the bundle's exit policy where it reads more than
     the logits; else they follow from these.
 
@@ -59,6 +61,7 @@ class Calibration:
     sizes: Mapping[tuple[int, str], Array]
     exit_scores: Array | None = None
     together: Mapping[tuple[int, str], Array] = field(default_factory=dict)
+    leaves: Mapping[tuple[int, str], Array] = field(default_factory=dict)
 
     def select(self, rows: NDArray[Any]) -> Calibration:
         """Return the outcomes of some samples."""
@@ -71,6 +74,7 @@ class Calibration:
             {place: array[rows] for place, array in self.sizes.items()},
             None if scores is None else scores[:, rows],
             {place: array[rows] for place, array in self.together.items()},
+            {place: array[rows] for place, array in self.leaves.items()},
         )
 
     @property
@@ -97,6 +101,8 @@ class Calibration:
             arrays[f"sizes/{cut}/{level}"] = self.sizes[cut, level]
         for (cut, level), answers in self.together.items():
             arrays[f"together/{cut}/{level}"] = answers
+        for (cut, level), leaves in self.leaves.items():
+            arrays[f"leaves/{cut}/{level}"] = leaves
         return arrays
 
 
@@ -106,6 +112,7 @@ def load_calibration(bundle: Bundle) -> Calibration:
     boundaries = bundle.manifest.boundaries
     levels = [(cut, level) for cut, boundary in enumerate(boundaries) for level in boundary.levels]
     joint = [(cut, level) for cut, level in levels if bundle.manifest.ensemble_at(cut) is not None]
+    later = [place for place in levels if bundle.manifest.later_at(*place)]
     scored = rule_of(bundle).reads != {"logits"}
     try:
         calibration = Calibration(
@@ -116,10 +123,11 @@ def load_calibration(bundle: Bundle) -> Calibration:
             sizes={(cut, level): arrays[f"sizes/{cut}/{level}"] for cut, level in levels},
             exit_scores=arrays["exit_scores"] if scored else None,
             together={(cut, level): arrays[f"together/{cut}/{level}"] for cut, level in joint},
+            leaves={(cut, level): arrays[f"leaves/{cut}/{level}"] for cut, level in later},
         )
     except KeyError as error:
         raise BundleError(f"bundle {bundle.digest[:12]} lacks the array {error}") from None
-    if not _fits_together(calibration, len(bundle.manifest.exits)):
+    if not _fits_together(calibration, bundle.manifest):
         raise BundleError(
             f"bundle {bundle.digest[:12]}: calibration arrays do not fit together; "
             "compile the model again"
@@ -160,7 +168,8 @@ def score_exits(manifest: Manifest, calibration: Calibration, policy: FittedPoli
     return scores.reshape(len(manifest.exits), len(calibration.labels))
 
 
-def _fits_together(calibration: Calibration, exit_count: int) -> bool:
+def _fits_together(calibration: Calibration, manifest: Manifest) -> bool:
+    exit_count = len(manifest.exits)
     labels, final = calibration.labels, calibration.final_logits
     sizes = calibration.sizes.values()
     answers = (*calibration.answers.values(), *calibration.together.values())
@@ -170,6 +179,12 @@ def _fits_together(calibration: Calibration, exit_count: int) -> bool:
         and calibration.exit_logits.shape == (exit_count, *final.shape)
         and all(_is_counts(array, len(final)) for array in (labels, *answers, *sizes))
         and all(int(array.max()) < final.shape[1] for array in (labels, *answers))
+        and all(
+            _is_counts(array, len(final))
+            and manifest.exits_before(cut) <= int(array.min())
+            and int(array.max()) <= exit_count
+            for (cut, _), array in calibration.leaves.items()
+        )
         and bool(np.isfinite(final).all() and np.isfinite(calibration.exit_logits).all())
         and _are_scores(calibration.exit_scores, (exit_count, len(final)))
     )

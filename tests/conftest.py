@@ -409,6 +409,36 @@ def tiny_compiled(
 
 
 @pytest.fixture(scope="session")
+def later_samples() -> LabelledSamples:
+    """Seven hundred images like the tiny ones: as many as later exits need to be opened."""
+    from offramp.samples import LabelledSamples
+
+    random = np.random.default_rng(11)
+    labels = np.arange(700) % 3
+    images = random.integers(0, 160, (700, 8, 8, 3))
+    images[np.arange(700), :, :, labels] += random.integers(10, 90, (700, 1, 1))
+    return LabelledSamples((images.clip(0, 255).astype(np.uint8),), labels.astype(np.int64))
+
+
+@pytest.fixture(scope="session")
+def later(
+    compiled_once: Callable[..., tuple[Path, Manifest]],
+    tiny_model: EarlyExitModel,
+    later_samples: LabelledSamples,
+    exported_once: None,
+) -> Bundle:
+    """The network compiled with so many samples that the server answers most at its exit."""
+    from offramp.bundle import open_bundle
+    from offramp.capture.compiler import CompileOptions, compile_model
+
+    options = CompileOptions(name="later", classes=("red", "green", "blue"), max_segments=3)
+    path, _ = compiled_once(
+        "later", lambda path: compile_model(tiny_model, later_samples, path, options)
+    )
+    return open_bundle(path)
+
+
+@pytest.fixture(scope="session")
 def tiny_int8_file(
     compiled_once: Callable[..., tuple[Path, Manifest]],
     tiny_model: EarlyExitModel,

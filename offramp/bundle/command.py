@@ -30,6 +30,7 @@ def inspect(
     from offramp.bundle.allowed import allowed_lines
     from offramp.bundle.archive import open_bundle
     from offramp.bundle.frontier import frontier_of, frontier_table
+    from offramp.bundle.later_lines import later_lines
     from offramp.bundle.level_table import cheapest_lines, level_table
     from offramp.bundle.table import (
         cut_table,
@@ -38,6 +39,7 @@ def inspect(
         print_cost,
         segment_table,
     )
+    from offramp.calibration import load_calibration
     from offramp.drawing import draw_bundle, draw_frontier
     from offramp.files import write_file
     from offramp.names import printable
@@ -68,6 +70,8 @@ def inspect(
     size_bytes = sum(entry.bytes for entry in manifest.files.values())
     promised = [f"exit policy: {manifest.policy}"] if manifest.exits else []
     promised += allowed_lines(manifest.allowed) if manifest.allowed else []
+    if any(boundary.later for boundary in manifest.boundaries):
+        promised += later_lines(manifest, load_calibration(opened))
     card = [f"{key}: {text}" for key, text in manifest.card.items()]
     size = f"size: {say_bytes(size_bytes)} unpacked"
     for line in (*level_lines(manifest), *engine_lines(manifest), *promised, *card, size):

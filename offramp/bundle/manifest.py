@@ -31,6 +31,7 @@ __all__ = [
     "Ensemble",
     "ExitSpec",
     "FileEntry",
+    "LaterExits",
     "Manifest",
     "ProgramSpec",
     "Proof",
@@ -89,16 +90,31 @@ class BottleneckSpec(_Model):
     decoder: ProgramSpec
 
 
+class LaterExits(_Model):
+    """When a sample that was sent is answered at an exit behind the cut, on the server.
+
+    ``thresholds`` holds one for each exit behind the cut; above 1, nothing leaves there.
+    `offramp.exits.later` has the rule. Of the calibration samples, ``worse`` are answered wrongly
+    so that the end answers rightly, and ``better`` the other way round.
+    """
+
+    thresholds: Annotated[tuple[Annotated[float, Field(ge=0, le=2)], ...], Field(min_length=1)]
+    worse: Count
+    better: Count
+
+
 class Boundary(_Model):
     """The tensors that cross one cut, and the codec levels calibrated for them.
 
     ``levels`` maps a level's name to the codec's parameters, one mapping for each tensor. Where
-    there is a ``bottleneck``, some of them are levels of its latent.
+    there is a ``bottleneck``, some of them are levels of its latent. ``later`` has the levels
+    behind which the server answers some samples at an exit; None where it does at no level.
     """
 
     tensors: Annotated[tuple[TensorSpec, ...], Field(min_length=1)]
     levels: dict[str, tuple[dict[str, float], ...]] = {}
     bottleneck: BottleneckSpec | None = None
+    later: Annotated[dict[str, LaterExits], Field(min_length=1)] | None = None
 
     @property
     def narrow(self) -> tuple[TensorSpec, ...]:
@@ -234,6 +250,19 @@ class Manifest(_Model):
         return self
 
     @model_validator(mode="after")
+    def _has_its_later_exits(self) -> Manifest:
+        for cut, boundary in enumerate(self.boundaries):
+            able = set(self.later_exits(cut)) if boundary.later else set()
+            for level, later in (boundary.later or {}).items():
+                if level not in boundary.levels:
+                    raise ValueError(f"cut {cut} has later exits at level {level!r} alone")
+                if len(later.thresholds) != len(self.exits) - self.exits_before(cut):
+                    raise ValueError(f"cut {cut} has other later exits than the model")
+                if not set(self.later_at(cut, level)) <= able:
+                    raise ValueError(f"a later exit of cut {cut} cannot answer on the server")
+        return self
+
+    @model_validator(mode="after")
     def _allows_its_own_plans(self) -> Manifest:
         plans = self.allowed.plans if self.allowed else ()
         for plan in plans:
@@ -314,6 +343,27 @@ class Manifest(_Model):
     def exits_before(self, cut: int) -> int:
         """The number of exits that the device runs at ``cut``."""
         return sum(e.boundary <= cut for e in self.exits) if cut else 0
+
+    def later_exits(self, cut: int) -> tuple[int, ...]:
+        """Return the exits behind a cut that can answer by what crosses it, from shallow to deep.
+
+        Those are none where the model's answer is more than one row of logits, and none that go on
+        from the code of an exit before the cut.
+        """
+        if self.answer == "tensor" or len(self.boundaries[-1].tensors) > 1:
+            return ()
+        found: list[int] = []
+        for at in range(self.exits_before(cut), len(self.exits)):
+            before = self.exits[at].follows
+            if before is None or before in found:
+                found.append(at)
+        return tuple(found)
+
+    def later_at(self, cut: int, level: str | None) -> dict[int, float]:
+        """Return the thresholds of the exits at which the server answers what comes at a level."""
+        later = (self.boundaries[cut].later or {}).get(level) if level else None
+        thresholds = enumerate(later.thresholds if later else (), self.exits_before(cut))
+        return {at: threshold for at, threshold in thresholds if threshold <= 1}
 
     def ensemble_at(self, cut: int) -> tuple[int, Ensemble] | None:
         """Return the last exit before a cut and its ensemble with the end, if they are one."""

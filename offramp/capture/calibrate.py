@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offramp import codecs
 from offramp.boundary_codec import BundleCodecs
-from offramp.bundle import Ensemble, ExitSpec, Manifest
+from offramp.bundle import Boundary, Ensemble, ExitSpec, Manifest
+from offramp.bundle.later_lines import later_lines
 from offramp.calibration import FAITHFUL, Calibration
 from offramp.capture.level_frontier import Recorded, frontier_levels
-from offramp.capture.levels import Crossing, answer, batches, fit_levels, screen, with_levels
+from offramp.capture.levels import (
+    Crossing,
+    Followed,
+    answer,
+    batches,
+    fit_levels,
+    screen,
+    with_levels,
+)
 from offramp.exits import fit_temperature
 from offramp.exits.ensemble import fit_ensemble, joint_classes
 from offramp.exits.evidence import as_logits, as_state
+from offramp.exits.later import LaterAnswers, exits_to_run, margin_of
+from offramp.guarantee.later_exits import Crossed, fit_later_exits
 from offramp.network import Codes, Network
 from offramp.samples import LabelledSamples
 from offramp.tensors import Array
@@ -23,8 +35,26 @@ from offramp.tensors import Array
 __all__ = ["batches", "calibrate", "record_again", "unfaithful"]
 
 Report = Callable[[str], None]
+Place = tuple[int, str]
+"""A cut and a codec level."""
 
 OFFERED = [name for name in codecs.names() if codecs.get(name).offered]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What exits behind a cut and the end say of the samples at a level, and their bytes.
+
+    ``joint`` are the classes of the end together with the last exit before the cut, if that helps.
+    """
+
+    later: LaterAnswers
+    joint: Array | None
+    sizes: Array
+
+    def crossed(self, labels: Array, before: NDArray[np.float64]) -> Crossed:
+        ends = (self.later.end,) if self.joint is None else (self.later.end, self.joint)
+        return Crossed(self.later, labels, ends, before)
 
 
 @dataclass(frozen=True)
@@ -67,19 +97,80 @@ class _Passed:
         plain = self.whole if same else answer(self.tail, cut, values)
         return Crossing(self.head, self.tail, cut, values, plain)
 
-    def record(self, manifest: Manifest, known: BundleCodecs, report: Report) -> Calibration:
-        """Return the calibration arrays for a manifest's levels and ensembles."""
-        answers, sizes, together = {}, {}, {}
+    def see(
+        self, manifest: Manifest, known: BundleCodecs, report: Report, *, fitting: bool
+    ) -> dict[Place, _Seen]:
+        """Return what tails say of the samples at a manifest's cuts and levels.
+
+        For ``fitting`` all exits that can answer behind a cut run, else those that are to answer.
+        """
+        seen = {}
         for cut, boundary in enumerate(manifest.boundaries):
             served, ensemble = self.served(cut), manifest.ensemble_at(cut)
             for level in boundary.levels:
                 report(f"calibrating cut {cut}, level {level}")
-                outputs, sizes[cut, level] = served.record(known, level)
-                answers[cut, level] = self._classes(outputs)
-                if ensemble is not None:
-                    together[cut, level] = self._joint_classes(*ensemble, outputs)
+                exits = manifest.later_exits(cut)
+                if not fitting:
+                    exits = exits_to_run(manifest, manifest.later_at(cut, level))
+                followed, sizes = served.follow(known, level, exits)
+                joint = ensemble and self._joint_classes(*ensemble, followed.end)
+                seen[cut, level] = _Seen(self._later(manifest, followed), joint, sizes)
+        return seen
+
+    def _later(self, manifest: Manifest, followed: Followed) -> LaterAnswers:
+        end = self._classes(followed.end)
+        if not followed.exits:
+            return LaterAnswers.none(end)
+        pairs = [
+            (manifest.exits[at], logits)
+            for at, logits in zip(followed.exits, followed.logits, strict=True)
+        ]
+        return LaterAnswers(
+            followed.exits,
+            np.stack([margin_of(spec, logits) for spec, logits in pairs]),
+            np.stack([logits.argmax(axis=-1).astype(np.int32) for _, logits in pairs]),
+            end,
+        )
+
+    def fit_later(self, manifest: Manifest, seen: Mapping[Place, _Seen]) -> tuple[Boundary, ...]:
+        """Return the boundaries with the exits behind them at which the server may answer."""
+        boundaries = list(manifest.boundaries)
+        for cut, boundary in enumerate(boundaries):
+            specs = manifest.exits[: manifest.exits_before(cut)]
+            pairs = zip(specs, self.exit_logits, strict=False)
+            before = [margin_of(spec, logits) for spec, logits in pairs]
+            margins = np.array(before).reshape(len(before), len(self.labels))
+            found = {
+                level: fit_later_exits(
+                    manifest, cut, seen[cut, level].crossed(self.labels, margins)
+                )
+                for level in boundary.levels
+            }
+            later = {level: fitted for level, fitted in found.items() if fitted}
+            boundaries[cut] = boundary.model_copy(update={"later": later or None})
+        return tuple(boundaries)
+
+    def record(self, manifest: Manifest, seen: Mapping[Place, _Seen]) -> Calibration:
+        """Return the calibration arrays for a manifest's levels, ensembles and later exits."""
+        answers, together, leaves = {}, {}, {}
+        for place, one in seen.items():
+            thresholds = manifest.later_at(*place)
+            rows = one.later.leaves(thresholds)
+            answers[place] = one.later.answers(rows, one.later.end)
+            if one.joint is not None:
+                together[place] = one.later.answers(rows, one.joint)
+            if thresholds:
+                numbers = np.array([*one.later.exits, len(manifest.exits)], np.int32)
+                leaves[place] = numbers[rows]
+        sizes = {place: one.sizes for place, one in seen.items()}
         return Calibration(
-            self.labels, self.exit_logits, self.final_logits, answers, sizes, together=together
+            self.labels,
+            self.exit_logits,
+            self.final_logits,
+            answers,
+            sizes,
+            together=together,
+            leaves=leaves,
         )
 
     def _classes(self, outputs: Array) -> Array:
@@ -119,13 +210,18 @@ def calibrate(
     }
     every = {name: array for learnt in arrays.values() for name, array in learnt.items()}
     known, updated = BundleCodecs(boundaries, every), manifest.model_copy(update=fields)
-    calibration = _keep_best(passed.record(updated, known, report), report)
-    kept = calibration.levels
-    fields["boundaries"] = tuple(
-        with_levels(boundary, [level for at, level in kept if at == cut])
+    seen = _keep_best(passed.see(updated, known, report, fitting=True), held_out.labels, report)
+    kept = tuple(
+        with_levels(boundary, [level for at, level in seen if at == cut])
         for cut, boundary in enumerate(boundaries)
     )
-    left = {name: array for place in kept for name, array in arrays[place].items()}
+    updated = updated.model_copy(update={"boundaries": kept})
+    fields["boundaries"] = passed.fit_later(updated, seen)
+    updated = updated.model_copy(update={"boundaries": fields["boundaries"]})
+    calibration = passed.record(updated, seen)
+    for line in later_lines(updated, calibration):
+        report(line)
+    left = {name: array for place in seen for name, array in arrays[place].items()}
     return fields, left, calibration
 
 
@@ -137,8 +233,10 @@ def record_again(
     The states of every exit come with them, as in `offramp.exits.Evidence`.
     """
     report(f"running {len(samples)} samples")
+    manifest = head.bundle.manifest
     passed = _pass(head, tail, samples)
-    return passed.record(head.bundle.manifest, head.codecs, report), passed.states
+    seen = passed.see(manifest, head.codecs, report, fitting=False)
+    return passed.record(manifest, seen), passed.states
 
 
 def _pass(head: Network, tail: Network, samples: LabelledSamples) -> _Passed:
@@ -169,30 +267,19 @@ def _all_boundaries(network: Network, held_out: LabelledSamples) -> list[list[Ar
     return values
 
 
-def _keep_best(calibration: Calibration, report: Report) -> Calibration:
-    """Return the outcomes at those levels that are worth keeping, cut by cut."""
-    kept = []
-    for cut in dict.fromkeys(cut for cut, _ in calibration.levels):
+def _keep_best(seen: Mapping[Place, _Seen], labels: Array, report: Report) -> dict[Place, _Seen]:
+    """Return what was seen at those levels that are worth keeping, cut by cut."""
+    kept: dict[Place, _Seen] = {}
+    for cut in dict.fromkeys(cut for cut, _ in seen):
         recorded = {
-            level: Recorded(
-                calibration.sizes[place],
-                float(np.mean(calibration.answers[place] != calibration.labels)),
-            )
-            for place in calibration.levels
-            for at, level in [place]
+            level: Recorded(one.sizes, float(np.mean(one.later.end != labels)))
+            for (at, level), one in seen.items()
             if at == cut
         }
         best = frontier_levels(recorded)
         report(f"cut {cut}: of {len(recorded)} levels {len(best)} are beaten by no other")
-        kept += [(cut, level) for level in best]
-    return replace(
-        calibration,
-        answers={place: calibration.answers[place] for place in kept},
-        sizes={place: calibration.sizes[place] for place in kept},
-        together={
-            place: calibration.together[place] for place in kept if place in calibration.together
-        },
-    )
+        kept |= {(cut, level): seen[cut, level] for level in best}
+    return kept
 
 
 def unfaithful(outputs: Array, whole: Array) -> Array:

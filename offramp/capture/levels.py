@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,10 +15,19 @@ from offramp.capture.level_frontier import Recorded, frontier_levels
 from offramp.codecs.effect import Effect
 from offramp.exits.evidence import as_logits
 from offramp.exits.temperature import log_softmax
-from offramp.network import Network
+from offramp.network import Codes, Network
 from offramp.tensors import Array
 
-__all__ = ["Crossing", "answer", "batches", "fit_levels", "screen", "with_levels"]
+__all__ = [
+    "Crossing",
+    "Followed",
+    "answer",
+    "batches",
+    "fit_levels",
+    "follow",
+    "screen",
+    "with_levels",
+]
 
 BATCH = 50
 FIT_SAMPLES = 400
@@ -29,6 +38,15 @@ UNSEEN = 5e-4  # changes of answers that are smaller are as good as none
 
 Learnt = dict[str, dict[str, Array]]
 """The arrays that codecs have learnt, by level and by their names in the bundle."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a tail says of samples: the end's output, and the logits of the ``exits`` behind."""
+
+    exits: tuple[int, ...]
+    logits: tuple[Array, ...]
+    end: Array
 
 
 @dataclass(frozen=True)
@@ -43,6 +61,7 @@ class Crossing:
     cut: int
     values: list[Array]
     plain: Array
+    _followed: dict[int, Array] = field(default_factory=dict, repr=False)
 
     def record(self, known: BundleCodecs, level: str) -> tuple[Array, Array]:
         """Return the tail's outputs and the bytes of all samples if they cross at a level, whole.
@@ -50,6 +69,28 @@ class Crossing:
         Which sample a later one can refer to hangs on exits, link and server, so that its change
         may be of any length; it is never sent where it would be longer.
         """
+        tensors, sizes = self._cross(known, level)
+        return self.plain if tensors is None else answer(self.tail, self.cut, tensors), sizes
+
+    def follow(
+        self, known: BundleCodecs, level: str, exits: tuple[int, ...]
+    ) -> tuple[Followed, Array]:
+        """Return what some exits behind the cut say besides, and the bytes, as `record` does."""
+        tensors, sizes = self._cross(known, level)
+        if tensors is not None:
+            return follow(self.tail, self.cut, tensors, exits), sizes
+        return Followed(exits, tuple(self._lossless(at) for at in exits), self.plain), sizes
+
+    def _lossless(self, exit_: int) -> Array:
+        """Return the logits of an exit behind the cut for the very tensors."""
+        exits = self.tail.bundle.manifest.later_exits(self.cut)
+        if not self._followed:
+            found = follow(self.tail, self.cut, self.values, exits)
+            self._followed.update(zip(exits, found.logits, strict=True))
+        return self._followed[exit_]
+
+    def _cross(self, known: BundleCodecs, level: str) -> tuple[list[Array] | None, Array]:
+        """Return the tensors that come out at a level, None for these very ones, and the bytes."""
         codec = known.at(self.cut, level)
         lossless = codecs.get(level).lossless
         limit_bytes = sum(array[0].nbytes for array in self.values)
@@ -60,13 +101,13 @@ class Crossing:
             if not lossless:
                 found = known.decode(self.cut, sent.frames, limit_bytes=limit_bytes)
                 received.append(found.tensors)
-        outputs = self.plain
-        if not lossless:
-            tensors = [np.stack(part) for part in zip(*received, strict=True)]
-            if codec.narrow:
-                tensors = _in_batches(self.tail.widen, self.cut, tensors)
-            outputs = answer(self.tail, self.cut, tensors)
-        return outputs, np.array(sizes, dtype=np.int32)
+        taken = np.array(sizes, dtype=np.int32)
+        if lossless:
+            return None, taken
+        tensors = [np.stack(part) for part in zip(*received, strict=True)]
+        if codec.narrow:
+            tensors = _in_batches(self.tail.widen, self.cut, tensors)
+        return tensors, taken
 
     @cached_property
     def narrow(self) -> list[Array]:
@@ -156,6 +197,26 @@ def _in_batches(
 def answer(network: Network, cut: int, tensors: list[Array]) -> Array:
     """Return the model's first output for all samples, from the tensors of a cut."""
     return np.concatenate([network.run(cut, network.depth, rows)[0] for rows in batches(tensors)])
+
+
+def follow(network: Network, cut: int, tensors: list[Array], exits: tuple[int, ...]) -> Followed:
+    """Run a tail with some exits behind the cut; nothing leaves at them."""
+    parts = [_follow_batch(network, cut, exits, rows) for rows in batches(tensors)]
+    *logits, end = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Followed(exits, tuple(logits), end)
+
+
+def _follow_batch(
+    network: Network, cut: int, exits: tuple[int, ...], values: list[Array]
+) -> list[Array]:
+    """Return the logits of some exits, and last the end's output."""
+    codes: Codes = {}
+    made, at = [], cut
+    for number in exits:
+        boundary = network.bundle.manifest.exits[number].boundary
+        values, at = network.run(at, boundary, values), boundary
+        made.append(network.exit_logits(number, values, codes))
+    return [*made, network.run(at, network.depth, values)[0]]
 
 
 def batches(tensors: list[Array]) -> Iterator[list[Array]]:

@@ -109,8 +109,12 @@ def find_places(
         if place[1] is None and place[0] < max(manifest.cuts):
             here = here.ending_at(here.exits - 1)
         rivals = () if manifest.quantised else outcomes.items()
-        first = next((other for other, there in rivals if _alike(
-            (place, here), (other, there))), place)  # fmt: skip
+        alike = (
+            other
+            for other, there in rivals
+            if _same_tail(manifest, place, other) and _alike((place, here), (other, there))
+        )
+        first = next(alike, place)
         outcomes.setdefault(first, here)
         same[first].append(place)
     return Places(outcomes, dict(same))
@@ -189,6 +193,7 @@ def _whole_models(manifest: Manifest, room: Room, wish: Wish) -> Iterator[Allowe
     """Yield the plans that answer as the whole model does, by construction: they lose nothing.
 
     Quantised heads make another boundary than exact ones, so then only the device's own answer is.
+    Where the server answers at exits behind a cut, it does not answer as the whole model does.
     """
     for place in [*sorted(() if manifest.quantised else room.places), room.alone]:
         cut, level = place
@@ -197,6 +202,7 @@ def _whole_models(manifest: Manifest, room: Room, wish: Wish) -> Iterator[Allowe
             active = manifest.exits_before(cut)
             mean_s = float(wish.device.at(manifest, place)[-1] - wish.device.exits[:active].sum())
         whole = _lossless(level) and (level is not None or cut == max(manifest.cuts))
+        whole = whole and not manifest.later_at(cut, level)
         if whole and budget.affords(mean_s or 0.0) and budget.sent_share >= 1:
             yield AllowedPlan(
                 cut=cut,
@@ -214,6 +220,12 @@ def _timed(wish: Wish) -> bool:
 
 def _lossless(level: str | None) -> bool:
     return level is None or codecs.get(level).lossless
+
+
+def _same_tail(manifest: Manifest, place: Place, rival: Place) -> bool:
+    """Tell whether what crosses losslessly at either place is answered the same on the server."""
+    here, there = manifest.later_at(*place), manifest.later_at(*rival)
+    return here == there and (not here or place[0] == rival[0])
 
 
 def _alike(one: tuple[Place, Outcomes], other: tuple[Place, Outcomes]) -> bool:
