@@ -17,6 +17,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 @click.command()
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--watch", type=click.Path(path_type=Path), help="A folder of bundles to serve.")
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
 @click.option("--metrics", metavar="HOST:PORT", help="Where to show metrics to Prometheus.")
 @click.option("--backend", help="The engine that runs the segments.  [default: the first that can]")

@@ -9,22 +9,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-
-import numpy as np
 
 from edge_server.batching import BatchSizes
 from edge_server.fusing import TailFusing
 from edge_server.history import History
+from edge_server.holdings import Holdings
+from edge_server.loading import make_book, try_out
 from edge_server.passage import Passage, Place, advance
-from offramp import codecs
-from offramp.catalogue import Catalogue, Offer
-from offramp.errors import BundleError, InputError, UnknownBundleError
+from offramp import backends, codecs
+from offramp.catalogue import Catalogue
+from offramp.errors import InputError
 from offramp.messages import Request
 from offramp.network import Network
-from offramp.tensors import Array, TensorSpec
+from offramp.tensors import TensorSpec
 
-__all__ = ["Engine", "Outcome", "try_out"]
+__all__ = ["Engine", "Outcome"]
 
 _RAW = codecs.get("raw")  # outputs are a few scores: compressing them would not pay
 
@@ -47,10 +46,10 @@ class Outcome:
 class Engine:
     """Runs any cut of the networks it holds; safe to use from several threads at once.
 
-    ``limit_bytes`` is the most that one decoded tensor may take. Building an engine runs each
-    network once on zeros: a bundle that cannot run is refused now, and the first request does
-    not pay for what a backend puts off. ``stepped`` is told of each step: from where, to which
-    boundary, of how many samples, and how long it took; it must neither wait nor raise.
+    It runs what ``holdings`` have in memory, and besides ``networks``, which are tried out now.
+    ``limit_bytes`` is the most that one decoded tensor may take. ``stepped`` is told of each step:
+    from where, to which boundary, of how many samples, and how long it took; it must neither wait
+    nor raise.
     """
 
     def __init__(
@@ -58,63 +57,40 @@ class Engine:
         networks: Sequence[Network],
         limit_bytes: int,
         clock: Callable[[], float] = time.monotonic,
+        holdings: Holdings | None = None,
     ) -> None:
-        self.networks: Mapping[str, Network] = {}
-        self.superseded: frozenset[str] = frozenset()
+        self.holdings = holdings or Holdings()
         self._limit_bytes = limit_bytes
         self._clock = clock
         self._fusing = TailFusing()
         self.sizes = BatchSizes()
         self.stepped: Callable[[Place, int, int, float], None] = lambda *step: None
-        for network in networks:
-            try_out(network)
-        self.replace(networks)
+        if networks:
+            self._hold(networks)
 
-    def replace(self, networks: Sequence[Network]) -> None:
-        """Hold these networks, each tried out, from now on.
+    @property
+    def networks(self) -> Mapping[str, Network]:
+        """The networks in memory, by digest."""
+        return self.holdings.networks
 
-        Those whose place they take are superseded: they run on for the devices that still have
-        them, until the next replacement.
-        """
-        current = {network.bundle.digest: network for network in networks}
-        before = {
-            digest: network
-            for digest, network in self.networks.items()
-            if digest not in current and digest not in self.superseded
-        }
-        self.superseded = frozenset(before)
-        self.networks = {**before, **current}  # in one step: workers read it all the time
-        self.sizes = BatchSizes()
+    def network(self, digest: str) -> Network:
+        """Return a network in memory; raise `UnknownBundleError` if none is of that digest."""
+        return self.holdings.network(digest)
 
     def catalogue(self) -> Catalogue:
         """Return what is held, in the form that devices read."""
-        return Catalogue(
-            tuple(
-                Offer(
-                    digest,
-                    network.bundle.manifest.name,
-                    network.depth,
-                    network.backend,
-                    manifest_bytes=network.bundle.manifest_bytes,
-                    superseded=digest in self.superseded,
-                )
-                for digest, network in self.networks.items()
-            )
-        )
+        return self.holdings.catalogue()
 
-    def network(self, digest: str) -> Network:
-        """Return a network that is held; raise `UnknownBundleError` if none is of that digest."""
-        network = self.networks.get(digest)
-        if network is None:
-            raise UnknownBundleError(
-                f"bundle {digest[:12]} is not loaded here; ask Describe what is, or start the "
-                "server with it"
-            )
-        return network
+    def _hold(self, networks: Sequence[Network]) -> None:
+        held = {network.bundle.digest: network for network in networks}
+        for network in networks:
+            try_out(network)
+        books = [make_book(one.bundle, backends.get(one.backend)) for one in networks]
+        self.holdings.fill(books, lambda book: held[book.digest])
 
     def check(self, request: Request) -> None:
         """Raise unless the request names a bundle held here, a cut of it and its tensors."""
-        network = self.network(request.digest)
+        network = self.holdings.lend(request.digest)
         if not 0 <= request.cut < network.depth:
             raise InputError(
                 f"cut {request.cut} is out of range; bundle {request.digest[:12]} runs here from "
@@ -178,35 +154,3 @@ class Engine:
 
 def _boundary(network: Network, at: int) -> tuple[TensorSpec, ...]:
     return network.bundle.manifest.boundaries[at].tensors
-
-
-def try_out(network: Network) -> None:
-    """Run a network once on zeros; raise `BundleError` unless it does what its manifest says."""
-    boundaries = network.bundle.manifest.boundaries
-    _try(network, partial(network.run, 0, network.depth), boundaries[0].tensors, network.depth)
-    for cut, boundary in enumerate(boundaries):
-        for level in boundary.levels:
-            network.prepare(cut, level, "decoder")
-    for cut in network.bundle.manifest.bottlenecks:
-        _try(network, partial(network.widen, cut), boundaries[cut].narrow, cut)
-
-
-def _try(
-    network: Network,
-    run: Callable[[list[Array]], list[Array]],
-    given: Sequence[TensorSpec],
-    boundary: int,
-) -> None:
-    """Run a part on zeros; raise `BundleError` unless it gives the tensors of a boundary."""
-    name = network.bundle.manifest.name
-    try:
-        outputs = run([np.zeros((1, *spec.shape), spec.dtype) for spec in given])
-    except Exception as error:  # each backend raises its own kinds
-        reason = " ".join(str(error).split())
-        raise BundleError(f"bundle {name!r} does not run ({reason}); compile it again") from None
-    found = [(output.dtype.name, output.shape) for output in outputs]
-    stated = [(spec.dtype, (1, *spec.shape)) for spec in _boundary(network, boundary)]
-    if found != stated:
-        raise BundleError(
-            f"bundle {name!r} gives {found} where its manifest says {stated}; compile it again"
-        )

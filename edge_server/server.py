@@ -16,16 +16,18 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from edge_server.engine import Engine, try_out
-from edge_server.processor import ProcessorMeter
+from edge_server.engine import Engine
+from edge_server.holdings import Holdings
+from edge_server.intake import Intake
+from edge_server.librarian import Librarian
+from edge_server.loading import Loader
+from edge_server.processor import ProcessorMeter, memory_bytes
 from edge_server.service import EdgeService
 from edge_server.settings import ServerSettings
 from edge_server.watching import Watcher
 from edge_server.workers import WorkerPool
-from offramp import backends
 from offramp.address import Address
-from offramp.bundle import open_bundle
-from offramp.errors import AddressError, ConfigError
+from offramp.errors import AddressError
 from offramp.messages import Draining, Load
 from offramp.network import Network
 from protos.offramp.v1 import edge_pb2, edge_pb2_grpc
@@ -48,7 +50,10 @@ _log = logging.getLogger(__name__)
 
 def load_engine(settings: ServerSettings) -> Engine:
     """Open and load every bundle; raise `BundleError` or `ConfigError` if one cannot run."""
-    return Engine(_load_networks(settings, {}), settings.max_tensor_bytes)
+    loader = Loader(settings.backend, settings.threads)
+    holdings = Holdings(settings.memory_bytes or memory_bytes() // 2)
+    holdings.fill(map(loader.read, settings.bundles), loader.load)
+    return Engine((), settings.max_tensor_bytes, holdings=holdings)
 
 
 async def run_server(
@@ -89,9 +94,14 @@ class EdgeServer:
 
     def __init__(self, settings: ServerSettings, engine: Engine) -> None:
         self._settings = settings
-        self.reload_asked = asyncio.Event()
         self.pool = WorkerPool(engine, settings.workers, settings.queue_length, settings.max_wait_s)
         self._service = EdgeService(self.pool, settings)
+        loader = Loader(settings.backend, settings.threads)
+        self.librarian = Librarian(
+            engine.holdings, loader, self.pool.in_flight, self._service.announce
+        )
+        self._intake = Intake(self.librarian, settings.bundles, settings.watch)
+        self.reload_asked = self._intake.asked
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._server = grpc.aio.server(
             options=_options(settings), maximum_concurrent_rpcs=settings.max_calls
@@ -131,14 +141,16 @@ class EdgeServer:
         if not port:
             self.pool.close(_LINGER_S)
             raise AddressError(f"cannot listen on {listen}: {_reason(listen)}; choose another one")
+        self._tasks = [
+            asyncio.create_task(self._sample_processor()),
+            asyncio.create_task(self.librarian.run()),
+        ]
+        self.librarian.tell()
+        await self._intake.begin()
+        self._tasks.append(asyncio.create_task(self._intake.run()))
         for name in ("", SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
-        self._tasks = [
-            asyncio.create_task(self._sample_processor()),
-            asyncio.create_task(self._reload_when_asked()),
-        ]
-        self._log_catalogue()
         return str(replace(listen, port=port))
 
     async def stop(self) -> None:
@@ -174,61 +186,10 @@ class EdgeServer:
             await asyncio.sleep(_SAMPLE_S)
             self.pool.cpu_share = meter.share()
 
-    async def _reload_when_asked(self) -> None:
-        while True:
-            await self.reload_asked.wait()
-            self.reload_asked.clear()
-            await self._reload()
-
-    async def _reload(self) -> None:
-        """Load the bundles' files again; what cannot be loaded changes nothing."""
-        engine = self.pool.engine
-        try:
-            networks = await asyncio.to_thread(_load_networks, self._settings, engine.networks)
-        except Exception as error:  # a server that serves well must go on, whatever it is told
-            _log.error("the bundles stay as they are: %s", " ".join(str(error).split()))
-            return
-        if {n.bundle.digest for n in networks} == engine.networks.keys() - engine.superseded:
-            _log.info("the bundles have not changed")
-            return
-        engine.replace(networks)
-        self._service.announce()
-        self._log_catalogue()
-
-    def _log_catalogue(self) -> None:
-        for offer in self.pool.engine.catalogue().offers:
-            verb = "still serving" if offer.superseded else "serving"
-            _log.info(
-                "%s %r, %d segments, bundle %s", verb, offer.name, offer.segments, offer.digest
-            )
-
-
-def _load_networks(settings: ServerSettings, loaded: Mapping[str, Network]) -> list[Network]:
-    """Open every bundle, and load and try out those that are not loaded yet."""
-    networks = []
-    for path in settings.bundles:
-        bundle = open_bundle(path)
-        network = loaded.get(bundle.digest)
-        if network is None:
-            network = Network(bundle, settings.backend, settings.threads)
-            _check_exact(network)
-            try_out(network)
-        networks.append(network)
-    return networks
-
 
 def _until(end_s: float) -> float:
     """Return how long it is until then, and a moment at least."""
     return max(end_s - time.monotonic(), _LAST_S)
-
-
-def _check_exact(network: Network) -> None:
-    """Raise `ConfigError` unless the tails are what bundles are calibrated with."""
-    if not backends.get(network.backend).exact:
-        raise ConfigError(
-            f"backend {network.backend!r} is for heads, on devices; serve bundle "
-            f"{network.bundle.digest[:12]} on an exact one"
-        )
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:

@@ -124,7 +124,7 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         """Send a file of a bundle to a device that fetches it."""
         try:
             wanted = FileRequest.from_proto(request)
-            span = read_span(self._pool.engine.network(wanted.digest).bundle, wanted)
+            span = read_span(self._pool.engine.holdings.bundle(wanted.digest), wanted)
             while data := await asyncio.to_thread(next, span, b""):
                 yield pb.FileChunk(data=data)
         except OfframpError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from offramp.address import Address, ListenAddress
 from offramp.settings import Settings
@@ -22,10 +22,13 @@ class ServerSettings(Settings):
 
     Without ``backend``, each bundle runs on the first that can run it here. ``history_bytes`` of
     each stream's samples are kept, for later ones that go as their change; 0 keeps none. At the
-    address ``metrics``, if one is given, metrics are shown to Prometheus.
+    address ``metrics``, if one is given, metrics are shown to Prometheus. The folder ``watch`` is
+    followed: what lies in it is served. Bundles take ``memory_bytes`` at most, half of the memory
+    there is if None.
     """
 
-    bundles: Annotated[tuple[Path, ...], Field(min_length=1)]
+    bundles: tuple[Path, ...] = ()
+    watch: Path | None = None
     listen: ListenAddress = Address("127.0.0.1", 50051)
     metrics: ListenAddress | None = None
     backend: str | None = None
@@ -39,5 +42,16 @@ class ServerSettings(Settings):
     max_calls: Count = 1024
     max_message_bytes: Bytes = 16 << 20
     max_tensor_bytes: Bytes = 64 << 20
+    memory_bytes: Annotated[int, Field(ge=1024, le=1 << 50)] | None = None
     keepalive_s: Annotated[float, Field(ge=1, le=3600)] = 20.0
     grace_s: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _serves_something(self) -> ServerSettings:
+        if not (self.bundles or self.watch):
+            raise ValueError(
+                "there is nothing to serve; name bundles, or a folder of them to watch"
+            )
+        if self.watch and not self.watch.is_dir():
+            raise ValueError(f"watch: {self.watch} is no folder; make it, or name another one")
+        return self

@@ -13,7 +13,8 @@
     ├── AddressError              7       FAILED_PRECONDITION   an address that is taken or bad
     ├── PlanError                 8       FAILED_PRECONDITION   no plan meets the objective
     ├── OverloadError             9       RESOURCE_EXHAUSTED    a server that refuses more work
-    │   └── DeadlineError         9       DEADLINE_EXCEEDED     work that came or ended too late
+    │   ├── DeadlineError         9       DEADLINE_EXCEEDED     work that came or ended too late
+    │   └── AbsentBundleError     9       RESOURCE_EXHAUSTED    a bundle that is not in memory now
     └── TrainingError            10       FAILED_PRECONDITION   a training that cannot go on
 
 Every message is one sentence that names the offending value and says what to do. A `ConfigError`
@@ -23,6 +24,7 @@ is a `ValueError` too, so that settings say at which key it was raised.
 from __future__ import annotations
 
 __all__ = [
+    "AbsentBundleError",
     "AddressError",
     "BundleError",
     "CaptureError",
@@ -128,6 +130,14 @@ class DeadlineError(OverloadError):
     """Work came too late, or could not end, before its deadline."""
 
     status = "DEADLINE_EXCEEDED"
+
+
+class AbsentBundleError(OverloadError):
+    """A bundle that is known and not in memory; it may be tried again after ``retry_after_s``."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class TrainingError(OfframpError):

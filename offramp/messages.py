@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offramp.errors import InputError, OfframpError
+from offramp.errors import AbsentBundleError, InputError, OfframpError
 from protos.offramp.v1 import inference_pb2 as pb
 
 __all__ = [
@@ -308,6 +308,8 @@ class Draining:
 def failure_of(error: Exception) -> Failure:
     """Say what an error means to a peer; what is not ours is INTERNAL, without its details."""
     if isinstance(error, OfframpError):
+        if isinstance(error, AbsentBundleError):
+            return Failure(error.status, str(error), error.retry_after_s, cause="not_in_memory")
         return Failure(error.status, str(error))
     return Failure("INTERNAL", "the server failed on this sample; its log says why")
 

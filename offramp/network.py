@@ -19,7 +19,7 @@ from offramp.errors import BundleError, EngineError
 from offramp.memory import return_unused_memory
 from offramp.tensors import Array
 
-__all__ = ["Codes", "Network"]
+__all__ = ["Codes", "Network", "choose_backend"]
 
 Codes = dict[str, Array]
 """What exits have handed on, by name, each with the batch as its first dimension."""
@@ -52,7 +52,7 @@ class Network:
         segments: range | None = None,
     ) -> None:
         manifest = bundle.manifest
-        engine = _first(bundle) if backend is None else backends.get(backend)
+        engine = choose_backend(bundle, backend)
         held = range(len(manifest.segments)) if segments is None else segments
         self.bundle = bundle
         self.backend = engine.name
@@ -261,12 +261,10 @@ class Network:
         return _Part(stop, chain, self._engine.load(chain, self._threads))
 
 
-def _exit_chain(manifest: Manifest, at: int, folder: Path) -> Chain:
-    makes = manifest.exit_makes(at)
-    return Chain((Link(folder, manifest.exit_reads(at), makes),), makes)
-
-
-def _first(bundle: Bundle) -> Backend:
+def choose_backend(bundle: Bundle, name: str | None = None) -> Backend:
+    """Return a backend by name, or else the first that can run the whole bundle here."""
+    if name is not None:
+        return backends.get(name)
     made_for = engines_of(bundle.manifest)
     here = bundle.backends
     able = [one for one in here or backends.installed() if one.name in made_for] or here
@@ -276,6 +274,11 @@ def _first(bundle: Bundle) -> Backend:
             f"made for {', '.join(made_for) or 'none that this release knows'}; install one of them"
         )
     return able[0]
+
+
+def _exit_chain(manifest: Manifest, at: int, folder: Path) -> Chain:
+    makes = manifest.exit_makes(at)
+    return Chain((Link(folder, manifest.exit_reads(at), makes),), makes)
 
 
 def _folder(bundle: Bundle, program: ProgramSpec, backend: Backend) -> Path:

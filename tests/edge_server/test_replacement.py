@@ -12,35 +12,14 @@ from typing import Any
 import pytest
 
 from edge_server.engine import Engine
-from offramp.bundle import Bundle
 from offramp.catalogue import Catalogue
 from offramp.network import Network
 
 Play = Callable[..., None]
 
 
-@pytest.fixture
-def third_network(write_tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
-    monkeypatch.setenv("OFFRAMP_CACHE", str(tmp_path / "cache"))
-    return Network(write_tiny(tmp_path / "third.offramp", "tiny", seed=3))
-
-
 def names(catalogue: Catalogue) -> dict[str, bool]:
     return {offer.digest: offer.superseded for offer in catalogue.offers}
-
-
-def test_one_generation_is_kept(
-    network: Network, other_network: Network, third_network: Network
-) -> None:
-    one, two, three = (n.bundle.digest for n in (network, other_network, third_network))
-    engine = Engine([network], 1 << 20)
-    assert names(engine.catalogue()) == {one: False}
-    engine.replace([other_network])
-    assert names(engine.catalogue()) == {one: True, two: False}
-    engine.replace([third_network, other_network])
-    assert names(engine.catalogue()) == {three: False, two: False}
-    engine.replace([network])
-    assert names(engine.catalogue()) == {three: True, two: True, one: False}
 
 
 def test_a_new_file_is_announced_and_what_is_in_flight_ends_under_the_old_one(
@@ -105,22 +84,16 @@ def test_a_file_that_cannot_be_loaded_changes_nothing(
 
 
 def test_the_same_file_again_supersedes_nothing(
-    play: Play,
-    network: Network,
-    other_network: Network,
-    bundle: Bundle,
-    bundle_file: Path,
-    caplog: pytest.LogCaptureFixture,
+    play: Play, network: Network, bundle_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    engine = Engine([other_network], 1 << 20)
-    engine.replace([network])
-    before = engine.networks
+    engine = Engine([network], 1 << 20)
+    before = engine.catalogue()
 
     async def story(served: Any) -> None:
         served.server.reload_asked.set()
         while caplog.records[-1].getMessage() != "the bundles have not changed":
             await asyncio.sleep(0.01)
-        assert served.server.pool.engine.networks is before
+        assert engine.catalogue() == before
 
     caplog.set_level(logging.INFO)
     play(engine, story, bundles=(bundle_file,))

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
     ("values", "message"),
     [
         ({"listen": "50051"}, "listen: '50051' is not HOST:PORT"),
-        ({"bundles": ()}, "bundles"),
+        ({"bundles": ()}, "nothing to serve; name bundles, or a folder of them"),
+        ({"watch": "missing"}, "watch: missing is no folder"),
         ({"threads": 0}, "threads"),
         ({"grace_s": float("nan")}, "grace_s"),
         ({"max_wait_s": 0}, "max_wait_s"),
@@ -37,12 +38,13 @@ def test_file_is_read_and_options_win_over_it(tmp_path: Path) -> None:
     assert (settings.threads, settings.queue_length, settings.backend) == (3, 7, None)
 
 
-def test_every_setting_and_its_default_stand_in_the_documentation() -> None:
+def test_every_setting_and_its_default_stand_in_the_documentation(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "edge-server.md").read_text()
     for name, field in ServerSettings.model_fields.items():
         (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         if not field.is_required():
             shown = row.split("|")[2].strip().strip("`").replace("_", "")
             given = {} if shown == "none" else {name: shown}
-            settings = load_settings(ServerSettings, None, {"bundles": ("a",), **given})
+            served = {"watch": tmp_path} if name == "bundles" else {"bundles": ("a",)}
+            settings = load_settings(ServerSettings, None, {**served, **given})
             assert getattr(settings, name) == field.default, name
