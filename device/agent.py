@@ -26,7 +26,7 @@ from device.sources import Sample, Source
 from device.work import Action, BundleChange, FallBack, Finish, LoadDue, RunHead, RunOn, Send, Work
 from offramp.address import Address
 from offramp.catalogue import Catalogue, Offer
-from offramp.errors import FrameError, InputError, LinkError, MissingReferenceError
+from offramp.errors import FrameError, InputError, LinkError, MissingReferenceError, OfframpError
 from offramp.memory import return_unused_memory
 from offramp.messages import Answer, Failure, Probe, ProbeReply
 
@@ -76,6 +76,7 @@ class Agent:
         self._cargo: dict[int, Cargo] = {}
         self._stopped = self._reading = False
         self._error: BaseException | None = None
+        self._refusal: OfframpError | None = None
         self._compute_thread = threading.Thread(target=self._compute, name="compute", daemon=True)
         self._remote = self._open_remote(settings.server) if settings.server else None
 
@@ -127,6 +128,8 @@ class Agent:
         else:
             self._head.latest.forget()
             self._tell(self._dispatch.disconnected, reason)
+            self._refusal = self._remote.refusal if self._remote else None  # now that it is told
+            self._wake_all()
 
     def on_catalogue(self, catalogue: Catalogue) -> None:
         """Take what the server holds, when the stream opens and when that changes."""
@@ -177,7 +180,7 @@ class Agent:
     def _open_remote(self, address: Address) -> Remote:
         from device.remote import Remote
 
-        return Remote(address, self)
+        return Remote(address, self, self._settings.security)
 
     def _connect(self) -> None:
         """Open the stream and learn the link from a few probes, or begin without a server."""
@@ -187,14 +190,14 @@ class Agent:
         self._remote.start()
         if self._renewal is not None:
             self._renewal.start(self)
-        self._wait(self._connect_s, lambda: self._dispatch.up)
+        self._wait(self._connect_s, lambda: self._dispatch.up or self._refusal is not None)
         if self._dispatch.up:
             self._wait(WARM_S, lambda: self._dispatch.warm or not self._dispatch.up)
             with self._changed:
                 plan = self._controller.likely_plan(time.perf_counter())
             self._head.expect(plan, FIRST_LOAD_S)
         elif self._require_server and not self._over:
-            raise LinkError(self._dispatch.link_reason)
+            raise self._refusal or LinkError(self._dispatch.link_reason)
 
     def _feed(self, source: Source) -> None:
         samples = iter(source)

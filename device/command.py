@@ -12,6 +12,8 @@ from partitioner.strategy_names import DEPLOYED, either_of
 
 __all__ = ["run"]
 
+_FILE = click.Path(path_type=Path)
+
 
 @click.command()
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
@@ -22,6 +24,19 @@ __all__ = ["run"]
     "images, a .npy or .npz file, or - for .npy arrays, each one sample, on standard input.",
 )
 @click.option("--server", metavar="HOST:PORT", help="The edge server. Without it: device alone.")
+@click.option(
+    "--authority", type=_FILE, help="Encrypt, and trust servers whose certificate it signed, PEM."
+)
+@click.option("--certificate", type=_FILE, help="This device's own certificate, PEM.")
+@click.option("--key", type=_FILE, help="The certificate's key, PEM, without a password.")
+@click.option(
+    "--token-file",
+    type=_FILE,
+    help="A file with the token that the server knows this device by; or set OFFRAMP_TOKEN.",
+)
+@click.option(
+    "--server-name", help="Whom the server's certificate is for, if not whom --server names."
+)
 @click.option("--model", help="Without BUNDLE: the one to fetch, of several on the server.")
 @click.option("--require-server", is_flag=True, help="End with status 6 if it does not answer.")
 @click.option(
@@ -83,7 +98,8 @@ def run(bundle: Path | None, source: str, **options: Any) -> None:
     Every sample gets an answer: if the server is late or gone, the device answers, and the result
     says so. Exit status 0; 2 for a wrong option or a file that is not there, 4 for a damaged
     bundle, 5 if samples are not what the model takes (the others are answered all the same), 6
-    with --require-server, 8 for a wrong profile or objective, 130 for Ctrl-C before the start.
+    with --require-server, 8 for a wrong profile or objective, 11 with --require-server if server
+    and device do not trust each other, 130 for Ctrl-C before the start.
     """
     from device.main import run_agent
 

@@ -8,6 +8,8 @@ from typing import Any
 import grpc
 
 from device.channel import open_channel
+from device.refusal import refusal_of
+from device.security import SecuritySettings
 from offramp.address import Address
 from offramp.catalogue import Catalogue, FileRequest
 from offramp.errors import BundleError, LinkError, OfframpError, UnknownBundleError
@@ -27,15 +29,16 @@ class Depot:
     An answer to a sample never waits behind a file in this connection's buffers.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, security: SecuritySettings) -> None:
         self._address = address
-        self._channel = open_channel(address)
+        self._channel = open_channel(address, security)
         self._stub: Any = EdgeStub(self._channel)  # type: ignore[no-untyped-call]
 
     def catalogue(self, limit_s: float, *, patient: bool) -> Catalogue:
         """Ask what the server holds; raise `LinkError` if it has not answered in ``limit_s``.
 
-        Unless ``patient``, it is given up as soon as the first attempt to connect fails.
+        Raises `AuthenticationError` if the two do not trust each other. Unless ``patient``, it is
+        given up as soon as the first attempt to connect fails.
         """
         request = pb.DescribeRequest()
         try:
@@ -66,6 +69,8 @@ class Depot:
     def _translated(self, error: grpc.RpcError) -> OfframpError:
         if not isinstance(error, grpc.Call):
             return LinkError(f"{self._address}: {error}")
+        if refusal := refusal_of(self._address, error):
+            return refusal
         name, details = error.code().name, error.details()
         if name in _SILENT:
             return LinkError(f"{self._address} does not answer; is the server running? ({details})")

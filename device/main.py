@@ -18,6 +18,7 @@ from device.deployment import Deployment, deploy, profile_here
 from device.heed import draw_heed
 from device.obtain import Obtained, Supplier, obtain_bundle
 from device.pace import SLOWDOWN_SOURCE
+from device.security import SecuritySettings
 from device.settings import AgentSettings
 from device.sinks import JsonLinesSink, Sink, TerminalSink
 from device.sources import check_source, open_source
@@ -25,7 +26,7 @@ from offramp import __version__, backends
 from offramp.address import Address
 from offramp.bundle import Bundle
 from offramp.errors import ConfigError
-from offramp.files import open_file
+from offramp.files import open_file, warn_if_open
 from offramp.settings import load_settings
 from partitioner import strategies
 from partitioner.machine import differences, this_machine
@@ -48,6 +49,8 @@ def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any
         if options[name] and settings.server is None:
             raise ConfigError(f"--{name.replace('_', '-')} has no meaning without --server")
     _check_names(settings, source_text, {"bundle": bundle_path, **options})
+    if settings.server is not None:
+        _check_security(settings.security, settings.server)
     if settings.objective.spares_memory:
         _log.warning("%s", HEAD_ALONE)
     with ExitStack() as stack:
@@ -123,6 +126,14 @@ def _check_names(settings: AgentSettings, source_text: str, options: dict[str, A
     check_source(source_text)
 
 
+def _check_security(security: SecuritySettings, server: Address) -> None:
+    """Raise `ConfigError` for what is wrong with the files now: later it would be the link's."""
+    security.credentials(server)
+    for secret in (security.key, security.token_file):
+        if secret is not None:
+            warn_if_open(secret)
+
+
 @contextmanager
 def _naming_source(options: dict[str, Any], key: str) -> Iterator[None]:
     """Name file and key in an error where the settings file said it, not the option."""
@@ -173,6 +184,8 @@ def _settings(options: dict[str, Any]) -> AgentSettings:
     given["adaptive_thresholds"] = options["adaptive_thresholds"] or None  # the file may say so too
     if options["deadline_ms"] is not None:
         given["deadline_s"] = options["deadline_ms"] / 1e3
+    secured = ("authority", "certificate", "key", "token_file", "server_name")
+    given["security"] = {name: options[name] for name in secured}
     given["objective"] = {name: options[name] for name in ("max_accuracy_drop", "minimise")}
     return load_settings(AgentSettings, options["settings"], given)
 

@@ -9,22 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.fetch import Fetch, Progress, open_fetched
+from device.security import SecuritySettings
 from device.settings import AgentSettings
 from offramp import backends
 from offramp.address import Address
 from offramp.backends import Backend
 from offramp.bundle import Bundle, open_bundle
 from offramp.bundle.cache import Cache, cache_folder
-from offramp.errors import ConfigError, LinkError
+from offramp.errors import AuthenticationError, ConfigError, LinkError
 
 __all__ = ["Obtained", "Supplier", "obtain_bundle"]
 
 
 @dataclass(frozen=True)
 class Supplier:
-    """A server to fetch bundles from, the cache for them, and the backends that may run them."""
+    """A server to fetch bundles from, the cache for them, and the backends that may run them.
+
+    ``security`` says how to connect to it.
+    """
 
     address: Address
+    security: SecuritySettings
     model: str | None
     cache: Cache
     engines: Sequence[Backend]
@@ -36,7 +41,7 @@ class Supplier:
             return None
         engines = [backends.get(settings.backend)] if settings.backend else backends.installed()
         cache = Cache(cache_folder(), settings.cache_limit_bytes)
-        return cls(settings.server, settings.model, cache, engines)
+        return cls(settings.server, settings.security, settings.model, cache, engines)
 
     def remember(self, bundle: Bundle) -> None:
         """Note that this bundle came last, for when the server cannot be reached."""
@@ -79,8 +84,9 @@ def obtain_bundle(
 
     The server is waited for, at most ``connect_s``; one that refuses to be connected to is not if
     what came from it before can be run instead. Raises `ConfigError` if there is neither a path
-    nor a server, and `LinkError` if the server cannot be reached and nothing came from it before,
-    or nothing may run without it.
+    nor a server, and `LinkError` or `AuthenticationError` if the server cannot be reached, or it
+    and the device do not trust each other, and nothing came from it before, or nothing may run
+    without it.
     """
     if path is not None:
         return Obtained(open_bundle(path), "file")
@@ -90,7 +96,7 @@ def obtain_bundle(
     patient = require_server or not supplier.remembers
     try:
         obtained = _fetch(supplier, settings.connect_s, patient=patient, show=show)
-    except LinkError as error:
+    except (LinkError, AuthenticationError) as error:
         earlier = None if require_server else supplier.recall()
         if earlier is None:
             raise
@@ -102,7 +108,7 @@ def obtain_bundle(
 def _fetch(supplier: Supplier, connect_s: float, *, patient: bool, show: bool) -> Obtained:
     from device.depot import Depot
 
-    depot = Depot(supplier.address)
+    depot = Depot(supplier.address, supplier.security)
     started_s = time.monotonic()
     try:
         offer = depot.catalogue(connect_s, patient=patient).choose(supplier.model)

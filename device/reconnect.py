@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CONNECT_S", "KEEPALIVE_S", "SILENCE_S", "Reconnection", "pause_s"]
+__all__ = ["CONNECT_S", "KEEPALIVE_S", "REFUSED_S", "SILENCE_S", "Reconnection", "pause_s"]
 
 CONNECT_S = 2.0
 """An attempt that has not opened a connection by then has failed."""
@@ -12,6 +12,9 @@ KEEPALIVE_S = 10.0  # the server allows a ping each 5 s
 
 SILENCE_S = 2 * KEEPALIVE_S
 """A connection without a word for so long, though one is due, is given up."""
+
+REFUSED_S = 30.0
+"""After so long a device that was refused, for what it shows or is shown, asks again."""
 
 _PAUSES_S = (0.1, 0.2, 0.5, 1.0)
 
@@ -29,7 +32,12 @@ class Reconnection:
     def __init__(self) -> None:
         self._failures = 0
 
-    def ended(self, *, opened: bool) -> float:
-        """Return how long to wait now that an attempt, or the connection it ``opened``, ended."""
+    def ended(self, *, opened: bool, refused: bool = False) -> float:
+        """Return how long to wait now that an attempt, or the connection it ``opened``, ended.
+
+        Who was ``refused`` will be again until somebody changes a token or a certificate.
+        """
+        if refused:
+            return REFUSED_S
         self._failures = 0 if opened else self._failures + 1
         return pause_s(self._failures)

@@ -12,14 +12,18 @@ import grpc
 
 from device.channel import open_channel
 from device.reconnect import CONNECT_S, Reconnection
+from device.refusal import refusal_of, why_closed
+from device.security import SecuritySettings
 from offramp.address import Address
 from offramp.catalogue import Catalogue
-from offramp.errors import BundleError
+from offramp.errors import AuthenticationError, BundleError, ConfigError, OfframpError
 from offramp.messages import Answer, Probe, ProbeReply, Request
 from protos.offramp.v1 import inference_pb2 as pb
 from protos.offramp.v1.edge_pb2_grpc import EdgeStub
 
 __all__ = ["Listener", "Remote"]
+
+_FIRST_WORD_S = 10.0  # a server greets each stream with its catalogue
 
 _Outbox = queue.SimpleQueue[Request | Probe | None]
 
@@ -41,10 +45,15 @@ class Listener(Protocol):
 
 
 class Remote:
-    """One stream to a server, reopened for as long as it is wanted."""
+    """One stream to a server, reopened for as long as it is wanted.
 
-    def __init__(self, address: Address, listener: Listener) -> None:
+    ``refusal`` says why the two do not trust each other, None as long as that is not known.
+    """
+
+    def __init__(self, address: Address, listener: Listener, security: SecuritySettings) -> None:
         self.address = address
+        self.refusal: AuthenticationError | None = None
+        self._security = security
         self._listener = listener
         self._outbox: _Outbox | None = None
         self._opening: grpc.Future[object] | None = None
@@ -82,32 +91,61 @@ class Remote:
             if self._closing.is_set():
                 return
             self._listener.on_state(False, reason)
-            self._closing.wait(reconnection.ended(opened=opened))
+            refused = self.refusal is not None
+            self._closing.wait(reconnection.ended(opened=opened, refused=refused))
 
     def _session(self) -> tuple[bool, str]:
         """Run one connection to its end; return whether it opened, and why it ended."""
-        opened = False
-        with open_channel(self.address) as channel:
+        self.refusal = None
+        try:
+            channel = open_channel(self.address, self._security)
+        except ConfigError as error:  # a file has gone, or is being replaced
+            return False, str(error)
+        with channel:
             self._opening = grpc.channel_ready_future(channel)
             try:
                 self._opening.result(timeout=CONNECT_S)
-            except (grpc.FutureTimeoutError, grpc.FutureCancelledError):
-                return False, f"{self.address} does not answer; is the server running?"
-            outbox: _Outbox = queue.SimpleQueue()
-            try:
-                call = EdgeStub(channel).Stream(self._drain(outbox))  # type: ignore[no-untyped-call]
-                self._call, self._outbox, opened = call, outbox, True
-                self._listener.on_state(True, "")
-                for message in call:
-                    self._deliver(message)
-                return opened, f"{self.address} ended the stream"
-            except grpc.RpcError as error:
-                code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
-                detail = error.details() if isinstance(error, grpc.Call) else str(error)
-                return opened, f"{self.address}: {code}, {detail}"
-            finally:
-                self._outbox = self._call = None
-                outbox.put(None)
+            except grpc.FutureCancelledError:
+                return False, "the device is stopping"
+            except grpc.FutureTimeoutError:
+                return self._ended(why_closed(self.address, channel))
+            return self._talk(channel)
+
+    def _talk(self, channel: grpc.Channel) -> tuple[bool, str]:
+        """Run one stream to its end; it is open once the server has said its first word."""
+        opened = False
+        outbox: _Outbox = queue.SimpleQueue()
+        call = EdgeStub(channel).Stream(self._drain(outbox))  # type: ignore[no-untyped-call]
+        self._call, self._outbox = call, outbox
+        waiting = threading.Timer(_FIRST_WORD_S, call.cancel)
+        waiting.daemon = True
+        waiting.start()
+        try:
+            for message in call:
+                if not opened:
+                    opened = True
+                    waiting.cancel()
+                    self._listener.on_state(True, "")
+                self._deliver(message)
+            return opened, f"{self.address} ended the stream"
+        except grpc.RpcError as error:
+            if refusal := refusal_of(self.address, error):
+                self.refusal = refusal
+                return opened, str(refusal)
+            if not opened and waiting.finished.is_set():
+                return opened, f"{self.address} took the connection, and then said nothing"
+            code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
+            detail = error.details() if isinstance(error, grpc.Call) else str(error)
+            return opened, f"{self.address}: {code}, {detail}"
+        finally:
+            waiting.cancel()
+            self._outbox = self._call = None
+            outbox.put(None)
+
+    def _ended(self, why: OfframpError) -> tuple[bool, str]:
+        """Take in why no stream could be opened."""
+        self.refusal = why if isinstance(why, AuthenticationError) else None
+        return False, str(why)
 
     def _deliver(self, message: pb.StreamResponse) -> None:
         match message.WhichOneof("kind"):

@@ -18,7 +18,7 @@ from device.obtain import Supplier
 from device.settings import AgentSettings
 from device.throttle import Throttle
 from offramp.catalogue import Catalogue, FileRequest, Offer
-from offramp.errors import LinkError, UnknownBundleError
+from offramp.errors import AuthenticationError, LinkError, UnknownBundleError
 from partitioner.measure import MeasuringStopped
 
 __all__ = ["Renewal", "Taker"]
@@ -91,7 +91,7 @@ class Renewal:
                 self._take_up(offer)
             except (_Closed, MeasuringStopped):
                 return
-            except (LinkError, UnknownBundleError):
+            except (AuthenticationError, LinkError, UnknownBundleError):
                 self._pause()  # it may come yet, or another one be announced
             except Exception as error:  # whatever is wrong with a new bundle, the old one runs on
                 self._refused.add(offer.digest)
@@ -109,7 +109,7 @@ class Renewal:
 
     def _take_up(self, offer: Offer) -> None:
         supplier, throttle = self._supplier, Throttle()
-        self._depot = depot = Depot(supplier.address)
+        self._depot = depot = Depot(supplier.address, supplier.security)
 
         def read(request: FileRequest) -> Iterator[bytes]:
             self._wait_for_samples(throttle)

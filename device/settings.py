@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from device.hedge import HedgeSettings
 from device.pace import DEFAULT_SLOWDOWN
+from device.security import SecuritySettings
 from device.tuning import Tuning
 from offramp.address import ListenAddress, PeerAddress
 from offramp.bundle.cache import DEFAULT_LIMIT_BYTES
@@ -35,7 +36,7 @@ class AgentSettings(Settings):
     go on to tell whether the exit was right, drawn with ``sentinel_seed``. ``hedge`` lets the
     device compute on while an answer is under way, under strategies that count on it; where the
     objective limits memory, it never does. At the address ``metrics``, if one is given, metrics are
-    shown to Prometheus.
+    shown to Prometheus. ``security`` says how it connects to the server.
     """
 
     server: PeerAddress | None = None
@@ -56,6 +57,7 @@ class AgentSettings(Settings):
     sentinel_seed: Annotated[int, Field(ge=0, le=1 << 32)] = 0
     objective: Annotated[Objective, Field(validate_default=True)] = Objective()
     tuning: Tuning = Tuning()
+    security: SecuritySettings = SecuritySettings()
     hedge: Annotated[HedgeSettings, Field(validate_default=True)] = HedgeSettings()
 
     @field_validator("objective", mode="before")

@@ -16,7 +16,9 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from edge_server.access import Access
 from edge_server.engine import Engine
+from edge_server.gate import CallLimits, Gate
 from edge_server.holdings import Holdings
 from edge_server.intake import Intake
 from edge_server.librarian import Librarian
@@ -94,8 +96,10 @@ class EdgeServer:
 
     def __init__(self, settings: ServerSettings, engine: Engine) -> None:
         self._settings = settings
+        self._access = Access(settings)
+        self._gate = Gate(self._access.identity, _call_limits(settings))
         self.pool = WorkerPool(engine, settings.workers, settings.queue_length, settings.max_wait_s)
-        self._service = EdgeService(self.pool, settings)
+        self._service = EdgeService(self.pool, settings, self._access.identity)
         loader = Loader(settings.backend, settings.threads)
         self.librarian = Librarian(
             engine.holdings, loader, self.pool.in_flight, self._service.announce
@@ -104,12 +108,16 @@ class EdgeServer:
         self.reload_asked = self._intake.asked
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._server = grpc.aio.server(
-            options=_options(settings), maximum_concurrent_rpcs=settings.max_calls
+            interceptors=[self._gate],
+            options=_options(settings),
+            maximum_concurrent_rpcs=settings.max_calls,
         )
         edge_pb2_grpc.add_EdgeServicer_to_server(  # type: ignore[no-untyped-call]
             self._service, self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if settings.clients:  # strangers learn nothing of what is here
+            return
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
 
@@ -135,7 +143,7 @@ class EdgeServer:
         """Listen, and return the address with the port that was bound."""
         listen = self._settings.listen
         try:
-            port = self._server.add_insecure_port(str(listen))
+            port = self._add_port(str(listen))
         except RuntimeError:
             port = 0
         if not port:
@@ -144,6 +152,7 @@ class EdgeServer:
         self._tasks = [
             asyncio.create_task(self._sample_processor()),
             asyncio.create_task(self.librarian.run()),
+            asyncio.create_task(self._refresh_access()),
         ]
         self.librarian.tell()
         await self._intake.begin()
@@ -180,6 +189,19 @@ class EdgeServer:
         await asyncio.to_thread(self.pool.close, min(_until(end_s), _LINGER_S))
         _log.info("stopped")
 
+    def _add_port(self, listen: str) -> int:
+        certificates = self._access.certificates
+        if certificates is None:
+            return self._server.add_insecure_port(listen)
+        return self._server.add_secure_port(listen, certificates.credentials())
+
+    async def _refresh_access(self) -> None:
+        """Look at once a second whether certificates or clients have changed, or tokens expired."""
+        while True:
+            await asyncio.sleep(_SAMPLE_S)
+            await asyncio.to_thread(self._access.refresh)
+            self._gate.recheck()
+
     async def _sample_processor(self) -> None:
         meter = ProcessorMeter()
         while True:
@@ -192,12 +214,22 @@ def _until(end_s: float) -> float:
     return max(end_s - time.monotonic(), _LAST_S)
 
 
+def _call_limits(settings: ServerSettings) -> CallLimits:
+    limits = settings.max_client_calls, settings.first_message_s, settings.stalled_s
+    return CallLimits(*limits)
+
+
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     keepalive_ms = round(settings.keepalive_s * 1e3)
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
+        ("grpc.max_metadata_size", settings.max_header_bytes),
+        ("grpc.absolute_max_metadata_size", settings.max_header_bytes),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+        ("grpc.server_handshake_timeout_ms", round(settings.handshake_s * 1e3)),
+        ("grpc.max_connection_idle_ms", round(settings.idle_connection_s * 1e3)),
         ("grpc.keepalive_time_ms", keepalive_ms),
         ("grpc.http2.ping_timeout_ms", keepalive_ms),  # keepalive_timeout_ms is not heeded
         ("grpc.keepalive_permit_without_calls", 1),

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import grpc
 
-from edge_server.clients import peer_client
+from edge_server.clients import Client
+from edge_server.ending import end_call
 from edge_server.files import read_span
 from edge_server.history import History
+from edge_server.identity import Identity
 from edge_server.session import Arrival, Notice, Reply, Session, answer_one, stamp
 from edge_server.settings import ServerSettings
 from edge_server.ticket import STOPPING
@@ -20,9 +22,8 @@ from edge_server.watching import Ledger, Watcher
 from edge_server.workers import WorkerPool
 from offramp import __version__
 from offramp.catalogue import Catalogue, FileRequest
-from offramp.errors import InputError, OfframpError
+from offramp.errors import InputError, OfframpError, RightsError, UnknownBundleError
 from offramp.messages import (
-    STATUS_CODES,
     Answer,
     Draining,
     Failure,
@@ -37,9 +38,7 @@ from protos.offramp.v1 import inference_pb2 as pb
 
 __all__ = ["EdgeService"]
 
-_GRPC_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _END = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
-_TRAILER_RETRY_MS = "grpc-retry-pushback-ms"  # gRFC A6: gRPC's own retries obey it
 
 _log = logging.getLogger(__name__)
 
@@ -55,13 +54,14 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
     Once `drain` was called, only the streams that were open then are served.
     """
 
-    def __init__(self, pool: WorkerPool, settings: ServerSettings) -> None:
+    def __init__(self, pool: WorkerPool, settings: ServerSettings, identity: Identity) -> None:
         self.drained = asyncio.Event()
         self._pool = pool
+        self._identity = identity
         self._settings = settings
         self._draining = False
         self._streams: set[asyncio.Task[None]] = set()
-        self._sessions: set[Session] = set()
+        self._sessions: dict[Session, Client] = {}
         self.watchers: list[Watcher] = []
 
     @property
@@ -76,11 +76,11 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         task = asyncio.current_task()
         assert task is not None
         if self._draining:
-            await _abort(context, STOPPING)
+            await end_call(context, STOPPING)
         if len(self._streams) >= self._settings.max_streams:
             for watcher in self.watchers:
                 watcher.turned_away(_TOO_MANY)
-            await _abort(context, _TOO_MANY)
+            await end_call(context, _TOO_MANY)
         self._streams.add(task)
         try:
             await self._serve(context)
@@ -92,28 +92,31 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
     ) -> pb.InferResponse:
         """Answer one sample; a failure becomes the call's status."""
         if self._draining:
-            await _abort(context, STOPPING)
+            await end_call(context, STOPPING)
         timeline = Timeline(received_s=time.monotonic(), received_bytes=request.ByteSize())
+        client = self._identity.client_of(context)
         content = _parse(request, timeline)
-        client = peer_client(context.peer())
         ledger = Ledger(client.name, self.watchers)
         with closing(ledger):
             if isinstance(content, Request):
                 ledger.came(content)
+                content = self._allowed(content, client, timeline)
+            if isinstance(content, Request):
                 content = await answer_one(self._pool, client, content, timeline)
             answer = stamp(content, self._pool)
             message = answer.to_proto()
             ledger.left(answer, 0 if answer.failure else message.ByteSize())
         if answer.failure:
-            await _abort(context, answer.failure)
+            await end_call(context, answer.failure)
         return message
 
     async def Describe(  # noqa: N802
         self, request: pb.DescribeRequest, context: DescribeContext
     ) -> pb.DescribeResponse:
         """Say what is loaded and allowed."""
+        client = self._identity.client_of(context)
         return pb.DescribeResponse(
-            bundles=self._pool.engine.catalogue().to_proto().bundles,
+            bundles=self._catalogue(client).to_proto().bundles,
             version=__version__,
             max_message_bytes=self._settings.max_message_bytes,
         )
@@ -124,19 +127,20 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         """Send a file of a bundle to a device that fetches it."""
         try:
             wanted = FileRequest.from_proto(request)
+            self._check_right(self._identity.client_of(context), wanted.digest)
             span = read_span(self._pool.engine.holdings.bundle(wanted.digest), wanted)
             while data := await asyncio.to_thread(next, span, b""):
                 yield pb.FileChunk(data=data)
         except OfframpError as error:
-            await _abort(context, failure_of(error))
+            await end_call(context, failure_of(error))
         except OSError as error:
             _log.error("%s of bundle %s cannot be read: %s", request.path, wanted.digest, error)
-            await _abort(context, _UNREADABLE)
+            await end_call(context, _UNREADABLE)
 
     def announce(self) -> None:
         """Tell every device what the server holds now."""
-        for session in self._sessions:
-            session.announce(self._pool.engine.catalogue())
+        for session, client in self._sessions.items():
+            session.announce(self._catalogue(client))
 
     def drain(self, notice: Draining) -> None:
         """Serve nobody new, and tell every device to go elsewhere."""
@@ -149,17 +153,42 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         if self._streams:
             await asyncio.wait(set(self._streams), timeout=limit_s)
 
+    def _catalogue(self, client: Client) -> Catalogue:
+        """Return what of all that is held a client may use."""
+        return self._pool.engine.catalogue().only(client.may_use)
+
+    def _check_right(self, client: Client, digest: str) -> None:
+        """Raise `RightsError` if a client may not use a bundle, if it is one that is known."""
+        if client.models is None:
+            return
+        with suppress(UnknownBundleError):
+            name = self._pool.engine.holdings.bundle(digest).manifest.name
+            if not client.may_use(name):
+                raise RightsError(
+                    f"client {client.name!r} may not use model {name!r}; ask the server's operator"
+                )
+
+    def _allowed(self, request: Request, client: Client, timeline: Timeline) -> Request | Answer:
+        """Return a sample, or the refusal if its client may not send it."""
+        try:
+            self._check_right(client, request.digest)
+        except RightsError as error:
+            return Answer(request.id, failure=failure_of(error), timeline=timeline)
+        return request
+
     async def _serve(self, context: StreamContext) -> None:
-        client = peer_client(context.peer())
+        client = self._identity.client_of(context)
         ledger = Ledger(client.name, self.watchers)
 
         async def read() -> Arrival | None:
             while (message := await context.read()) is not _END:
                 arrival = _arrival(message)
                 if arrival:
-                    if isinstance(arrival[0], Request):
-                        ledger.came(arrival[0])
-                    return arrival
+                    content, timeline = arrival
+                    if isinstance(content, Request):
+                        ledger.came(content)
+                        content = self._allowed(content, client, timeline)
+                    return content, timeline
             return None
 
         async def write(reply: Reply | Notice) -> None:
@@ -173,15 +202,15 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
 
         history = History(self._settings.history_bytes)
         session = Session(self._pool, client, read, write, self._settings.max_in_flight, history)
-        session.announce(self._pool.engine.catalogue())
-        self._sessions.add(session)
+        session.announce(self._catalogue(client))
+        self._sessions[session] = client
         try:
             finished = await session.run(self.drained)
         finally:
-            self._sessions.discard(session)
+            del self._sessions[session]
             ledger.close()
         if not finished:
-            await _abort(context, STOPPING)
+            await end_call(context, STOPPING)
 
 
 _TOO_MANY = Failure(
@@ -219,9 +248,3 @@ def _message(reply: ProbeReply | Notice, pool: WorkerPool) -> pb.StreamResponse:
     if isinstance(reply, Draining):
         return pb.StreamResponse(draining=reply.to_proto())
     return pb.StreamResponse(probe=stamp(reply, pool).to_proto())
-
-
-async def _abort(context: StreamContext | InferContext | FileContext, failure: Failure) -> None:
-    retry_ms = round(failure.retry_after_s * 1e3)
-    trailers = ((_TRAILER_RETRY_MS, str(max(retry_ms, 1))),) if failure.retry_after_s else ()
-    await context.abort(_GRPC_CODES[STATUS_CODES[failure.status]], failure.message, trailers)

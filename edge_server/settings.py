@@ -24,7 +24,8 @@ class ServerSettings(Settings):
     each stream's samples are kept, for later ones that go as their change; 0 keeps none. At the
     address ``metrics``, if one is given, metrics are shown to Prometheus. The folder ``watch`` is
     followed: what lies in it is served. Bundles take ``memory_bytes`` at most, half of the memory
-    there is if None.
+    there is if None. Nothing is encrypted without a ``certificate`` and ``key``: beyond this
+    machine that takes ``insecure``.
     """
 
     bundles: tuple[Path, ...] = ()
@@ -40,11 +41,23 @@ class ServerSettings(Settings):
     max_streams: Count = 256
     history_bytes: Annotated[int, Field(ge=0, le=1 << 30)] = 9 << 18
     max_calls: Count = 1024
+    max_client_calls: Count = 128
+    max_connections: Count = 512
     max_message_bytes: Bytes = 16 << 20
     max_tensor_bytes: Bytes = 64 << 20
     memory_bytes: Annotated[int, Field(ge=1024, le=1 << 50)] | None = None
+    max_header_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 8192
+    handshake_s: Seconds = 20.0
+    first_message_s: Seconds = 30.0
+    stalled_s: Seconds = 60.0
+    idle_connection_s: Seconds = 300.0
     keepalive_s: Annotated[float, Field(ge=1, le=3600)] = 20.0
     grace_s: Seconds = 10.0
+    certificate: Path | None = None
+    key: Path | None = None
+    client_authority: Path | None = None
+    clients: Path | None = None
+    insecure: bool = False
 
     @model_validator(mode="after")
     def _serves_something(self) -> ServerSettings:
@@ -54,4 +67,23 @@ class ServerSettings(Settings):
             )
         if self.watch and not self.watch.is_dir():
             raise ValueError(f"watch: {self.watch} is no folder; make it, or name another one")
+        return self
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> ServerSettings:
+        if (self.certificate is None) != (self.key is None):
+            lacks = "key" if self.key is None else "certificate"
+            raise ValueError(f"{lacks} is missing; certificate and key go together")
+        if self.client_authority and self.certificate is None:
+            raise ValueError(
+                "client_authority needs a certificate and key of the server's own; add them"
+            )
+        if self.insecure and self.certificate:
+            raise ValueError("insecure contradicts the certificate; leave one of them out")
+        if not (self.certificate or self.insecure or self.listen.is_loopback):
+            raise ValueError(
+                f"listen: {self.listen} is not this machine alone, and nothing would be encrypted; "
+                "give a certificate and key (offramp certs makes them), or insecure where the "
+                "network itself is to be trusted"
+            )
         return self

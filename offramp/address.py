@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Any
 
 from pydantic import PlainSerializer, PlainValidator
@@ -43,6 +43,14 @@ class Address:
         if address.port == 0:
             raise ConfigError(f"{text!r} names no port; give the one that the peer listens on")
         return address
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine is reached there: a number of loopback, or ``localhost``."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -6,6 +6,7 @@ reference.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from offramp.errors import BundleError, InputError, UnknownBundleError
@@ -84,6 +85,10 @@ class Catalogue:
             f"the server offers {lacks if self._current() else 'none'}; name one of these with "
             f"--model: {names}"
         )
+
+    def only(self, wanted: Callable[[str], bool]) -> Catalogue:
+        """Return the offers of wanted names."""
+        return Catalogue(tuple(offer for offer in self.offers if wanted(offer.name)))
 
     def successor(self, digest: str, name: str) -> Offer | None:
         """Return the offer that has taken a bundle's place, or None while there is none."""

@@ -15,7 +15,9 @@
     ├── OverloadError             9       RESOURCE_EXHAUSTED    a server that refuses more work
     │   ├── DeadlineError         9       DEADLINE_EXCEEDED     work that came or ended too late
     │   └── AbsentBundleError     9       RESOURCE_EXHAUSTED    a bundle that is not in memory now
-    └── TrainingError            10       FAILED_PRECONDITION   a training that cannot go on
+    ├── TrainingError            10       FAILED_PRECONDITION   a training that cannot go on
+    └── AuthenticationError      11       UNAUTHENTICATED       a peer that is not who it must be
+        └── RightsError          11       PERMISSION_DENIED     a client that may not do this
 
 Every message is one sentence that names the offending value and says what to do. A `ConfigError`
 is a `ValueError` too, so that settings say at which key it was raised.
@@ -26,6 +28,7 @@ from __future__ import annotations
 __all__ = [
     "AbsentBundleError",
     "AddressError",
+    "AuthenticationError",
     "BundleError",
     "CaptureError",
     "ConfigError",
@@ -38,6 +41,7 @@ __all__ = [
     "OfframpError",
     "OverloadError",
     "PlanError",
+    "RightsError",
     "TrainingError",
     "UnknownBundleError",
 ]
@@ -145,3 +149,16 @@ class TrainingError(OfframpError):
 
     exit_code = 10
     status = "FAILED_PRECONDITION"
+
+
+class AuthenticationError(OfframpError):
+    """A peer does not show who it is: its token or certificate is missing or wrong."""
+
+    exit_code = 11
+    status = "UNAUTHENTICATED"
+
+
+class RightsError(AuthenticationError):
+    """A client is known, but may not do what it asks for."""
+
+    status = "PERMISSION_DENIED"

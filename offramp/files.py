@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,16 +15,26 @@ from typing import TextIO
 from offramp.errors import ConfigError
 
 __all__ = [
+    "FileStamp",
     "check_writable",
+    "file_stamp",
     "open_file",
     "partial_beside",
     "read_file",
     "replacing",
     "scratch_folder",
     "unwritable",
+    "warn_if_open",
     "write_file",
     "writing_text",
 ]
+
+FileStamp = tuple[int, int, int] | None
+"""What tells one state of a file from the next, None if it is not there."""
+
+_OTHERS = 0o077
+
+_log = logging.getLogger(__name__)
 
 _FOLDER = "is a folder; name a file"
 _REMEDIES = {
@@ -49,6 +60,21 @@ def read_file(path: Path) -> bytes:
             return stream.read()
         except OSError as error:
             raise _unreadable(path, error) from None
+
+
+def file_stamp(path: Path) -> FileStamp:
+    """Return what changes when a file is written or another one takes its place."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def warn_if_open(secret: Path) -> None:
+    """Log a warning if other users of this machine can read a file that is a secret."""
+    if secret.stat().st_mode & _OTHERS:
+        _log.warning("%s can be read by other users of this machine; chmod 600 it", secret)
 
 
 def write_file(path: Path, data: bytes) -> None:

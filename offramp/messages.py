@@ -33,11 +33,13 @@ STATUS_CODES = {
     "INVALID_ARGUMENT": 3,
     "DEADLINE_EXCEEDED": 4,
     "NOT_FOUND": 5,
+    "PERMISSION_DENIED": 7,
     "RESOURCE_EXHAUSTED": 8,
     "FAILED_PRECONDITION": 9,
     "INTERNAL": 13,
     "UNAVAILABLE": 14,
     "DATA_LOSS": 15,
+    "UNAUTHENTICATED": 16,
 }
 """The codes of google.rpc.Code that Offramp uses."""
 

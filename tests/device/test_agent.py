@@ -17,6 +17,7 @@ import pytest
 
 import device.channel
 from device.remote import Remote
+from device.security import SecuritySettings
 from offramp import backends
 from offramp.address import Address
 from offramp.bundle import Manifest, open_bundle, write_bundle
@@ -265,7 +266,7 @@ def test_a_peer_that_falls_silent_is_noticed_by_keepalive(server, monkeypatch):
         def on_state(self, up, reason):
             states.put((up, reason))
 
-    remote = Remote(Address.parse(server.address), Listener())
+    remote = Remote(Address.parse(server.address), Listener(), SecuritySettings())
     remote.start()
     try:
         assert states.get(timeout=10) == (True, "")

@@ -80,7 +80,9 @@ class Wire:
 
     reply = staticmethod(lambda request: None)
 
-    def __init__(self, address, listener):
+    refusal = None
+
+    def __init__(self, address, listener, security):
         self.listener = listener
         self.requests = []
 

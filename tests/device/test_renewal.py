@@ -12,6 +12,7 @@ from device import fetch, renewal
 from device.deployment import deploy, same_shape, succeed
 from device.obtain import Supplier
 from device.renewal import Renewal
+from device.security import SecuritySettings
 from device.settings import AgentSettings
 from offramp.address import Address
 from offramp.backends import BACKENDS
@@ -68,7 +69,7 @@ class Depot:
 
     held, broken, asked = {}, 0, []
 
-    def __init__(self, address):
+    def __init__(self, address, security):
         pass
 
     def read(self, request):
@@ -113,7 +114,9 @@ def follow(deployment, bundles, monkeypatch, tmp_path):
     monkeypatch.setattr(Depot, "held", {bundle.digest: bundle for bundle in bundles.values()})
     monkeypatch.setattr(Depot, "asked", [])
     cache = Cache(tmp_path / "cache")
-    supplier = Supplier(Address("edge", 1), None, cache, [BACKENDS["onnxruntime"]])
+    supplier = Supplier(
+        Address("edge", 1), SecuritySettings(), None, cache, [BACKENDS["onnxruntime"]]
+    )
     following, taker = Renewal(deployment, SETTINGS, supplier), Taker()
     following.start(taker)
     yield following, taker, supplier
