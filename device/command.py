@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from offramp.logs import FORMATS, set_up_logs
 from partitioner.amounts import SHARE
 from partitioner.strategy_names import DEPLOYED, either_of
 
@@ -88,8 +89,11 @@ _FILE = click.Path(path_type=Path)
     "first result on; - for standard output.",
 )
 @click.option("--metrics", metavar="HOST:PORT", help="Where to show metrics to Prometheus.")
+@click.option(
+    "--log-format", type=click.Choice(FORMATS), help="How warnings are written, one a line."
+)
 @click.option("--quiet", is_flag=True, help="Show nothing on the terminal.")
-def run(bundle: Path | None, source: str, **options: Any) -> None:
+def run(bundle: Path | None, source: str, log_format: str | None, **options: Any) -> None:
     """Stream samples through BUNDLE's head, and its hard ones to the server.
 
     Without BUNDLE the device fetches its part of it from the server, once: it is kept in the cache
@@ -103,4 +107,6 @@ def run(bundle: Path | None, source: str, **options: Any) -> None:
     """
     from device.main import run_agent
 
+    if log_format is not None:
+        set_up_logs("warning", log_format)
     run_agent(bundle, source, options)

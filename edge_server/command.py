@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from offramp.logs import FORMATS, set_up_logs
+
 __all__ = ["serve"]
 
 _LEVELS = ("debug", "info", "warning", "error")
 _FILE = click.Path(path_type=Path)
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @click.command()
@@ -39,7 +39,8 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     help="A YAML file of settings (docs/edge-server.md); options here win over it.",
 )
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
-def serve(bundles: tuple[Path, ...], file: Path | None, log_level: str, **options: Any) -> None:
+@click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True)
+def serve(bundles: tuple[Path, ...], file: Path | None, **options: Any) -> None:
     """Run the tails of BUNDLEs for devices, until SIGTERM or Ctrl-C.
 
     Beyond this machine it takes a certificate, or --insecure; see docs/edge-server.md.
@@ -53,7 +54,7 @@ def serve(bundles: tuple[Path, ...], file: Path | None, log_level: str, **option
     from edge_server.settings import ServerSettings
     from offramp.settings import load_settings
 
-    logging.basicConfig(level=log_level.upper(), format=_FORMAT)
+    set_up_logs(options.pop("log_level"), options.pop("log_format"))
     insecure = options.pop("insecure") or None  # the file may say so too
     given = {"bundles": bundles or None, "insecure": insecure, **options}
     settings = load_settings(ServerSettings, file, given)

@@ -94,12 +94,12 @@ class Librarian:
         for offer in self._told.offers:
             if offer not in before.offers:
                 verb = "still serving" if offer.superseded else "serving"
-                _log.info(
-                    "%s %r, %d segments, bundle %s", verb, offer.name, offer.segments, offer.digest
-                )
+                told = verb, offer.name, offer.segments, offer.digest
+                ids = {"bundle": offer.digest}
+                _log.info("%s %r, %d segments, bundle %s", *told, extra=ids)
         left = {one.digest for one in before.offers} - {one.digest for one in self._told.offers}
         for digest in sorted(left):
-            _log.info("no longer serving bundle %s", digest)
+            _log.info("no longer serving bundle %s", digest, extra={"bundle": digest})
         if before != self._told:
             self._announce()
 
@@ -132,13 +132,14 @@ class Librarian:
         if waiting is not None and not waiting.done():
             waiting.set_exception(error) if error else waiting.set_result(None)
         elif error:
-            _log.error("bundle %s cannot be loaded again: %s", book.digest, one_line(error))
+            told, ids = (book.digest, one_line(error)), {"bundle": book.digest}
+            _log.error("bundle %s cannot be loaded again: %s", *told, extra=ids)
             self.tell()
 
     async def _unload(self, book: Book) -> None:
         self.holdings.unload(book.digest)
         await asyncio.to_thread(return_unused_memory)
-        _log.info("bundle %s has left memory", book.digest)
+        _log.info("bundle %s has left memory", book.digest, extra={"bundle": book.digest})
 
 
 def one_line(error: Exception) -> str:

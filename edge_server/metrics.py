@@ -15,6 +15,8 @@ from prometheus_client.registry import Collector
 
 from edge_server.passage import Place
 from edge_server.watching import Asked
+from offramp.bundle import Bundle, Manifest
+from offramp.errors import UnknownBundleError
 from offramp.messages import Answer, Failure, Load
 from offramp.network import Network
 
@@ -36,7 +38,10 @@ class Watched(Protocol):
 
     @property
     def networks(self) -> Mapping[str, Network]:
-        """What is loaded, by digest."""
+        """What is in memory, by digest."""
+
+    def bundle(self, digest: str) -> Bundle:
+        """Return a bundle that is known, in memory or not; raise `UnknownBundleError` if none."""
 
     @property
     def streams(self) -> int:
@@ -122,18 +127,24 @@ class ServerMetrics:
 
     def stepped(self, place: Place, until: int, samples: int, took_s: float) -> None:
         """Count a step of the engine."""
-        network = self._watched.networks.get(place.digest)
-        labels = network.bundle.manifest.name if network else UNKNOWN, _step(place, until)
+        manifest = self._manifest(place.digest)
+        labels = manifest.name if manifest else UNKNOWN, _step(place, until)
         self._segments.labels(*labels).observe(took_s)
         self._batches.labels(*labels).observe(samples)
 
     def _labels(self, asked: Asked) -> tuple[str, str]:
         """Return the model and the cut that a request named, as far as they exist."""
-        network = self._watched.networks.get(asked.digest)
-        if network is None:
+        manifest = self._manifest(asked.digest)
+        if manifest is None:
             return UNKNOWN, UNKNOWN
-        cut = str(asked.cut) if 0 <= asked.cut < network.depth else UNKNOWN
-        return network.bundle.manifest.name, cut
+        cut = str(asked.cut) if 0 <= asked.cut < len(manifest.segments) else UNKNOWN
+        return manifest.name, cut
+
+    def _manifest(self, digest: str) -> Manifest | None:
+        try:
+            return self._watched.bundle(digest).manifest
+        except UnknownBundleError:
+            return None
 
 
 class _State(Collector):
@@ -148,7 +159,7 @@ class _State(Collector):
             ("waiting_samples", "Samples that wait for the engine.", load.queued),
             ("running_samples", "Samples that are in the engine.", load.running),
             ("streams", "Streams that are open.", self._watched.streams),
-            ("bundles", "Bundles that are loaded.", len(self._watched.networks)),
+            ("bundles", "Bundles that are in memory.", len(self._watched.networks)),
             ("wait_seconds", "How long a sample that came now would wait.", load.queue_s),
             (
                 "price_seconds",

@@ -17,6 +17,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from edge_server.access import Access
+from edge_server.diary import Diary
 from edge_server.engine import Engine
 from edge_server.gate import CallLimits, Gate
 from edge_server.holdings import Holdings
@@ -29,6 +30,7 @@ from edge_server.settings import ServerSettings
 from edge_server.watching import Watcher
 from edge_server.workers import WorkerPool
 from offramp.address import Address
+from offramp.bundle import Bundle
 from offramp.errors import AddressError
 from offramp.messages import Draining, Load
 from offramp.network import Network
@@ -68,6 +70,8 @@ async def run_server(
         loop.add_signal_handler(number, stop.set)
     server = EdgeServer(settings, engine)
     loop.add_signal_handler(signal.SIGHUP, server.reload_asked.set)
+    if _log.isEnabledFor(logging.DEBUG):
+        server.watch(Diary())
     with ExitStack() as stack:
         if settings.metrics:
             stack.callback(_show_metrics(server, settings.metrics).close)
@@ -127,8 +131,12 @@ class EdgeServer:
 
     @property
     def networks(self) -> Mapping[str, Network]:
-        """What is loaded, by digest."""
+        """What is in memory, by digest."""
         return self.pool.engine.networks
+
+    def bundle(self, digest: str) -> Bundle:
+        """Return a bundle that is known, in memory or not; raise `UnknownBundleError` if none."""
+        return self.pool.engine.holdings.bundle(digest)
 
     @property
     def streams(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -62,6 +63,7 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         self._draining = False
         self._streams: set[asyncio.Task[None]] = set()
         self._sessions: dict[Session, Client] = {}
+        self._numbers = itertools.count(1)
         self.watchers: list[Watcher] = []
 
     @property
@@ -96,7 +98,7 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         timeline = Timeline(received_s=time.monotonic(), received_bytes=request.ByteSize())
         client = self._identity.client_of(context)
         content = _parse(request, timeline)
-        ledger = Ledger(client.name, self.watchers)
+        ledger = Ledger(client.name, 0, self.watchers)
         with closing(ledger):
             if isinstance(content, Request):
                 ledger.came(content)
@@ -134,7 +136,8 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         except OfframpError as error:
             await end_call(context, failure_of(error))
         except OSError as error:
-            _log.error("%s of bundle %s cannot be read: %s", request.path, wanted.digest, error)
+            what = request.path, wanted.digest, error
+            _log.error("%s of bundle %s cannot be read: %s", *what, extra={"bundle": wanted.digest})
             await end_call(context, _UNREADABLE)
 
     def announce(self) -> None:
@@ -178,7 +181,7 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
 
     async def _serve(self, context: StreamContext) -> None:
         client = self._identity.client_of(context)
-        ledger = Ledger(client.name, self.watchers)
+        ledger = Ledger(client.name, next(self._numbers), self.watchers)
 
         async def read() -> Arrival | None:
             while (message := await context.read()) is not _END:

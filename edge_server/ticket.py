@@ -49,6 +49,13 @@ class Ticket:
         """Return when the answer is of no use any more, at most ``longest_s`` from reception."""
         return deadline_s(self.timeline.received_s, self.request.timeout_s, longest_s)
 
+    @property
+    def ids(self) -> dict[str, object]:
+        """What a line of the log that is about it names (`offramp.logs`)."""
+        request, client = self.request, self.client.name
+        plan, bundle = request.plan_id, request.digest
+        return {"client": client, "sample": request.id, "plan": plan, "bundle": bundle}
+
     def failed(self, failure: Failure, queue_s: float = 0.0) -> Answer:
         """Return the answer that says why there is none."""
         timeline = replace(self.timeline, queue_s=queue_s)

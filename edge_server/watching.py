@@ -19,18 +19,22 @@ _LEFT = Failure("CANCELLED", "the device left before the answer")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a request asked for, and who; of an unreadable one, only the id is known."""
+    """What a request asked for, and who; of an unreadable one, only the id is known.
+
+    ``stream`` is the number of the stream that it came by, 0 for a call by itself.
+    """
 
     id: int
     client: str
+    stream: int
     digest: str = ""
     cut: int = 0
     plan_id: str = ""
 
     @classmethod
-    def of(cls, request: Request, client: str) -> Asked:
+    def of(cls, request: Request, client: str, stream: int) -> Asked:
         """Return what a request asks for, without its frames."""
-        return cls(request.id, client, request.digest, request.cut, request.plan_id)
+        return cls(request.id, client, stream, request.digest, request.cut, request.plan_id)
 
 
 class Watcher(Protocol):
@@ -49,19 +53,19 @@ class Ledger:
     The samples that are left when it is closed count as cancelled.
     """
 
-    def __init__(self, client: str, watchers: Sequence[Watcher]) -> None:
-        self._client, self._watchers = client, watchers
+    def __init__(self, client: str, stream: int, watchers: Sequence[Watcher]) -> None:
+        self._from, self._watchers = (client, stream), watchers
         self._open: dict[int, Asked] = {}
 
     def came(self, request: Request) -> None:
         """Note that a sample came."""
         if self._watchers:
-            self._open[request.id] = Asked.of(request, self._client)
+            self._open[request.id] = Asked.of(request, *self._from)
 
     def left(self, answer: Answer, sent_bytes: int) -> None:
         """Tell that an answer leaves."""
         if self._watchers:
-            asked = self._open.pop(answer.id, None) or Asked(answer.id, self._client)
+            asked = self._open.pop(answer.id, None) or Asked(answer.id, *self._from)
             for watcher in self._watchers:
                 watcher.answered(asked, answer, sent_bytes)
 

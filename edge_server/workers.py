@@ -244,7 +244,8 @@ class WorkerPool:
             ticket = tasks[0].ticket
             if not isinstance(error, OfframpError) or isinstance(error, EngineError):
                 request = ticket.request
-                _log.error("sample failed at cut %d of %s: %r", request.cut, request.digest, error)
+                told = request.cut, request.digest, error
+                _log.error("sample failed at cut %d of %s: %r", *told, extra=ticket.ids)
             tasks[0].answer = ticket.failed(failure_of(error), began_s - ticket.timeline.received_s)
         share_s = (time.monotonic() - began_s) / len(tasks)
         for task in tasks:

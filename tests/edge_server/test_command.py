@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from edge_server.command import serve
 from offramp.bundle import Bundle
+from offramp.logs import IDS
 from offramp.messages import Answer
 from protos.offramp.v1 import edge_pb2_grpc
+from protos.offramp.v1 import inference_pb2 as pb
 
 pytestmark = pytest.mark.e2e
 
@@ -82,6 +86,33 @@ def test_serves_until_it_is_told_to_stop(
     assert all(" INFO edge_server." in line for line in lines)
 
 
+def test_the_log_as_json_names_what_it_is_about(
+    start: Start, bundle: Bundle, bundle_file: Path, sample: Any
+) -> None:
+    logs = ("--log-format", "json", "--log-level", "debug")
+    process = start(bundle_file, "--listen", "127.0.0.1:0", *logs)
+    with grpc.insecure_channel(ready_address(process)) as channel:
+        stub: Any = edge_pb2_grpc.EdgeStub(channel)  # type: ignore[no-untyped-call]
+        stub.Infer(sample.request(1, 7, plan_id="p3").to_proto(), timeout=10)
+        sent = pb.StreamRequest(infer=replace(sample.request(2, 8), cut=9).to_proto())
+        answers = stub.Stream(iter([sent]), timeout=10)
+        assert [message.WhichOneof("kind") for message in answers] == ["catalogue", "infer"]
+    process.send_signal(signal.SIGTERM)
+    _, logged = process.communicate(timeout=15)
+    lines = [json.loads(line) for line in logged.splitlines()]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    (serving,) = (line for line in lines if line["message"].startswith("serving"))
+    assert serving["bundle"] == bundle.digest
+    ids = {"client": "ipv4:127.0.0.1", "bundle": bundle.digest}
+    told = [
+        {name: line[name] for name in IDS if name in line} for line in lines if "sample" in line
+    ]
+    assert told == [
+        {"stream": 0, "sample": 7, "plan": "p3", **ids},
+        {"stream": 1, "sample": 8, "plan": "", **ids},
+    ]
+
+
 def test_port_in_use(start: Start, bundle_file: Path, bundle: Bundle) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -119,7 +150,7 @@ def test_foreseen_errors_end_in_one_line(
 def test_help_names_every_option() -> None:
     said = CliRunner().invoke(serve, ["--help"]).output
     for option in ("BUNDLE...", "--listen", "--metrics", "--backend", "--threads", "--workers",
-                   "--grace", "--settings", "--log-level"):  # fmt: skip
+                   "--grace", "--settings", "--log-level", "--log-format"):  # fmt: skip
         assert option in said
 
 

@@ -16,6 +16,8 @@ from edge_server.engine import Engine
 from edge_server.metrics import ServerMetrics
 from edge_server.passage import Place
 from edge_server.watching import Asked
+from offramp.bundle import Bundle
+from offramp.errors import UnknownBundleError
 from offramp.messages import Answer, Failure, Load, Timeline
 from offramp.network import Network
 
@@ -26,7 +28,13 @@ Play = Callable[..., None]
 def watched(network: Network) -> Any:
     load = Load(queued=3, running=1, queue_s=0.25, cpu_share=0.5, price_s=0.125)
     networks = {network.bundle.digest: network}
-    return SimpleNamespace(networks=networks, streams=7, load=lambda: load)
+
+    def bundle(digest: str) -> Bundle:
+        if digest not in networks:
+            raise UnknownBundleError(digest)
+        return networks[digest].bundle
+
+    return SimpleNamespace(networks=networks, bundle=bundle, streams=7, load=lambda: load)
 
 
 @pytest.fixture
@@ -54,7 +62,7 @@ def test_an_answer_is_counted_with_where_its_time_went(
         queue_s=0.003, decode_s=0.0004, segment_s=(0.01, 0.02), encode_s=0.0001, total_s=0.04,
         received_bytes=512,
     )  # fmt: skip
-    asked = Asked(1, "here", network.bundle.digest, 1)
+    asked = Asked(1, "here", 3, network.bundle.digest, 1)
     metrics.answered(asked, Answer(1, timeline=timeline), 96)
     found = metrics.registry
     assert series(found, "requests_total") == {("tiny", "1", "end", "OK"): 1}
@@ -72,7 +80,7 @@ def test_an_answer_is_counted_with_where_its_time_went(
 def test_a_refusal_counts_by_its_cause_and_takes_no_time(
     metrics: ServerMetrics, network: Network
 ) -> None:
-    asked = Asked(1, "here", network.bundle.digest, 0)
+    asked = Asked(1, "here", 3, network.bundle.digest, 0)
     for failure in (
         Failure("RESOURCE_EXHAUSTED", "full", 0.1, "queue_full"),
         Failure("INVALID_ARGUMENT", "wrong"),
@@ -96,7 +104,7 @@ def test_what_a_client_makes_up_never_becomes_a_series(
 ) -> None:
     for number in range(300):
         for digest in (f"{number:064x}", network.bundle.digest):
-            asked = Asked(number, f"client {number}", digest, number, f"plan {number}")
+            asked = Asked(number, f"client {number}", 3, digest, number, f"plan {number}")
             metrics.answered(asked, Answer(number), 0)
     found = series(metrics.registry, "requests_total")
     assert found == {
