@@ -28,5 +28,5 @@ class Diary:
             _log.debug("answered from cut %d in %.3f ms", asked.cut, total_ms, extra=ids)
 
     def turned_away(self, failure: Failure) -> None:
-        """Log that a stream was not served."""
-        _log.debug("a stream was turned away: %s", failure.message)
+        """Log that a stream or call was not served."""
+        _log.debug("a stream or call was turned away: %s", failure.message)

@@ -20,6 +20,7 @@ from edge_server.clients import Client, peer_client
 from edge_server.ending import end_call
 from edge_server.identity import Identity
 from edge_server.log_limit import LogLimit
+from edge_server.watching import Watcher
 from offramp.errors import AuthenticationError, OfframpError, OverloadError
 from offramp.messages import Failure, failure_of
 
@@ -111,6 +112,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # it is no ge
         self._open: Counter[str] = Counter()
         self._calls: set[_Call] = set()
         self._refusals = LogLimit()
+        self.watchers: list[Watcher] = []
 
     async def intercept_service(
         self,
@@ -145,7 +147,10 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # it is no ge
             client = self._admit(context, is_health=is_health)
         except OfframpError as error:
             self._report(context, str(error))
-            await end_call(context, failure_of(error))
+            failure = failure_of(error)
+            for watcher in self.watchers:
+                watcher.turned_away(failure)
+            await end_call(context, failure)
             return
         task = asyncio.current_task()
         assert task is not None

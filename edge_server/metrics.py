@@ -68,7 +68,7 @@ class ServerMetrics:
         )
         self._refusals = Counter(
             "offramp_server_refusals",
-            "Samples and streams that were turned away, by why.",
+            "Samples, streams and calls that were turned away, by why.",
             ("reason",),
             registry=registry,
         )

@@ -126,8 +126,9 @@ class EdgeServer:
         reflection.enable_server_reflection(names, self._server)
 
     def watch(self, watcher: Watcher) -> None:
-        """Tell ``watcher`` of every sample that leaves."""
-        self._service.watchers.append(watcher)
+        """Tell ``watcher`` of every sample that leaves, and of what is turned away."""
+        for told in (self._service.watchers, self._gate.watchers):
+            told.append(watcher)
 
     @property
     def networks(self) -> Mapping[str, Network]:

@@ -77,12 +77,13 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         """Serve one device's stream."""
         task = asyncio.current_task()
         assert task is not None
-        if self._draining:
-            await end_call(context, STOPPING)
+        refusal = STOPPING if self._draining else None
         if len(self._streams) >= self._settings.max_streams:
+            refusal = refusal or _TOO_MANY
+        if refusal:
             for watcher in self.watchers:
-                watcher.turned_away(_TOO_MANY)
-            await end_call(context, _TOO_MANY)
+                watcher.turned_away(refusal)
+            await end_call(context, refusal)
         self._streams.add(task)
         try:
             await self._serve(context)

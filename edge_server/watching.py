@@ -44,7 +44,7 @@ class Watcher(Protocol):
         """Note that a sample's answer, or why it has none, left in a message of so many bytes."""
 
     def turned_away(self, failure: Failure) -> None:
-        """Note that a stream was not served."""
+        """Note that a stream or call was not served."""
 
 
 class Ledger:

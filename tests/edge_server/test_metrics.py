@@ -190,13 +190,19 @@ def test_what_a_device_does_not_wait_for_is_cancelled(
     play(gated_engine, story)
 
 
-def test_a_stream_too_many_is_a_refusal(play: Play, engine: Engine) -> None:
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [({"max_streams": 1}, "too_many_streams"), ({"max_client_calls": 1}, "resource_exhausted")],
+)
+def test_a_stream_or_call_too_many_is_a_refusal(
+    play: Play, engine: Engine, limit: dict[str, int], reason: str
+) -> None:
     async def story(served: Any) -> None:
         metrics = ServerMetrics(served.server)
         served.server.watch(metrics)
         first = served.stream()
         await first.probe(1)
         assert await served.stream().ended() == grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert series(metrics.registry, "refusals_total") == {("too_many_streams",): 1}
+        assert series(metrics.registry, "refusals_total") == {(reason,): 1}
 
-    play(engine, story, max_streams=1)
+    play(engine, story, **limit)
