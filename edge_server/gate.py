@@ -104,6 +104,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # it is no ge
     """Lets calls of known clients in, each with at most so many open, and ends stalled ones.
 
     A call counts until gRPC is rid of it. Health checks need no token; they count for their host.
+    ``watchers`` are told of each call that it refuses or ends.
     """
 
     def __init__(self, identity: Identity, limits: CallLimits) -> None:
@@ -146,10 +147,8 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # it is no ge
         try:
             client = self._admit(context, is_health=is_health)
         except OfframpError as error:
-            self._report(context, str(error))
             failure = failure_of(error)
-            for watcher in self.watchers:
-                watcher.turned_away(failure)
+            self._report(context, failure)
             await end_call(context, failure)
             return
         task = asyncio.current_task()
@@ -160,12 +159,14 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # it is no ge
         try:
             await serve(messages, _Patient(context, self._limits))
         except _SilentError as error:
-            self._report(context, str(error))
-            await _last_word(context, Failure("DEADLINE_EXCEEDED", str(error)))
+            failure = Failure("DEADLINE_EXCEEDED", str(error))
+            self._report(context, failure)
+            await _last_word(context, failure)
         except asyncio.CancelledError:
             if call.why is None:
                 raise
             task.uncancel()
+            self._report(context, call.why)
             await _last_word(context, call.why)
         finally:
             self._calls.discard(call)
@@ -195,11 +196,13 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # it is no ge
             return None
         return Failure("UNAVAILABLE", "what this client may do has changed; connect again")
 
-    def _report(self, context: Context, reason: str) -> None:
+    def _report(self, context: Context, failure: Failure) -> None:
+        for watcher in self.watchers:
+            watcher.turned_away(failure)
         if self._refusals.lets(asyncio.get_running_loop().time()):
             more = self._refusals.take_hidden()
             also = f" ({more} more since the last such line)" if more else ""
-            _log.warning("call from %s ended: %s%s", context.peer(), reason, also)
+            _log.warning("call from %s ended: %s%s", context.peer(), failure.message, also)
 
 
 def _serving(handler: grpc.RpcMethodHandler[Any, Any]) -> Behaviour:
@@ -231,5 +234,5 @@ async def _last_word(context: Context, failure: Failure) -> None:
     try:
         async with asyncio.timeout(_LAST_WORD_S):
             await end_call(context, failure)
-    except TimeoutError:
+    except (TimeoutError, grpc.aio.InternalError):  # the latter if it hangs up meanwhile
         return

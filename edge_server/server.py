@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -101,9 +102,9 @@ class EdgeServer:
     def __init__(self, settings: ServerSettings, engine: Engine) -> None:
         self._settings = settings
         self._access = Access(settings)
-        self._gate = Gate(self._access.identity, _call_limits(settings))
         self.pool = WorkerPool(engine, settings.workers, settings.queue_length, settings.max_wait_s)
         self._service = EdgeService(self.pool, settings, self._access.identity)
+        self._gate = Gate(self._access.identity, _call_limits(settings))
         loader = Loader(settings.backend, settings.threads)
         self.librarian = Librarian(
             engine.holdings, loader, self.pool.in_flight, self._service.announce
@@ -180,7 +181,8 @@ class EdgeServer:
         end_s = time.monotonic() + grace_s
         answered_by_s = end_s - min(_REFUSE_SHARE * grace_s, _LINGER_S)
         _log.info("stopping: %d samples wait", self.pool.load().queued)
-        await self._health.enter_graceful_shutdown()
+        with contextlib.suppress(TimeoutError):  # a watcher that does not read may hold it up
+            await asyncio.wait_for(self._health.enter_graceful_shutdown(), _LINGER_S)
         leave_s = _LEAVE_SHARE * grace_s
         self._service.drain(Draining(leave_s, answered_by_s - time.monotonic()))
         await self._service.wait_for_streams(leave_s)
