@@ -6,6 +6,7 @@ from offramp.backends.onnxruntime_backend import OnnxRuntimeBackend
 from offramp.backends.onnxruntime_int8_backend import OnnxRuntimeInt8Backend
 from offramp.backends.torch_backend import TorchBackend
 from offramp.backends.torch_compile_backend import TorchCompileBackend
+from offramp.backends.torch_cuda_backend import TorchCudaBackend
 from offramp.choices import choose
 from offramp.errors import ConfigError
 
@@ -18,6 +19,7 @@ BACKENDS: dict[str, Backend] = {
         TorchBackend(),
         ExecutorchBackend(),
         TorchCompileBackend(),
+        TorchCudaBackend(),
         OnnxRuntimeInt8Backend(),
     )
 }

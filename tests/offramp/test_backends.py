@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -13,14 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offramp import backends
-from offramp.backends import Chain, Link
+from offramp.backends import Chain, Link, torch_backend, torch_cuda_backend
 from offramp.backends.onnx_join import join_models
 from offramp.errors import BundleError, ConfigError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
+torch_program = pytest.importorskip("offramp.backends.torch_program")
 
 INSTALLED = [backend.name for backend in backends.installed()]
+ENTRIES = [
+    pytest.param(name, marks=pytest.mark.skipif(bool(lacks), reason=f"{name} needs {lacks}"))
+    for name, lacks in ((one.name, one.missing()) for one in backends.BACKENDS.values())
+]
 QUICK = [backend.name for backend in backends.installed() if backend.ready_at_once]
 Load = Callable[..., backends.Run]
 TWICE = Chain((Link(Path("a"), ("x",), ("y",)), Link(Path("b"), ("y",), ("z",))), ("z",))
@@ -155,7 +162,7 @@ def _step(name: str) -> float:
     return 0.0 if backends.get(name).exact else float(np.ptp(_x(200))) / 255
 
 
-@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("name", ENTRIES)
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_a_chain_gives_what_the_model_gives(name: str, batch: int, load: Load) -> None:
     (found,) = load(name, 0, 3)([_x(batch)])
@@ -206,7 +213,7 @@ def test_any_batch_and_layout_is_taken_and_nothing_is_changed(name: str, load: L
         np.testing.assert_array_equal(array, before)
 
 
-@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_a_folder_that_cannot_be_read_is_refused(name: str, tmp_path: Path) -> None:
     engine = backends.get(name)
     folder = tmp_path / "broken"
@@ -318,3 +325,71 @@ def test_one_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ConfigError, match="backend 'torch' needs the package 'torch'"):
         backends.get("torch")
     assert "torch" not in [backend.name for backend in backends.installed()]
+
+
+@pytest.fixture
+def without_cuda(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have `torch_cuda` run on the processor, where nothing is recorded; return the sizes asked."""
+    sizes: list[int] = []
+
+    def record(module, zeros):  # type: ignore[no-untyped-def]
+        sizes.append(len(zeros[0]))
+        given = [tensor.clone() for tensor in zeros]
+        made = [tensor.clone() for tensor in module(*given)]
+        return torch_cuda_backend._Recording(
+            given, lambda: torch_cuda_backend._run(module, given, made), made
+        )
+
+    moved = torch_cuda_backend.move
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch_cuda_backend, "move", lambda module, _: moved(module, "cpu"))
+    monkeypatch.setattr(torch_cuda_backend, "_record", record)
+    monkeypatch.setattr(torch_cuda_backend, "_pinned", torch.zeros_like)
+    monkeypatch.setattr(torch_cuda_backend, "_wait", lambda: None)
+    return sizes
+
+
+def test_batches_of_torch_cuda_are_filled_up_to_powers_of_two(
+    without_cuda: list[int], programs: Path
+) -> None:
+    run = backends.BACKENDS["torch_cuda"].load(_chain(programs, 0, 3), 1)
+    with ThreadPoolExecutor(4) as threads:
+        batches = [1, 2, 3, 4, 5, 8, 1, 3, 5] * 3
+        found = list(threads.map(lambda batch: run([_x(batch)])[0], batches))
+    for batch, each in zip(batches, found, strict=True):
+        np.testing.assert_allclose(each, _model(_x(batch)), rtol=1e-5, atol=1e-5)
+    assert sorted(without_cuda) == [1, 2, 4, 8]
+
+
+def test_everything_that_a_program_makes_is_on_the_device(programs: Path) -> None:
+    module = torch_backend.load_programs(_chain(programs, 0, 3))
+    (found,) = torch_cuda_backend.move(module, "meta")(torch.empty(2, 5, 6, device="meta"))
+    assert (found.device.type, found.shape) == ("meta", (2, 1))
+    program = {
+        "inputs": ["x"],
+        "nodes": [
+            {
+                "name": "made",
+                "op": "aten.arange.default",
+                "args": [3],
+                "kwargs": {"device": {"device": "cpu"}},
+            },
+            {
+                "name": "sum",
+                "op": "aten.add.Tensor",
+                "args": [{"node": "x"}, {"node": "made"}],
+                "kwargs": {},
+            },
+        ],
+        "outputs": [{"node": "sum"}],
+    }
+    made = torch_program.build_program(json.dumps(program).encode(), {})
+    (found,) = torch_cuda_backend.move(made, "meta")(torch.empty(3, device="meta"))
+    assert found.device.type == "meta"
+
+
+def test_without_a_cuda_device_torch_cuda_says_so(programs: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is here")
+    with pytest.raises(ConfigError, match="'torch_cuda' finds no device"):
+        backends.BACKENDS["torch_cuda"].load(_chain(programs, 0, 1), 1)

@@ -93,7 +93,7 @@ ENTRY = FileEntry(bytes=2_000_000, sha256="0" * 64)
 def test_a_part_says_its_work_its_weights_and_its_backends() -> None:
     programs = dict.fromkeys(["s0/model.onnx", "s0/program.json", "s1/model.onnx"], ENTRY)
     files = {**programs, "s0/weights.safetensors": ENTRY}
-    rows = [line.split() for line in shown(segment_table(manifest(files=files)))]
+    rows = [line.split() for line in shown(segment_table(manifest(files=files)), 100)]
     assert rows[4:7] == [
         ["segment", "0", "2.5", "2000000", *", ".join(FLOAT).split()],
         ["segment", "1", "2.5", "0", "onnxruntime"],
