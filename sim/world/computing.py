@@ -41,9 +41,9 @@ class Computing:
         """Hold a request, which is one of the calibration samples."""
         self._held[number] = Held(sample)
 
-    def level(self, work: Work) -> str:
-        """Return the level at which a sample was encoded."""
-        return self._held[work.id].level
+    def held(self, work: Work) -> Held:
+        """Return what is held of a sample."""
+        return self._held[work.id]
 
     def let_go(self, action: Finish) -> Held:
         """Hold a request no longer; return what was held, with whether its answer is right."""

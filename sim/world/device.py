@@ -183,7 +183,7 @@ class VirtualDevice:
         self._computing.run_on(action)
 
     def _send(self, action: Send) -> float:
-        return self._sending.send(action, self._computing.level(action.work))
+        return self._sending.send(action, self._computing.held(action.work))
 
     def _probe(self, probe: Probe) -> float:
         return self._sending.probe(probe)

@@ -27,8 +27,9 @@ class Client(Protocol):
 class Job:
     """A sample that its client sent over its ``stream``-th stream, as `Backlog` wants one.
 
-    What is below ``size_bytes`` is the server's. A bottleneck's decoder counts as decoding, so a
-    place is never narrow.
+    It leaves at boundary ``end``, None for the model's; on its way exits are asked, each behind its
+    boundary (``asks``). What is below that is the server's. A bottleneck's decoder counts as
+    decoding, so a place is never narrow.
     """
 
     client: Client
@@ -39,6 +40,8 @@ class Job:
     level: str
     timeout_s: float
     size_bytes: int
+    end: int | None = None
+    asks: tuple[tuple[int, int], ...] = ()
     received_s: float = 0.0
     place: Place = _NOWHERE
     begun: bool = False

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from offramp.bundle import Bundle
 from offramp.calibration import Calibration, joint_answers, load_calibration, score_exits
 from offramp.exits import FittedPolicy, first_exit
 from offramp.exits.ensemble import joint_classes
 from offramp.exits.fitted import load_policy
+from offramp.exits.later import exits_to_run
 from partitioner.candidates import CLOSED
 from partitioner.plan import Plan
 
@@ -22,12 +25,15 @@ class PlanOutcomes:
 
     ``leaves`` holds the exit at which a sample leaves, or the number of the plan's exits if at
     none; ``size_bytes`` its frames, were it sent; ``right`` whether the answer at that exit, or at
-    the end, is right.
+    the end, is right. ``ends`` holds the boundary at which it leaves the server, were it sent;
+    empty if all run to the end. ``asks`` are the exits that run there, each behind its boundary.
     """
 
     leaves: Sequence[int]
     size_bytes: Sequence[int]
     right: Sequence[int]
+    ends: Sequence[int] = ()
+    asks: tuple[tuple[int, int], ...] = ()
 
 
 class Outcomes:
@@ -94,4 +100,17 @@ class Outcomes:
             left = leaves == at
             right[left] = calibration.exit_logits[at][left].argmax(axis=-1) == labels[left]
         sizes = calibration.sizes[place].tolist() if place else [0] * len(labels)
-        return PlanOutcomes(bytes(leaves.astype("u1")), sizes, bytes(right.astype("u1")))
+        found = bytes(leaves.astype("u1")), sizes, bytes(right.astype("u1"))
+        if place is None or place not in calibration.leaves:
+            return PlanOutcomes(*found)
+        return PlanOutcomes(*found, *self._on_the_server(place))
+
+    def _on_the_server(
+        self, place: tuple[int, str]
+    ) -> tuple[Sequence[int], tuple[tuple[int, int], ...]]:
+        """Return at which boundary each sample leaves a tail, and which exits run behind which."""
+        manifest = self._manifest
+        stops = np.array([*(spec.boundary for spec in manifest.exits), max(manifest.cuts)])
+        asked = exits_to_run(manifest, manifest.later_at(*place))
+        asks = tuple((manifest.exits[number].boundary, number) for number in asked)
+        return stops[self._calibration.leaves[place]].tolist(), asks

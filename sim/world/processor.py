@@ -38,6 +38,12 @@ class Held:
     right: bool = False
     level: str = ""
 
+    @property
+    def end(self) -> int | None:
+        """The boundary at which it leaves the server, were it sent; None for the model's end."""
+        ends = self.outcomes.ends if self.outcomes else ()
+        return ends[self.sample] if ends else None
+
 
 @dataclass(frozen=True)
 class _Course:

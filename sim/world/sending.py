@@ -12,6 +12,7 @@ from sim.world.clock import Clock
 from sim.world.connection import Connection
 from sim.world.counting import Counting
 from sim.world.job import Job
+from sim.world.processor import Held
 
 __all__ = ["Sending"]
 
@@ -30,8 +31,8 @@ class Sending:
         self._digest = digest
         self._unheard_s = math.inf  # since when there should have been a word
 
-    def send(self, action: Send, level: str) -> float:
-        """Send a sample that was encoded at a level; return when the stream takes the next."""
+    def send(self, action: Send, held: Held) -> float:
+        """Send a sample that was encoded; return when the stream takes the next."""
         now_s, work, plan = self._clock.now_s, action.work, action.work.plan
         assert plan is not None
         size_bytes = work.size_bytes + FRAME_OVERHEAD_BYTES
@@ -41,9 +42,11 @@ class Sending:
             work.id,
             self._digest,
             plan.cut,
-            level,
+            held.level,
             max(work.deadline_s - now_s, _LEAST_TIMEOUT_S),
             size_bytes,
+            held.end,
+            held.outcomes.asks if held.outcomes else (),
         )
         sent = self._connection.send(job)
         self._unheard_s = min(self._unheard_s, now_s)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from edge_server.backlog import Backlog, why_expired
 from edge_server.batching import BatchSizes
@@ -73,7 +74,7 @@ class VirtualServer:
         self._backlog: Backlog[Job] = Backlog(self.workers, capacity.queue_length)
         self._sizes = BatchSizes()
         self._streak = Streak()
-        self._fused: dict[str, int] = {}
+        self._fused: dict[str, dict[int, int]] = {}
         self.totals = ServerTotals()
 
     def load(self) -> Load:
@@ -127,20 +128,30 @@ class VirtualServer:
                 job.spent_s += job.decode_s
                 decode_s += job.decode_s
                 if self._streak.observe((job.digest, job.cut)) == FUSE_AFTER:
-                    self._fused[job.digest] = job.cut
+                    stops = {job.cut, *(at for at, _ in job.asks), self._tails[job.digest].depth}
+                    self._fused[job.digest] = dict(pairwise(sorted(stops)))
         return decode_s + self._step(jobs, stretch)
 
     def _step(self, jobs: Sequence[Job], stretch: float) -> float:
         place = jobs[0].place
         tail = self._tails[place.digest]
-        stop = tail.depth if self._fused.get(place.digest) == place.at else place.at + 1
-        step_s = tail.step_s(place.at, stop, len(jobs)) * stretch
+        stop = self._stop(tail, jobs)
+        step_s = (tail.step_s(place.at, stop, len(jobs)) + _exits_s(tail, jobs, stop)) * stretch
         self._sizes.observe(place, len(jobs), step_s)
         for job in jobs:
-            job.place, job.ended = tail.places[stop], stop == tail.depth
+            job.place, job.ended = tail.places[stop], stop in (tail.depth, job.end)
             job.segment_s.append(step_s)
             job.spent_s += step_s / len(jobs)
         return step_s
+
+    def _stop(self, tail: Tail, jobs: Sequence[Job]) -> int:
+        """Return where a step ends: behind what is fused, not beyond where a job may leave."""
+        place = jobs[0].place
+        nearest = min(
+            (at for job in jobs for at, _ in job.asks if at > place.at), default=tail.depth
+        )
+        fused = self._fused.get(place.digest, {}).get(place.at, place.at + 1)
+        return fused if fused <= nearest else place.at + 1
 
     def _counts(self, job: Job) -> bool:
         return job.received_s >= self._counted_from_s
@@ -182,3 +193,9 @@ class VirtualServer:
         for job in jobs:
             self.totals.expired += self._counts(job)
             job.client.turned_away(job, why_expired(self._clock.now_s, job))
+
+
+def _exits_s(tail: Tail, jobs: Sequence[Job], at: int) -> float:
+    """Return how long the exits at a boundary take that are asked about jobs which come to it."""
+    asked = Counter(number for job in jobs for stop, number in job.asks if stop == at)
+    return sum(tail.exit_s(number, count) for number, count in asked.items())

@@ -23,6 +23,7 @@ class Tail:
         shortest_first = accumulate((t.median_s for t in reversed(profile.tail)), max)
         self._tail_s = list(shortest_first)[::-1]
         self._decode_s = {key: timing.median_s for key, timing in profile.decode.items()}
+        self._exits_s = [timing.median_s for timing in profile.tail_runner.exits]
         self._fixed_share = fixed_share
         self.depth = len(self._tail_s) - 1
         self.places = [Place(profile.digest, at, False) for at in range(self.depth + 1)]
@@ -35,3 +36,7 @@ class Tail:
         """Return how long segments ``start`` to ``stop - 1`` take, over so many samples as one."""
         one_s = self._tail_s[start] - self._tail_s[stop]
         return one_s * (self._fixed_share + (1 - self._fixed_share) * count)
+
+    def exit_s(self, exit_: int, count: int) -> float:
+        """Return how long an exit takes, over so many samples as one."""
+        return self._exits_s[exit_] * (self._fixed_share + (1 - self._fixed_share) * count)

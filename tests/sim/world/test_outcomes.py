@@ -7,7 +7,7 @@ import pytest
 
 from device.board import Board
 from device.work import FallBack, RunHead, Work
-from offramp.bundle import Bundle
+from offramp.bundle import Bundle, LaterExits
 from offramp.bundle.manifest import Ensemble
 from offramp.calibration import load_calibration
 from offramp.exits import FittedPolicy, get
@@ -58,6 +58,25 @@ def test_it_is_where_an_exit_and_the_end_answer_together(bundle, calibration):
     agree(joined, candidates, outcomes)
     watched = Plan(1, "raw", "confidence", (WATCHED,))
     assert np.mean(list(outcomes.under(watched).right)) == 0.9
+
+
+def test_samples_leave_the_server_where_calibration_recorded_it(bundle, calibration):
+    """The exit is behind segment 0; what is sent as it came may leave there."""
+    opened = LaterExits(thresholds=(0.5,), worse=0, better=0)
+    first = bundle.manifest.boundaries[0].model_copy(update={"later": {"raw": opened}})
+    boundaries = (first, *bundle.manifest.boundaries[1:])
+    changed = bundle.manifest.model_copy(update={"boundaries": boundaries})
+    leaves = {(0, "raw"): np.arange(100) % 2}
+    outcomes = Outcomes(
+        Bundle(changed, "3" * 64, bundle.folder), replace(calibration, leaves=leaves), CONFIDENCE
+    )
+    under = outcomes.under(Plan(0, "raw", "confidence", ()))
+    assert (under.ends, under.asks) == ([1, 2] * 50, ((1, 0),))
+    held = Held(3, under)
+    assert held.end == 2
+    under = outcomes.under(Plan(1, "raw", "confidence", (CLOSED,)))
+    assert (under.ends, under.asks) == ((), ())
+    assert Held(3, under).end is None
 
 
 def test_a_fallback_answers_with_its_own_exit_or_the_whole_model(planner, outcomes):

@@ -21,8 +21,8 @@ class Devices:
         tails = {DIGEST: Tail(planner.server, fixed_share)}
         self.server = VirtualServer(self.clock, tails, Capacity(**capacity), counted_from_s)
 
-    def send(self, number, at_s, cut=1, timeout_s=0.0):
-        job = Job(self, 0, number, DIGEST, cut, "raw", timeout_s, 1000)
+    def send(self, number, at_s, cut=1, timeout_s=0.0, **later):
+        job = Job(self, 0, number, DIGEST, cut, "raw", timeout_s, 1000, **later)
         self.clock.at(at_s, self.server.arrive, job)
 
     def run(self):
@@ -77,6 +77,35 @@ def test_after_fifty_jobs_from_one_cut_its_tail_runs_as_one_step(planner):
     steps = [len(timeline.segment_s) for timeline in devices.timelines]
     assert steps == [2] * 49 + [1] * 11
     assert all(sum(t.segment_s) == pytest.approx(0.002) for t in devices.timelines)
+
+
+def test_a_job_that_leaves_at_an_exit_frees_its_place(planner):
+    """The exit takes 0.1 ms behind segment 0; jobs 0 and 2 leave there, and the step costs it."""
+    devices = Devices(planner)
+    for number in range(4):
+        end = 1 if number % 2 == 0 else None
+        devices.send(number, number * 0.01, cut=0, end=end, asks=((1, 0),))
+    assert devices.run() == [
+        (1.1, 0, "served"),
+        (12.1, 1, "served"),
+        (21.1, 2, "served"),
+        (32.1, 3, "served"),
+    ]
+    spans = [timeline.segment_s for timeline in devices.timelines]
+    assert spans == [pytest.approx(s) for s in [(0.0011,), (0.0011, 0.001)] * 2]
+
+
+def test_an_exit_takes_several_jobs_as_a_segment_does(planner):
+    assert Tail(planner.server, 0.5).exit_s(0, 3) == pytest.approx(0.0001 * (0.5 + 0.5 * 3))
+
+
+def test_a_fused_tail_stops_where_a_job_may_leave(planner):
+    devices = Devices(planner)
+    for number in range(60):
+        devices.send(number, number * 0.01, cut=0, asks=((1, 0),))
+    devices.send(60, 0.6, cut=0)
+    devices.run()
+    assert {len(timeline.segment_s) for timeline in devices.timelines} == {2}
 
 
 def test_it_was_busy_whoever_still_waited_for_what_it_did(planner):
