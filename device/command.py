@@ -48,6 +48,9 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--rate", "rate_hz", type=float, help="Samples a second; without it, as fast as may be."
 )
+@click.option(
+    "--min-cut", type=int, help="Send nothing that fewer segments have run on.  [default: 0]"
+)
 @click.option("--slowdown", type=float, help="Stand for a board slower by this.  [default: 8]")
 @click.option("--backend", help="Engine that runs the head.  [default: the fastest in the profile]")
 @click.option(

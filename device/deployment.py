@@ -22,6 +22,7 @@ from offramp.network import Network
 from offramp.tensors import Array
 from partitioner.candidates import build_candidates
 from partitioner.measure import default_backend, measure_profile
+from partitioner.min_cut import sent_from
 from partitioner.planner import Planner
 from partitioner.profile import Profile
 from partitioner.remembered import recall, remember
@@ -62,10 +63,12 @@ def deploy(
     """Load a bundle for a board and a server of these profiles.
 
     With adaptive thresholds a bundle's promise is void: that is logged, and nothing watches over
-    it. Raises `ConfigError` if such thresholds would leave limits that its plans keep to.
+    it. Raises `ConfigError` if such thresholds would leave limits that its plans keep to, and
+    `PlanError` if nothing may be sent from the cuts that the settings allow.
     """
     calibration, policy = load_calibration(bundle), load_policy(bundle)
-    planner = Planner(bundle, build_candidates(bundle, calibration, policy), board, server)
+    sent = sent_from(calibration, settings.min_cut)
+    planner = Planner(bundle, build_candidates(bundle, sent, policy), board, server)
     scores = score_exits(bundle.manifest, calibration, policy)
     networks = _networks(bundle, board)
     allowed = bundle.manifest.allowed

@@ -179,7 +179,17 @@ def _interrupt(agent: Agent, number: int, frame: object) -> None:
 
 
 def _settings(options: dict[str, Any]) -> AgentSettings:
-    names = ("server", "model", "strategy", "backend", "threads", "slowdown", "rate_hz", "metrics")
+    names = (
+        "server",
+        "model",
+        "strategy",
+        "backend",
+        "threads",
+        "slowdown",
+        "rate_hz",
+        "min_cut",
+        "metrics",
+    )
     given = {name: options[name] for name in names}
     given["adaptive_thresholds"] = options["adaptive_thresholds"] or None  # the file may say so too
     if options["deadline_ms"] is not None:

@@ -30,6 +30,7 @@ class AgentSettings(Settings):
     ``backend`` and ``threads`` are by default the fastest that the profile has for each cut.
     ``slowdown`` makes this machine stand for a slower board; 1 uses it as it is. The objective's
     deadline is ``deadline_s``: one place says when answers are due, to the agent and the planner.
+    Nothing is sent from a cut before ``min_cut``: early boundaries tell much of the input.
     ``model`` names the bundle to fetch from a server that has several; what is fetched may take
     ``cache_limit_bytes`` of disk, together with what else is in the cache. With
     ``adaptive_thresholds`` exits follow the samples; of those that could leave, ``sentinel_share``
@@ -47,6 +48,7 @@ class AgentSettings(Settings):
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     slowdown: Annotated[float, Field(ge=1, le=1000)] = DEFAULT_SLOWDOWN
     rate_hz: Positive | None = None
+    min_cut: Annotated[int, Field(ge=0, le=65_536)] = 0
     deadline_s: Positive = 0.25
     max_in_flight: Annotated[int, Field(ge=1, le=1024)] = 4
     inbox: Annotated[int, Field(ge=1, le=65536)] = 4

@@ -48,6 +48,13 @@ _HEDGED = (
 @click.option("--device-load", default=1.0, show_default=True, type=_FACTOR, help="Takes n times.")
 @click.option("--server-load", default=1.0, show_default=True, type=_FACTOR, help="Takes n times.")
 @click.option(
+    "--min-cut",
+    type=click.IntRange(0, 65_536),
+    default=0,
+    show_default=True,
+    help="Send nothing that fewer segments have run on.",
+)
+@click.option(
     "--rate-hz",
     type=_RATE_HZ,
     help="Samples a second that come by themselves: plans must keep up. Without it the next one "

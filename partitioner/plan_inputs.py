@@ -12,6 +12,7 @@ from offramp.settings import load_settings
 from partitioner.boards import find_power
 from partitioner.candidates import build_candidates
 from partitioner.conditions import Conditions
+from partitioner.min_cut import sent_from
 from partitioner.objective import Objective
 from partitioner.planner import Planner
 from partitioner.profile import Profile, load_profile, naming
@@ -81,7 +82,8 @@ def planner_of(bundle: Bundle, profile: Profile, options: dict[str, Any]) -> Pla
     server = load_profile(path, bundle) if path else profile
     board = options["board"]
     device = profile.drawing(find_power(board)) if board else profile
-    candidates = build_candidates(bundle, load_calibration(bundle), load_policy(bundle))
+    sent = sent_from(load_calibration(bundle), options["min_cut"])
+    candidates = build_candidates(bundle, sent, load_policy(bundle))
     return Planner(bundle, candidates, device.slowed(options["slowdown"]), server)
 
 

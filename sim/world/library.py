@@ -11,6 +11,7 @@ from offramp.demo.settings import default_bundle
 from offramp.errors import PlanError
 from offramp.exits.fitted import load_policy
 from partitioner.candidates import Candidates, build_candidates
+from partitioner.min_cut import sent_from
 from partitioner.planner import Planner
 from partitioner.profile import Profile, load_profile
 from partitioner.remembered import recall
@@ -29,7 +30,7 @@ class Library:
         self.profile = cache(load_profile)
         self._candidates = cache(self._build_candidates)
         self._outcomes = cache(self._look_up)
-        self._planners: dict[tuple[str, str, str], tuple[Planner, Processor]] = {}
+        self._planners: dict[tuple[str, str, str, int], tuple[Planner, Processor]] = {}
 
     def board(self, group: GroupSettings) -> Profile:
         """Return the profile of a group's boards, not slowed.
@@ -62,9 +63,11 @@ class Library:
         bundle, board = self.bundle(group.bundle), self.board(group)
         there = board if server is None else self.tail_profile(server, group)
         board = board.slowed(group.agent.slowdown)
-        key = bundle.digest, board.model_dump_json(), there.model_dump_json()
+        min_cut = group.agent.min_cut
+        key = bundle.digest, board.model_dump_json(), there.model_dump_json(), min_cut
         if key not in self._planners:
-            planner = Planner(bundle, self._candidates(group.bundle), board, there)
+            candidates = self._candidates(group.bundle, min_cut)
+            planner = Planner(bundle, candidates, board, there)
             self._planners[key] = planner, Processor(planner, self._outcomes(group.bundle))
         return self._planners[key]
 
@@ -84,9 +87,10 @@ class Library:
     def _open(self, path: Path | None) -> Bundle:
         return open_bundle(path or default_bundle())
 
-    def _build_candidates(self, path: Path | None) -> Candidates:
+    def _build_candidates(self, path: Path | None, min_cut: int) -> Candidates:
         bundle = self.bundle(path)
-        return build_candidates(bundle, load_calibration(bundle), load_policy(bundle))
+        sent = sent_from(load_calibration(bundle), min_cut)
+        return build_candidates(bundle, sent, load_policy(bundle))
 
     def _look_up(self, path: Path | None) -> Outcomes:
         return Outcomes.of(self.bundle(path))

@@ -30,6 +30,7 @@ _NOT_HERE = {
     "strategy": "--strategy says it",
     "rate_hz": "the group's arrivals say it",
     "model": "the group's bundle says it",
+    "security": "nobody listens in on a simulated link",
 }
 
 

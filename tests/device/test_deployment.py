@@ -5,6 +5,7 @@ import pytest
 from device import deployment
 from device.deployment import profile_here
 from device.settings import AgentSettings
+from offramp.calibration import load_calibration
 from offramp.errors import PlanError
 from partitioner.measure import measure_profile
 from partitioner.remembered import remember
@@ -64,3 +65,17 @@ def test_where_the_first_backend_does_not_run_what_is_remembered_will_do(
     assert runners(tiny) == {("torch", 1)}
     with pytest.raises(PlanError):
         runners(tiny, backend="onnxruntime")
+
+
+def test_a_least_cut_holds_for_every_deployment_and_its_successor(tiny, measured):
+    profile = measure_profile(tiny, [("onnxruntime", 1)], rounds=1)
+    deepest = max(cut for cut, _ in load_calibration(tiny).levels)
+    settings = AgentSettings(min_cut=deepest)
+    for made in (
+        deployment.deploy(tiny, profile, profile, settings),
+        deployment.succeed(deployment.deploy(tiny, profile, profile, settings), tiny, settings),
+    ):
+        candidates = made.planner.candidates
+        assert set(candidates.cut[candidates.sends].tolist()) == {deepest}
+    with pytest.raises(PlanError, match="no plan is left"):
+        deployment.deploy(tiny, profile, profile, AgentSettings(min_cut=deepest + 1))
