@@ -18,10 +18,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from edge_server.access import Access
-from edge_server.admin_service import AdminService
-from edge_server.administration import Administration
 from edge_server.diary import Diary
 from edge_server.engine import Engine
+from edge_server.front import Front
 from edge_server.gate import CallLimits, Gate
 from edge_server.holdings import Holdings
 from edge_server.intake import Intake
@@ -37,7 +36,7 @@ from offramp.bundle import Bundle
 from offramp.errors import AddressError
 from offramp.messages import Draining, Load
 from offramp.network import Network
-from protos.offramp.v1 import admin_pb2, admin_pb2_grpc, edge_pb2, edge_pb2_grpc
+from protos.offramp.v1 import edge_pb2, edge_pb2_grpc
 
 if TYPE_CHECKING:  # a server that shows no metrics needs none of it
     from offramp.exposition import MetricsEndpoint
@@ -45,7 +44,6 @@ if TYPE_CHECKING:  # a server that shows no metrics needs none of it
 __all__ = ["EdgeServer", "load_engine", "run_server"]
 
 SERVICE: str = edge_pb2.DESCRIPTOR.services_by_name["Edge"].full_name
-ADMIN: str = admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name
 _LINGER_S = 0.5  # health watches never end by themselves; all else has ended before
 _LAST_S = 0.05
 _LEAVE_SHARE = 0.2  # of the grace, in which devices go elsewhere and still send here
@@ -115,24 +113,7 @@ class EdgeServer:
         self._intake = Intake(self.librarian, settings.bundles, settings.watch)
         self.reload_asked = self._intake.asked
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        self._server = grpc.aio.server(
-            interceptors=[self._gate],
-            options=_options(settings),
-            maximum_concurrent_rpcs=settings.max_calls,
-        )
-        edge_pb2_grpc.add_EdgeServicer_to_server(  # type: ignore[no-untyped-call]
-            self._service, self._server
-        )
-        folders = [folder for folder in (settings.admin_folder, settings.watch) if folder]
-        administration = Administration(self.librarian, self.pool.in_flight, folders)
-        admin_pb2_grpc.add_AdminServicer_to_server(  # type: ignore[no-untyped-call]
-            AdminService(administration, self._access.identity), self._server
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        if settings.clients:  # strangers learn nothing of what is here
-            return
-        names = (SERVICE, ADMIN, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        self._front = Front(self._make_server, self._bind)
 
     def watch(self, watcher: Watcher) -> None:
         """Tell ``watcher`` of every sample that leaves, and of what is turned away."""
@@ -161,7 +142,7 @@ class EdgeServer:
         """Listen, and return the address with the port that was bound."""
         listen = self._settings.listen
         try:
-            port = self._add_port(str(listen))
+            port = self._front.bind(str(listen))
         except RuntimeError:
             port = 0
         if not port:
@@ -177,8 +158,10 @@ class EdgeServer:
         self._tasks.append(asyncio.create_task(self._intake.run()))
         for name in ("", SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        await self._server.start()
-        return str(replace(listen, port=port))
+        await self._front.start()
+        address = str(replace(listen, port=port))
+        self._tasks.append(asyncio.create_task(self._front.run(address)))
+        return address
 
     async def stop(self) -> None:
         """Send devices elsewhere, answer or refuse what waits, end the streams.
@@ -201,18 +184,34 @@ class EdgeServer:
             await asyncio.to_thread(self.pool.drain, max(end_s - time.monotonic(), 0.0))
         self._service.drained.set()
         await self._service.wait_for_streams(_until(end_s))
-        await self._server.stop(min(_until(end_s), _LINGER_S))
+        await self._front.stop(min(_until(end_s), _LINGER_S))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self.pool.close, min(_until(end_s), _LINGER_S))
         _log.info("stopped")
 
-    def _add_port(self, listen: str) -> int:
+    def _make_server(self) -> grpc.aio.Server:
+        settings = self._settings
+        server = grpc.aio.server(
+            interceptors=[self._gate],
+            options=_options(settings),
+            maximum_concurrent_rpcs=settings.max_calls,
+        )
+        edge_pb2_grpc.add_EdgeServicer_to_server(  # type: ignore[no-untyped-call]
+            self._service, server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        if not settings.clients:  # else strangers learn nothing of what is here
+            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)
+        return server
+
+    def _bind(self, server: grpc.aio.Server, listen: str) -> int:
         certificates = self._access.certificates
         if certificates is None:
-            return self._server.add_insecure_port(listen)
-        return self._server.add_secure_port(listen, certificates.credentials())
+            return server.add_insecure_port(listen)
+        return server.add_secure_port(listen, certificates.credentials())
 
     async def _refresh_access(self) -> None:
         """Look at once a second whether certificates or clients have changed, or tokens expired."""
