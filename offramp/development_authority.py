@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -104,7 +105,7 @@ def open_authority(folder: Path) -> Authority:
     try:
         signed = x509.load_pem_x509_certificate(read_file(certificate))
         private = load_pem_private_key(read_file(key), None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from pathlib import Path
 
@@ -93,6 +94,18 @@ def test_a_folder_with_half_an_authority_is_refused(tmp_path: Path) -> None:
     assert "are no authority" in str(make(tmp_path).exception) or "cannot be read" in str(
         make(tmp_path).exception
     )
+
+
+def test_an_authority_with_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
+    make(tmp_path)
+    key = tmp_path / "authority-key.pem"
+    content = b"".join(key.read_bytes().splitlines()[1:-1])
+    odd = base64.b64decode(content).replace(
+        b"\x2a\x86\x48\xce\x3d\x02\x01", b"*\x86\x48\xce\x3d\x02\x7f"
+    )
+    lines = b"-----BEGIN PRIVATE KEY-----", base64.b64encode(odd), b"-----END PRIVATE KEY-----"
+    key.write_bytes(b"\n".join(lines))
+    assert "are no authority" in str(make(tmp_path, "--client", "late").exception)
 
 
 def test_a_token_is_printed_once_with_what_the_server_keeps_of_it() -> None:
