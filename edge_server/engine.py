@@ -19,7 +19,6 @@ from edge_server.passage import Passage, Place, advance
 from offramp import backends, codecs
 from offramp.catalogue import Catalogue
 from offramp.errors import InputError
-from offramp.exits.later import exits_to_run
 from offramp.messages import Request
 from offramp.network import Network
 from offramp.tensors import TensorSpec
@@ -34,8 +33,7 @@ class Outcome:
     """The outputs of a request as frames, and how long each step took.
 
     Segments that are fused are one step; one that several samples took together counts whole.
-    With ``kept`` a later sample may refer to this one. ``exit`` is the one behind the cut that
-    answered; None: the end.
+    With ``kept`` a later sample may refer to this one.
     """
 
     outputs: tuple[bytes, ...]
@@ -43,7 +41,6 @@ class Outcome:
     segment_s: tuple[float, ...]
     encode_s: float
     kept: bool = False
-    exit: int | None = None
 
 
 class Engine:
@@ -128,13 +125,10 @@ class Engine:
         kept = history is not None and history.keep(request, found.references)
         self._fusing.observe(network, cut)
         tensors = [array[None] for array in found.tensors]
-        later = network.bundle.manifest.later_at(cut, found.level)
-        running = exits_to_run(network.bundle.manifest, later)
-        spent_s = self._clock() - began_s
-        return Passage(network, cut, tensors, found.narrow, spent_s, kept, later, running)
+        return Passage(network, cut, tensors, found.narrow, self._clock() - began_s, kept)
 
     def step(self, passages: Sequence[Passage]) -> None:
-        """Take samples that are at one place one step on, as one batch; those that are sure leave.
+        """Take samples that are at one place one step on, as one batch.
 
         Raises `EngineError` for what the engine cannot compute; then none of them has moved.
         """
@@ -150,12 +144,12 @@ class Engine:
                 passage.segment_s.append(took_s)
 
     def finish(self, passage: Passage) -> Outcome:
-        """Return the answer of a sample that has come to the end, or has left before."""
+        """Return the answer of a sample that has come to the end."""
         began_s, network = self._clock(), passage.network
         outputs = zip(passage.tensors, _boundary(network, network.depth), strict=True)
         encoded = tuple(codecs.encode(_RAW, array.reshape(spec.shape)) for array, spec in outputs)
         spent_s = passage.decode_s, tuple(passage.segment_s), self._clock() - began_s
-        return Outcome(encoded, *spent_s, passage.kept, passage.exit)
+        return Outcome(encoded, *spent_s, passage.kept)
 
 
 def _boundary(network: Network, at: int) -> tuple[TensorSpec, ...]:

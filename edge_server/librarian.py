@@ -82,12 +82,10 @@ class Librarian:
         self.holdings.give(source, ())
         self.tell()
 
-    def unload(self, digest: str) -> bool:
-        """Take a bundle away from everything that gives it, and tell whether it was known."""
-        was_known = any(offer.digest == digest for offer in self.holdings.catalogue().offers)
+    def unload(self, digest: str) -> None:
+        """Take a bundle away from everything that gives it."""
         self.holdings.drop(digest)
         self.tell()
-        return was_known
 
     def tell(self) -> None:
         """Log and announce what has changed in the catalogue, if anything has."""

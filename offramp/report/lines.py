@@ -65,7 +65,6 @@ class ResultLine(_Fields):
     id: int
     status: Literal["ok", "degraded", "dropped", "failed"]
     by: str = ""
-    later: str = ""
     answer: int | list[Any] | None = None
     label: int | None = None
     arrived_s: Seconds

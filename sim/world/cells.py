@@ -48,7 +48,7 @@ def cell_path(folder: Path, digest: str, strategy: str, seed: int) -> Path:
 
 def read_cell(cell: Cell) -> dict[str, Any] | None:
     """Return a cell's figures; None if it has none yet, or no whole ones."""
-    with suppress(OfframpError, ValueError):
+    with suppress(OfframpError, ValueError, RecursionError):
         figures = json.loads(read_file(cell.path))
         if isinstance(figures, dict) and figures.get("strategy") == cell.strategy:
             return figures

@@ -1,0 +1,1 @@
+"""What the benchmark `fuzz` attacks, and how."""
