@@ -8,7 +8,7 @@ the folder itself cannot be read nothing has.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,9 +52,10 @@ class FolderWatch:
             del self._taken[name]
         return Changes(sorted(came, key=lambda name: (came[name], name)), went)
 
-    def forget(self) -> None:
-        """Take every file for changed."""
-        self._taken = dict.fromkeys(self._taken)
+    def forget(self, wanted: Callable[[str], bool]) -> None:
+        """Take the files of wanted names for changed."""
+        for name in filter(wanted, self._taken):
+            self._taken[name] = None
 
     def _known(self) -> dict[str, Stamp]:
         return {name: stamp or Stamp(0, 0, 0) for name, stamp in self._taken.items()}

@@ -44,15 +44,24 @@ class Intake:
                     await self.asked.wait()
             if self.asked.is_set():
                 self.asked.clear()
-                await self._open_again()
+                self._watch.forget(lambda name: True)
+                await self._open_arguments()
+            await self._seek_lost()
             await self._look()
 
-    async def _open_again(self) -> None:
-        self._watch.forget()
+    async def _seek_lost(self) -> None:
+        """Open the files again of bundles that could not come back into memory."""
+        lost = self._librarian.take_lost()
+        if ARGUMENTS in lost:
+            await self._open_arguments()
+        self._watch.forget(lambda name: self._source(name) in lost)
+
+    async def _open_arguments(self) -> None:
+        if not self._bundles:
+            return
         before = self._librarian.holdings.catalogue()
         try:
-            if self._bundles:
-                await self._librarian.take_in(ARGUMENTS, self._bundles)
+            await self._librarian.take_in(ARGUMENTS, self._bundles)
         except Exception as error:  # a server that serves well goes on, whatever it is given
             _log.error("the bundles stay as they are: %s", one_line(error))
             return
@@ -66,13 +75,18 @@ class Intake:
         self._tell_whether_there(found is not None)
         changes = self._watch.look(found)
         for name in changes.came:
-            path = self._folder / name
+            path = self._source(name)
             try:
-                await self._librarian.take_in(str(path), [path])
+                await self._librarian.take_in(path, [Path(path)])
             except Exception as error:
                 _log.error("%s is not served: %s", path, one_line(error))
         for name in changes.went:
-            self._librarian.let_go(str(self._folder / name))
+            self._librarian.let_go(self._source(name))
+
+    def _source(self, name: str) -> str:
+        """Return what a file of the folder is called as one that gives a bundle."""
+        assert self._folder is not None
+        return str(self._folder / name)
 
     def _tell_whether_there(self, there: bool) -> None:
         if there and not self._there:

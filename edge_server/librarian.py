@@ -41,6 +41,7 @@ class Librarian:
         self._loader, self._in_flight, self._announce = loader, in_flight, announce
         self._told = Catalogue()
         self._trials: dict[str, asyncio.Future[None]] = {}
+        self._lost: set[str] = set()
         self._intake = asyncio.Lock()
         self._woken = asyncio.Event()
 
@@ -87,6 +88,11 @@ class Librarian:
         self.holdings.drop(digest)
         self.tell()
 
+    def take_lost(self) -> set[str]:
+        """Return the sources of bundles that could not be loaded again since the last time."""
+        lost, self._lost = self._lost, set()
+        return lost
+
     def tell(self) -> None:
         """Log and announce what has changed in the catalogue, if anything has."""
         self._woken.set()
@@ -120,20 +126,26 @@ class Librarian:
             del self._trials[book.digest]
 
     async def _load(self, book: Book) -> None:
-        trial, error = self._trials.get, None
+        error = None
         try:
             network = await asyncio.to_thread(self._loader.load, book)
         except Exception as raised:  # a server that serves well goes on, whatever it is given
             error = raised
-            self.holdings.failed(book.digest)
+            self._lose(book, error)
         else:
             self.holdings.loaded(network)
-        waiting = trial(book.digest)
-        if waiting is not None and not waiting.done():
-            waiting.set_exception(error) if error else waiting.set_result(None)
-        elif error:
+        trial = self._trials.get(book.digest)
+        if trial is not None and not trial.done():
+            trial.set_exception(error) if error else trial.set_result(None)
+
+    def _lose(self, book: Book, error: Exception) -> None:
+        known = [one for one in self.holdings.stock() if one.book is book]
+        for stock in known:
             told, ids = (book.digest, one_line(error)), {"bundle": book.digest}
             _log.error("bundle %s cannot be loaded again: %s", *told, extra=ids)
+            self._lost.update(stock.sources)
+        self.holdings.failed(book.digest)
+        if known:
             self.tell()
 
     async def _unload(self, book: Book) -> None:

@@ -48,9 +48,10 @@ def test_nothing_goes_with_the_folder_and_what_has_changed_meanwhile_is_seen() -
 
 def test_what_is_forgotten_comes_again() -> None:
     watch = FolderWatch()
-    looks(watch, {"a": stamp()}, {"a": stamp()})
-    watch.forget()
-    assert looks(watch, {"a": stamp()}, {"a": stamp()}) == [Changes(("a",), ()), NOTHING]
+    found = {"a": stamp(), "b": stamp()}
+    looks(watch, found, found)
+    watch.forget(lambda name: name == "a")
+    assert looks(watch, found, found) == [Changes(("a",), ()), NOTHING]
 
 
 def test_a_scan_finds_the_files_of_bundles(tmp_path: Path) -> None:

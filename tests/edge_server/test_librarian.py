@@ -15,6 +15,7 @@ import pytest
 
 from edge_server.books import Book, Stage
 from edge_server.holdings import Holdings
+from edge_server.intake import Intake
 from edge_server.librarian import Librarian
 from edge_server.loading import Loader
 from offramp.bundle import Bundle
@@ -168,6 +169,7 @@ def test_one_that_cannot_be_loaded_again_is_unknown_and_the_log_says_why(
         await stage.until(lambda: stage.announced == [["a", "b"], ["b"]])
         with pytest.raises(UnknownBundleError):
             stage.holdings.lend("a")
+        assert (stage.librarian.take_lost(), stage.librarian.take_lost()) == ({"file"}, set())
 
     play(story, budget_bytes=10)
     (error,) = (r.getMessage() for r in caplog.records if r.levelno == logging.ERROR)
@@ -191,3 +193,27 @@ def test_what_is_unloaded_stays_for_the_samples_that_it_has(play: Play) -> None:
         assert [one.stage for one in stage.holdings.stock()] == [Stage.OPEN]
 
     play(story)
+
+
+def test_the_files_of_one_that_could_not_be_loaded_again_are_opened_again(
+    play: Play, tmp_path: Path
+) -> None:
+    for name in ("b.offramp", "c.offramp"):
+        (tmp_path / name).touch()
+
+    async def story(stage: Scene) -> None:
+        intake = Intake(stage.librarian, [Path("a")], tmp_path)
+        await stage.take_in("arguments", "a")
+        await intake.begin()
+        looking = asyncio.create_task(intake.run())
+        for digest in ("a", "b.offramp"):
+            stage.shelves.broken.add(digest)
+            with pytest.raises(AbsentBundleError):
+                stage.holdings.lend(digest)
+            await stage.until(lambda digest=digest: digest not in stage.known)
+            stage.shelves.broken.clear()
+            await stage.until(lambda: sorted(stage.known) == ["a", "b.offramp", "c.offramp"])
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+    play(story, budget_bytes=10)
