@@ -12,6 +12,7 @@ from device.sources import Sample
 from device.work import Finish, Work
 from offramp.boundary_codec import decode_boundary
 from offramp.bundle import Bundle
+from offramp.errors import FrameError
 from offramp.exits.ensemble import combine
 from offramp.exits.evidence import as_logits
 from offramp.messages import Answer, Request, Timeline
@@ -24,19 +25,21 @@ __all__ = ["Cargo", "Output"]
 class Output:
     """What answers a sample: a tensor, or logits to be divided by the ``temperature``.
 
-    ``by`` and ``ensemble`` are those of a `Result`.
+    ``by``, ``ensemble`` and ``later`` are those of a `Result`.
     """
 
     tensor: Array
     temperature: float
     by: str
     ensemble: str = ""
+    later: str = ""
 
 
 @dataclass(eq=False)
 class Cargo:
     """A sample with its progress, and the ``served`` logits once the server has answered.
 
+    They are those of the exit ``served_at`` behind the cut, None for the end.
     ``head`` is the one that has begun it; with that one's bundle it is ended.
     """
 
@@ -44,6 +47,7 @@ class Cargo:
     progress: Progress
     head: Head | None = None
     served: Array | None = None
+    served_at: int | None = None
     timeline: Timeline = field(default_factory=Timeline)
 
     @classmethod
@@ -73,11 +77,22 @@ class Cargo:
         )
 
     def unpack(self, answer: Answer) -> None:
-        """Take in the server's outputs; raise `FrameError` unless they are the model's."""
-        boundary = self.bundle.manifest.boundaries[-1]
+        """Take in the server's outputs.
+
+        Raises `FrameError` unless they are the model's, or of an exit that may answer for it.
+        """
+        manifest, progress = self.bundle.manifest, self.progress
+        boundary = manifest.boundaries[-1]
         limit_bytes = boundary.nbytes
+        later = manifest.later_at(progress.sent_at, progress.level)
+        if answer.exit is not None and answer.exit not in later:
+            raise FrameError(
+                f"it is of exit number {answer.exit}, which answers nothing that is sent at cut "
+                f"{progress.sent_at} and level {progress.level!r}"
+            )
         outputs = decode_boundary(answer.outputs, boundary.tensors, limit_bytes=limit_bytes)
-        self.served, self.timeline = outputs[0], answer.timeline
+        self.served_at, self.timeline = answer.exit, answer.timeline
+        self.served = outputs[0]  # last: other threads look for it
         if answer.kept and self.head and self.progress.sent:
             progress, references = self.progress, self.progress.sent.references
             kept = Kept(answer.id, progress.number, progress.sent_at, references)
@@ -92,6 +107,9 @@ class Cargo:
         final, plan = self.served if finish.by == "server" else self._final, finish.work.plan
         assert final is not None
         assert plan is not None
+        if finish.by == "server" and self.served_at is not None:
+            spec = manifest.exits[self.served_at]
+            return Output(final, spec.temperature, finish.by, later=f"exit {spec.name}")
         at, ensemble = manifest.ensemble_at(plan.cut) or (None, None)
         if ensemble is not None and at in progress.logits:
             theirs = progress.logits[at][0]
@@ -102,11 +120,15 @@ class Cargo:
         return Output(final, manifest.temperature, finish.by)
 
     def teach(self) -> None:
-        """Tell the head what the end answered, if it is known."""
+        """Tell the head what the end answered, if it is known.
+
+        An exit behind the cut stands for it: it answers wrongly where the end is right on few
+        samples, and to leave these out would leave out those of which exits are sure.
+        """
         if self._final is not None and self.head is not None:
             self.head.learn(self.progress, self._final)
 
     @property
     def _final(self) -> Array | None:
-        """The end's output, of this device or else of the server; None if neither is known."""
+        """What ended the sample on this device, or else on the server; None if neither has."""
         return self.served if self.progress.final is None else self.progress.final[0]

@@ -111,7 +111,8 @@ class Journal:
         if not np.isfinite(output.tensor).all():
             reason = f"the answer of {output.by} holds NaN or infinity"
             return {"status": "failed", "reason": reason}
-        told = {"status": status, "reason": reason, "by": output.by, "ensemble": output.ensemble}
+        told = {"status": status, "reason": reason, "by": output.by}
+        told |= {"ensemble": output.ensemble, "later": output.later}
         if cargo.bundle.manifest.answer == "tensor":
             return {**told, "answer": output.tensor.tolist()}
         probabilities = softmax(output.tensor, output.temperature)

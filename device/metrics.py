@@ -126,7 +126,7 @@ class MetricsSink:
 
     def _count(self, line: dict[str, Any]) -> None:
         cut, status = str(line.get("cut", _NONE)), line["status"]
-        place, at_exit = _answered(line.get("by", ""))
+        place, at_exit = _answered(line.get("by", ""), line.get("later", ""))
         self._samples.labels(cut, at_exit, place, status).inc()
         if why := word(status, line.get("reason", "")):
             self._unplanned.labels(status, why).inc()
@@ -180,8 +180,8 @@ class _Beliefs(Collector):
             yield family
 
 
-def _answered(by: str) -> tuple[str, str]:
+def _answered(by: str, later: str) -> tuple[str, str]:
     """Return the place of an answer, and the exit: a name, the model's end, or none."""
     if by.startswith("exit "):
         return "device", by.removeprefix("exit ")
-    return (by, _END) if by else (_NONE, _NONE)
+    return (by, later.removeprefix("exit ") or _END) if by else (_NONE, _NONE)

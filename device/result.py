@@ -39,7 +39,8 @@ class Result:
 
     ``by`` names who answered: ``exit NAME``, ``device`` (the whole model here) or ``server``.
     ``answer`` is a class's number, or the tensor as nested lists if the model gives no classes.
-    ``ensemble`` names the exit whose logits were added to theirs (`offramp.exits.ensemble`).
+    ``ensemble`` names the exit whose logits were added to theirs (`offramp.exits.ensemble`),
+    ``later`` the exit behind the cut at which the server answered (`offramp.exits.later`).
     ``level`` is that at which it was sent, or would have been; ``reference`` the id of the sample
     from which its change was sent. ``sentinel`` names the exit that was sure, of a sample that was
     drawn to go on all the same.
@@ -64,6 +65,7 @@ class Result:
     level: str | None = None
     reference: int | None = None
     ensemble: str = ""
+    later: str = ""
     sentinel: str = ""
     hedge_s: float = 0.0
     spans: Spans = Spans()

@@ -48,10 +48,13 @@ class Unload(NamedTuple):
 
 
 class Stock(NamedTuple):
-    """What a library says of a bundle: where it is, who gives it and when it was last used."""
+    """What a library says of a bundle: where it is, who gives it and when it was last used.
+
+    ``offer`` is its book's, as devices are told of it now.
+    """
 
     book: Book
+    offer: Offer
     stage: Stage
-    superseded: bool
     sources: tuple[str, ...]
     used_s: float

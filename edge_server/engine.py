@@ -19,6 +19,7 @@ from edge_server.passage import Passage, Place, advance
 from offramp import backends, codecs
 from offramp.catalogue import Catalogue
 from offramp.errors import InputError
+from offramp.exits.later import exits_to_run
 from offramp.messages import Request
 from offramp.network import Network
 from offramp.tensors import TensorSpec
@@ -33,7 +34,8 @@ class Outcome:
     """The outputs of a request as frames, and how long each step took.
 
     Segments that are fused are one step; one that several samples took together counts whole.
-    With ``kept`` a later sample may refer to this one.
+    With ``kept`` a later sample may refer to this one. ``exit`` is the one behind the cut that
+    answered; None: the end.
     """
 
     outputs: tuple[bytes, ...]
@@ -41,6 +43,7 @@ class Outcome:
     segment_s: tuple[float, ...]
     encode_s: float
     kept: bool = False
+    exit: int | None = None
 
 
 class Engine:
@@ -125,10 +128,13 @@ class Engine:
         kept = history is not None and history.keep(request, found.references)
         self._fusing.observe(network, cut)
         tensors = [array[None] for array in found.tensors]
-        return Passage(network, cut, tensors, found.narrow, self._clock() - began_s, kept)
+        later = network.bundle.manifest.later_at(cut, found.level)
+        running = exits_to_run(network.bundle.manifest, later)
+        spent_s = self._clock() - began_s
+        return Passage(network, cut, tensors, found.narrow, spent_s, kept, later, running)
 
     def step(self, passages: Sequence[Passage]) -> None:
-        """Take samples that are at one place one step on, as one batch.
+        """Take samples that are at one place one step on, as one batch; those that are sure leave.
 
         Raises `EngineError` for what the engine cannot compute; then none of them has moved.
         """
@@ -144,12 +150,12 @@ class Engine:
                 passage.segment_s.append(took_s)
 
     def finish(self, passage: Passage) -> Outcome:
-        """Return the answer of a sample that has come to the end."""
+        """Return the answer of a sample that has come to the end, or has left before."""
         began_s, network = self._clock(), passage.network
         outputs = zip(passage.tensors, _boundary(network, network.depth), strict=True)
         encoded = tuple(codecs.encode(_RAW, array.reshape(spec.shape)) for array, spec in outputs)
         spent_s = passage.decode_s, tuple(passage.segment_s), self._clock() - began_s
-        return Outcome(encoded, *spent_s, passage.kept)
+        return Outcome(encoded, *spent_s, passage.kept, passage.exit)
 
 
 def _boundary(network: Network, at: int) -> tuple[TensorSpec, ...]:

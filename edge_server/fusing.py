@@ -1,10 +1,14 @@
-"""Fusing tails: when all requests have come from the same cut for long, its tail runs as one."""
+"""Fusing tails: when all requests have come from the same cut for long, its tail runs as one.
+
+Where exits behind the cut may answer, it runs as one from each of them to the next.
+"""
 
 from __future__ import annotations
 
 import threading
 from functools import partial
 
+from offramp.exits.later import tail_stops
 from offramp.fusing import FUSE_AFTER, Streak, begin_quietly
 from offramp.network import Network
 
@@ -27,4 +31,4 @@ class TailFusing:
             requests = self._streak.observe((network.bundle.digest, cut))
         if requests != FUSE_AFTER:
             return None
-        return begin_quietly(partial(network.fuse, (cut, network.depth)))
+        return begin_quietly(partial(network.fuse, tail_stops(network.bundle.manifest, cut)))

@@ -83,10 +83,12 @@ class Librarian:
         self.holdings.give(source, ())
         self.tell()
 
-    def unload(self, digest: str) -> None:
-        """Take a bundle away from everything that gives it."""
+    def unload(self, digest: str) -> bool:
+        """Take a bundle away from everything that gives it, and tell whether it was known."""
+        was_known = any(offer.digest == digest for offer in self.holdings.catalogue().offers)
         self.holdings.drop(digest)
         self.tell()
+        return was_known
 
     def take_lost(self) -> set[str]:
         """Return the sources of bundles that could not be loaded again since the last time."""

@@ -178,24 +178,20 @@ class Library:
 
     def catalogue(self) -> Catalogue:
         """Return what is known, in the form that devices read."""
-        return Catalogue(
-            tuple(replace(one.book.offer, superseded=one.superseded) for one in self.stock())
-        )
+        return Catalogue(tuple(stock.offer for stock in self.stock()))
 
     def stock(self) -> Sequence[Stock]:
         """Return what is known, in the order in which it came."""
         given, newest = set(self._given()), self._newest()
-        known = [copy for copy in self._copies.values() if self.book(copy.book.digest)]
-        return [
-            Stock(
-                copy.book,
-                copy.stage,
-                copy.book.digest not in given or copy.number < newest[copy.book.offer.name],
-                tuple(s for s, digests in self._sources.items() if copy.book.digest in digests),
-                copy.used_s,
-            )
-            for copy in known
-        ]
+
+        def look(copy: _Copy) -> Stock:
+            book, offer = copy.book, copy.book.offer
+            superseded = book.digest not in given or copy.number < newest[offer.name]
+            sources = (one for one, held in self._sources.items() if book.digest in held)
+            shown = replace(offer, superseded=superseded)
+            return Stock(book, shown, copy.stage, tuple(sources), copy.used_s)
+
+        return [look(copy) for digest, copy in self._copies.items() if self.book(digest)]
 
     def _newest(self) -> dict[str, int]:
         """Return the number of what was given last under each name."""

@@ -14,6 +14,7 @@ from offramp.backends import Backend
 from offramp.bundle import Bundle, open_bundle
 from offramp.catalogue import Offer
 from offramp.errors import BundleError, ConfigError
+from offramp.exits.later import open_exits
 from offramp.network import Network, choose_backend
 from offramp.tensors import Array, TensorSpec
 
@@ -74,6 +75,22 @@ def try_out(network: Network) -> None:
             network.prepare(cut, level, "decoder")
     for cut in network.bundle.manifest.bottlenecks:
         _try(network, partial(network.widen, cut), boundaries[cut].narrow, cut)
+    for number in open_exits(network.bundle.manifest, range(network.depth)):
+        at = network.bundle.manifest.exits[number].boundary
+        _try(network, partial(_logits, network, number), boundaries[at].tensors, network.depth)
+
+
+def _logits(network: Network, number: int, given: list[Array]) -> list[Array]:
+    """Return what an exit says of a batch of 1, after zeros at those that lead to it."""
+    manifest, codes = network.bundle.manifest, dict[str, Array]()
+    for before in manifest.leading_to(number):
+        tensors = manifest.boundaries[manifest.exits[before].boundary].tensors
+        network.exit_logits(before, _zeros(tensors), codes)
+    return [network.exit_logits(number, given, codes)]
+
+
+def _zeros(specs: Sequence[TensorSpec]) -> list[Array]:
+    return [np.zeros((1, *spec.shape), spec.dtype) for spec in specs]
 
 
 def _try(
@@ -85,7 +102,7 @@ def _try(
     """Run a part on zeros; raise `BundleError` unless it gives the tensors of a boundary."""
     name = network.bundle.manifest.name
     try:
-        outputs = run([np.zeros((1, *spec.shape), spec.dtype) for spec in given])
+        outputs = run(_zeros(given))
     except Exception as error:  # each backend raises its own kinds
         reason = " ".join(str(error).split())
         raise BundleError(f"bundle {name!r} does not run ({reason}); compile it again") from None

@@ -106,7 +106,8 @@ class ServerMetrics:
         model, cut = self._labels(asked)
         failure, timeline = answer.failure, answer.timeline
         outcome = failure.status if failure else "OK"
-        self._requests.labels(model, cut, _NONE if failure else END, outcome).inc()
+        at_exit = _NONE if failure else self._exit_of(asked, answer)
+        self._requests.labels(model, cut, at_exit, outcome).inc()
         self._received.inc(timeline.received_bytes)
         self._sent.inc(sent_bytes)
         if failure:
@@ -131,6 +132,13 @@ class ServerMetrics:
         labels = manifest.name if manifest else UNKNOWN, _step(place, until)
         self._segments.labels(*labels).observe(took_s)
         self._batches.labels(*labels).observe(samples)
+
+    def _exit_of(self, asked: Asked, answer: Answer) -> str:
+        """Return the name of the exit that answered, `END` for the end of the model."""
+        manifest = self._manifest(asked.digest)
+        if answer.exit is None or manifest is None:
+            return END
+        return manifest.exits[answer.exit].name
 
     def _labels(self, asked: Asked) -> tuple[str, str]:
         """Return the model and the cut that a request named, as far as they exist."""

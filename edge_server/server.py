@@ -18,6 +18,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from edge_server.access import Access
+from edge_server.admin_service import AdminService
+from edge_server.administration import Administration
 from edge_server.diary import Diary
 from edge_server.engine import Engine
 from edge_server.front import Front
@@ -36,7 +38,7 @@ from offramp.bundle import Bundle
 from offramp.errors import AddressError
 from offramp.messages import Draining, Load
 from offramp.network import Network
-from protos.offramp.v1 import edge_pb2, edge_pb2_grpc
+from protos.offramp.v1 import admin_pb2, admin_pb2_grpc, edge_pb2, edge_pb2_grpc
 
 if TYPE_CHECKING:  # a server that shows no metrics needs none of it
     from offramp.exposition import MetricsEndpoint
@@ -44,6 +46,7 @@ if TYPE_CHECKING:  # a server that shows no metrics needs none of it
 __all__ = ["EdgeServer", "load_engine", "run_server"]
 
 SERVICE: str = edge_pb2.DESCRIPTOR.services_by_name["Edge"].full_name
+ADMIN: str = admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name
 _LINGER_S = 0.5  # health watches never end by themselves; all else has ended before
 _LAST_S = 0.05
 _LEAVE_SHARE = 0.2  # of the grace, in which devices go elsewhere and still send here
@@ -201,9 +204,14 @@ class EdgeServer:
         edge_pb2_grpc.add_EdgeServicer_to_server(  # type: ignore[no-untyped-call]
             self._service, server
         )
+        folders = [folder for folder in (settings.admin_folder, settings.watch) if folder]
+        administration = Administration(self.librarian, self.pool.in_flight, folders)
+        admin_pb2_grpc.add_AdminServicer_to_server(  # type: ignore[no-untyped-call]
+            AdminService(administration, self._access.identity), server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if not settings.clients:  # else strangers learn nothing of what is here
-            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (SERVICE, ADMIN, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, server)
         return server
 

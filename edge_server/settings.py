@@ -20,16 +20,18 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 class ServerSettings(Settings):
     """What an edge server runs, where it listens and what it allows.
 
-    Without ``backend``, each bundle runs on the first that can run it here. ``history_bytes`` of
-    each stream's samples are kept, for later ones that go as their change; 0 keeps none. At the
-    address ``metrics``, if one is given, metrics are shown to Prometheus. The folder ``watch`` is
-    followed: what lies in it is served. Bundles take ``memory_bytes`` at most, half of the memory
-    there is if None. Nothing is encrypted without a ``certificate`` and ``key``: beyond this
-    machine that takes ``insecure``.
+    The folder ``watch`` is followed: what lies in it is served. From it and from ``admin_folder``
+    clients that may administer the server have it load bundles. They take ``memory_bytes`` at most,
+    half of the memory there is if None. Without ``backend``, each bundle runs on the first that can
+    run it here. ``history_bytes`` of each stream's samples are kept, for later ones that go as
+    their change; 0 keeps none. At the address ``metrics``, if one is given, metrics are shown to
+    Prometheus. Nothing is encrypted without a ``certificate`` and ``key``: beyond this machine that
+    takes ``insecure``.
     """
 
     bundles: tuple[Path, ...] = ()
     watch: Path | None = None
+    admin_folder: Path | None = None
     listen: ListenAddress = Address("127.0.0.1", 50051)
     metrics: ListenAddress | None = None
     backend: str | None = None
@@ -61,12 +63,14 @@ class ServerSettings(Settings):
 
     @model_validator(mode="after")
     def _serves_something(self) -> ServerSettings:
-        if not (self.bundles or self.watch):
+        if not (self.bundles or self.watch or self.admin_folder):
             raise ValueError(
                 "there is nothing to serve; name bundles, or a folder of them to watch"
             )
-        if self.watch and not self.watch.is_dir():
-            raise ValueError(f"watch: {self.watch} is no folder; make it, or name another one")
+        for name in ("watch", "admin_folder"):
+            folder = getattr(self, name)
+            if folder and not folder.is_dir():
+                raise ValueError(f"{name}: {folder} is no folder; make it, or name another one")
         return self
 
     @model_validator(mode="after")

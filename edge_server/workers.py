@@ -229,6 +229,7 @@ class WorkerPool:
                 timeline=timeline,
                 plan_id=request.plan_id,
                 kept=outcome.kept,
+                exit=outcome.exit,
             )
 
     def _try(self, run: Callable[[Sequence[_Task]], None], tasks: Sequence[_Task]) -> None:

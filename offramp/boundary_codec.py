@@ -94,12 +94,14 @@ class BoundaryCodec:
 class Received:
     """The tensors of one sample that came, and what a later one can refer to.
 
-    Where they are ``narrow`` the bottleneck's decoder has to run on its latent among them.
+    Where they are ``narrow`` the bottleneck's decoder has to run on its latent among them. They
+    crossed at ``level``, None if the frames are of no level that is calibrated for the cut.
     """
 
     tensors: list[Array]
     references: References
     narrow: bool
+    level: str | None = None
 
 
 class BundleCodecs:
@@ -113,6 +115,7 @@ class BundleCodecs:
         self._arrays = arrays
         self._known: dict[tuple[int, str], BoundaryCodec] = {}
         self._by_id: dict[int, list[dict[int, codecs.Codec]]] = {}
+        self._by_ids: dict[int, dict[tuple[int, ...], str]] = {}
 
     @classmethod
     def of(cls, bundle: Bundle) -> BundleCodecs:
@@ -182,7 +185,7 @@ class BundleCodecs:
             for one, spec, here, reference in zip(frames, tensors, known, before, strict=True)
         ]
         samples, kept = zip(*found, strict=True)
-        return Received(list(samples), kept, narrow)
+        return Received(list(samples), kept, narrow, self._level_of(cut, frames))
 
     def is_narrow(self, cut: int, frames: Sequence[bytes]) -> bool:
         """Tell whether frames of a cut's boundary state that one holds a bottleneck's latent."""
@@ -192,6 +195,14 @@ class BundleCodecs:
             frame.is_short(one) and (codec := here.get(frame.short_id(one))) and codec.of_latents
             for one, here in zip(frames, self._calibrated(cut), strict=False)
         )
+
+    def _level_of(self, cut: int, frames: Sequence[bytes]) -> str | None:
+        """Return the level of frames that have been decoded."""
+        if cut not in self._by_ids:
+            levels = self._boundaries[cut].levels
+            each = {level: self.at(cut, level).codecs for level in levels}
+            self._by_ids[cut] = {tuple(c.id for c in some): level for level, some in each.items()}
+        return self._by_ids[cut].get(tuple(frame.codec_id(one) for one in frames))
 
     def _calibrated(self, cut: int) -> list[dict[int, codecs.Codec]]:
         """Return for each tensor the codecs of all levels by their id."""

@@ -20,6 +20,7 @@ __all__ = [
     "SHORT_MAGIC",
     "VERSION",
     "Frame",
+    "codec_id",
     "is_change",
     "is_short",
     "pack",
@@ -35,6 +36,7 @@ SHORT_MAGIC = 0x9D
 _CHANGE = 0x80  # of a short frame's codec id: the payload holds a change
 
 _FIXED = struct.Struct("<2sBBBB")  # magic, version, codec id, dtype code, number of sides
+_CODEC_AT = 3
 _CHECKSUM = struct.Struct("<I")
 _SHORT_BYTES = 2 + _CHECKSUM.size
 _SHORTEST_BYTES = _FIXED.size + 1 + _CHECKSUM.size
@@ -124,6 +126,11 @@ def short_id(data: bytes | memoryview) -> int:
     if len(data) < _SHORT_BYTES:
         raise FrameError(f"frame is too short: {len(data)} bytes of at least {_SHORT_BYTES}")
     return data[1] & ~_CHANGE
+
+
+def codec_id(data: bytes | memoryview) -> int:
+    """Return the codec's id of a frame of either kind that has been read."""
+    return short_id(data) if is_short(data) else data[_CODEC_AT]
 
 
 def is_change(data: bytes | memoryview) -> bool:

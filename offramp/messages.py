@@ -196,7 +196,8 @@ class Failure:
 class Answer:
     """The answer to one request: the outputs' frames, or a failure.
 
-    With ``kept`` later samples may go as their changes from this one.
+    With ``kept`` later samples may go as their changes from this one. ``exit`` is the number of the
+    exit behind the cut whose logits the outputs are, None where they are the model's.
     """
 
     id: int
@@ -206,6 +207,7 @@ class Answer:
     load: Load = Load()
     plan_id: str = ""
     kept: bool = False
+    exit: int | None = None
 
     def to_proto(self) -> pb.InferResponse:
         """Return the message to send."""
@@ -216,6 +218,7 @@ class Answer:
             load=self.load.to_proto(),
             plan_id=self.plan_id,
             kept=self.kept,
+            exit=0 if self.exit is None else self.exit + 1,
         )
         if self.failure:
             message.status.code = STATUS_CODES[self.failure.status]
@@ -241,6 +244,7 @@ class Answer:
             load=Load.from_proto(message.load),
             plan_id=message.plan_id,
             kept=message.kept,
+            exit=message.exit - 1 if message.exit else None,
         )
 
 

@@ -20,7 +20,7 @@ from offramp.exits.temperature import softmax
 from offramp.exits.uncertainty import margin
 from offramp.tensors import Array
 
-__all__ = ["LaterAnswers", "exits_to_run", "margin_of", "tail_macs"]
+__all__ = ["LaterAnswers", "exits_to_run", "margin_of", "open_exits", "tail_macs", "tail_stops"]
 
 
 def margin_of(spec: ExitSpec, logits: Array) -> NDArray[np.float64]:
@@ -32,6 +32,19 @@ def exits_to_run(manifest: Manifest, open_exits: Iterable[int]) -> tuple[int, ..
     """Return the exits that have to run so that some can answer, from shallow to deep."""
     wanted = tuple(open_exits)
     return tuple(sorted({*wanted, *(one for at in wanted for one in manifest.leading_to(at))}))
+
+
+def open_exits(manifest: Manifest, cuts: Iterable[int]) -> tuple[int, ...]:
+    """Return the exits at which samples from some cuts may leave on the server, at any level."""
+    levels = [(cut, level) for cut in cuts for level in manifest.boundaries[cut].later or ()]
+    return tuple(sorted({at for place in levels for at in manifest.later_at(*place)}))
+
+
+def tail_stops(manifest: Manifest, cut: int) -> tuple[int, ...]:
+    """Return the boundaries between which all samples of a tail go on: exits, cut and end."""
+    running = exits_to_run(manifest, open_exits(manifest, (cut,)))
+    between = {manifest.exits[at].boundary for at in running}
+    return tuple(sorted({cut, *between, len(manifest.segments)}))
 
 
 def tail_macs(manifest: Manifest, cut: int, open_exits: Iterable[int]) -> dict[int, int]:

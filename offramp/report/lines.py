@@ -65,6 +65,7 @@ class ResultLine(_Fields):
     id: int
     status: Literal["ok", "degraded", "dropped", "failed"]
     by: str = ""
+    later: str = ""
     answer: int | list[Any] | None = None
     label: int | None = None
     arrived_s: Seconds

@@ -77,6 +77,7 @@ def _metrics(summaries: Sequence[RunSummary]) -> list[Metric]:
             "answers that are right, in time or not",
         ),
         *(Metric(f"by {name}", _share_of(name), show_share) for name in names),
+        *_later_metrics(summaries),
         Metric(
             "degraded",
             lambda s: s.degraded_share,
@@ -119,6 +120,16 @@ def _metrics(summaries: Sequence[RunSummary]) -> list[Metric]:
         Metric("dropped", lambda s: s.dropped, "{:.0f}".format, "least", "never started"),
         Metric("failed", lambda s: s.failed, "{:.0f}".format, "least", "not a sample of the model"),
     ]
+
+
+def _later_metrics(summaries: Sequence[RunSummary]) -> list[Metric]:
+    """Return the row about exits on the server, where any answered."""
+    if not any(summary.later_share for summary in summaries):
+        return []
+    meaning = (
+        "of those by the server: an exit behind the cut was sure enough, and the rest did not run"
+    )
+    return [Metric("by an exit there", lambda s: s.later_share, show_share, meaning=meaning)]
 
 
 def _hedging_metrics(summaries: Sequence[RunSummary]) -> list[Metric]:

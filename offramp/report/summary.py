@@ -57,9 +57,10 @@ class RunSummary:
     ``accuracy`` is over the labelled samples that have an answer; ``right_in_time_share`` over all
     labelled samples, those without an answer or with a late one counting as wrong. Both are None
     without labels. ``answered_by`` is keyed as the agent names who answered. ``miss_share`` counts
-    answers after the deadline and samples without one. ``link_down_s`` is how long the device held
-    the server to be out of reach. ``span_s`` holds the mean of each of `SPANS` over the samples
-    that have an answer. ``hedging`` is None if the device never computed on beside an answer.
+    answers after the deadline and samples without one. Exits on the server answered
+    ``later_share`` of all. ``link_down_s`` is how long the device held the server to be out of
+    reach. ``span_s`` holds the mean of each of `SPANS` over the samples that have an answer.
+    ``hedging`` is None if the device never computed on beside an answer.
     """
 
     label: str
@@ -70,6 +71,7 @@ class RunSummary:
     right_in_time_share: float | None
     in_time_share: float
     answered_by: dict[str, float]
+    later_share: float
     degraded_share: float
     dropped: int
     failed: int
@@ -103,6 +105,7 @@ def summarise(run: Run, label: str | None = None) -> RunSummary:
         ),
         in_time_share=1 - miss_share,
         answered_by={name: by[name] / count for name in answerers(run)},
+        later_share=sum(bool(result.later) for result in results) / count,
         degraded_share=statuses["degraded"] / count,
         dropped=statuses["dropped"],
         failed=statuses["failed"],

@@ -13,9 +13,11 @@ from partitioner.strategies import STRATEGIES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SERVICES = ("edge-server", "link-shaper", "device")
+SEEING = ("prometheus", "grafana")
 DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 
 each_service = pytest.mark.parametrize("name", SERVICES)
+every_service = pytest.mark.parametrize("name", SERVICES + SEEING)
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +35,19 @@ def services(compose: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_services_are_device_link_and_server(services: dict[str, Any]) -> None:
-    assert set(services) == set(SERVICES)
+    assert {name for name in services if "profiles" not in services[name]} == set(SERVICES)
 
 
-@each_service
+def test_what_shows_metrics_is_started_by_a_profile(services: dict[str, Any]) -> None:
+    assert {name for name in services if services[name].get("profiles") == ["seeing"]} == set(
+        SEEING
+    )
+    assert all("build" not in services[name] for name in SEEING)
+    tags = [services[name]["image"].partition(":")[2] for name in SEEING]
+    assert all(re.fullmatch(r"v?\d+\.\d+\.\d+", tag) for tag in tags)
+
+
+@every_service
 def test_is_confined(services: dict[str, Any], name: str) -> None:
     service = services[name]
     uid, _, gid = service["user"].partition(":")
@@ -47,11 +58,18 @@ def test_is_confined(services: dict[str, Any], name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["init"] is True
     assert service["stop_grace_period"]
-    refused = {"ports", "privileged", "cap_add", "devices", "network_mode", "pid", "ipc"}
+    refused = {"privileged", "cap_add", "devices", "network_mode", "pid", "ipc"}
     assert not refused & set(service)
 
 
-@each_service
+@every_service
+def test_only_grafana_has_a_port_and_only_for_this_machine(
+    services: dict[str, Any], name: str
+) -> None:
+    assert services[name].get("ports", []) == ["127.0.0.1:3000:3000"] * (name == "grafana")
+
+
+@every_service
 def test_has_limits(services: dict[str, Any], name: str) -> None:
     limits = services[name]["deploy"]["resources"]["limits"]
     assert float(limits["cpus"]) > 0
@@ -59,7 +77,7 @@ def test_has_limits(services: dict[str, Any], name: str) -> None:
     assert limits["pids"] > 0
 
 
-@each_service
+@every_service
 def test_has_a_health_check_unless_it_is_the_job(services: dict[str, Any], name: str) -> None:
     check = services[name].get("healthcheck")
     assert (check is None) == (name == "device")
@@ -82,7 +100,7 @@ def test_image_is_built_here_and_named_exactly(services: dict[str, Any], name: s
     assert services[name]["build"]["target"] == name
 
 
-@each_service
+@every_service
 def test_mounts_are_files_of_this_repository_and_read_only(
     services: dict[str, Any], name: str
 ) -> None:
@@ -100,8 +118,12 @@ def test_device_reaches_the_server_through_the_link_only(services: dict[str, Any
     assert set(services["link-shaper"]["networks"]) == device | server
 
 
-def test_networks_lead_nowhere(compose: dict[str, Any]) -> None:
-    assert all(network["internal"] is True for network in compose["networks"].values())
+def test_networks_lead_nowhere_but_for_that_of_the_port(
+    compose: dict[str, Any], services: dict[str, Any]
+) -> None:
+    outward = {name for name, net in compose["networks"].items() if not net.get("internal")}
+    assert outward == {"seeing-side"}
+    assert not any(outward & set(services[name]["networks"]) for name in SERVICES)
 
 
 def test_strategies_are_known_and_the_same_for_link_and_device(services: dict[str, Any]) -> None:

@@ -44,6 +44,7 @@ def test_samples_are_counted_by_where_they_were_answered_and_how(sink):
     for line in (
         result(by="server", level="affine4", sent_bytes=700, **answered),
         result(by="server", level="affine4", sent_bytes=900, **answered),
+        result(by="server", later="exit b", level="affine4", **answered),
         result(by="exit a", **answered),
         result(by="device", **{**answered, "cut": 0}),
         result(
@@ -55,6 +56,7 @@ def test_samples_are_counted_by_where_they_were_answered_and_how(sink):
         sink.write(line)
     assert series(sink, "samples_total") == {
         ("2", "end", "server", "ok"): 2,
+        ("2", "b", "server", "ok"): 1,
         ("2", "a", "device", "ok"): 1,
         ("0", "end", "device", "ok"): 1,
         ("2", "a", "device", "degraded"): 1,
@@ -68,7 +70,7 @@ def test_samples_are_counted_by_where_they_were_answered_and_how(sink):
     }
     assert series(sink, "late_samples_total") == {(): 2}
     assert series(sink, "frame_bytes_sum") == {("2", "affine4"): 1600}
-    assert series(sink, "latency_seconds_count") == {("server",): 2, ("device",): 3}
+    assert series(sink, "latency_seconds_count") == {("server",): 3, ("device",): 3}
 
 
 def test_spans_are_those_of_the_result(sink):

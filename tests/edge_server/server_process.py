@@ -23,10 +23,11 @@ _LIMIT_S = 20.0
 
 
 class ServerProcess:
-    """``offramp serve`` as it runs; what it logs is in a file."""
+    """``offramp serve`` as it runs; what it logs is in a file, and ``token`` is what it wants."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], log: Path, token: str | None) -> None:
         self.process, self._log = process, log
+        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
         assert process.stdout is not None
         words = process.stdout.readline().split()
         assert words[:2] == ["listening", "on"], self.log
@@ -44,7 +45,9 @@ class ServerProcess:
         """Return the digests that it describes, and which of them are superseded."""
         async with self.channel as channel:
             stub: Any = edge_pb2_grpc.EdgeStub(channel)  # type: ignore[no-untyped-call]
-            found = Catalogue.from_proto(await stub.Describe(pb.DescribeRequest(), timeout=10))
+            request, metadata = pb.DescribeRequest(), self.metadata
+            described = await stub.Describe(request, timeout=10, metadata=metadata)
+        found = Catalogue.from_proto(described)
         return {offer.digest: offer.superseded for offer in found.offers}
 
     async def until_it_holds(self, expected: dict[str, bool]) -> None:
@@ -67,7 +70,7 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *arguments: object) -> Iterator[ServerProcess]:
+def serving(folder: Path, *arguments: object, token: str | None = None) -> Iterator[ServerProcess]:
     """Run a server that logs into a folder; it has to end well when it is told to."""
     log = folder / "server.log"
     with log.open("w") as stream:
@@ -78,7 +81,7 @@ def serving(folder: Path, *arguments: object) -> Iterator[ServerProcess]:
             text=True,
         )
     try:
-        yield ServerProcess(process, log)
+        yield ServerProcess(process, log, token)
         process.terminate()
         assert process.wait(15) == 0
     finally:
@@ -119,7 +122,8 @@ class Device:
         sent = 0
         places = asyncio.Semaphore(4)
         async with server.channel as channel:
-            call = edge_pb2_grpc.EdgeStub(channel).Stream()  # type: ignore[no-untyped-call]
+            stub: Any = edge_pb2_grpc.EdgeStub(channel)  # type: ignore[no-untyped-call]
+            call = stub.Stream(metadata=server.metadata)
             answers = asyncio.create_task(self._receive(call, places))
             while not leaving.is_set():
                 await places.acquire()

@@ -24,8 +24,7 @@ from offramp.network import Network
 Play = Callable[..., None]
 
 
-@pytest.fixture
-def watched(network: Network) -> Any:
+def _watching(network: Network) -> Any:
     load = Load(queued=3, running=1, queue_s=0.25, cpu_share=0.5, price_s=0.125)
     networks = {network.bundle.digest: network}
 
@@ -35,6 +34,11 @@ def watched(network: Network) -> Any:
         return networks[digest].bundle
 
     return SimpleNamespace(networks=networks, bundle=bundle, streams=7, load=lambda: load)
+
+
+@pytest.fixture
+def watched(network: Network) -> Any:
+    return _watching(network)
 
 
 @pytest.fixture
@@ -75,6 +79,16 @@ def test_an_answer_is_counted_with_where_its_time_went(
     assert value(found, "queue_seconds_bucket", model="tiny", le="0.002") == 0
     assert value(found, "queue_seconds_bucket", model="tiny", le="0.005") == 1
     assert series(found, "refusals_total") == {}
+
+
+def test_an_answer_is_counted_by_the_exit_that_gave_it(later: Bundle) -> None:
+    network = Network(later)
+    metrics = ServerMetrics(_watching(network))
+    metrics.answered(Asked(1, "here", 0, later.digest, 0), Answer(1, exit=0), 9)
+    metrics.answered(Asked(2, "here", 0, later.digest, 0), Answer(2), 9)
+    name = later.manifest.exits[0].name
+    counted = series(metrics.registry, "requests_total")
+    assert counted == {("later", "0", name, "OK"): 1, ("later", "0", "end", "OK"): 1}
 
 
 def test_a_refusal_counts_by_its_cause_and_takes_no_time(

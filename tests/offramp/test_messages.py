@@ -84,6 +84,7 @@ FAILURES = st.builds(
 ANSWERS = st.builds(
     Answer,
     kept=st.booleans(),
+    exit=st.none() | st.integers(0, 2**32 - 2),
     id=IDS,
     outputs=FRAMES,
     failure=st.none() | FAILURES,
@@ -145,6 +146,14 @@ def test_times_and_shares_beyond_the_fields_are_held_at_their_ends() -> None:
     assert Load(cpu_share=-7.0).to_proto().cpu_permille == 0
     prices = [Load(price_s=given).to_proto().price_us for given in (-1.0, math.nan, math.inf)]
     assert prices == [0, 0, 2**32 - 1]
+
+
+@pytest.mark.parametrize(("number", "tail"), [(None, ""), (0, "4001"), (2, "4003")])
+def test_golden_bytes_of_an_answer_by_an_exit(number: int | None, tail: str) -> None:
+    """Without one it is what it was before there were such exits."""
+    answer, golden = Answer(3, (b"xy",), exit=number), bytes.fromhex("08031a02787922002a00" + tail)
+    assert answer.to_proto().SerializeToString() == golden
+    assert Answer.from_proto(pb.InferResponse.FromString(golden)) == answer
 
 
 def test_golden_bytes_of_a_notice_to_leave() -> None:

@@ -25,7 +25,7 @@ class InferRequest(_message.Message):
     def __init__(self, id: _Optional[int] = ..., bundle_digest: _Optional[bytes] = ..., cut: _Optional[int] = ..., frames: _Optional[_Iterable[bytes]] = ..., timeout_us: _Optional[int] = ..., plan_id: _Optional[str] = ..., reference: _Optional[int] = ...) -> None: ...
 
 class InferResponse(_message.Message):
-    __slots__ = ("id", "status", "outputs", "timeline", "load", "plan_id", "kept")
+    __slots__ = ("id", "status", "outputs", "timeline", "load", "plan_id", "kept", "exit")
     ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,7 @@ class InferResponse(_message.Message):
     LOAD_FIELD_NUMBER: _ClassVar[int]
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
+    EXIT_FIELD_NUMBER: _ClassVar[int]
     id: int
     status: Status
     outputs: _containers.RepeatedScalarFieldContainer[bytes]
@@ -40,7 +41,8 @@ class InferResponse(_message.Message):
     load: ServerLoad
     plan_id: str
     kept: bool
-    def __init__(self, id: _Optional[int] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., outputs: _Optional[_Iterable[bytes]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., load: _Optional[_Union[ServerLoad, _Mapping]] = ..., plan_id: _Optional[str] = ..., kept: _Optional[bool] = ...) -> None: ...
+    exit: int
+    def __init__(self, id: _Optional[int] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., outputs: _Optional[_Iterable[bytes]] = ..., timeline: _Optional[_Union[Timeline, _Mapping]] = ..., load: _Optional[_Union[ServerLoad, _Mapping]] = ..., plan_id: _Optional[str] = ..., kept: _Optional[bool] = ..., exit: _Optional[int] = ...) -> None: ...
 
 class Status(_message.Message):
     __slots__ = ("code", "message", "retry_after_us")

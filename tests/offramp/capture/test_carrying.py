@@ -53,7 +53,7 @@ class Deep(nn.Module):
         return logits
 
 
-def _deep(kinds: dict[str, str] | None = None) -> EarlyExitModel:
+def deep(kinds: dict[str, str] | None = None) -> EarlyExitModel:
     torch.manual_seed(0)
     feature = TensorSpec("x", "float32", (4, 4, 4))
     chosen = kinds or KINDS
@@ -62,7 +62,7 @@ def _deep(kinds: dict[str, str] | None = None) -> EarlyExitModel:
 
 @pytest.fixture(scope="module")
 def model() -> EarlyExitModel:
-    return _deep().eval()
+    return deep().eval()
 
 
 @pytest.fixture(scope="module")
@@ -113,18 +113,18 @@ def test_a_later_head_goes_on_from_the_code_of_the_one_before(
 
 
 def test_a_head_alone_starts_anew() -> None:
-    alone = _deep({"second": "linear", "third": "latent"}).heads[1]
+    alone = deep({"second": "linear", "third": "latent"}).heads[1]
     assert isinstance(alone, CarryingHead)
     assert (alone.follows, alone.followed) == (None, False)
     assert alone(torch.randn(2, 4, 4, 4)).shape == (2, 3)
 
 
 def test_weights_fit_a_model_that_is_made_again(model: EarlyExitModel) -> None:
-    _deep().load_state_dict(model.state_dict())
+    deep().load_state_dict(model.state_dict())
 
 
 def test_heads_in_another_order_than_the_models_are_refused(images: Tensor) -> None:
-    turned = _deep({"third": "latent", "first": "latent"})
+    turned = deep({"third": "latent", "first": "latent"})
     with pytest.raises(CaptureError, match="'first' goes on from 'third', which the model reaches"):
         turned(images)
 

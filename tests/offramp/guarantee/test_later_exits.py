@@ -142,7 +142,7 @@ def test_of_two_exits_the_one_that_does_not_pay_is_closed() -> None:
 
 def test_an_exit_has_to_pay_for_what_exits_before_the_cut_leave_over() -> None:
     crossed = _crossed(3, 1, 1000, cut=1)
-    manifest = _manifest((1, 400))
+    manifest = _manifest((1, 50))
     assert fit_later_exits(manifest, 1, crossed) is not None
     same = Crossed(
         crossed.answers, crossed.labels, crossed.ends, before=crossed.answers.margins

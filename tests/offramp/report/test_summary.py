@@ -17,6 +17,16 @@ def test_a_run_in_exact_figures(make):
     assert summary.plan_changes == 1
 
 
+def test_answers_of_exits_on_the_server_are_counted_besides(make):
+    assert summarise(make.parse(make.story())).later_share == 0
+    lines = make.story()
+    sent = [line for line in lines if line.get("by") == "server"]
+    sent[0]["later"] = "exit deep"
+    summary = summarise(make.parse(lines))
+    assert summary.later_share == pytest.approx(0.1)
+    assert summary.answered_by["server"] == pytest.approx(0.2)
+
+
 def test_latencies_are_of_the_samples_that_have_an_answer(make):
     summary = summarise(make.parse(make.story()))
     assert summary.latency is not None
