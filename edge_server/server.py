@@ -116,6 +116,9 @@ class EdgeServer:
         self._intake = Intake(self.librarian, settings.bundles, settings.watch)
         self.reload_asked = self._intake.asked
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        folders = [folder for folder in (settings.admin_folder, settings.watch) if folder]
+        administration = Administration(self.librarian, self.pool.in_flight, folders)
+        self._admin = AdminService(administration, self._access.identity)
         self._front = Front(self._make_server, self._bind)
 
     def watch(self, watcher: Watcher) -> None:
@@ -204,10 +207,8 @@ class EdgeServer:
         edge_pb2_grpc.add_EdgeServicer_to_server(  # type: ignore[no-untyped-call]
             self._service, server
         )
-        folders = [folder for folder in (settings.admin_folder, settings.watch) if folder]
-        administration = Administration(self.librarian, self.pool.in_flight, folders)
         admin_pb2_grpc.add_AdminServicer_to_server(  # type: ignore[no-untyped-call]
-            AdminService(administration, self._access.identity), server
+            self._admin, server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if not settings.clients:  # else strangers learn nothing of what is here
