@@ -167,4 +167,6 @@ class Remote:
             if isinstance(message, Probe):
                 yield pb.StreamRequest(probe=message.to_proto())
             else:
-                yield pb.StreamRequest(infer=message.to_proto())
+                whole = pb.StreamRequest()
+                message.write_into(whole.infer)
+                yield whole

@@ -64,15 +64,17 @@ class Request:
 
     def to_proto(self) -> pb.InferRequest:
         """Return the message to send."""
-        return pb.InferRequest(
-            id=self.id,
-            bundle_digest=bytes.fromhex(self.digest),
-            cut=self.cut,
-            frames=self.frames,
-            timeout_us=max(_microseconds(self.timeout_s), 1) if self.timeout_s else 0,
-            plan_id=self.plan_id,
-            reference=0 if self.reference is None else self.id - self.reference,
-        )
+        message = pb.InferRequest()
+        self.write_into(message)
+        return message
+
+    def write_into(self, message: pb.InferRequest) -> None:
+        """Fill in an empty message, such as one inside another, which copies what it is given."""
+        message.id, message.cut, message.plan_id = self.id, self.cut, self.plan_id
+        message.bundle_digest = bytes.fromhex(self.digest)
+        message.frames.extend(self.frames)
+        message.timeout_us = max(_microseconds(self.timeout_s), 1) if self.timeout_s else 0
+        message.reference = 0 if self.reference is None else self.id - self.reference
 
     @classmethod
     def from_proto(cls, message: pb.InferRequest) -> Request:

@@ -96,6 +96,22 @@ def test_answer_carries_id_plan_timeline_and_load(play: Play, engine: Engine, sa
     play(engine, story)
 
 
+@pytest.mark.parametrize("longest", [0, 40, 80, 127, 128, 16_300, 16_384, 70_000])
+def test_the_size_of_a_message_is_told_whatever_its_lengths_take(
+    play: Play, engine: Engine, sample: Any, longest: int
+) -> None:
+    async def story(served: Any) -> None:
+        message = sample.request(cut=2).to_proto()
+        message.frames[:] = [bytes(longest), b"", bytes(3)]  # of which the boundary has two
+        stream = served.stream()
+        await stream.send(message)
+        answer = await stream.receive()
+        assert "3 frames" in answer.failure.message
+        assert answer.timeline.received_bytes == pb.StreamRequest(infer=message).ByteSize()
+
+    play(engine, story)
+
+
 def test_answers_come_as_they_are_ready(
     play: Play, gated_engine: Engine, gated: Any, sample: Any
 ) -> None:
