@@ -167,7 +167,7 @@ class Agent:
             for head in (cargo.head if cargo else None, self._head):
                 if head:
                     head.latest.forget()
-        if answer.failure or cargo is None:
+        if answer.failure or cargo is None or not cargo.awaits_answer:
             return answer.failure
         try:
             cargo.unpack(answer)

@@ -76,6 +76,11 @@ class Cargo:
             reference=self.progress.reference,
         )
 
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether it was sent, and no outputs have come yet."""
+        return self.progress.sent is not None and self.served is None
+
     def unpack(self, answer: Answer) -> None:
         """Take in the server's outputs.
 
@@ -91,6 +96,8 @@ class Cargo:
                 f"{progress.sent_at} and level {progress.level!r}"
             )
         outputs = decode_boundary(answer.outputs, boundary.tensors, limit_bytes=limit_bytes)
+        if not np.isfinite(outputs[0]).all():
+            raise FrameError("its outputs hold NaN or infinity")
         self.served_at, self.timeline = answer.exit, answer.timeline
         self.served = outputs[0]  # last: other threads look for it
         if answer.kept and self.head and self.progress.sent:

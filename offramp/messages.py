@@ -43,6 +43,9 @@ STATUS_CODES = {
 }
 """The codes of google.rpc.Code that Offramp uses."""
 
+_MOST_SEGMENTS = 4096  # of a timeline; what goes beyond is no server's of ours
+_MOST_TEXT = 500
+
 _NAMES = {code: name for name, code in STATUS_CODES.items()}
 _U32 = (1 << 32) - 1
 
@@ -132,12 +135,12 @@ class Timeline:
 
     @classmethod
     def from_proto(cls, message: pb.Timeline) -> Timeline:
-        """Read a received message."""
+        """Read a received message; of endless segments the first are taken."""
         return cls(
             received_s=message.received_us / 1e6,
             queue_s=message.queue_us / 1e6,
             decode_s=message.decode_us / 1e6,
-            segment_s=tuple(span / 1e6 for span in message.segment_us),
+            segment_s=tuple(span / 1e6 for span in message.segment_us[:_MOST_SEGMENTS]),
             encode_s=message.encode_us / 1e6,
             total_s=message.total_us / 1e6,
             received_bytes=message.received_bytes,
@@ -175,7 +178,7 @@ class Load:
             queued=message.queued,
             running=message.running,
             queue_s=message.queue_us / 1e6,
-            cpu_share=message.cpu_permille / 1e3,
+            cpu_share=min(message.cpu_permille / 1e3, 1.0),
             price_s=message.price_us / 1e6,
         )
 
@@ -235,7 +238,7 @@ class Answer:
         if message.status.code:
             failure = Failure(
                 _NAMES.get(message.status.code, "INTERNAL"),
-                message.status.message,
+                message.status.message[:_MOST_TEXT],
                 message.status.retry_after_us / 1e6,
             )
         return cls(

@@ -13,6 +13,7 @@ import pytest
 
 import device.journal
 from device.agent import Agent
+from device.cargo import Cargo
 from device.controller import Controller
 from device.deployment import Deployment
 from device.head import Head
@@ -317,3 +318,58 @@ def test_a_lost_connection_forgets_what_was_kept(start):
     assert agent._head.latest.at(0, 1).id == 0
     agent.on_state(False, "gone")
     assert agent._head.latest.at(0, 1) is None
+
+
+def nan(request):
+    return logits(request, np.nan, 1)
+
+
+def too_many(request):
+    return replace(logits(request, 0, 1), outputs=logits(request, 0, 1).outputs * 2)
+
+
+def of_another_shape(request):
+    return logits(request, 0, 1, 2)
+
+
+def nonsense(request):
+    return Answer(request.id, outputs=(b"nonsense",))
+
+
+@pytest.mark.parametrize("reply", [nan, too_many, of_another_shape, nonsense])
+def test_an_answer_that_is_none_is_the_devices_to_give(start, reply):
+    agent, sink = start("server_only", reply, deadline_s=2.0)
+    agent.run(Source([Sample((IMAGE,))] * 3))
+    lines = sink.of("result")
+    assert [line["status"] for line in lines] == ["degraded"] * 3
+    assert {line["by"] for line in lines} == {"device"}
+    assert "cannot be read" in lines[0]["reason"]
+
+
+def test_second_answers_and_those_to_no_sample_change_nothing(start):
+    agent, sink = start("server_only", lambda request: logits(request, 0, 1), deadline_s=2.0)
+    deliver = Wire._deliver
+
+    def deliver_more(wire, answer):
+        deliver(wire, answer)
+        if isinstance(answer, Answer):
+            for number in (answer.id, answer.id + 1000):
+                wire.listener.on_message(replace(logits(answer, 1, 0), id=number, kept=True))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wire, "_deliver", deliver_more)
+        agent.run(Source([Sample((IMAGE,))] * 8))
+    lines = sink.of("result")
+    assert [(line["status"], line["by"], line["answer"]) for line in lines] == [
+        ("ok", "server", 1)
+    ] * 8
+
+
+def test_an_answer_to_a_sample_that_was_not_sent_yet_is_left_aside(start):
+    """Numbers of samples can be guessed."""
+    agent, sink = start("server_only", lambda request: logits(request, 0, 1), deadline_s=2.0)
+    waiting = agent._cargo[7] = Cargo.of(Sample((IMAGE,)))
+    agent.on_message(logits(Answer(7), 1, 0))
+    assert waiting.served is None
+    agent.run(Source([Sample((IMAGE,))]))
+    assert [line["answer"] for line in sink.of("result")] == [1]
