@@ -31,8 +31,8 @@ from offramp.samples import LabelledSamples
 from offramp.tensors import Array
 
 SIDE = 28
-LEARNT, DRAWN, EPOCHS, BATCH = 4000, 1000, 8, 64
-WIDTH = 32
+LEARNT, DRAWN, EPOCHS, BATCH = 3000, 500, 6, 64
+WIDTH = 24
 QUICK_LEARNT, QUICK_DRAWN, QUICK_EPOCHS = 256, 100, 1
 RATE, SEED = 2e-3, 0
 LIMIT_BYTES = 1 << 20

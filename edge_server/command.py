@@ -44,7 +44,7 @@ _FILE = click.Path(path_type=Path)
 def serve(bundles: tuple[Path, ...], file: Path | None, **options: Any) -> None:
     """Run the tails of BUNDLEs for devices, until SIGTERM or Ctrl-C.
 
-    Beyond this machine it takes a certificate, or --insecure; see docs/edge-server.md.
+    Beyond this machine it takes a certificate, or --insecure; see docs/security.md.
     Prints one line, "listening on HOST:PORT", when it is ready.
     """
     # gRPC writes lines of its own to stderr, in a form of its own; what matters we say ourselves.

@@ -65,3 +65,14 @@ def test_nothing_runs_what_it_reads(repository: Path) -> None:
 def test_tests_are_found_by_their_path_alone(repository: Path) -> None:
     """With an ``__init__.py`` a folder of tests would hide the package of its name."""
     assert list((repository / "tests").rglob("__init__.py")) == []
+
+
+def test_the_time_of_day_is_read_for_the_end_of_tokens_alone(repository: Path) -> None:
+    """Deadlines are times left and spans: clocks that differ by hours change nothing."""
+    reads = re.compile(
+        r"\btime\.time\b|\bdatetime\.now\b|\butcnow\b|\btoday\(|\b(?:gm|local)time\b"
+    )
+    parts = [*(repository / "device").rglob("*.py"), *(repository / "edge_server").rglob("*.py")]
+    parts += [repository / "offramp" / "messages.py", repository / "offramp" / "catalogue.py"]
+    found = [path for path in parts if reads.search(path.read_text())]
+    assert found == [repository / "edge_server" / "identity.py"]
