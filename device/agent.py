@@ -60,12 +60,14 @@ class Agent:
         renewal: Renewal | None = None,
         require_server: bool = False,
         await_server: bool = True,
+        draw_trace: Callable[[], bytes] = bytes,
     ) -> None:
         self._head = head
         self._settings = settings
         self._require_server = require_server
         self._connect_s = settings.connect_s if await_server else 0.0
         self._renewal = renewal
+        self._draw_trace = draw_trace
         self._controller = controller
         controller.ready = head.is_ready
         self._dispatch = Dispatch(controller, settings)
@@ -210,7 +212,7 @@ class Agent:
                     self._wait(_LOOK_S, lambda: self._dispatch.wants_sample)
             if self._over:
                 return
-            self._cargo[count] = Cargo.of(sample)
+            self._cargo[count] = Cargo.of(sample, self._draw_trace())
             self._tell(self._dispatch.arrived, count)
             count += 1
 

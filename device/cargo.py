@@ -49,12 +49,13 @@ class Cargo:
     served: Array | None = None
     served_at: int | None = None
     timeline: Timeline = field(default_factory=Timeline)
+    trace: bytes = b""
 
     @classmethod
-    def of(cls, sample: Sample) -> Cargo:
+    def of(cls, sample: Sample, trace: bytes = b"") -> Cargo:
         """Return the cargo of a sample that nothing has been done with."""
         arrays = [np.ascontiguousarray(array)[None] for array in sample.inputs]
-        return cls(sample, Progress(arrays))
+        return cls(sample, Progress(arrays), trace=trace)
 
     @property
     def bundle(self) -> Bundle:
@@ -74,6 +75,7 @@ class Cargo:
             timeout_s=max(work.deadline_s - now_s, 1e-3),
             plan_id=work.plan.id,
             reference=self.progress.reference,
+            trace=self.trace,
         )
 
     @property

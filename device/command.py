@@ -92,6 +92,7 @@ _FILE = click.Path(path_type=Path)
     "first result on; - for standard output.",
 )
 @click.option("--metrics", metavar="HOST:PORT", help="Where to show metrics to Prometheus.")
+@click.option("--traces", metavar="URL", help="OpenTelemetry collector, http://HOST:PORT.")
 @click.option(
     "--log-format", type=click.Choice(FORMATS), help="How warnings are written, one a line."
 )

@@ -97,6 +97,7 @@ class Journal:
             sentinel=_sentinel(cargo),
             hedge_s=work.hedge_s,
             spans=_spans(finish, cargo, now_s),
+            trace=cargo.trace.hex(),
         )
         if result.status == "failed":
             self.failures.append(result.reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -58,6 +58,9 @@ def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any
         if settings.metrics:
             metrics, settings = _show_metrics(settings, settings.metrics, stack)
             sinks.append(metrics)
+        if settings.traces:
+            sinks.append(_open_traces(settings.traces))
+            stack.callback(sinks[-1].close)
         obtained = obtain_bundle(
             bundle_path,
             settings,
@@ -110,6 +113,7 @@ def _assemble(
         renewal=_renewal(deployment, settings, supplier) if supplier else None,
         require_server=require_server,
         await_server=obtained.origin != "cache",  # it was just waited for
+        draw_trace=_trace_draw(settings),
     )
 
 
@@ -167,6 +171,22 @@ def _show_metrics(
     return sink, settings.model_copy(update={"metrics": endpoint.address})
 
 
+def _open_traces(collector: str) -> Sink:
+    from device.traces import TraceSink
+    from offramp.tracing import open_recorder
+
+    return TraceSink(open_recorder("offramp-device", collector))
+
+
+def _trace_draw(settings: AgentSettings) -> Callable[[], bytes]:
+    """Return what says of each sample whether it is traced, and as which trace."""
+    if not settings.traces:
+        return bytes
+    from device.traces import TraceDraw
+
+    return TraceDraw(settings.trace_share, Random())
+
+
 def _renewal(deployment: Deployment, settings: AgentSettings, supplier: Supplier) -> Renewal:
     from device.renewal import Renewal
 
@@ -179,17 +199,8 @@ def _interrupt(agent: Agent, number: int, frame: object) -> None:
 
 
 def _settings(options: dict[str, Any]) -> AgentSettings:
-    names = (
-        "server",
-        "model",
-        "strategy",
-        "backend",
-        "threads",
-        "slowdown",
-        "rate_hz",
-        "min_cut",
-        "metrics",
-    )
+    run, seen = ("server", "model", "strategy", "rate_hz", "min_cut"), ("metrics", "traces")
+    names = (*run, "backend", "threads", "slowdown", *seen)
     given = {name: options[name] for name in names}
     given["adaptive_thresholds"] = options["adaptive_thresholds"] or None  # the file may say so too
     if options["deadline_ms"] is not None:

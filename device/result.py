@@ -45,6 +45,7 @@ class Result:
     from which its change was sent. ``sentinel`` names the exit that was sure, of a sample that was
     drawn to go on all the same.
     ``hedge_s`` is how long the device computed on while the answer was under way.
+    ``trace`` is that of its request, in hexadecimal (`offramp.tracing`).
     Times count from the run's start (``arrived_s``) and from arrival (``latency_s``,
     ``deadline_s``).
     """
@@ -70,6 +71,7 @@ class Result:
     hedge_s: float = 0.0
     spans: Spans = Spans()
     name: str = ""
+    trace: str = ""
 
     @property
     def late(self) -> bool:

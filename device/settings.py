@@ -14,6 +14,7 @@ from device.tuning import Tuning
 from offramp.address import ListenAddress, PeerAddress
 from offramp.bundle.cache import DEFAULT_LIMIT_BYTES
 from offramp.settings import Settings
+from offramp.tracing import CollectorUrl
 from partitioner.objective import Objective
 
 __all__ = ["AgentSettings"]
@@ -37,7 +38,8 @@ class AgentSettings(Settings):
     go on to tell whether the exit was right, drawn with ``sentinel_seed``. ``hedge`` lets the
     device compute on while an answer is under way, under strategies that count on it; where the
     objective limits memory, it never does. At the address ``metrics``, if one is given, metrics are
-    shown to Prometheus. ``security`` says how it connects to the server.
+    shown to Prometheus; to the collector ``traces`` goes what a ``trace_share`` of samples did.
+    ``security`` says how it connects to the server.
     """
 
     server: PeerAddress | None = None
@@ -54,6 +56,8 @@ class AgentSettings(Settings):
     inbox: Annotated[int, Field(ge=1, le=65536)] = 4
     connect_s: Positive = 3.0
     metrics: ListenAddress | None = None
+    traces: CollectorUrl | None = None
+    trace_share: Annotated[float, Field(gt=0, le=1)] = 0.01
     adaptive_thresholds: bool = False
     sentinel_share: Annotated[float, Field(gt=0, le=0.5)] = 0.02
     sentinel_seed: Annotated[int, Field(ge=0, le=1 << 32)] = 0

@@ -38,6 +38,7 @@ from offramp.bundle import Bundle
 from offramp.errors import AddressError
 from offramp.messages import Draining, Load
 from offramp.network import Network
+from offramp.tracing import Recorder, open_recorder
 from protos.offramp.v1 import admin_pb2, admin_pb2_grpc, edge_pb2, edge_pb2_grpc
 
 if TYPE_CHECKING:  # a server that shows no metrics needs none of it
@@ -80,6 +81,8 @@ async def run_server(
     with ExitStack() as stack:
         if settings.metrics:
             stack.callback(_show_metrics(server, settings.metrics).close)
+        if settings.traces:
+            stack.callback(_trace(server, settings.traces).close)
         announce(await server.start())
         await stop.wait()
         await server.stop()
@@ -95,6 +98,14 @@ def _show_metrics(server: EdgeServer, listen: Address) -> MetricsEndpoint:
     server.pool.engine.stepped = metrics.stepped
     _log.info("metrics on %s", endpoint.url)
     return endpoint
+
+
+def _trace(server: EdgeServer, collector: str) -> Recorder:
+    from edge_server.traces import ServerTraces
+
+    recorder = open_recorder("offramp-server", collector)
+    server.watch(ServerTraces(recorder))
+    return recorder
 
 
 class EdgeServer:

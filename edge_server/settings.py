@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from offramp.address import Address, ListenAddress
 from offramp.settings import Settings
+from offramp.tracing import CollectorUrl
 
 __all__ = ["ServerSettings"]
 
@@ -25,8 +26,8 @@ class ServerSettings(Settings):
     half of the memory there is if None. Without ``backend``, each bundle runs on the first that can
     run it here. ``history_bytes`` of each stream's samples are kept, for later ones that go as
     their change; 0 keeps none. At the address ``metrics``, if one is given, metrics are shown to
-    Prometheus. Nothing is encrypted without a ``certificate`` and ``key``: beyond this machine that
-    takes ``insecure``.
+    Prometheus; to the collector ``traces`` goes what traced samples did. Nothing is encrypted
+    without a ``certificate`` and ``key``: beyond this machine that takes ``insecure``.
     """
 
     bundles: tuple[Path, ...] = ()
@@ -34,6 +35,7 @@ class ServerSettings(Settings):
     admin_folder: Path | None = None
     listen: ListenAddress = Address("127.0.0.1", 50051)
     metrics: ListenAddress | None = None
+    traces: CollectorUrl | None = None
     backend: str | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     workers: Annotated[int, Field(ge=1, le=256)] = 1

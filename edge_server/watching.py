@@ -30,11 +30,13 @@ class Asked:
     digest: str = ""
     cut: int = 0
     plan_id: str = ""
+    trace: bytes = b""
 
     @classmethod
     def of(cls, request: Request, client: str, stream: int) -> Asked:
         """Return what a request asks for, without its frames."""
-        return cls(request.id, client, stream, request.digest, request.cut, request.plan_id)
+        what = request.digest, request.cut, request.plan_id, request.trace
+        return cls(request.id, client, stream, *what)
 
 
 class Watcher(Protocol):

@@ -11,9 +11,16 @@ __all__ = ["require_extra"]
 
 def require_extra(extra: str, *modules: str) -> None:
     """Raise `ConfigError` that says what to install, unless every module is there."""
-    missing = [module for module in modules if find_spec(module) is None]
+    missing = [module for module in modules if not _is_there(module)]
     if missing:
         raise ConfigError(
             f"{' and '.join(missing)} cannot be imported; install with: pip install "
             f"'offramp[{extra}]'"
         )
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is what it is in
+        return False

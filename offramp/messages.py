@@ -13,6 +13,7 @@ from protos.offramp.v1 import inference_pb2 as pb
 __all__ = [
     "MAX_TENSORS",
     "STATUS_CODES",
+    "TRACE_BYTES",
     "Answer",
     "Draining",
     "Failure",
@@ -26,6 +27,9 @@ __all__ = [
 
 MAX_TENSORS = 256
 """The most tensors that may cross one boundary."""
+
+TRACE_BYTES = 24
+"""The length of a request's trace, if it has one."""
 
 STATUS_CODES = {
     "OK": 0,
@@ -54,7 +58,8 @@ _U32 = (1 << 32) - 1
 class Request:
     """One sample's encoded boundary; ``timeout_s`` is the time left at sending, 0 for no limit.
 
-    ``reference`` is the id of the sample from which frames hold changes, None if none does.
+    ``reference`` is the id of the sample from which frames hold changes, None if none does;
+    ``trace`` what joins the spans of both ends, empty if it is not traced (`offramp.tracing`).
     """
 
     id: int
@@ -64,6 +69,7 @@ class Request:
     timeout_s: float = 0.0
     plan_id: str = ""
     reference: int | None = None
+    trace: bytes = b""
 
     def to_proto(self) -> pb.InferRequest:
         """Return the message to send."""
@@ -78,6 +84,7 @@ class Request:
         message.frames.extend(self.frames)
         message.timeout_us = max(_microseconds(self.timeout_s), 1) if self.timeout_s else 0
         message.reference = 0 if self.reference is None else self.id - self.reference
+        message.trace = self.trace
 
     @classmethod
     def from_proto(cls, message: pb.InferRequest) -> Request:
@@ -91,6 +98,8 @@ class Request:
             raise InputError(f"there are {len(message.frames)} frames; send 1 to {MAX_TENSORS}")
         if len(message.plan_id) > 64:
             raise InputError(f"plan_id has {len(message.plan_id)} characters; send at most 64")
+        if len(message.trace) not in (0, TRACE_BYTES):
+            raise InputError(f"trace has {len(message.trace)} bytes; send {TRACE_BYTES} or none")
         if message.reference > message.id:
             raise InputError(
                 f"reference {message.reference} of sample {message.id} is before the first one"
@@ -103,6 +112,7 @@ class Request:
             timeout_s=message.timeout_us / 1e6,
             plan_id=message.plan_id,
             reference=message.id - message.reference if message.reference else None,
+            trace=message.trace,
         )
 
 

@@ -10,7 +10,17 @@ from partitioner.objective import Objective
 
 OPTIONS = dict.fromkeys(
     [
-        *("server", "model", "strategy", "backend", "threads", "slowdown", "rate_hz", "metrics"),
+        *(
+            "server",
+            "model",
+            "strategy",
+            "backend",
+            "threads",
+            "slowdown",
+            "rate_hz",
+            "metrics",
+            "traces",
+        ),
         *("deadline_ms", "max_accuracy_drop", "minimise", "settings", "adaptive_thresholds"),
     ]
 )

@@ -149,8 +149,9 @@ def test_foreseen_errors_end_in_one_line(
 
 def test_help_names_every_option() -> None:
     said = CliRunner().invoke(serve, ["--help"]).output
-    for option in ("BUNDLE...", "--listen", "--metrics", "--backend", "--threads", "--workers",
-                   "--grace", "--settings", "--log-level", "--log-format"):  # fmt: skip
+    for option in ("BUNDLE...", "--listen", "--metrics", "--traces", "--backend", "--threads",
+                   "--workers", "--grace", "--settings", "--log-level",
+                   "--log-format"):  # fmt: skip
         assert option in said
 
 

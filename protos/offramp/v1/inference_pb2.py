@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/offramp/v1/inference.proto\x12\nofframp.v1\"\x86\x01\n\x0cInferRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x15\n\rbundle_digest\x18\x02 \x01(\x0c\x12\x0b\n\x03\x63ut\x18\x03 \x01(\r\x12\x0e\n\x06\x66rames\x18\x04 \x03(\x0c\x12\x12\n\ntimeout_us\x18\x05 \x01(\r\x12\x0f\n\x07plan_id\x18\x06 \x01(\t\x12\x11\n\treference\x18\x07 \x01(\r\"\xcb\x01\n\rInferResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.offramp.v1.Status\x12\x0f\n\x07outputs\x18\x03 \x03(\x0c\x12&\n\x08timeline\x18\x04 \x01(\x0b\x32\x14.offramp.v1.Timeline\x12$\n\x04load\x18\x05 \x01(\x0b\x32\x16.offramp.v1.ServerLoad\x12\x0f\n\x07plan_id\x18\x06 \x01(\t\x12\x0c\n\x04kept\x18\x07 \x01(\x08\x12\x0c\n\x04\x65xit\x18\x08 \x01(\r\"?\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_us\x18\x03 \x01(\r\"\x95\x01\n\x08Timeline\x12\x13\n\x0breceived_us\x18\x01 \x01(\x04\x12\x10\n\x08queue_us\x18\x02 \x01(\r\x12\x11\n\tdecode_us\x18\x03 \x01(\r\x12\x12\n\nsegment_us\x18\x04 \x03(\r\x12\x11\n\tencode_us\x18\x05 \x01(\r\x12\x10\n\x08total_us\x18\x06 \x01(\r\x12\x16\n\x0ereceived_bytes\x18\x07 \x01(\x04\"g\n\nServerLoad\x12\x0e\n\x06queued\x18\x01 \x01(\r\x12\x0f\n\x07running\x18\x02 \x01(\r\x12\x10\n\x08queue_us\x18\x03 \x01(\r\x12\x14\n\x0c\x63pu_permille\x18\x04 \x01(\r\x12\x10\n\x08price_us\x18\x05 \x01(\r\"+\n\x0cProbeRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07padding\x18\x02 \x01(\x0c\"i\n\rProbeResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12&\n\x08timeline\x18\x02 \x01(\x0b\x32\x14.offramp.v1.Timeline\x12$\n\x04load\x18\x03 \x01(\x0b\x32\x16.offramp.v1.ServerLoad\"m\n\rStreamRequest\x12)\n\x05infer\x18\x01 \x01(\x0b\x32\x18.offramp.v1.InferRequestH\x00\x12)\n\x05probe\x18\x02 \x01(\x0b\x32\x18.offramp.v1.ProbeRequestH\x00\x42\x06\n\x04kind\"\xc6\x01\n\x0eStreamResponse\x12*\n\x05infer\x18\x01 \x01(\x0b\x32\x19.offramp.v1.InferResponseH\x00\x12*\n\x05probe\x18\x02 \x01(\x0b\x32\x19.offramp.v1.ProbeResponseH\x00\x12*\n\tcatalogue\x18\x03 \x01(\x0b\x32\x15.offramp.v1.CatalogueH\x00\x12(\n\x08\x64raining\x18\x04 \x01(\x0b\x32\x14.offramp.v1.DrainingH\x00\x42\x06\n\x04kind\"2\n\x08\x44raining\x12\x12\n\naccepts_us\x18\x01 \x01(\r\x12\x12\n\nanswers_us\x18\x02 \x01(\r\";\n\tCatalogue\x12.\n\x07\x62undles\x18\x01 \x03(\x0b\x32\x1d.offramp.v1.BundleDescription\"\x11\n\x0f\x44\x65scribeRequest\"n\n\x10\x44\x65scribeResponse\x12.\n\x07\x62undles\x18\x01 \x03(\x0b\x32\x1d.offramp.v1.BundleDescription\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\r\"\x80\x01\n\x11\x42undleDescription\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08segments\x18\x03 \x01(\r\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x16\n\x0emanifest_bytes\x18\x05 \x01(\r\x12\x12\n\nsuperseded\x18\x06 \x01(\x08\"_\n\x0fReadFileRequest\x12\x15\n\rbundle_digest\x18\x01 \x01(\x0c\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x03 \x01(\x04\x12\x11\n\tmax_bytes\x18\x04 \x01(\x04\"\x19\n\tFileChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/offramp/v1/inference.proto\x12\nofframp.v1\"\x95\x01\n\x0cInferRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x15\n\rbundle_digest\x18\x02 \x01(\x0c\x12\x0b\n\x03\x63ut\x18\x03 \x01(\r\x12\x0e\n\x06\x66rames\x18\x04 \x03(\x0c\x12\x12\n\ntimeout_us\x18\x05 \x01(\r\x12\x0f\n\x07plan_id\x18\x06 \x01(\t\x12\x11\n\treference\x18\x07 \x01(\r\x12\r\n\x05trace\x18\x08 \x01(\x0c\"\xcb\x01\n\rInferResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.offramp.v1.Status\x12\x0f\n\x07outputs\x18\x03 \x03(\x0c\x12&\n\x08timeline\x18\x04 \x01(\x0b\x32\x14.offramp.v1.Timeline\x12$\n\x04load\x18\x05 \x01(\x0b\x32\x16.offramp.v1.ServerLoad\x12\x0f\n\x07plan_id\x18\x06 \x01(\t\x12\x0c\n\x04kept\x18\x07 \x01(\x08\x12\x0c\n\x04\x65xit\x18\x08 \x01(\r\"?\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x16\n\x0eretry_after_us\x18\x03 \x01(\r\"\x95\x01\n\x08Timeline\x12\x13\n\x0breceived_us\x18\x01 \x01(\x04\x12\x10\n\x08queue_us\x18\x02 \x01(\r\x12\x11\n\tdecode_us\x18\x03 \x01(\r\x12\x12\n\nsegment_us\x18\x04 \x03(\r\x12\x11\n\tencode_us\x18\x05 \x01(\r\x12\x10\n\x08total_us\x18\x06 \x01(\r\x12\x16\n\x0ereceived_bytes\x18\x07 \x01(\x04\"g\n\nServerLoad\x12\x0e\n\x06queued\x18\x01 \x01(\r\x12\x0f\n\x07running\x18\x02 \x01(\r\x12\x10\n\x08queue_us\x18\x03 \x01(\r\x12\x14\n\x0c\x63pu_permille\x18\x04 \x01(\r\x12\x10\n\x08price_us\x18\x05 \x01(\r\"+\n\x0cProbeRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07padding\x18\x02 \x01(\x0c\"i\n\rProbeResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12&\n\x08timeline\x18\x02 \x01(\x0b\x32\x14.offramp.v1.Timeline\x12$\n\x04load\x18\x03 \x01(\x0b\x32\x16.offramp.v1.ServerLoad\"m\n\rStreamRequest\x12)\n\x05infer\x18\x01 \x01(\x0b\x32\x18.offramp.v1.InferRequestH\x00\x12)\n\x05probe\x18\x02 \x01(\x0b\x32\x18.offramp.v1.ProbeRequestH\x00\x42\x06\n\x04kind\"\xc6\x01\n\x0eStreamResponse\x12*\n\x05infer\x18\x01 \x01(\x0b\x32\x19.offramp.v1.InferResponseH\x00\x12*\n\x05probe\x18\x02 \x01(\x0b\x32\x19.offramp.v1.ProbeResponseH\x00\x12*\n\tcatalogue\x18\x03 \x01(\x0b\x32\x15.offramp.v1.CatalogueH\x00\x12(\n\x08\x64raining\x18\x04 \x01(\x0b\x32\x14.offramp.v1.DrainingH\x00\x42\x06\n\x04kind\"2\n\x08\x44raining\x12\x12\n\naccepts_us\x18\x01 \x01(\r\x12\x12\n\nanswers_us\x18\x02 \x01(\r\";\n\tCatalogue\x12.\n\x07\x62undles\x18\x01 \x03(\x0b\x32\x1d.offramp.v1.BundleDescription\"\x11\n\x0f\x44\x65scribeRequest\"n\n\x10\x44\x65scribeResponse\x12.\n\x07\x62undles\x18\x01 \x03(\x0b\x32\x1d.offramp.v1.BundleDescription\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x19\n\x11max_message_bytes\x18\x03 \x01(\r\"\x80\x01\n\x11\x42undleDescription\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08segments\x18\x03 \x01(\r\x12\x0f\n\x07\x62\x61\x63kend\x18\x04 \x01(\t\x12\x16\n\x0emanifest_bytes\x18\x05 \x01(\r\x12\x12\n\nsuperseded\x18\x06 \x01(\x08\"_\n\x0fReadFileRequest\x12\x15\n\rbundle_digest\x18\x01 \x01(\x0c\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x03 \x01(\x04\x12\x11\n\tmax_bytes\x18\x04 \x01(\x04\"\x19\n\tFileChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,35 +32,35 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.offramp.v1.inference
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INFERREQUEST']._serialized_start=50
-  _globals['_INFERREQUEST']._serialized_end=184
-  _globals['_INFERRESPONSE']._serialized_start=187
-  _globals['_INFERRESPONSE']._serialized_end=390
-  _globals['_STATUS']._serialized_start=392
-  _globals['_STATUS']._serialized_end=455
-  _globals['_TIMELINE']._serialized_start=458
-  _globals['_TIMELINE']._serialized_end=607
-  _globals['_SERVERLOAD']._serialized_start=609
-  _globals['_SERVERLOAD']._serialized_end=712
-  _globals['_PROBEREQUEST']._serialized_start=714
-  _globals['_PROBEREQUEST']._serialized_end=757
-  _globals['_PROBERESPONSE']._serialized_start=759
-  _globals['_PROBERESPONSE']._serialized_end=864
-  _globals['_STREAMREQUEST']._serialized_start=866
-  _globals['_STREAMREQUEST']._serialized_end=975
-  _globals['_STREAMRESPONSE']._serialized_start=978
-  _globals['_STREAMRESPONSE']._serialized_end=1176
-  _globals['_DRAINING']._serialized_start=1178
-  _globals['_DRAINING']._serialized_end=1228
-  _globals['_CATALOGUE']._serialized_start=1230
-  _globals['_CATALOGUE']._serialized_end=1289
-  _globals['_DESCRIBEREQUEST']._serialized_start=1291
-  _globals['_DESCRIBEREQUEST']._serialized_end=1308
-  _globals['_DESCRIBERESPONSE']._serialized_start=1310
-  _globals['_DESCRIBERESPONSE']._serialized_end=1420
-  _globals['_BUNDLEDESCRIPTION']._serialized_start=1423
-  _globals['_BUNDLEDESCRIPTION']._serialized_end=1551
-  _globals['_READFILEREQUEST']._serialized_start=1553
-  _globals['_READFILEREQUEST']._serialized_end=1648
-  _globals['_FILECHUNK']._serialized_start=1650
-  _globals['_FILECHUNK']._serialized_end=1675
+  _globals['_INFERREQUEST']._serialized_end=199
+  _globals['_INFERRESPONSE']._serialized_start=202
+  _globals['_INFERRESPONSE']._serialized_end=405
+  _globals['_STATUS']._serialized_start=407
+  _globals['_STATUS']._serialized_end=470
+  _globals['_TIMELINE']._serialized_start=473
+  _globals['_TIMELINE']._serialized_end=622
+  _globals['_SERVERLOAD']._serialized_start=624
+  _globals['_SERVERLOAD']._serialized_end=727
+  _globals['_PROBEREQUEST']._serialized_start=729
+  _globals['_PROBEREQUEST']._serialized_end=772
+  _globals['_PROBERESPONSE']._serialized_start=774
+  _globals['_PROBERESPONSE']._serialized_end=879
+  _globals['_STREAMREQUEST']._serialized_start=881
+  _globals['_STREAMREQUEST']._serialized_end=990
+  _globals['_STREAMRESPONSE']._serialized_start=993
+  _globals['_STREAMRESPONSE']._serialized_end=1191
+  _globals['_DRAINING']._serialized_start=1193
+  _globals['_DRAINING']._serialized_end=1243
+  _globals['_CATALOGUE']._serialized_start=1245
+  _globals['_CATALOGUE']._serialized_end=1304
+  _globals['_DESCRIBEREQUEST']._serialized_start=1306
+  _globals['_DESCRIBEREQUEST']._serialized_end=1323
+  _globals['_DESCRIBERESPONSE']._serialized_start=1325
+  _globals['_DESCRIBERESPONSE']._serialized_end=1435
+  _globals['_BUNDLEDESCRIPTION']._serialized_start=1438
+  _globals['_BUNDLEDESCRIPTION']._serialized_end=1566
+  _globals['_READFILEREQUEST']._serialized_start=1568
+  _globals['_READFILEREQUEST']._serialized_end=1663
+  _globals['_FILECHUNK']._serialized_start=1665
+  _globals['_FILECHUNK']._serialized_end=1690
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class InferRequest(_message.Message):
-    __slots__ = ("id", "bundle_digest", "cut", "frames", "timeout_us", "plan_id", "reference")
+    __slots__ = ("id", "bundle_digest", "cut", "frames", "timeout_us", "plan_id", "reference", "trace")
     ID_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     CUT_FIELD_NUMBER: _ClassVar[int]
@@ -15,6 +15,7 @@ class InferRequest(_message.Message):
     TIMEOUT_US_FIELD_NUMBER: _ClassVar[int]
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
     id: int
     bundle_digest: bytes
     cut: int
@@ -22,7 +23,8 @@ class InferRequest(_message.Message):
     timeout_us: int
     plan_id: str
     reference: int
-    def __init__(self, id: _Optional[int] = ..., bundle_digest: _Optional[bytes] = ..., cut: _Optional[int] = ..., frames: _Optional[_Iterable[bytes]] = ..., timeout_us: _Optional[int] = ..., plan_id: _Optional[str] = ..., reference: _Optional[int] = ...) -> None: ...
+    trace: bytes
+    def __init__(self, id: _Optional[int] = ..., bundle_digest: _Optional[bytes] = ..., cut: _Optional[int] = ..., frames: _Optional[_Iterable[bytes]] = ..., timeout_us: _Optional[int] = ..., plan_id: _Optional[str] = ..., reference: _Optional[int] = ..., trace: _Optional[bytes] = ...) -> None: ...
 
 class InferResponse(_message.Message):
     __slots__ = ("id", "status", "outputs", "timeline", "load", "plan_id", "kept", "exit")
