@@ -2,28 +2,14 @@
 
 import pytest
 
+from device.command import run
 from device.main import _settings
 from device.settings import AgentSettings
 from offramp.errors import ConfigError
 from offramp.settings import build_settings, load_settings
 from partitioner.objective import Objective
 
-OPTIONS = dict.fromkeys(
-    [
-        *(
-            "server",
-            "model",
-            "strategy",
-            "backend",
-            "threads",
-            "slowdown",
-            "rate_hz",
-            "metrics",
-            "traces",
-        ),
-        *("deadline_ms", "max_accuracy_drop", "minimise", "settings", "adaptive_thresholds"),
-    ]
-)
+OPTIONS = dict.fromkeys(parameter.name for parameter in run.params)
 
 
 @pytest.fixture
