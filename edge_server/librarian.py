@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -152,8 +153,13 @@ class Librarian:
 
     async def _unload(self, book: Book) -> None:
         self.holdings.unload(book.digest)
-        await asyncio.to_thread(return_unused_memory)
+        await asyncio.to_thread(_return_memory)
         _log.info("bundle %s has left memory", book.digest, extra={"bundle": book.digest})
+
+
+def _return_memory() -> None:
+    gc.collect()  # a network of torch refers to itself
+    return_unused_memory()
 
 
 def one_line(error: Exception) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -24,6 +25,13 @@ from offramp.errors import AbsentBundleError, BundleError, UnknownBundleError
 from offramp.network import Network
 
 
+class Cyclic:
+    """Stands for a network; it refers to itself, as those of torch do."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle, self.itself = bundle, self
+
+
 class Shelves:
     """Stands for a `Loader`: a path's name is the digest of its bundle."""
 
@@ -32,6 +40,7 @@ class Shelves:
         self.gate = threading.Event()
         self.gate.set()
         self.begun = threading.Semaphore(0)
+        self.loaded: list[weakref.ref[Cyclic]] = []
 
     def read(self, path: Path) -> Book:
         if path.name == "unreadable":
@@ -43,7 +52,9 @@ class Shelves:
         assert self.gate.wait(10)
         if book.digest in self.broken:
             raise BundleError(f"{book.digest} does not\nrun")
-        return cast(Network, SimpleNamespace(bundle=book.bundle))
+        network = Cyclic(book.bundle)
+        self.loaded.append(weakref.ref(network))
+        return cast(Network, network)
 
 
 class Scene:
@@ -193,6 +204,19 @@ def test_what_is_unloaded_stays_for_the_samples_that_it_has(play: Play) -> None:
         assert [one.stage for one in stage.holdings.stock()] == [Stage.OPEN]
 
     play(story)
+
+
+def test_nothing_is_left_of_what_was_unloaded(play: Play) -> None:
+    async def story(stage: Scene) -> None:
+        await stage.take_in("file", "a")
+        stage.librarian.unload("a")
+        await stage.until(lambda: [one() for one in stage.shelves.loaded] == [None])
+
+    gc.disable()  # else it may happen by itself
+    try:
+        play(story)
+    finally:
+        gc.enable()
 
 
 def test_the_files_of_one_that_could_not_be_loaded_again_are_opened_again(
