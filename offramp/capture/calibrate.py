@@ -184,7 +184,12 @@ class _Passed:
 
 
 def calibrate(
-    head: Network, tail: Network, held_out: LabelledSamples, report: Report
+    head: Network,
+    tail: Network,
+    held_out: LabelledSamples,
+    report: Report,
+    *,
+    later_exits: bool = True,
 ) -> tuple[dict[str, object], dict[str, Array], Calibration]:
     """Return the manifest's calibrated fields, the codecs' arrays and the recorded ones.
 
@@ -210,13 +215,15 @@ def calibrate(
     }
     every = {name: array for learnt in arrays.values() for name, array in learnt.items()}
     known, updated = BundleCodecs(boundaries, every), manifest.model_copy(update=fields)
-    seen = _keep_best(passed.see(updated, known, report, fitting=True), held_out.labels, report)
+    seen = _keep_best(
+        passed.see(updated, known, report, fitting=later_exits), held_out.labels, report
+    )
     kept = tuple(
         with_levels(boundary, [level for at, level in seen if at == cut])
         for cut, boundary in enumerate(boundaries)
     )
     updated = updated.model_copy(update={"boundaries": kept})
-    fields["boundaries"] = passed.fit_later(updated, seen)
+    fields["boundaries"] = passed.fit_later(updated, seen) if later_exits else kept
     updated = updated.model_copy(update={"boundaries": fields["boundaries"]})
     calibration = passed.record(updated, seen)
     for line in later_lines(updated, calibration):

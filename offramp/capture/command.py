@@ -50,6 +50,13 @@ _REFERENCE: dict[str, Any] = {"metavar": "MODULE:FUNCTION"}
     help="Cut the model into at most this many segments.",
 )
 @click.option(
+    "--later-exits/--no-later-exits",
+    default=True,
+    show_default=True,
+    help="Let the server answer at exits behind the cut where they are sure enough; without it, it "
+    "always runs to the end.",
+)
+@click.option(
     "--int8",
     is_flag=True,
     help="Let the device's head compute in 8-bit integers, and say what that costs. A quarter of "
@@ -128,6 +135,7 @@ def compile_(model: str, data: str | None, out: Path, **options: Any) -> None:
             head=options["head"],
             seed=options["seed"],
             int8=options["int8"],
+            later_exits=options["later_exits"],
         ),
         training=training,
         examples=example,

@@ -57,7 +57,8 @@ class CompileOptions:
     model's first output is a row of scores. ``exits`` names sub-modules that get an exit head of
     kind ``head``, by default the `default_kind` of the place, trained on the ``training`` samples
     with the model frozen; a model that brings its own exits needs neither. ``int8`` makes the
-    device's head compute in 8-bit integers.
+    device's head compute in 8-bit integers. With ``later_exits`` the server answers at exits behind
+    the cut that are sure enough.
     """
 
     name: str
@@ -69,6 +70,7 @@ class CompileOptions:
     head: str | None = None
     seed: int = 0
     int8: bool = False
+    later_exits: bool = True
 
 
 def compile_model(
@@ -151,7 +153,9 @@ def compile_model(
                 f"warning: {len(held_out)} samples calibrate this bundle; accuracies and plans "
                 "from so few mean little, give some hundreds"
             )
-        fields, learnt, calibration = calibrate(device, server, held_out, report)
+        fields, learnt, calibration = calibrate(
+            device, server, held_out, report, later_exits=options.later_exits
+        )
     draft.add_arrays(CODECS_FILE, learnt)
     draft.fields |= fields
     draft.drop_beaten_bottlenecks(report)

@@ -182,8 +182,9 @@ def screen(crossing: Crossing, fitted: Boundary, learnt: Learnt) -> Boundary:
 
 
 def with_levels(boundary: Boundary, kept: Iterable[str]) -> Boundary:
-    """Return a boundary with some of its levels."""
-    return boundary.model_copy(update={"levels": {name: boundary.levels[name] for name in kept}})
+    """Return a boundary with some of its levels, and no later exits."""
+    levels = {name: boundary.levels[name] for name in kept}
+    return boundary.model_copy(update={"levels": levels, "later": None})
 
 
 def _in_batches(

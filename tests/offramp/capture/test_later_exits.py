@@ -13,7 +13,7 @@ from offramp.bundle import Bundle, Manifest
 from offramp.bundle.later_lines import later_lines
 from offramp.bundle.manifest import decode_manifest, encode_manifest
 from offramp.calibration import FILE, load_calibration, score_exits
-from offramp.capture.calibrate import record_again
+from offramp.capture.calibrate import calibrate, record_again
 from offramp.errors import BundleError
 from offramp.exits import FittedPolicy, get
 from offramp.exits.later import margin_of
@@ -42,6 +42,18 @@ def test_the_exit_behind_the_cut_is_open_at_every_level(later: Bundle) -> None:
 
 def test_too_few_samples_open_none(tiny_compiled: tuple[Path, Manifest]) -> None:
     assert all(boundary.later is None for boundary in tiny_compiled[1].boundaries)
+
+
+def test_a_compile_can_leave_them_all_closed(
+    network: Network, later_samples: LabelledSamples
+) -> None:
+    fields, _, calibration = calibrate(
+        network, network, later_samples, lambda line: None, later_exits=False
+    )
+    boundaries = fields["boundaries"]
+    assert isinstance(boundaries, tuple)
+    assert all(boundary.later is None for boundary in boundaries)
+    assert not calibration.leaves
 
 
 def test_recorded_answers_are_those_of_the_exit_or_the_end(
