@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_server.batching import BatchSizes
 from edge_server.fusing import TailFusing
 from edge_server.history import History
 from edge_server.holdings import Holdings
 from edge_server.loading import make_book, try_out
 from edge_server.passage import Passage, Place, advance
+from edge_server.step_costs import Step
 from offramp import backends, codecs
 from offramp.catalogue import Catalogue
 from offramp.errors import InputError
@@ -66,7 +66,7 @@ class Engine:
         self._limit_bytes = limit_bytes
         self._clock = clock
         self._fusing = TailFusing()
-        self.sizes = BatchSizes()
+        self.costs = self.holdings.costs
         self.stepped: Callable[[Place, int, int, float], None] = lambda *step: None
         if networks:
             self._hold(networks)
@@ -133,21 +133,30 @@ class Engine:
         spent_s = self._clock() - began_s
         return Passage(network, cut, tensors, found.narrow, spent_s, kept, later, running)
 
-    def step(self, passages: Sequence[Passage]) -> None:
+    def held_bytes(self, place: Place) -> int:
+        """Return the most that a sample's tensors take on its way from a place on."""
+        boundaries = self.network(place.digest).bundle.manifest.boundaries[place.at :]
+        return max(boundary.nbytes for boundary in boundaries)
+
+    def step(self, passages: Sequence[Passage]) -> float:
         """Take samples that are at one place one step on, as one batch; those that are sure leave.
+
+        Returns how long it took.
 
         Raises `EngineError` for what the engine cannot compute; then none of them has moved.
         """
         place, began_s = passages[0].place, self._clock()
         advance(passages)
         took_s = self._clock() - began_s
-        self.sizes.observe(place, len(passages), took_s)
+        going = sum(not passage.ended for passage in passages)
+        self.costs.observe(Step(place, len(passages), took_s, passages[0].place, going))
         self.stepped(place, passages[0].at, len(passages), took_s)
         for passage in passages:
             if place.narrow:
                 passage.decode_s += took_s
             else:
                 passage.segment_s.append(took_s)
+        return took_s
 
     def finish(self, passage: Passage) -> Outcome:
         """Return the answer of a sample that has come to the end, or has left before."""

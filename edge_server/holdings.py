@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from edge_server.books import Book, Load, Stock, Unload
 from edge_server.library import InFlight, Library
+from edge_server.passage import Place
+from edge_server.step_costs import StepCosts
 from offramp.bundle import Bundle
 from offramp.catalogue import Catalogue
 from offramp.errors import AbsentBundleError, UnknownBundleError
@@ -24,10 +26,12 @@ class Holdings:
     """A `Library` with a clock, a lock and the networks; may be used from several threads.
 
     ``on_asked`` is called, on any thread, when a sample asks for a bundle that is not in memory.
+    ``costs`` are those of the networks' steps.
     """
 
     def __init__(self, budget_bytes: float = math.inf) -> None:
         self.networks: Mapping[str, Network] = {}
+        self.costs = StepCosts()
         self.on_asked: Callable[[], object] = lambda: None
         self._library = Library(budget_bytes)
         self._lock = threading.Lock()
@@ -134,6 +138,7 @@ class Holdings:
     def unload(self, digest: str) -> None:
         """Let go of a network."""
         self.networks = {one: held for one, held in self.networks.items() if one != digest}
+        self.costs.keep(lambda place: isinstance(place, Place) and place.digest != digest)
         with self._lock:
             self._library.unloaded(digest)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from edge_server.books import Book
+from edge_server.measuring import measure_steps
+from edge_server.step_costs import StepCosts
 from offramp.backends import Backend
 from offramp.bundle import Bundle, open_bundle
 from offramp.catalogue import Offer
@@ -23,10 +26,14 @@ __all__ = ["Loader", "make_book", "try_out"]
 
 @dataclass(frozen=True)
 class Loader:
-    """How bundles are loaded here: on ``backend``, or the first that can, on so many threads."""
+    """How bundles are loaded here: on ``backend``, or the first that can, on so many threads.
+
+    ``costs`` are told what the steps of those that are loaded take.
+    """
 
     backend: str | None = None
     threads: int = 1
+    costs: StepCosts = field(default_factory=StepCosts)
 
     def read(self, path: Path) -> Book:
         """Open and check a bundle; raise `ConfigError` if its backend is none for servers."""
@@ -43,6 +50,7 @@ class Loader:
         """Load a bundle and try it out; raise `BundleError` unless it does what it says."""
         network = Network(book.bundle, book.offer.backend, self.threads)
         try_out(network)
+        measure_steps(network, self.costs, time.perf_counter)
         return network
 
 

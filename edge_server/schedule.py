@@ -1,4 +1,4 @@
-"""The schedule: a bounded queue, earliest deadline first, that hands out batches.
+"""The schedule: what waits, place by place, in the order of deadlines.
 
 It holds no clock: the time is an argument, so that the server and the simulator run the same
 code. Times and deadlines are seconds on one clock of the caller's own.
@@ -6,17 +6,15 @@ code. Times and deadlines are seconds on one clock of the caller's own.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Hashable
+from bisect import bisect_left, insort
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
-from typing import Generic, NamedTuple, TypeVar
+from itertools import chain, count
+from typing import Generic, TypeVar
 
-__all__ = ["Entry", "Schedule", "Taken"]
+__all__ = ["Entry", "Schedule"]
 
 T = TypeVar("T")
-
-_SHORTEST_RETRY_S = 0.001  # a full queue is never worth asking again at once
 
 
 @dataclass(order=True, slots=True)
@@ -32,83 +30,78 @@ class Entry(Generic[T]):
     place: Hashable = field(compare=False)
 
 
-class Taken(NamedTuple, Generic[T]):
-    """What `Schedule.take` found: entries at one place, none if none waits, and what expired."""
-
-    batch: list[Entry[T]]
-    expired: list[T]
-
-
 class Schedule(Generic[T]):
-    """A queue of at most ``capacity`` items; equal deadlines leave in the order they came.
+    """Entries that wait. Each leaves once, by one of the methods that remove, or comes back."""
 
-    Each item that is accepted leaves once: taken for good, expired or withdrawn. An accepted item
-    is never pushed out by a later one, so a promise that was made is kept or expires. One that was
-    taken and has more to do comes back (`put_back`) and is always let in.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._heap: list[Entry[T]] = []
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, list[Entry[T]]] = {}
         self._order = count()
+        self._length = 0
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return self._length
 
-    def offer(
-        self, item: T, deadline_s: float, service_s: float = 0.0, place: Hashable = None
-    ) -> float | None:
-        """Accept an item and return None, or refuse it and return when to try again, in seconds.
+    def __iter__(self) -> Iterator[Entry[T]]:
+        """Yield what waits, place by place, at each the earliest deadline first."""
+        return chain.from_iterable(self._waiting.values())
 
-        ``service_s`` is the recent time between two items taken. The answer is when half of a
-        full queue will have gone: after one item, all that were refused would meet again.
-        """
-        if len(self._heap) >= self._capacity:
-            return max(self._capacity / 2 * service_s, _SHORTEST_RETRY_S)
-        heapq.heappush(self._heap, Entry(deadline_s, next(self._order), item, place))
-        return None
+    @property
+    def places(self) -> list[Hashable]:
+        """Where something waits."""
+        return list(self._waiting)
 
-    def put_back(self, entry: Entry[T], place: Hashable) -> None:
-        """Let an item that was taken wait at another place, as long as it has waited before."""
-        entry.place = place
-        heapq.heappush(self._heap, entry)
+    def count(self, place: Hashable) -> int:
+        """Return how many wait at a place."""
+        return len(self._waiting.get(place, ()))
 
-    def take(
-        self, now_s: float, most: Callable[[Hashable, float], int] = lambda place, room_s: 1
-    ) -> Taken[T]:
-        """Remove what has expired, and the item with the earliest deadline with others beside it.
+    def entry(self, item: T, deadline_s: float, place: Hashable = None) -> Entry[T]:
+        """Return the entry of an item that comes now; it does not wait yet."""
+        return Entry(deadline_s, next(self._order), item, place)
 
-        These wait at the same place. ``most`` says how many there may be altogether, from the place
-        and the time until the earliest deadline.
-        """
-        expired = self.expire(now_s)
-        if not self._heap:
-            return Taken([], expired)
-        first = heapq.heappop(self._heap)
-        others = most(first.place, first.deadline_s - now_s) - 1
-        return Taken([first, *self._take_beside(first, others)], expired)
+    def add(self, entry: Entry[T]) -> None:
+        """Let an entry wait at its place."""
+        insort(self._waiting.setdefault(entry.place, []), entry)
+        self._length += 1
 
-    def _take_beside(self, first: Entry[T], others: int) -> list[Entry[T]]:
-        if others < 1 or not self._heap:
-            return []
-        beside = heapq.nsmallest(others, [one for one in self._heap if one.place == first.place])
-        if beside:
-            taken = {one.order for one in beside}
-            self._heap = [one for one in self._heap if one.order not in taken]
-            heapq.heapify(self._heap)
-        return beside
+    def first(self, place: Hashable = None) -> Entry[T] | None:
+        """Return the earliest of all, or of those at a place."""
+        if place is not None:
+            return self._waiting[place][0] if place in self._waiting else None
+        return min((entries[0] for entries in self._waiting.values()), default=None)
 
-    def expire(self, now_s: float) -> list[T]:
-        """Remove and return the items whose deadline has come, the earliest first."""
+    def take(self, place: Hashable, most: int) -> list[Entry[T]]:
+        """Remove and return the earliest at a place, at most so many."""
+        entries = self._waiting[place]
+        taken, left = entries[:most], entries[most:]
+        self._leave(place, left, len(taken))
+        return taken
+
+    def remove(self, entry: Entry[T]) -> None:
+        """Remove an entry that waits."""
+        entries = self._waiting[entry.place]
+        del entries[bisect_left(entries, entry)]
+        self._leave(entry.place, entries, 1)
+
+    def expire(self, now_s: float) -> list[Entry[T]]:
+        """Remove and return those whose deadline has come, the earliest first."""
         expired = []
-        while self._heap and self._heap[0].deadline_s <= now_s:
-            expired.append(heapq.heappop(self._heap).item)
-        return expired
+        for place, entries in list(self._waiting.items()):
+            if entries[0].deadline_s <= now_s:
+                gone = [entry for entry in entries if entry.deadline_s <= now_s]
+                expired += gone
+                self._leave(place, entries[len(gone) :], len(gone))
+        return sorted(expired)
 
-    def withdraw(self, unwanted: Callable[[T], bool]) -> list[T]:
-        """Remove and return the items that nobody waits for any more."""
-        withdrawn = [entry for entry in self._heap if unwanted(entry.item)]
-        if withdrawn:
-            self._heap = [entry for entry in self._heap if not unwanted(entry.item)]
-            heapq.heapify(self._heap)
-        return [entry.item for entry in sorted(withdrawn)]
+    def withdraw(self, unwanted: Callable[[T], bool]) -> list[Entry[T]]:
+        """Remove and return those that nobody waits for any more, the earliest first."""
+        withdrawn = sorted(entry for entry in self if unwanted(entry.item))
+        for entry in withdrawn:
+            self.remove(entry)
+        return withdrawn
+
+    def _leave(self, place: Hashable, left: list[Entry[T]], gone: int) -> None:
+        self._length -= gone
+        if left:
+            self._waiting[place] = left
+        else:
+            del self._waiting[place]

@@ -29,6 +29,7 @@ from edge_server.intake import Intake
 from edge_server.librarian import Librarian
 from edge_server.loading import Loader
 from edge_server.processor import ProcessorMeter, memory_bytes
+from edge_server.sample import Room
 from edge_server.service import EdgeService
 from edge_server.settings import ServerSettings
 from edge_server.watching import Watcher
@@ -60,8 +61,8 @@ _log = logging.getLogger(__name__)
 
 def load_engine(settings: ServerSettings) -> Engine:
     """Open and load every bundle; raise `BundleError` or `ConfigError` if one cannot run."""
-    loader = Loader(settings.backend, settings.threads)
     holdings = Holdings(settings.memory_bytes or memory_bytes() // 2)
+    loader = Loader(settings.backend, settings.threads, holdings.costs)
     holdings.fill(map(loader.read, settings.bundles), loader.load)
     return Engine((), settings.max_tensor_bytes, holdings=holdings)
 
@@ -117,10 +118,11 @@ class EdgeServer:
     def __init__(self, settings: ServerSettings, engine: Engine) -> None:
         self._settings = settings
         self._access = Access(settings)
-        self.pool = WorkerPool(engine, settings.workers, settings.queue_length, settings.max_wait_s)
+        room = Room(settings.workers, settings.queue_length, settings.queue_bytes)
+        self.pool = WorkerPool(engine, room, settings.max_wait_s)
         self._service = EdgeService(self.pool, settings, self._access.identity)
         self._gate = Gate(self._access.identity, _call_limits(settings))
-        loader = Loader(settings.backend, settings.threads)
+        loader = Loader(settings.backend, settings.threads, engine.costs)
         self.librarian = Librarian(
             engine.holdings, loader, self.pool.in_flight, self._service.announce
         )

@@ -16,7 +16,9 @@ __all__ = [
     "deadline_s",
     "expired_in_queue",
     "expired_on_the_way",
+    "gave_way",
     "queue_full",
+    "too_late",
 ]
 
 STOPPING = Failure(
@@ -70,28 +72,43 @@ def deadline_s(received_s: float, timeout_s: float, longest_s: float) -> float:
 
 
 def queue_full(retry_after_s: float) -> Failure:
-    """Return why a ticket is refused when as many wait as may."""
+    """Return why a sample is refused when as many wait as may."""
+    return _refused("the server's queue is full", retry_after_s)
+
+
+def too_late(late_s: float, retry_after_s: float) -> Failure:
+    """Return why a sample is refused whose answer, or another one for its sake, would be late."""
+    return _refused(
+        f"the server is too busy to keep its deadlines by {late_s * 1e3:.1f} ms", retry_after_s
+    )
+
+
+def gave_way(retry_after_s: float) -> Failure:
+    """Return why a sample that waited is refused after all."""
+    return _refused("the server is full and others have had less of it of late", retry_after_s)
+
+
+def _refused(why: str, retry_after_s: float) -> Failure:
     return Failure(
         "RESOURCE_EXHAUSTED",
-        f"the server's queue is full; try again in {retry_after_s * 1e3:.0f} ms or run the "
-        "sample on the device",
+        f"{why}; try again in {retry_after_s * 1e3:.0f} ms or run the sample on the device",
         retry_after_s,
         cause="queue_full",
     )
 
 
 def expired_in_queue(queue_s: float) -> Failure:
-    """Return why a ticket that waited ``queue_s`` is dropped."""
+    """Return why a sample that waited ``queue_s`` is dropped."""
     return Failure(
         "DEADLINE_EXCEEDED",
-        f"the deadline passed after {queue_s * 1e3:.0f} ms in the queue; allow more time or "
-        "send less while the server is busy",
+        f"there was no time left for it after {queue_s * 1e3:.0f} ms in the queue; allow more "
+        "time or send less while the server is busy",
     )
 
 
 def expired_on_the_way(at: int) -> Failure:
-    """Return why a ticket that has come to segment ``at`` is dropped there."""
+    """Return why a sample that has come to segment ``at`` is dropped there."""
     return Failure(
         "DEADLINE_EXCEEDED",
-        f"the deadline passed before segment {at}; allow more time or send a later cut",
+        f"there was no time left for it before segment {at}; allow more time or send a later cut",
     )

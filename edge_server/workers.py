@@ -1,6 +1,6 @@
 """The workers: threads that take samples from the backlog and run them on the engine.
 
-The decisions are `Backlog`'s and `BatchSizes`'; here are only the lock, the clock and the threads.
+The decisions are `Backlog`'s; here are only the lock, the clock and the threads.
 A worker takes the samples that wait at one place, takes them one step on together, and gives back
 those that have more to do, so that an earlier deadline overtakes them there. ONNX Runtime and torch
 let go of the interpreter while they compute, so the event loop goes on reading and writing.
@@ -15,9 +15,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from edge_server.backlog import Backlog, why_expired
+from edge_server.backlog import Backlog
+from edge_server.clients import Client
 from edge_server.engine import Engine
 from edge_server.passage import Passage, Place
+from edge_server.sample import Room, Turned
 from edge_server.schedule import Entry
 from edge_server.ticket import STOPPING, Ticket
 from offramp.errors import EngineError, OfframpError
@@ -39,9 +41,15 @@ class _Task:
 
     ticket: Ticket
     first: Place
+    size_bytes: int
     passage: Passage | None = None
     spent_s: float = 0.0
+    steps_s: float = 0.0
     answer: Answer | None = None
+
+    @property
+    def client(self) -> Client:
+        return self.ticket.client
 
     @property
     def received_s(self) -> float:
@@ -61,17 +69,17 @@ class _Task:
 
 
 class WorkerPool:
-    """Runs tickets on ``workers`` threads, the earliest deadline first.
+    """Runs tickets on as many threads as there is room for, the earliest deadline first.
 
-    At most ``queue_length`` tickets wait, none longer than ``max_wait_s``. ``cpu_share`` is set
-    from outside and passed on in `load`.
+    None waits longer than ``max_wait_s``. ``cpu_share`` is set from outside and passed on in
+    `load`.
     """
 
-    def __init__(self, engine: Engine, workers: int, queue_length: int, max_wait_s: float) -> None:
+    def __init__(self, engine: Engine, room: Room, max_wait_s: float) -> None:
         self.engine = engine
         self.cpu_share = 0.0
         self.max_wait_s = max_wait_s
-        self._backlog: Backlog[_Task] = Backlog(workers, queue_length)
+        self._backlog: Backlog[_Task] = Backlog(room, engine.costs)
         self._due: Counter[str] = Counter()  # what came and was not settled, by bundle
         self._stopping = self._closed = False
         lock = threading.Lock()
@@ -79,7 +87,7 @@ class WorkerPool:
         self._settled = threading.Condition(lock)
         self._threads = [
             threading.Thread(target=self._work, name=f"worker-{at}", daemon=True)
-            for at in range(workers)
+            for at in range(room.workers)
         ]
         for thread in self._threads:
             thread.start()
@@ -97,7 +105,8 @@ class WorkerPool:
     def _admit(self, ticket: Ticket) -> Failure | None:
         try:
             self.engine.check(ticket.request)
-            task = _Task(ticket, self.engine.place_of(ticket.request))
+            place, size_bytes = self.engine.place_of(ticket.request), ticket.timeline.received_bytes
+            task = _Task(ticket, place, size_bytes + self.engine.held_bytes(place))
         except OfframpError as error:
             return failure_of(error)
         with self._ready:
@@ -107,7 +116,7 @@ class WorkerPool:
             admission = self._backlog.admit(now_s, task, ticket.deadline_s(self.max_wait_s))
             if admission.refusal is None:
                 self._ready.notify()
-        self._report_expired(admission.expired, now_s)
+        self._turn_away(admission.turned, now_s)
         return admission.refusal
 
     def withdraw(self, owner: object) -> int:
@@ -167,8 +176,8 @@ class WorkerPool:
                 if self._closed:
                     return None
                 now_s = time.monotonic()
-                taken = self._backlog.take(now_s, self.engine.sizes.best_size)
-            self._report_expired(taken.expired, now_s)
+                taken = self._backlog.take(now_s)
+            self._turn_away(taken.turned, now_s)
             if taken.batch:
                 return taken.batch
 
@@ -186,6 +195,7 @@ class WorkerPool:
         for task in tasks:
             if task.answer is None and task.passage and task.passage.ended:
                 self._try(self._finish, [task])
+                self.engine.costs.observe_beside(task.first, task.spent_s - task.steps_s)
 
     def _let_go(self, entries: Sequence[Entry[_Task]]) -> Sequence[Entry[_Task]]:
         """Deliver the answers there are and let the other samples wait for their next step.
@@ -208,7 +218,9 @@ class WorkerPool:
             task.passage = self.engine.begin(task.ticket.request, task.ticket.history)
 
     def _step(self, tasks: Sequence[_Task]) -> None:
-        self.engine.step([task.passage for task in tasks if task.passage])
+        share_s = self.engine.step([task.passage for task in tasks if task.passage]) / len(tasks)
+        for task in tasks:
+            task.steps_s += share_s
 
     def _finish(self, tasks: Sequence[_Task]) -> None:
         for task in tasks:
@@ -252,9 +264,8 @@ class WorkerPool:
         for task in tasks:
             task.spent_s += share_s
 
-    def _report_expired(self, tasks: list[_Task], now_s: float) -> None:
-        for task in tasks:
-            failure = why_expired(now_s, task)
+    def _turn_away(self, turned: Sequence[Turned[_Task]], now_s: float) -> None:
+        for task, failure in turned:
             self._deliver(task.ticket, task.ticket.failed(failure, now_s - task.received_s))
 
     def _deliver(self, ticket: Ticket, answer: Answer) -> None:

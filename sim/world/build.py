@@ -10,6 +10,8 @@ from random import Random
 
 from device.heed import draw_heed
 from device.work import Finish
+from edge_server.clients import Client
+from edge_server.sample import Room
 from partitioner import strategies
 from sim.model import Link
 from sim.world.clairvoyant import make_controller
@@ -92,7 +94,8 @@ def _server(clock: Clock, server: ServerSettings, run: Run) -> VirtualServer:
     for group in groups:
         profile = run.library.tail_profile(server, group)
         tails[profile.digest] = Tail(profile, server.batch_fixed_share)
-    capacity = Capacity(server.workers, server.queue_length, server.max_wait_s, server.load)
+    room = Room(server.workers, server.queue_length)
+    capacity = Capacity(room, server.max_wait_s, server.load)
     return VirtualServer(clock, tails, capacity, run.scenario.warm_up_s)
 
 
@@ -123,6 +126,7 @@ def _connection(
         clock,
         VirtualLink(link, kind.ahead_s(number)),
         server,
+        client=Client(kind.name(number)),
         answer_bytes=kind.answer_bytes,
         rpc_s=Draws(run.scenario.rpc_s, f"{run.seed}/{kind.name(number)}/rpc"),
     )

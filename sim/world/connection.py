@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from edge_server.clients import Client
 from offramp.messages import Failure, Load, Probe, Timeline
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from sim.world.clock import Clock
@@ -51,7 +52,7 @@ class Sent(NamedTuple):
 
 
 class Connection:
-    """One device's way to its server, over ``stream`` after ``stream``.
+    """The way of one device, a ``client``, to its server, over ``stream`` after ``stream``.
 
     ``rpc_s`` draws what a message and its answer cost besides bytes on the link and the engine:
     serialisation, HTTP/2 and hand-overs between threads at both ends. Half of the least passes on
@@ -60,7 +61,7 @@ class Connection:
 
     __slots__ = (
         *("_answer_bytes", "_back_s", "_clock", "_dialling", "_listener", "_rpc_s", "_server"),
-        *("_way_s", "link", "stream"),
+        *("_way_s", "client", "link", "stream"),
     )
 
     def __init__(
@@ -69,10 +70,11 @@ class Connection:
         link: VirtualLink,
         server: VirtualServer,
         *,
+        client: Client,
         answer_bytes: int,
         rpc_s: Draws,
     ) -> None:
-        self.link, self.stream = link, 0
+        self.link, self.client, self.stream = link, client, 0
         self._clock, self._server = clock, server
         self._answer_bytes = answer_bytes + ANSWER_OVERHEAD_BYTES
         self._rpc_s, self._way_s = rpc_s, rpc_s.least_s / 2
@@ -107,7 +109,7 @@ class Connection:
         size_bytes = probe.padding_bytes + FRAME_OVERHEAD_BYTES
         return self._up_link(size_bytes, self._reply, (self.stream, probe))
 
-    # -- the server's end of the link, where a job's client is this
+    # -- the server's end of the link, where a job's sender is this
 
     def served(self, job: Job, timeline: Timeline, load: Load) -> None:
         """Send an answer back."""

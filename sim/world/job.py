@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edge_server.clients import Client
 from edge_server.passage import Place
 from offramp.messages import Failure, Load, Timeline
 
-__all__ = ["Client", "Job"]
+__all__ = ["Job", "Sender"]
 
 _NOWHERE = Place("", 0, False)
 
 
-class Client(Protocol):
+class Sender(Protocol):
     """Who sent a job, on whom its end is called at the server's end of the link."""
 
     def served(self, job: Job, timeline: Timeline, load: Load) -> None:
@@ -25,13 +26,14 @@ class Client(Protocol):
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A sample that its client sent over its ``stream``-th stream, as `Backlog` wants one.
+    """A sample that its ``sender`` sent over its ``stream``-th stream, as `Backlog` wants one.
 
     It leaves at boundary ``end``, None for the model's; on its way exits are asked, each behind its
     boundary (``asks``). What is below that is the server's. A bottleneck's decoder counts as
     decoding, so a place is never narrow.
     """
 
+    sender: Sender
     client: Client
     stream: int
     id: int

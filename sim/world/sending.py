@@ -38,6 +38,7 @@ class Sending:
         size_bytes = work.size_bytes + FRAME_OVERHEAD_BYTES
         job = Job(
             self._connection,
+            self._connection.client,
             self._connection.stream,
             work.id,
             self._digest,

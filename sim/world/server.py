@@ -11,15 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from edge_server.backlog import Backlog, why_expired
-from edge_server.batching import BatchSizes
+from edge_server.backlog import Backlog
+from edge_server.sample import Room, Turned
 from edge_server.schedule import Entry
+from edge_server.step_costs import Step, StepCosts
 from edge_server.ticket import deadline_s
 from offramp.fusing import FUSE_AFTER, Streak
 from offramp.messages import Load, Timeline
 from sim.world.clock import Clock
 from sim.world.course import LoadCourse
-from sim.world.job import Client, Job
+from sim.world.job import Job, Sender
 from sim.world.tail import Tail
 
 __all__ = ["Capacity", "ServerTotals", "VirtualServer"]
@@ -47,8 +48,7 @@ class ServerTotals:
 class Capacity:
     """How much a server takes in, as `edge_server.settings` has it; ``load`` stretches times."""
 
-    workers: int = 1
-    queue_length: int = 64
+    room: Room = field(default_factory=Room)
     max_wait_s: float = 10.0
     load: LoadCourse = field(default_factory=LoadCourse)
 
@@ -68,11 +68,13 @@ class VirtualServer:
         counted_from_s: float = 0.0,
     ) -> None:
         self._clock, self._tails, self._load = clock, tails, capacity.load
-        self.workers = self._idle = capacity.workers
+        self.workers = self._idle = capacity.room.workers
         self._counted_from_s = counted_from_s
         self._max_wait_s = capacity.max_wait_s
-        self._backlog: Backlog[Job] = Backlog(self.workers, capacity.queue_length)
-        self._sizes = BatchSizes()
+        self._costs = StepCosts()
+        for tail in tails.values():
+            tail.teach(self._costs)
+        self._backlog: Backlog[Job] = Backlog(capacity.room, self._costs)
         self._streak = Streak()
         self._fused: dict[str, dict[int, int]] = {}
         self.totals = ServerTotals()
@@ -91,25 +93,25 @@ class VirtualServer:
         now_s = self._clock.now_s
         job.received_s, job.place = now_s, self._tails[job.digest].places[job.cut]
         until_s = deadline_s(now_s, job.timeout_s, self._max_wait_s)
-        refusal, expired = self._backlog.admit(now_s, job, until_s)
-        self._report_expired(expired)
+        refusal, turned = self._backlog.admit(now_s, job, until_s)
+        self._turn_away(turned)
         if refusal is not None:
             self.totals.refused += self._counts(job)
-            job.client.turned_away(job, refusal)
+            job.sender.turned_away(job, refusal)
             return
         self.totals.accepted += self._counts(job)
         self._work()
 
-    def withdraw(self, client: Client) -> None:
-        """Drop what waits here of a client whose stream is gone."""
-        self._backlog.withdraw(self._clock.now_s, lambda job: job.client is client)
+    def withdraw(self, sender: Sender) -> None:
+        """Drop what waits here of a sender whose stream is gone."""
+        self._backlog.withdraw(self._clock.now_s, lambda job: job.sender is sender)
 
     def _work(self) -> None:
         """Give idle workers what waits."""
         while self._idle and len(self._backlog):
             now_s = self._clock.now_s
-            taken = self._backlog.take(now_s, self._sizes.best_size)
-            self._report_expired(taken.expired)
+            taken = self._backlog.take(now_s)
+            self._turn_away(taken.turned)
             if not taken.batch:
                 return
             self._idle -= 1
@@ -137,7 +139,8 @@ class VirtualServer:
         tail = self._tails[place.digest]
         stop = self._stop(tail, jobs)
         step_s = (tail.step_s(place.at, stop, len(jobs)) + _exits_s(tail, jobs, stop)) * stretch
-        self._sizes.observe(place, len(jobs), step_s)
+        going = sum(stop not in (tail.depth, job.end) for job in jobs)
+        self._costs.observe(Step(place, len(jobs), step_s, tail.places[stop], going))
         for job in jobs:
             job.place, job.ended = tail.places[stop], stop in (tail.depth, job.end)
             job.segment_s.append(step_s)
@@ -176,6 +179,7 @@ class VirtualServer:
     def _answer(self, now_s: float, job: Job) -> None:
         total_s = now_s - job.received_s
         queue_s = max(total_s - job.decode_s - sum(job.segment_s), 0.0)
+        self._costs.observe_beside(self._tails[job.digest].places[job.cut], job.decode_s)
         if self._counts(job):
             self.totals.answered += 1
             self.totals.queue_s += queue_s
@@ -187,12 +191,14 @@ class VirtualServer:
             total_s=total_s,
             received_bytes=job.size_bytes,
         )
-        job.client.served(job, timeline, self.load())
+        job.sender.served(job, timeline, self.load())
 
-    def _report_expired(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            self.totals.expired += self._counts(job)
-            job.client.turned_away(job, why_expired(self._clock.now_s, job))
+    def _turn_away(self, turned: Sequence[Turned[Job]]) -> None:
+        for job, failure in turned:
+            expired = failure.status == "DEADLINE_EXCEEDED"
+            self.totals.expired += expired and self._counts(job)
+            self.totals.refused += not expired and self._counts(job)
+            job.sender.turned_away(job, failure)
 
 
 def _exits_s(tail: Tail, jobs: Sequence[Job], at: int) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from itertools import accumulate
 
+from edge_server.cost_curve import SIZES
 from edge_server.passage import Place
+from edge_server.step_costs import Step, StepCosts
 from partitioner.profile import Profile
 
 __all__ = ["Tail"]
@@ -40,3 +42,10 @@ class Tail:
     def exit_s(self, exit_: int, count: int) -> float:
         """Return how long an exit takes, over so many samples as one."""
         return self._exits_s[exit_] * (self._fixed_share + (1 - self._fixed_share) * count)
+
+    def teach(self, costs: StepCosts) -> None:
+        """Tell what a server has measured when it has loaded the bundle."""
+        for at in reversed(range(self.depth)):
+            for size in SIZES:
+                time_s, going = self.step_s(at, at + 1, size), size * (at + 1 < self.depth)
+                costs.observe(Step(self.places[at], size, time_s, self.places[at + 1], going))

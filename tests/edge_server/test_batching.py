@@ -1,4 +1,4 @@
-"""How many samples run as one, and that it changes no answer."""
+"""Samples that run as one answer as they do alone."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from edge_server.batching import MOST, BatchSizes, CostCurve
 from edge_server.clients import Client
 from edge_server.engine import Engine
+from edge_server.passage import Place
+from edge_server.sample import Room
+from edge_server.step_costs import Step
 from edge_server.ticket import Ticket
 from edge_server.workers import WorkerPool
 from offramp.errors import EngineError
@@ -23,70 +23,6 @@ from offramp.messages import Answer, Request, Timeline
 
 LIMIT_BYTES = 1 << 16
 CLIENT = Client("board")
-
-
-def curve_of(fixed_s: float, each_s: float, sizes: tuple[int, ...] = (1, 2, 4, 8)) -> CostCurve:
-    curve = CostCurve()
-    for size in sizes:
-        curve.observe(size, fixed_s + size * each_s)
-    return curve
-
-
-def test_the_parts_of_a_step_are_found() -> None:
-    assert CostCurve().parts_s() is None
-    assert curve_of(0.3, 0.1, (1, 1, 1)).parts_s() is None
-    assert curve_of(0.3, 0.1, (1, 2)).parts_s() == pytest.approx((0.3, 0.1))
-    assert curve_of(0.0, 0.1).parts_s() == pytest.approx((0.0, 0.1))
-    fixed_s, each_s = curve_of(0.1, 0.0).parts_s() or (0, 0)
-    assert (fixed_s, each_s) == pytest.approx((0.1, 0.0))
-
-
-def test_batches_are_as_large_as_they_save_something() -> None:
-    assert curve_of(0.0, 0.1).best_size(1e9) == 1
-    assert curve_of(0.01, 0.1).best_size(1e9) == 3
-    assert curve_of(0.025, 0.1).best_size(1e9) == 6
-    assert curve_of(0.1, 0.1).best_size(1e9) == 16  # twice as many as ever were
-    assert curve_of(0.1, 0.1, (1, 32)).best_size(1e9) == 21
-    assert curve_of(9.0, 0.1, (1, 32)).best_size(1e9) == MOST
-
-
-def test_a_batch_that_would_end_too_late_is_smaller() -> None:
-    curve = curve_of(0.1, 0.1)
-    assert [curve.best_size(room_s) for room_s in (0.0, 0.25, 0.75, 9.0)] == [1, 1, 6, 16]
-
-
-def test_larger_batches_are_tried_step_by_step_and_again_from_time_to_time() -> None:
-    sizes, tried = BatchSizes(), []
-    assert sizes.best_size("p", 9.0) == 1
-    for _ in range(6):
-        size = sizes.best_size("p", 1e9)
-        tried.append(size)
-        sizes.observe("p", size, 0.5 + 0.001 * size)
-    assert tried == [1, 2, 4, 8, 16, 32]
-    for _ in range(2):
-        sizes.observe("q", 1, 0.1)
-    sizes.observe("q", 2, 0.2)
-    later = [sizes.best_size("q", 1e9)]
-    for _ in range(1000):
-        sizes.observe("q", 1, 0.1)
-        later.append(sizes.best_size("q", 1e9))
-    assert later[0] == 1
-    assert later[-1] > 1
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 32), st.floats(0, 10)), min_size=1, max_size=40),
-    st.floats(-1, 100),
-)
-def test_whatever_was_seen_a_batch_is_one_sample_to_the_most(
-    seen: list[tuple[int, float]], room_s: float
-) -> None:
-    curve = CostCurve()
-    for size, time_s in seen:
-        curve.observe(size, time_s)
-    assert 1 <= curve.best_size(room_s) <= MOST
-    if parts_s := curve.parts_s():
-        assert min(parts_s) >= -1e-9
 
 
 def test_samples_of_different_cuts_merge_and_answer_as_alone(
@@ -131,9 +67,11 @@ def submit_all(pool: WorkerPool, requests: list[Request]) -> dict[int, Answer]:
 @pytest.fixture
 def held(gated_engine: Engine, gated: Any) -> Any:
     """An engine that has learnt that batches pay, and its network behind a closed gate."""
-    for place in [(gated.bundle.digest, at, False) for at in range(gated.depth)]:
+    places = [Place(gated.bundle.digest, at, False) for at in range(gated.depth + 1)]
+    for at in reversed(range(gated.depth)):
         for size in (1, 32):
-            gated_engine.sizes.observe(place, size, 1.0)
+            going = size * (at + 1 < gated.depth)
+            gated_engine.costs.observe(Step(places[at], size, 0.001, places[at + 1], going))
     return gated_engine
 
 
@@ -142,7 +80,7 @@ def test_what_waits_while_the_engine_is_busy_runs_together(
 ) -> None:
     gated.run_segment = counting = Counting(gated)
     each = [sample_of(gated.__class__.__base__(gated.bundle), seed) for seed in range(9)]
-    pool = WorkerPool(held, workers=1, queue_length=20, max_wait_s=20.0)
+    pool = WorkerPool(held, Room(1, 20), max_wait_s=20.0)
     threading.Timer(0.2, gated.gate.set).start()
     requests = [one.request(1 + at % 2, number=at) for at, one in enumerate(each)]
     answers = submit_all(pool, requests)
@@ -165,7 +103,7 @@ def test_a_sample_that_fails_takes_no_other_with_it(
     each = [sample_of(network, seed) for seed in range(5)]
     broken = each[3].tensors[1]
     each[3] = type(each[3])(each[3].digest, (each[3].tensors[0], (broken[0] * np.nan,)))
-    pool = WorkerPool(held, workers=1, queue_length=20, max_wait_s=20.0)
+    pool = WorkerPool(held, Room(1, 20), max_wait_s=20.0)
     threading.Timer(0.2, gated.gate.set).start()
     answers = submit_all(pool, [one.request(1, number=at) for at, one in enumerate(each)])
     assert [at for at, answer in sorted(answers.items()) if answer.failure] == [3]

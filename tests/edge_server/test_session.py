@@ -13,6 +13,7 @@ import pytest
 from edge_server.clients import Client
 from edge_server.engine import Engine
 from edge_server.history import History
+from edge_server.sample import Room
 from edge_server.session import Arrival, Reply, Session
 from edge_server.workers import WorkerPool
 from offramp.messages import Answer, Failure, Probe, Request, Timeline
@@ -56,7 +57,7 @@ Story = Callable[[Wire, "asyncio.Task[bool]", asyncio.Event, WorkerPool], Awaita
 @pytest.fixture
 def play(gated_engine: Engine, gated: Any) -> Callable[[Story], None]:
     async def stage(story: Story) -> None:
-        pool = WorkerPool(gated_engine, workers=1, queue_length=64, max_wait_s=10.0)
+        pool = WorkerPool(gated_engine, Room(), max_wait_s=10.0)
         wire, drained = Wire(), asyncio.Event()
         client, history = Client("board"), History(0)
         session = Session(pool, client, wire.read, wire.write, max_in_flight=4, history=history)

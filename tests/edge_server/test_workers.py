@@ -10,6 +10,7 @@ import pytest
 
 from edge_server.clients import Client
 from edge_server.engine import Engine
+from edge_server.sample import Room
 from edge_server.ticket import STOPPING, Ticket
 from edge_server.workers import WorkerPool
 from offramp.errors import EngineError
@@ -37,7 +38,7 @@ class Device:
 
 @pytest.fixture
 def pool(gated_engine: Engine, gated: Any) -> Iterator[WorkerPool]:
-    pool = WorkerPool(gated_engine, workers=1, queue_length=3, max_wait_s=5.0)
+    pool = WorkerPool(gated_engine, Room(1, 3), max_wait_s=5.0)
     yield pool
     gated.gate.set()
     pool.close(10)
@@ -198,7 +199,7 @@ def test_close_fails_what_still_waits(device: Device, gated: Any, sample: Any) -
 
 
 def test_two_workers_run_two_samples_at_once(gated_engine: Engine, gated: Any, sample: Any) -> None:
-    pool = WorkerPool(gated_engine, workers=2, queue_length=3, max_wait_s=5.0)
+    pool = WorkerPool(gated_engine, Room(2, 3), max_wait_s=5.0)
     device = Device(pool)
     for number in (1, 2, 3):
         device.submit(sample.request(number=number))

@@ -10,6 +10,7 @@ import pytest
 
 from device.controller import Controller
 from device.settings import AgentSettings
+from edge_server.clients import Client
 from partitioner.candidates import CLOSED
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective
@@ -76,6 +77,7 @@ class World:
                 self.clock,
                 VirtualLink(model),
                 self.server,
+                client=Client("board"),
                 answer_bytes=8,
                 rpc_s=Draws(rpc_s, "rpc"),
             )

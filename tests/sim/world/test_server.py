@@ -4,6 +4,8 @@ from random import Random
 
 import pytest
 
+from edge_server.clients import Client
+from edge_server.sample import Room
 from sim.world.clock import Clock
 from sim.world.course import LoadCourse
 from sim.world.job import Job
@@ -11,18 +13,20 @@ from sim.world.server import Capacity, VirtualServer
 from sim.world.tail import Tail
 
 DIGEST = "1" * 64
+BOARD = Client("board")
 
 
 class Devices:
     """Keeps what a server tells of jobs: (ms, job, what)."""
 
-    def __init__(self, planner, fixed_share=0.0, counted_from_s=0.0, **capacity):
+    def __init__(self, planner, fixed_share=0.0, counted_from_s=0.0, load=None, **room):
         self.clock, self.log, self.timelines = Clock(), [], []
         tails = {DIGEST: Tail(planner.server, fixed_share)}
-        self.server = VirtualServer(self.clock, tails, Capacity(**capacity), counted_from_s)
+        capacity = Capacity(Room(**room), load=load or LoadCourse())
+        self.server = VirtualServer(self.clock, tails, capacity, counted_from_s)
 
-    def send(self, number, at_s, cut=1, timeout_s=0.0, **later):
-        job = Job(self, 0, number, DIGEST, cut, "raw", timeout_s, 1000, **later)
+    def send(self, number, at_s, cut=1, timeout_s=0.0, client=BOARD, **later):
+        job = Job(self, client, 0, number, DIGEST, cut, "raw", timeout_s, 1000, **later)
         self.clock.at(at_s, self.server.arrive, job)
 
     def run(self):
