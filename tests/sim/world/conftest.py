@@ -42,7 +42,7 @@ class SmallLibrary(Library):
     def __init__(self, planner, outcomes):
         super().__init__()
         self.bundle = lambda path: planner.bundle
-        self._candidates = lambda path: planner.candidates
+        self._candidates = lambda path, min_cut: planner.candidates
         self._outcomes = lambda path: outcomes
         self._given = planner
 
