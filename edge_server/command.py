@@ -61,6 +61,6 @@ def serve(bundles: tuple[Path, ...], file: Path | None, **options: Any) -> None:
     insecure = options.pop("insecure") or None  # the file may say so too
     given = {"bundles": bundles or None, "insecure": insecure, **options}
     settings = load_settings(ServerSettings, file, given)
-    gc.freeze()  # what was imported stays: to look for garbage in it takes 60 ms, in which all waits
+    gc.freeze()  # what is imported stays: to look for garbage in it would stop all for 60 ms
     engine = load_engine(settings)
     asyncio.run(run_server(settings, engine, lambda at: click.echo(f"listening on {at}")))
