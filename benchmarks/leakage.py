@@ -31,8 +31,8 @@ from offramp.samples import LabelledSamples
 from offramp.tensors import Array
 
 SIDE = 28
-LEARNT, DRAWN, EPOCHS, BATCH = 3000, 500, 6, 64
-WIDTH = 24
+LEARNT, DRAWN, EPOCHS, BATCH = 2500, 500, 6, 64
+WIDTH, CALIBRATION = 24, 500
 QUICK_LEARNT, QUICK_DRAWN, QUICK_EPOCHS = 256, 100, 1
 RATE, SEED = 2e-3, 0
 LIMIT_BYTES = 1 << 20
@@ -77,7 +77,7 @@ def main() -> None:
         ("the class's mean picture", *_likeness(of_class, truth), ""),
     ]
     with TemporaryDirectory() as folder:
-        bundle = _compiled(Path(folder), 500 if options.quick else 3000)
+        bundle = _compiled(Path(folder))
         network = Network(bundle)
         for cut in bundle.cuts[:-1]:
             for level in _levels(bundle, cut):
@@ -98,9 +98,9 @@ def main() -> None:
     finish("leakage", line, {"rows": [list(row) for row in rows]}, options)
 
 
-def _compiled(folder: Path, samples: int) -> Bundle:
+def _compiled(folder: Path) -> Bundle:
     images, labels = held_out()
-    given = LabelledSamples((images[:samples],), labels[:samples])
+    given = LabelledSamples((images[:CALIBRATION],), labels[:CALIBRATION])
     compile_model(trained(), given, folder / "fashion.offramp", CompileOptions("fashion_mnist"))
     return open_bundle(folder / "fashion.offramp")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import device.remote
@@ -101,6 +101,7 @@ class Listener:
             self.messages.append(told[-1])
 
 
+@settings(deadline=None)
 @given(MESSAGES)
 def test_whatever_it_says_is_read_or_left_aside(message: pb.StreamResponse) -> None:
     match message.WhichOneof("kind"):
@@ -117,6 +118,7 @@ def test_a_timeline_without_end_is_cut_off() -> None:
     assert len(timeline.segment_s) == 4096
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TIMELINES, LOADS, st.floats(0, 10)), min_size=1, max_size=20))
 def test_lies_about_times_and_load_leave_beliefs_finite_and_a_plan(
     planner: Planner, told: list[tuple[pb.Timeline, pb.ServerLoad, float]]

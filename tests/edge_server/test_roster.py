@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_server.clients import Client
@@ -81,6 +81,7 @@ def test_who_shows_nothing_that_is_known_is_nobody(
         roster.identify(shown, NOON_S)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_no_other_token_is_taken_for_one_that_is_known(token: str) -> None:
     known = new_token()
