@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -49,55 +50,48 @@ class CallLimits:
     stalled_s: float
 
 
-class _SilentError(Exception):
-    """A client does not go on; the message says how."""
-
-
-@dataclass(eq=False)
 class _Call:
-    """An open call; ``why`` says why it was broken off."""
+    """An open call, and its context for the handler: it notes whether the client goes on.
 
-    task: asyncio.Task[Any]
-    context: Context
-    client: Client
-    why: Failure | None = None
+    ``why`` says why it was broken off.
+    """
 
-
-class _Patient:
-    """A call's context whose reads and writes wait for the client no longer than they may."""
-
-    def __init__(self, context: Context, limits: CallLimits) -> None:
-        self._context, self._limits = context, limits
-        self._heard = False
+    def __init__(self, context: Context, client: Client, *, is_health: bool) -> None:
+        self.context, self.client, self.is_health = context, client, is_health
+        self.task = asyncio.current_task()
+        self.why: Failure | None = None
+        self._loop = asyncio.get_running_loop()
+        self._opened_s, self._writing_s = self._loop.time(), math.inf
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
+        return getattr(self.context, name)
 
     async def read(self) -> Any:
-        """Return the next message; the first one has to come soon."""
-        if self._heard:
-            return await self._context.read()
-        limit_s = self._limits.first_message_s
-        try:
-            async with asyncio.timeout(limit_s):
-                message = await self._context.read()
-        except TimeoutError:
-            raise _SilentError(
-                f"nothing came for {limit_s:g} s; send a sample or a probe once a call is open"
-            ) from None
-        self._heard = True
+        """Return the next message."""
+        message = await self.context.read()
+        self._opened_s = math.inf  # it has been heard of: it may be silent from now on
         return message
 
     async def write(self, message: Any) -> None:
-        """Send a message; the client has to make room for it."""
-        limit_s = self._limits.stalled_s
-        try:
-            async with asyncio.timeout(limit_s):
-                await self._context.write(message)
-        except TimeoutError:
-            raise _SilentError(
-                f"no message was taken for {limit_s:g} s; read the answers"
-            ) from None
+        """Send a message, as soon as the client makes room for it."""
+        self._writing_s = self._loop.time()
+        await self.context.write(message)
+        self._writing_s = math.inf
+
+    def why_overdue(self, now_s: float, limits: CallLimits) -> Failure | None:
+        """Return why it is not waited for any longer; None if it is."""
+        if now_s - self._opened_s > limits.first_message_s:
+            return Failure(
+                "DEADLINE_EXCEEDED",
+                f"nothing came for {limits.first_message_s:g} s; send a sample or a probe once a "
+                "call is open",
+            )
+        if now_s - self._writing_s > limits.stalled_s:
+            return Failure(
+                "DEADLINE_EXCEEDED",
+                f"no message was taken for {limits.stalled_s:g} s; read the answers",
+            )
+        return None
 
 
 class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # it is no generic
@@ -135,10 +129,15 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # it is no ge
         )
 
     def recheck(self) -> None:
-        """End the calls of clients that are none any more, or have other rights than before."""
+        """End the calls that do not go on, and of clients that are none any more or have changed.
+
+        To be asked again and again, say once a second.
+        """
+        now_s = asyncio.get_running_loop().time()
         for call in self._calls:
-            if call.why is None and (why := self._why_not(call)) is not None:
+            if call.why is None and (why := self._why_not(call, now_s)) is not None:
                 call.why = why
+                assert call.task is not None
                 call.task.cancel()
 
     async def _guard(
@@ -151,21 +150,15 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # it is no ge
             self._report(context, failure)
             await end_call(context, failure)
             return
-        task = asyncio.current_task()
-        assert task is not None
-        call = _Call(task, context, client)
-        if not is_health:
-            self._calls.add(call)
+        call = _Call(context, client, is_health=is_health)
+        self._calls.add(call)
         try:
-            await serve(messages, _Patient(context, self._limits))
-        except _SilentError as error:
-            failure = Failure("DEADLINE_EXCEEDED", str(error))
-            self._report(context, failure)
-            await _last_word(context, failure)
+            await serve(messages, call)
         except asyncio.CancelledError:
             if call.why is None:
                 raise
-            task.uncancel()
+            assert call.task is not None
+            call.task.uncancel()
             self._report(context, call.why)
             await _last_word(context, call.why)
         finally:
@@ -187,7 +180,11 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # it is no ge
         if not self._open[name]:
             del self._open[name]
 
-    def _why_not(self, call: _Call) -> Failure | None:
+    def _why_not(self, call: _Call, now_s: float) -> Failure | None:
+        if overdue := call.why_overdue(now_s, self._limits):
+            return overdue
+        if call.is_health:
+            return None
         try:
             client = self._identity.client_of(call.context)
         except AuthenticationError as error:
@@ -234,5 +231,5 @@ async def _last_word(context: Context, failure: Failure) -> None:
     try:
         async with asyncio.timeout(_LAST_WORD_S):
             await end_call(context, failure)
-    except (TimeoutError, grpc.aio.InternalError):  # the latter if it hangs up meanwhile
-        return
+    except (TimeoutError, grpc.aio.InternalError, grpc.aio.UsageError):
+        return  # it does not, has hung up meanwhile, or was told before

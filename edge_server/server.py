@@ -239,7 +239,10 @@ class EdgeServer:
         """Look at once a second whether certificates or clients have changed, or tokens expired."""
         while True:
             await asyncio.sleep(_SAMPLE_S)
-            await asyncio.to_thread(self._access.refresh)
+            try:
+                await asyncio.to_thread(self._access.refresh)
+            except Exception as error:  # whatever is wrong with a file, calls are looked at
+                _log.error("the files of --certificate and --clients cannot be read: %r", error)
             self._gate.recheck()
 
     async def _sample_processor(self) -> None:

@@ -38,6 +38,12 @@ def clients(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls are looked at more often than once a second."""
+    monkeypatch.setattr("edge_server.server._SAMPLE_S", 0.02)
+
+
 def stream_of(stub: Any, token: str) -> DeviceStream:
     return DeviceStream(stub.Stream(timeout=30, metadata=(("authorization", f"Bearer {token}"),)))
 
