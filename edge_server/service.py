@@ -107,7 +107,7 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
                 content = await answer_one(self._pool, client, content, timeline)
             answer = stamp(content, self._pool)
             message = answer.to_proto()
-            ledger.left(answer, 0 if answer.failure else message.ByteSize())
+            ledger.left(answer, int if answer.failure else message.ByteSize)
         if answer.failure:
             await end_call(context, answer.failure)
         return message
@@ -201,7 +201,7 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
             answer = stamp(reply, self._pool)
             message = pb.StreamResponse(infer=answer.to_proto())
             await context.write(message)
-            ledger.left(answer, message.ByteSize())
+            ledger.left(answer, message.ByteSize)
 
         history = History(self._settings.history_bytes)
         session = Session(self._pool, client, read, write, self._settings.max_in_flight, history)

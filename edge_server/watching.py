@@ -6,7 +6,7 @@ wait nor raise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,9 +64,10 @@ class Ledger:
         if self._watchers:
             self._open[request.id] = Asked.of(request, *self._from)
 
-    def left(self, answer: Answer, sent_bytes: int) -> None:
-        """Tell that an answer leaves."""
+    def left(self, answer: Answer, size_bytes: Callable[[], int] = int) -> None:
+        """Tell that an answer leaves, in a message whose size is asked for if anybody watches."""
         if self._watchers:
+            sent_bytes = size_bytes()
             asked = self._open.pop(answer.id, None) or Asked(answer.id, *self._from)
             for watcher in self._watchers:
                 watcher.answered(asked, answer, sent_bytes)
@@ -74,4 +75,4 @@ class Ledger:
     def close(self) -> None:
         """Tell that the device has left, and what it does not wait for any more."""
         for number in list(self._open):
-            self.left(Answer(number, failure=_LEFT), 0)
+            self.left(Answer(number, failure=_LEFT))

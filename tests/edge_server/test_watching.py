@@ -29,8 +29,8 @@ def test_an_answer_is_told_with_what_was_asked_for() -> None:
     ledger = Ledger("ipv4:10.0.0.7", 3, [notes])
     ledger.came(request(1))
     ledger.came(request(2))
-    ledger.left(Answer(2), 700)
-    ledger.left(Answer(1, failure=Failure("DEADLINE_EXCEEDED", "late")), 40)
+    ledger.left(Answer(2), lambda: 700)
+    ledger.left(Answer(1, failure=Failure("DEADLINE_EXCEEDED", "late")), lambda: 40)
     assert notes.told == [
         (Asked(2, "ipv4:10.0.0.7", 3, "ab" * 32, 2, "p7"), "OK", 700),
         (Asked(1, "ipv4:10.0.0.7", 3, "ab" * 32, 2, "p7"), "DEADLINE_EXCEEDED", 40),
@@ -48,7 +48,9 @@ def test_what_a_device_leaves_behind_is_cancelled() -> None:
 
 def test_an_unreadable_request_has_no_bundle() -> None:
     notes = Notes()
-    Ledger("here", 3, [notes]).left(Answer(9, failure=Failure("INVALID_ARGUMENT", "no")), 30)
+    Ledger("here", 3, [notes]).left(
+        Answer(9, failure=Failure("INVALID_ARGUMENT", "no")), lambda: 30
+    )
     assert notes.told == [(Asked(9, "here", 3), "INVALID_ARGUMENT", 30)]
 
 
@@ -72,7 +74,7 @@ def test_each_sample_is_told_of_once(events: list[tuple[bool, int]]) -> None:
             waiting.add(number)
             came += 1
         elif number in waiting:
-            ledger.left(Answer(number), 1)
+            ledger.left(Answer(number))
             waiting.remove(number)
     ledger.close()
     assert len(notes.told) == came
