@@ -16,6 +16,8 @@ from offramp.errors import InputError, RightsError, UnknownBundleError
 
 __all__ = ["Administration"]
 
+_SHOWN = 100  # characters of a path that an error quotes
+
 _log = logging.getLogger(__name__)
 
 
@@ -54,15 +56,21 @@ class Administration:
 
     def _inside(self, given: str) -> Path:
         """Return a path inside an allowed folder; links lead nowhere else."""
-        if not given or "\0" in given:
-            raise InputError(f"path {given!r} names no file; send a bundle's path on the server")
-        inside = [path for folder in self._folders if (path := _below(folder, given))]
+        try:
+            if not given:
+                raise ValueError("there is no path")
+            inside = [path for folder in self._folders if (path := _below(folder, given))]
+            there = [path for path in inside if path.exists()]
+        except (OSError, RuntimeError, ValueError):  # too long, links in a circle, or a zero in it
+            raise InputError(
+                f"path {given[:_SHOWN]!r} names no file; send a bundle's path on the server"
+            ) from None
         if not inside:
             raise RightsError(
                 f"path {given!r} is in no folder that bundles may be loaded from; put the file "
                 "into the server's admin_folder, or into the one that it watches"
             )
-        return next((path for path in inside if path.exists()), inside[0])
+        return (there or inside)[0]
 
     def _held(self, stock: Stock) -> HeldBundle:
         book = stock.book

@@ -34,6 +34,7 @@ def folder(tmp_path: Path, bundle_file: Path, other_bundle: Bundle) -> Path:
     shutil.copy(bundle_file.with_name("other.offramp"), tmp_path / "outside.offramp")
     (path / "link.offramp").symlink_to(tmp_path / "outside.offramp")
     (path / "inner.offramp").symlink_to(path / "other.offramp")
+    (path / "circle").symlink_to("circle")
     (path / "broken.offramp").write_bytes(b"no bundle")
     return path
 
@@ -101,6 +102,8 @@ def test_what_is_unloaded_is_unknown_wherever_it_came_from_and_may_come_back(
         (".", BundleError, "is no bundle"),
         ("", InputError, "names no file"),
         ("other.offramp\0", InputError, "names no file"),
+        ("x" * 300, InputError, "names no file"),
+        ("circle/x.offramp", InputError, "names no file"),
     ],
 )
 def test_nothing_is_loaded_from_elsewhere_and_nothing_broken(
