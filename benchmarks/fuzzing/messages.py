@@ -17,16 +17,18 @@ from benchmarks.fuzzing.target import Attack, Target
 from benchmarks.harness import BUNDLE
 from edge_server.engine import Engine
 from edge_server.history import History
-from offramp import catalogue, codecs, messages
+from offramp import administration, catalogue, codecs, messages
 from offramp.boundary_codec import decode_boundary
 from offramp.bundle import open_bundle
 from offramp.errors import InputError, OfframpError
 from offramp.messages import Answer, Request
 from offramp.network import Network
+from protos.offramp.v1 import admin_pb2 as admin_pb
 from protos.offramp.v1 import inference_pb2 as pb
 
 __all__ = ["kinds", "targets"]
 
+_VALUES = ("offramp.messages", "offramp.catalogue", "offramp.administration")
 _REFUSALS = (OfframpError, DecodeError)
 _LIMIT_BYTES = 4 << 20
 _DIGEST = bytes(range(32))
@@ -37,40 +39,45 @@ Read = Callable[[bytes], object]
 def targets() -> tuple[Target, ...]:
     """Return the targets of what comes in messages."""
     return (
-        Target("messages", ("offramp.messages", "offramp.catalogue"), _messages, weight=150),
+        Target("messages", _VALUES, _messages, weight=150),
         Target("requests", ("edge_server.engine", "offramp.boundary_codec"), _requests, weight=100),
         Target("answers", ("device.cargo",), _answers, weight=120),
     )
 
 
 @cache
-def kinds() -> tuple[tuple[type[Message], Any], ...]:
-    """Return every message that is read into a value, with the value's class."""
-    return tuple(sorted(_values(), key=lambda kind: kind[0].__name__))
+def kinds() -> tuple[tuple[type[Message], Callable[[Any], object]], ...]:
+    """Return every message that is read into a value, with what reads it."""
+    return tuple(sorted(_readers(), key=lambda kind: kind[0].__name__))
 
 
-def _values() -> Iterator[tuple[type[Message], Any]]:
-    for module in (messages, catalogue):
+def _readers() -> Iterator[tuple[type[Message], Callable[[Any], object]]]:
+    for module in (messages, catalogue, administration):
         for name in module.__all__:
-            value = getattr(module, name)
-            if hasattr(value, "from_proto"):
-                hint = typing.get_type_hints(value.from_proto)["message"]
-                one = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-                yield from ((message, value) for message in one)
+            one = getattr(module, name)
+            read = getattr(one, "from_proto", one)
+            hint = typing.get_type_hints(read).get("message") if callable(read) else None
+            each = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+            yield from ((message, read) for message in each if _is_message(message))
+
+
+def _is_message(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Message)
 
 
 def _messages(folder: Path) -> Attack:
     """Read any message into its value."""
 
-    def read(data: bytes) -> None:
+    def read_any(data: bytes) -> None:
         if not data:
             raise InputError("the input says no message")
-        message, value = kinds()[data[0] % len(kinds())]
-        value.from_proto(message.FromString(data[1:]))
+        message, read = kinds()[data[0] % len(kinds())]
+        read(message.FromString(data[1:]))
 
     load = pb.ServerLoad(queued=3, running=1, queue_us=5, cpu_permille=7, price_us=9)
     spans = pb.Timeline(received_us=1 << 50, queue_us=2, segment_us=[3, 4], received_bytes=5)
     offer = pb.BundleDescription(digest=_DIGEST, name="digits", segments=8, backend="onnxruntime")
+    held = admin_pb.HeldBundle(description=offer, stage="STAGE_OPEN", idle_us=3, sources=["a"])
     whole: dict[type[Message], Message] = {
         pb.InferRequest: pb.InferRequest(
             id=9, bundle_digest=_DIGEST, cut=2, frames=[b"ab", b"cd"], timeout_us=7, plan_id="p",
@@ -85,6 +92,9 @@ def _messages(folder: Path) -> Attack:
         pb.ProbeRequest: pb.ProbeRequest(id=1, padding=bytes(20)),
         pb.ProbeResponse: pb.ProbeResponse(id=1, timeline=spans, load=load),
         pb.BundleDescription: offer,
+        admin_pb.HeldBundle: held,
+        admin_pb.ListBundlesResponse: admin_pb.ListBundlesResponse(bundles=[held, held]),
+        pb.Draining: pb.Draining(accepts_us=5, answers_us=9),
         pb.Catalogue: pb.Catalogue(bundles=[offer, offer]),
         pb.DescribeResponse: pb.DescribeResponse(bundles=[offer], version="0.1.0"),
         pb.ReadFileRequest: pb.ReadFileRequest(bundle_digest=_DIGEST, path="a/b", offset_bytes=3),
@@ -93,7 +103,7 @@ def _messages(folder: Path) -> Attack:
         bytes((at,)) + whole.get(message, message()).SerializeToString()
         for at, (message, _) in enumerate(kinds())
     ]
-    return Attack(tuple(seeds), read, _REFUSALS)
+    return Attack(tuple(seeds), read_any, _REFUSALS)
 
 
 def _requests(folder: Path) -> Attack:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from benchmarks.fuzzing.target import Attack, Target, of_file
+from benchmarks.fuzzing.target import Attack, Target, WrongError, of_file
 from device.security import SecuritySettings
+from edge_server.administration import Administration
+from edge_server.clients import Client
 from edge_server.roster import ClientsFile, Roster
 from offramp.address import Address
 from offramp.development_authority import Signed, make_authority, open_authority
 from offramp.errors import InputError
 from offramp.pem import read_authority, read_pair
 from offramp.settings import load_settings
+from protos.offramp.v1.admin_pb2 import LoadBundleRequest
 
 __all__ = ["targets"]
 
@@ -33,6 +39,7 @@ def targets() -> tuple[Target, ...]:
         Target("clients files", ("edge_server.access",), _clients, weight=3),
         Target("token files", ("device.security",), _tokens, weight=20),
         Target("certificates", ("offramp.pem",), _certificates, weight=4),
+        Target("paths to load", ("edge_server.administration",), _paths, weight=4),
         Target("authorities", ("offramp.development_authority",), _authorities, weight=4),
     )
 
@@ -68,6 +75,32 @@ def _certificates(folder: Path) -> Attack:
         read_authority(files[2])
 
     return Attack(tuple(bytes((at,)) + one for at, one in enumerate(sound)), read)
+
+
+def _paths(folder: Path) -> Attack:
+    """Let an administrator name a bundle to load, which must lie in the folder for that."""
+    allowed = folder / "bundles"
+    (allowed / "more").mkdir(parents=True)
+    (allowed / "more" / "a.offramp").touch()
+    (allowed / "out").symlink_to("/etc")
+    (allowed / "loop").symlink_to("loop")
+
+    class Library:
+        async def take_in(self, source: str, paths: Sequence[Path]) -> None:
+            if not paths[0].resolve().is_relative_to(allowed.resolve()):
+                raise WrongError(f"{paths[0]} is outside")
+
+    library: Any = Library()
+    administration = Administration(library, lambda digest: 0, [allowed])
+    client = Client("fuzzer", may_administer=True)
+
+    def read(data: bytes) -> None:
+        path = LoadBundleRequest(path=data.decode("latin-1")).path
+        with suppress(TypeError):  # there is no book to be returned
+            administration.load(client, path).send(None)
+
+    outside = (b"../x", b"out/passwd", b"/etc/passwd", b"loop/x", b"more/../../b")
+    return Attack((b"more/a.offramp", b"more", *outside), read)
 
 
 def _authorities(folder: Path) -> Attack:
