@@ -50,13 +50,13 @@ def main() -> None:
     warnings.simplefilter("ignore")  # readers warn of what they then read or refuse
     faulthandler.enable()
     guided = not (given.plain or given.input)
+    place = given.folder / "place"
+    place.mkdir(parents=True)
     with _instrumented() if guided else contextlib.nullcontext():
         from benchmarks.fuzzing.record import Record
         from benchmarks.fuzzing.registry import find_target
-    target = find_target(given.target)
-    place = given.folder / "place"
-    place.mkdir(parents=True)
-    attack = target.build(place)
+
+        attack = find_target(given.target).build(place)  # which imports what it needs
     if given.input:
         attack.read(given.input.read_bytes())
         return
