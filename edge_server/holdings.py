@@ -101,16 +101,19 @@ class Holdings:
         """Let go of what was entered and nothing gives."""
         with self._lock:
             self._library.abandon()
+            self._forget_costs()
 
     def give(self, source: str, digests: Iterable[str]) -> None:
         """Take in what a source gives from now on."""
         with self._lock:
             self._library.give(source, digests)
+            self._forget_costs()
 
     def drop(self, digest: str) -> None:
         """Take a bundle away from everything that gives it."""
         with self._lock:
             self._library.drop(digest)
+            self._forget_costs()
 
     @property
     def settled(self) -> bool:
@@ -134,13 +137,19 @@ class Holdings:
         """Take in that a bundle cannot be loaded."""
         with self._lock:
             self._library.failed(digest)
+            self._forget_costs()
 
     def unload(self, digest: str) -> None:
         """Let go of a network."""
         self.networks = {one: held for one, held in self.networks.items() if one != digest}
-        self.costs.keep(lambda place: isinstance(place, Place) and place.digest != digest)
         with self._lock:
             self._library.unloaded(digest)
+            self._forget_costs()
+
+    def _forget_costs(self) -> None:
+        """Forget what steps took of bundles that are gone; of the others it holds when back."""
+        remembers = self._library.remembers
+        self.costs.keep(lambda place: isinstance(place, Place) and remembers(place.digest))
 
 
 def _unknown(digest: str) -> UnknownBundleError:

@@ -52,13 +52,11 @@ class Librarian:
         self.holdings.on_asked = lambda: loop.call_soon_threadsafe(self._woken.set)
         try:
             while True:
-                match self.holdings.next(self._in_flight):
-                    case Load(book):
-                        await self._load(book)
-                    case Unload(book):
-                        await self._unload(book)
-                    case None:
-                        await self._rest()
+                try:
+                    await self._do_next()
+                except Exception:  # a server that serves well goes on, and somebody is told
+                    _log.exception("bundles could not be loaded or unloaded; trying again")
+                    await asyncio.sleep(_REST_S)
         finally:
             self.holdings.on_asked = lambda: None
 
@@ -111,6 +109,15 @@ class Librarian:
             _log.info("no longer serving bundle %s", digest, extra={"bundle": digest})
         if before != self._told:
             self._announce()
+
+    async def _do_next(self) -> None:
+        match self.holdings.next(self._in_flight):
+            case Load(book):
+                await self._load(book)
+            case Unload(book):
+                await self._unload(book)
+            case None:
+                await self._rest()
 
     async def _rest(self) -> None:
         limit_s = _REST_S if self.holdings.settled else _LOOK_S

@@ -171,6 +171,10 @@ class Library:
             one.asked_s is not None or one.stage is Stage.LEAVING for one in self._copies.values()
         )
 
+    def remembers(self, digest: str) -> bool:
+        """Tell whether a bundle is known, or was and has not left memory yet."""
+        return digest in self._copies
+
     def book(self, digest: str) -> Book | None:
         """Return a bundle that something gives, or gave until lately."""
         copy = self._copies.get(digest)

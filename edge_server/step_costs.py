@@ -110,7 +110,12 @@ class StepCosts:
 
     def keep(self, wanted: Callable[[Hashable], bool]) -> None:
         """Forget all places but those that are wanted."""
-        self._known = {place: known for place, known in self._known.items() if wanted(place)}
+        known = list(self._known.items())  # at once: workers add to it meanwhile
+        self._known = {place: one for place, one in known if wanted(place)}
+
+    def knows(self, place: Hashable) -> bool:
+        """Tell whether a step at a place has been seen."""
+        return place in self._known
 
     def _at(self, place: Hashable) -> _Known:
         return self._known.setdefault(place, _Known())

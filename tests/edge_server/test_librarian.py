@@ -14,11 +14,14 @@ from typing import Any, cast
 
 import pytest
 
+from edge_server import librarian
 from edge_server.books import Book, Stage
 from edge_server.holdings import Holdings
 from edge_server.intake import Intake
 from edge_server.librarian import Librarian
 from edge_server.loading import Loader
+from edge_server.passage import Place
+from edge_server.step_costs import Step
 from offramp.bundle import Bundle
 from offramp.catalogue import Offer
 from offramp.errors import AbsentBundleError, BundleError, UnknownBundleError
@@ -204,6 +207,47 @@ def test_what_is_unloaded_stays_for_the_samples_that_it_has(play: Play) -> None:
         assert [one.stage for one in stage.holdings.stock()] == [Stage.OPEN]
 
     play(story)
+
+
+def test_what_steps_took_is_known_for_as_long_as_their_bundle_is(play: Play) -> None:
+    async def story(stage: Scene) -> None:
+        costs = stage.holdings.costs
+        places = {name: Place(name, 0, narrow=False) for name in "ab"}
+        await stage.take_in("file", "a")
+        costs.observe(Step(places["a"], 1, 0.1, None, 0))
+        await stage.take_in("folder", "b")
+        costs.observe(Step(places["b"], 1, 0.1, None, 0))
+        assert list(stage.holdings.networks) == ["b"]
+        assert all(map(costs.knows, places.values()))
+        stage.librarian.let_go("file")  # not in memory
+        assert not costs.knows(places["a"])
+        stage.librarian.let_go("folder")
+        await stage.until(lambda: not costs.knows(places["b"]))
+
+    play(story, budget_bytes=10)
+
+
+def test_after_an_error_the_librarian_goes_on(
+    play: Play, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(librarian, "_REST_S", 0.01)
+
+    async def story(stage: Scene) -> None:
+        unload = stage.holdings.unload
+        broken = iter([True])
+
+        def unload_later(digest: str) -> None:
+            if next(broken, False):
+                raise RuntimeError("out of luck")
+            unload(digest)
+
+        monkeypatch.setattr(stage.holdings, "unload", unload_later)
+        await stage.take_in("file", "a")
+        stage.librarian.let_go("file")
+        await stage.until(lambda: not stage.holdings.networks)
+
+    play(story)
+    assert "bundles could not be loaded or unloaded; trying again" in caplog.text
 
 
 def test_nothing_is_left_of_what_was_unloaded(play: Play) -> None:
