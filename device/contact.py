@@ -45,6 +45,11 @@ class Contact:
         """Take in that it is another bundle from now on."""
         self._unserved = False
 
+    def moved(self) -> None:
+        """Take in that it is another server from now on, which is well."""
+        self._unserved = False
+        self.heard()
+
     def broke(self, now_s: float) -> None:
         """Take in that the connection is gone."""
         self._unserved = self._overdue = False

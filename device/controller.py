@@ -34,6 +34,7 @@ __all__ = ["Controller"]
 _STALE_S = 1.0  # an answer that took longer tells how the link was, not how it is
 _LEAST_S = 1e-5
 _DEVICE_FORGET_S, _SERVER_FORGET_S = 60.0, 10.0  # a server that is left alone tells nothing
+_MOVED_PROBES = 4
 _PRICE_WEIGHT = 0.2  # a server's price swings from answer to answer
 
 
@@ -228,6 +229,23 @@ class Controller:
         self._awaited.clear()
         self.estimator.forget_backlog(now_s)
         self._contact.broke(now_s)
+
+    def moved(self, now_s: float) -> None:
+        """Take in that another server answers from now on, over another link.
+
+        What the one before it still answers tells nothing any more; nor does what it told.
+        """
+        self._awaited.clear()
+        self.estimator.forget_backlog(now_s)
+        self.estimator.doubt()
+        self.queue_s = self.price_s = 0.0
+        self.server_stretch = Stretch(_SERVER_FORGET_S)
+        self._contact.moved()
+        self._probing.hurry(_MOVED_PROBES)
+
+    def awaits(self, message: int) -> bool:
+        """Tell whether a message went to this server and is not answered yet."""
+        return self._awaited.find(message) is not None
 
     def computed(self, now_s: float, observed_s: float, expected_s: float) -> None:
         """Take in how long the device took for work that its profile knows."""

@@ -221,6 +221,19 @@ class Dispatch:
         self._in_flight.forsake_all(reason)
         return self._settle(now_s)
 
+    def moved(self, now_s: float) -> list[Action]:
+        """A stream to another server opened; what the one before it has is still answered."""
+        self._actions.extend(self._stream.moved(now_s))
+        self._in_flight.expect_none()
+        return self._settle(now_s)
+
+    def left(self, now_s: float, reason: str) -> list[Action]:
+        """The stream takes no more, and there is no other; what it has is still answered."""
+        self._actions.extend(self._stream.broke(now_s, reason))
+        self._in_flight.expect_none()
+        self._in_flight.forsake_unsent(reason)
+        return self._settle(now_s)
+
     def stream_ready(self, now_s: float) -> list[Action]:
         """The stream can take one message."""
         self._stream.became_ready()

@@ -130,6 +130,15 @@ class LinkEstimator:
         """Start anew with an empty uplink, after a reconnection."""
         self._backlog_bits, self._backlog_s = 0.0, now_s
 
+    def doubt(self) -> None:
+        """Hold what is believed for as uncertain as at the start: it is another server's link.
+
+        The values stay, because the first hop, which is mostly the slowest, is likely the same.
+        """
+        self._prr, self._prx = max(self._prr, self._r**2), 0.0
+        self._pxx = max(self._pxx, self._x**2)
+        self._surprises, self._estimate = 0, None
+
     def estimate(self, now_s: float) -> LinkEstimate:
         """Return what is believed now, which is the less certain the longer nothing was heard."""
         if self._estimate is None or now_s != self._estimated_s:  # it is asked for several times

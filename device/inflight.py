@@ -96,6 +96,16 @@ class InFlight:
             work.overdue = True
         return late
 
+    def forsake_unsent(self, reason: str) -> None:
+        """Let those wait no longer that the server has not been sent."""
+        for work in [work for work in self._waiting.values() if not work.sent_bytes]:
+            self.forsake(work, reason)
+
+    def expect_none(self) -> None:
+        """Let none of their answers become overdue: the server that has them was left."""
+        for work in (*self._waiting.values(), *self._falling.values()):
+            work.expected_s = math.inf
+
     def quickest_s(self) -> float:
         """Return how long the quickest answers to them take, one after the other."""
         if not self:

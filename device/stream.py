@@ -65,6 +65,22 @@ class Stream:
             self._probes.end_start()
         return self._note(now_s, False, reason)
 
+    def moved(self, now_s: float) -> list[LinkChange]:
+        """Take in that one to another server took its place; return what is to be reported.
+
+        What has not gone out goes there.
+        """
+        kept, self._outbox = self._outbox, deque()
+        for message, _ in kept:
+            self._controller.withdrawn(message.id)
+        self._controller.moved(now_s)
+        for message, _ in kept:
+            if isinstance(message, Work):
+                self.put(now_s, message)
+        self._ready, self.up = False, None
+        self._retry_s = -math.inf
+        return self._note(now_s, True, "")
+
     def became_ready(self) -> None:
         """Take in that it can take one message."""
         self._ready = True
@@ -75,6 +91,8 @@ class Stream:
 
     def refused(self, now_s: float, message: int, failure: Failure) -> None:
         """Take in that a sample was refused, and until when no other is to be sent."""
+        if not self._controller.awaits(message):  # it went to a server that was left
+            return
         if failure.retry_after_s > 0:
             wait_s = min(failure.retry_after_s, _LONGEST_RETRY_S)
             self._retry_s = max(self._retry_s, now_s + wait_s)

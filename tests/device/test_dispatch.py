@@ -867,6 +867,74 @@ def test_a_segment_that_fails_after_the_server_answered_is_nothing(planner):
     assert story.dispatch.done
 
 
+def test_a_move_to_another_server_costs_no_answer(planner):
+    """Sample 0 is at the old server, sample 1 has not gone out: it goes to the new one."""
+    story = Story(planner, SEND_INPUT, lambda sample: 0.1 if sample == 0 else 0.02).connect()
+    story.at(0.0, story.stall).at(0.001, "stream_ready").at(0.04, "moved").at(0.045, story.resume)
+    assert story.arrive(0.0, 0.03, 0.06).run() == [
+        (0, "up"),
+        (0, "head 0"),
+        (1, "send 0"),
+        (30, "head 1"),
+        (40, "up"),
+        (45, "send 1"),
+        (60, "head 2"),
+        (60, "send 2"),
+        (65, "ok 1 server"),
+        (80, "ok 2 server"),
+        (101, "ok 0 server"),
+    ]
+
+
+def test_a_new_server_is_not_blamed_for_the_old_one(planner):
+    """The old one refuses, does not answer and asks for time; the new one is counted on."""
+    told = {0: (0.05, refusal(OverloadError, 9.0)), 1: (0.05, refusal(UnknownBundleError))}
+    story = Story(planner, SEND_INPUT, lambda sample: told.get(sample), deadline_s=0.4)
+    seen = []
+    story.connect().at(0.04, "moved").at(0.041, "stream_ready")
+    look = (story.controller.breaker, story.dispatch._stream)
+    story.at(0.6, lambda now_s: seen.append((look[0].closed, look[1].is_welcome(now_s))))
+    story.arrive(0.0, 0.01, 0.02).run()
+    assert seen == [(True, True)]
+    assert [f.status for ((_, f),) in story.finished.values()] == ["degraded"] * 3
+
+
+def test_a_move_closes_the_breaker_and_makes_the_link_uncertain(planner):
+    story = Story(planner, SEND_INPUT, silent).connect()
+    story.at(0.5, "disconnected", BROKEN)
+    seen = []
+
+    def look(now_s):
+        link = story.controller.estimator.estimate(now_s)
+        seen.append((story.controller.breaker.closed, link.s_per_bit_sigma * link.bandwidth_bps))
+
+    story.at(0.6, look).at(0.7, "moved").at(0.7, look)
+    story.arrive(0.0).run()
+    assert seen[0][0] is False
+    assert seen[1][0] is True
+    assert seen[1][1] >= 1.0
+
+
+def test_what_a_server_has_that_is_left_is_still_answered(planner):
+    """Sample 0 is at the server; sample 1 has not gone out; nothing more goes there."""
+    story = Story(planner, SEND_INPUT, {0: 0.1}.get).connect()
+    story.at(0.0, story.stall).at(0.001, "stream_ready").at(0.04, "left", "it is stopping")
+    assert story.arrive(0.0, 0.03, 0.07).run() == [
+        (0, "up"),
+        (0, "head 0"),
+        (1, "send 0"),
+        (30, "head 1"),
+        (40, "down"),
+        (40, "fall back 1 to all"),
+        (60, "degraded 1 device"),
+        (70, "head 2"),
+        (70, "fall back 2 to all"),
+        (90, "degraded 2 device"),
+        (101, "ok 0 server"),
+    ]
+    assert story.finished[1][0][1].work.reason == "it is stopping"
+
+
 times = st.floats(0.0, 0.5)
 fates = st.one_of(
     times,
@@ -899,6 +967,7 @@ def stories(draw, shortest_gap_s):
     breaks = draw(st.lists(st.tuples(times, times), max_size=2))
     stalls = draw(st.lists(st.tuples(times, times), max_size=2))
     chosen = draw(options)
+    moves = draw(st.lists(st.tuples(times, st.one_of(st.none(), times)), max_size=2))
     deploys = draw(st.lists(st.tuples(times, st.booleans()), max_size=3))
     whims = draw(st.lists(st.sampled_from([SEND_INPUT, SEND_FEATURE, SEND_HARD, SEND_NOTHING])))
 
@@ -909,6 +978,11 @@ def stories(draw, shortest_gap_s):
         for time_s, later_s in breaks:
             story.at(time_s, "disconnected", BROKEN)
             story.at(time_s + later_s, "connected").at(time_s + later_s, "stream_ready")
+        for time_s, later_s in moves:
+            if later_s is not None:
+                story.at(time_s, "left", BROKEN)
+            back_s = time_s + (later_s or 0.0)
+            story.at(back_s, "moved").at(back_s, "stream_ready")
         for time_s, back in deploys:
             story.deploy(time_s, planner if back else successor)
         for time_s, later_s in stalls:
