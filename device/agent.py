@@ -11,9 +11,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from random import Random
 from typing import TYPE_CHECKING
 
 from device.cargo import Cargo
+from device.choice_of_server import ChoiceOfServer
 from device.controller import Controller
 from device.deployment import Deployment
 from device.dispatch import Dispatch
@@ -80,7 +82,8 @@ class Agent:
         self._error: BaseException | None = None
         self._refusal: OfframpError | None = None
         self._compute_thread = threading.Thread(target=self._compute, name="compute", daemon=True)
-        self._remote = self._open_remote(settings.server) if settings.server else None
+        self._server: Address | None = None
+        self._remote = self._open_remote(settings) if settings.server else None
 
     def run(self, source: Source) -> None:
         """Answer every sample of the source; returns when the last result is written.
@@ -115,28 +118,38 @@ class Agent:
         if self._reading:
             raise Interrupted
 
-    def on_message(self, message: Answer | ProbeReply) -> None:
-        """Take what the server sent."""
-        failure = self._unpack(message) if isinstance(message, Answer) else None
+    def on_message(self, server: Address, message: Answer | ProbeReply) -> None:
+        """Take what a server sent."""
+        failure = self._unpack(server, message) if isinstance(message, Answer) else None
         if failure is not None:
             self._tell(self._dispatch.refused, message.id, failure)
         else:
             self._tell(self._dispatch.answered, message.id, message.timeline, message.load)
 
-    def on_state(self, up: bool, reason: str) -> None:
-        """Take that the stream opened, or broke or could not be opened, and why."""
+    def on_state(self, server: Address, up: bool, reason: str) -> None:
+        """Take that a stream opened, or broke or could not be opened, and why."""
         if up:
-            self._tell(self._dispatch.connected)
+            self._connected(server, reason)
         else:
             self._head.latest.forget()
             self._tell(self._dispatch.disconnected, reason)
             self._refusal = self._remote.refusal if self._remote else None  # now that it is told
             self._wake_all()
 
-    def on_catalogue(self, catalogue: Catalogue) -> None:
+    def on_left(self, server: Address, reason: str) -> None:
+        """Take that the stream takes no more, and why."""
+        self._head.latest.forget()
+        self._tell(self._dispatch.left, reason)
+
+    def on_catalogue(self, server: Address, catalogue: Catalogue) -> None:
         """Take what the server holds, when the stream opens and when that changes."""
         if self._renewal is not None:
-            self._renewal.announced(catalogue)
+            self._renewal.announced(server, catalogue)
+
+    def serves(self, catalogue: Catalogue) -> bool:
+        """Tell whether a server holds the bundle that runs."""
+        digest = self._head.network.bundle.digest
+        return any(offer.digest == digest for offer in catalogue.offers)
 
     @property
     def busy(self) -> bool:
@@ -162,7 +175,20 @@ class Agent:
         """Take that the stream can take one message."""
         self._tell(self._dispatch.stream_ready)
 
-    def _unpack(self, answer: Answer) -> Failure | None:
+    def _connected(self, server: Address, reason: str) -> None:
+        moved, self._server = self._server not in (None, server), server
+        self._journal.server = self._named(server)
+        if moved:
+            self._head.latest.forget()
+            self._tell(self._dispatch.moved, reason)
+        else:
+            self._tell(self._dispatch.connected)
+
+    def _named(self, server: Address) -> str:
+        """Return what results call a server: nothing if there is but one."""
+        return str(server) if len(self._settings.server) > 1 else ""
+
+    def _unpack(self, server: Address, answer: Answer) -> Failure | None:
         """Keep an answer's outputs with its sample, if it still matters; return what is wrong."""
         cargo = self._cargo.get(answer.id)
         if answer.failure and answer.failure.status == MissingReferenceError.status:
@@ -172,17 +198,19 @@ class Agent:
         if answer.failure or cargo is None or not cargo.awaits_answer:
             return answer.failure
         try:
-            cargo.unpack(answer)
+            cargo.unpack(answer, self._named(server))
         except FrameError as error:
             return Failure(error.status, f"the server's answer cannot be read: {error}")
         return None
 
     # -- the caller's thread
 
-    def _open_remote(self, address: Address) -> Remote:
+    def _open_remote(self, settings: AgentSettings) -> Remote:
         from device.remote import Remote
 
-        return Remote(address, self, self._settings.security)
+        servers = settings.server
+        choice = ChoiceOfServer(len(servers), settings.tuning.return_s, Random().random)
+        return Remote(servers, settings.security, choice, self)
 
     def _connect(self) -> None:
         """Open the stream and learn the link from a few probes, or begin without a server."""

@@ -37,7 +37,7 @@ class Output:
 
 @dataclass(eq=False)
 class Cargo:
-    """A sample with its progress, and the ``served`` logits once the server has answered.
+    """A sample with its progress, and the ``served`` logits once a ``server`` has answered.
 
     They are those of the exit ``served_at`` behind the cut, None for the end.
     ``head`` is the one that has begun it; with that one's bundle it is ended.
@@ -48,6 +48,7 @@ class Cargo:
     head: Head | None = None
     served: Array | None = None
     served_at: int | None = None
+    server: str = ""
     timeline: Timeline = field(default_factory=Timeline)
     trace: bytes = b""
 
@@ -83,7 +84,7 @@ class Cargo:
         """Whether it was sent, and no outputs have come yet."""
         return self.progress.sent is not None and self.served is None
 
-    def unpack(self, answer: Answer) -> None:
+    def unpack(self, answer: Answer, server: str) -> None:
         """Take in the server's outputs.
 
         Raises `FrameError` unless they are the model's, or of an exit that may answer for it.
@@ -101,6 +102,7 @@ class Cargo:
         if not np.isfinite(outputs[0]).all():
             raise FrameError("its outputs hold NaN or infinity")
         self.served_at, self.timeline = answer.exit, answer.timeline
+        self.server = server
         self.served = outputs[0]  # last: other threads look for it
         if answer.kept and self.head and self.progress.sent:
             progress, references = self.progress, self.progress.sent.references

@@ -95,12 +95,17 @@ class ChoiceOfServer:
         for server in self._servers:
             server.tried_s, server.ill, server.return_s = -math.inf, 0, None
 
-    def failed(self, now_s: float, number: int, *, held: bool = True) -> None:
-        """Take in that a server cannot be connected to, or that it does not hold the bundle."""
+    def failed(
+        self, now_s: float, number: int, *, held: bool = True, refused: bool = False
+    ) -> None:
+        """Take in that a server cannot be connected to, and why if that will not change soon.
+
+        It does not hold the bundle, or it refused the device for what one shows the other.
+        """
         self._busy = False
         server = self._servers[number]
         server.return_s = None
-        pause_s = server.attempts.ended(opened=False)
+        pause_s = server.attempts.ended(opened=False, refused=refused)
         server.again_s = now_s + (pause_s if held else _UNHELD_S)
 
     def checked(self, now_s: float, number: int, *, well: bool) -> None:

@@ -24,7 +24,13 @@ _FILE = click.Path(path_type=Path)
     help="Where samples come from: module:function that returns (inputs, labels), a folder of "
     "images, a .npy or .npz file, or - for .npy arrays, each one sample, on standard input.",
 )
-@click.option("--server", metavar="HOST:PORT", help="The edge server. Without it: device alone.")
+@click.option(
+    "--server",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="The edge server. Given several times: those to use, the best first. Without it: device "
+    "alone.",
+)
 @click.option(
     "--authority", type=_FILE, help="Encrypt, and trust servers whose certificate it signed, PEM."
 )

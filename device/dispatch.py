@@ -221,9 +221,9 @@ class Dispatch:
         self._in_flight.forsake_all(reason)
         return self._settle(now_s)
 
-    def moved(self, now_s: float) -> list[Action]:
+    def moved(self, now_s: float, reason: str) -> list[Action]:
         """A stream to another server opened; what the one before it has is still answered."""
-        self._actions.extend(self._stream.moved(now_s))
+        self._actions.extend(self._stream.moved(now_s, reason))
         self._in_flight.expect_none()
         return self._settle(now_s)
 

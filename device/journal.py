@@ -27,7 +27,7 @@ class Journal:
     """Writes lines one at a time, from any thread; times count from the run's start.
 
     What comes before `begin` is written then, at a negative time. ``failures`` are the reasons of
-    the samples that failed.
+    the samples that failed. ``server`` is the one in use, if there are several.
     """
 
     def __init__(self, sinks: Iterable[Sink]) -> None:
@@ -36,6 +36,7 @@ class Journal:
         self._started_s: float | None = None
         self._early: list[tuple[float, dict[str, Any]]] = []
         self.failures: list[str] = []
+        self.server = ""
 
     def begin(self, at_s: float) -> None:
         """Let the run start now."""
@@ -55,6 +56,8 @@ class Journal:
                 line["conditions"] = asdict(happened.conditions)
             case LinkChange():
                 line = {"kind": "link", "up": happened.up, "reason": happened.reason}
+                if happened.up and self.server:
+                    line["server"] = self.server
             case BundleChange(deployment=deployment):
                 bundle = deployment.bundle
                 line = {"kind": "bundle", "digest": bundle.digest, "model": bundle.manifest.name}
@@ -98,6 +101,7 @@ class Journal:
             hedge_s=work.hedge_s,
             spans=_spans(finish, cargo, now_s),
             trace=cargo.trace.hex(),
+            server=cargo.server if finish.by == "server" else "",
         )
         if result.status == "failed":
             self.failures.append(result.reason)

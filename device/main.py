@@ -46,10 +46,10 @@ def run_agent(bundle_path: Path | None, source_text: str, options: dict[str, Any
     """Run the agent with the command line's options."""
     settings = _settings(options)
     for name in ("require_server", "model"):
-        if options[name] and settings.server is None:
+        if options[name] and not settings.server:
             raise ConfigError(f"--{name.replace('_', '-')} has no meaning without --server")
     _check_names(settings, source_text, {"bundle": bundle_path, **options})
-    if settings.server is not None:
+    if settings.server:
         _check_security(settings.security, settings.server)
     if settings.objective.spares_memory:
         _log.warning("%s", HEAD_ALONE)
@@ -130,9 +130,10 @@ def _check_names(settings: AgentSettings, source_text: str, options: dict[str, A
     check_source(source_text)
 
 
-def _check_security(security: SecuritySettings, server: Address) -> None:
+def _check_security(security: SecuritySettings, servers: Sequence[Address]) -> None:
     """Raise `ConfigError` for what is wrong with the files now: later it would be the link's."""
-    security.credentials(server)
+    for server in servers:
+        security.credentials(server)
     for secret in (security.key, security.token_file):
         if secret is not None:
             warn_if_open(secret)
@@ -199,10 +200,11 @@ def _interrupt(agent: Agent, number: int, frame: object) -> None:
 
 
 def _settings(options: dict[str, Any]) -> AgentSettings:
-    run, seen = ("server", "model", "strategy", "rate_hz", "min_cut"), ("metrics", "traces")
+    run, seen = ("model", "strategy", "rate_hz", "min_cut"), ("metrics", "traces")
     names = (*run, "backend", "threads", "slowdown", *seen)
     given = {name: options[name] for name in names}
-    given["adaptive_thresholds"] = options["adaptive_thresholds"] or None  # the file may say so too
+    for name in ("server", "adaptive_thresholds"):  # where no option says so the file may
+        given[name] = options[name] or None
     if options["deadline_ms"] is not None:
         given["deadline_s"] = options["deadline_ms"] / 1e3
     secured = ("authority", "certificate", "key", "token_file", "server_name")

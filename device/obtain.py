@@ -16,19 +16,19 @@ from offramp.address import Address
 from offramp.backends import Backend
 from offramp.bundle import Bundle, open_bundle
 from offramp.bundle.cache import Cache, cache_folder
-from offramp.errors import AuthenticationError, ConfigError, LinkError
+from offramp.errors import AuthenticationError, ConfigError, LinkError, UnknownBundleError
 
 __all__ = ["Obtained", "Supplier", "obtain_bundle"]
 
 
 @dataclass(frozen=True)
 class Supplier:
-    """A server to fetch bundles from, the cache for them, and the backends that may run them.
+    """Servers to fetch bundles from, the cache for them, and the backends that may run them.
 
-    ``security`` says how to connect to it.
+    ``security`` says how to connect to them.
     """
 
-    address: Address
+    addresses: Sequence[Address]
     security: SecuritySettings
     model: str | None
     cache: Cache
@@ -37,7 +37,7 @@ class Supplier:
     @classmethod
     def of(cls, settings: AgentSettings) -> Supplier | None:
         """Return the supplier that the settings name; without a server there is none."""
-        if settings.server is None:
+        if not settings.server:
             return None
         engines = [backends.get(settings.backend)] if settings.backend else backends.installed()
         cache = Cache(cache_folder(), settings.cache_limit_bytes)
@@ -59,7 +59,7 @@ class Supplier:
 
     @property
     def _key(self) -> str:
-        return f"{self.address}/{self.model or ''}"
+        return f"{','.join(map(str, self.addresses))}/{self.model or ''}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def obtain_bundle(
 ) -> Obtained:
     """Return the bundle to run; if ``show``, a bar on stderr tells how far fetching it is.
 
-    The server is waited for, at most ``connect_s``; one that refuses to be connected to is not if
+    Of several servers the first that has it is taken. If none has, or there is but one, the first
+    is waited for, at most ``connect_s``; one that refuses to be connected to is not if
     what came from it before can be run instead. Raises `ConfigError` if there is neither a path
     nor a server, and `LinkError` or `AuthenticationError` if the server cannot be reached, or it
     and the device do not trust each other, and nothing came from it before, or nothing may run
@@ -95,7 +96,7 @@ def obtain_bundle(
         raise ConfigError("there is no bundle to run; name one, or --server to fetch it from")
     patient = require_server or not supplier.remembers
     try:
-        obtained = _fetch(supplier, settings.connect_s, patient=patient, show=show)
+        obtained = _fetch_from_any(supplier, settings.connect_s, patient=patient, show=show)
     except (LinkError, AuthenticationError) as error:
         earlier = None if require_server else supplier.recall()
         if earlier is None:
@@ -105,10 +106,20 @@ def obtain_bundle(
     return obtained
 
 
-def _fetch(supplier: Supplier, connect_s: float, *, patient: bool, show: bool) -> Obtained:
+def _fetch_from_any(supplier: Supplier, connect_s: float, *, patient: bool, show: bool) -> Obtained:
+    if len(supplier.addresses) > 1:
+        for address in supplier.addresses:
+            with contextlib.suppress(LinkError, AuthenticationError, UnknownBundleError):
+                return _fetch(supplier, address, connect_s, patient=False, show=show)
+    return _fetch(supplier, supplier.addresses[0], connect_s, patient=patient, show=show)
+
+
+def _fetch(
+    supplier: Supplier, address: Address, connect_s: float, *, patient: bool, show: bool
+) -> Obtained:
     from device.depot import Depot
 
-    depot = Depot(supplier.address, supplier.security)
+    depot = Depot(address, supplier.security)
     started_s = time.monotonic()
     try:
         offer = depot.catalogue(connect_s, patient=patient).choose(supplier.model)

@@ -17,6 +17,7 @@ from device.fetch import Fetch
 from device.obtain import Supplier
 from device.settings import AgentSettings
 from device.throttle import Throttle
+from offramp.address import Address
 from offramp.catalogue import Catalogue, FileRequest, Offer
 from offramp.errors import AuthenticationError, LinkError, UnknownBundleError
 from partitioner.measure import MeasuringStopped
@@ -52,7 +53,7 @@ class Renewal:
         self._current = deployment
         self._settings, self._supplier = settings, supplier
         self._refused: set[str] = set()
-        self._wanted: Offer | None = None
+        self._wanted: tuple[Offer, Address] | None = None
         self._changed = threading.Condition()
         self._closing = False
         self._depot: Depot | None = None
@@ -64,11 +65,12 @@ class Renewal:
         self._taker = taker
         self._thread.start()
 
-    def announced(self, catalogue: Catalogue) -> None:
+    def announced(self, server: Address, catalogue: Catalogue) -> None:
         """Take what the server holds now."""
         bundle = self._current.bundle
         with self._changed:
-            self._wanted = catalogue.successor(bundle.digest, bundle.manifest.name)
+            offer = catalogue.successor(bundle.digest, bundle.manifest.name)
+            self._wanted = (offer, server) if offer else None
             self._changed.notify()
 
     def close(self, limit_s: float) -> None:
@@ -86,9 +88,10 @@ class Renewal:
             self._thread.join(limit_s)
 
     def _run(self) -> None:
-        while (offer := self._next()) is not None:
+        while (wanted := self._next()) is not None:
+            offer, server = wanted
             try:
-                self._take_up(offer)
+                self._take_up(offer, server)
             except (_Closed, MeasuringStopped):
                 return
             except (AuthenticationError, LinkError, UnknownBundleError):
@@ -97,19 +100,19 @@ class Renewal:
                 self._refused.add(offer.digest)
                 self._taker.on_refused(offer, str(error) or repr(error))
 
-    def _next(self) -> Offer | None:
+    def _next(self) -> tuple[Offer, Address] | None:
         """Wait for a bundle that is to be taken up; return None when the run has ended."""
         with self._changed:
             while not self._closing:
-                wanted = self._wanted
-                if wanted and wanted.digest not in (*self._refused, self._current.bundle.digest):
-                    return wanted
+                digest = self._wanted[0].digest if self._wanted else None
+                if digest not in (None, *self._refused, self._current.bundle.digest):
+                    return self._wanted
                 self._changed.wait(_AGAIN_S)
         return None
 
-    def _take_up(self, offer: Offer) -> None:
+    def _take_up(self, offer: Offer, server: Address) -> None:
         supplier, throttle = self._supplier, Throttle()
-        self._depot = depot = Depot(supplier.address, supplier.security)
+        self._depot = depot = Depot(server, supplier.security)
 
         def read(request: FileRequest) -> Iterator[bytes]:
             self._wait_for_samples(throttle)

@@ -44,7 +44,8 @@ class Result:
     ``level`` is that at which it was sent, or would have been; ``reference`` the id of the sample
     from which its change was sent. ``sentinel`` names the exit that was sure, of a sample that was
     drawn to go on all the same.
-    ``hedge_s`` is how long the device computed on while the answer was under way.
+    ``hedge_s`` is how long the device computed on while the answer was under way. ``server`` names
+    the one that answered, if there are several.
     ``trace`` is that of its request, in hexadecimal (`offramp.tracing`).
     Times count from the run's start (``arrived_s``) and from arrival (``latency_s``,
     ``deadline_s``).
@@ -72,6 +73,7 @@ class Result:
     spans: Spans = Spans()
     name: str = ""
     trace: str = ""
+    server: str = ""
 
     @property
     def late(self) -> bool:

@@ -11,7 +11,7 @@ from device.hedge import HedgeSettings
 from device.pace import DEFAULT_SLOWDOWN
 from device.security import SecuritySettings
 from device.tuning import Tuning
-from offramp.address import ListenAddress, PeerAddress
+from offramp.address import ListenAddress, PeerAddresses
 from offramp.bundle.cache import DEFAULT_LIMIT_BYTES
 from offramp.settings import Settings
 from offramp.tracing import CollectorUrl
@@ -25,6 +25,7 @@ Positive = Annotated[float, Field(gt=0, le=86_400)]
 class AgentSettings(Settings):
     """What a run of the agent depends on besides bundle, source and server.
 
+    Of several addresses in ``server`` the first that can be used is.
     ``rate_hz`` is how many samples arrive a second; None means that the next one arrives when
     the device is ready for it. Of a full inbox the oldest sample is dropped, and reported. With
     ``max_in_flight`` samples on their way to the server, those that arrive run on the device.
@@ -42,7 +43,7 @@ class AgentSettings(Settings):
     ``security`` says how it connects to the server.
     """
 
-    server: PeerAddress | None = None
+    server: PeerAddresses = ()
     model: str | None = None
     cache_limit_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 50)] = DEFAULT_LIMIT_BYTES
     strategy: str = "offramp"

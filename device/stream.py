@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from device.controller import Controller
 from device.probes import Probes
@@ -29,20 +29,18 @@ class Stream:
 
     __slots__ = (
         *("_controller", "_outbox", "_probe_s", "_probes", "_ready", "_retry_s"),
-        *("_server", "reason", "up"),
+        *("_exists", "reason", "up"),
     )
 
-    def __init__(self, controller: Controller, server: Address | None) -> None:
+    def __init__(self, controller: Controller, servers: Sequence[Address]) -> None:
         self._controller = controller
-        self._server = server
+        self._exists = bool(servers)
         self._probes = Probes(controller)
         self._outbox: deque[tuple[Work | Probe, float]] = deque()
         self._ready = False
         self._probe_s, self._retry_s = math.inf, -math.inf
         self.up: bool | None = None
-        self.reason = (
-            f"{server} does not answer; is the server running?" if server else "there is none"
-        )
+        self.reason = _silent(servers)
 
     @property
     def warm(self) -> bool:
@@ -65,8 +63,8 @@ class Stream:
             self._probes.end_start()
         return self._note(now_s, False, reason)
 
-    def moved(self, now_s: float) -> list[LinkChange]:
-        """Take in that one to another server took its place; return what is to be reported.
+    def moved(self, now_s: float, reason: str) -> list[LinkChange]:
+        """Take in that one to another server took its place, and why; return what is to be told.
 
         What has not gone out goes there.
         """
@@ -79,7 +77,7 @@ class Stream:
                 self.put(now_s, message)
         self._ready, self.up = False, None
         self._retry_s = -math.inf
-        return self._note(now_s, True, "")
+        return self._note(now_s, True, reason)
 
     def became_ready(self) -> None:
         """Take in that it can take one message."""
@@ -163,6 +161,12 @@ class Stream:
         self._outbox = kept
 
     def _note(self, now_s: float, up: bool, reason: str) -> list[LinkChange]:
-        changed = self._server is not None and up is not self.up
+        changed = self._exists and up is not self.up
         self.up = up
         return [LinkChange(now_s, up, reason)] if changed else []
+
+
+def _silent(servers: Sequence[Address]) -> str:
+    if len(servers) > 1:
+        return f"none of {', '.join(map(str, servers))} answers; are the servers running?"
+    return f"{servers[0]} does not answer; is the server running?" if servers else "there is none"

@@ -19,6 +19,8 @@ class Tuning(Settings):
     hold every segment, and a codec level that takes long to load is loaded before. A server's wait
     and price count up to ``heed_spread`` times as much or as little, for each device otherwise, but
     the wait once at least, so that they do not all come and go together; 1 is the same for all.
+    To a better server the device returns when it has been well for ``return_s``, or for up to twice
+    as long, each device otherwise.
     """
 
     replan_s: Annotated[float, Field(ge=0, le=3600)] = 0.25
@@ -27,3 +29,4 @@ class Tuning(Settings):
     breaker_failures: Annotated[int, Field(ge=1, le=1000)] = 2
     breaker_retry_s: Annotated[float, Field(gt=0, le=3600)] = 0.5
     heed_spread: Annotated[float, Field(ge=1, le=100)] = 4.0
+    return_s: Annotated[float, Field(ge=0, le=86_400)] = 10.0

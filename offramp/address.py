@@ -11,7 +11,7 @@ from pydantic import PlainSerializer, PlainValidator
 
 from offramp.errors import ConfigError
 
-__all__ = ["Address", "ListenAddress", "PeerAddress"]
+__all__ = ["Address", "ListenAddress", "PeerAddress", "PeerAddresses"]
 
 _FORM = re.compile(r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<name>[^\s:/@\[\]]+)):(?P<port>[0-9]{1,5})")
 
@@ -70,8 +70,25 @@ def _peer(value: Any) -> Address:
     return Address.parse_peer(str(value))
 
 
+def _peers(value: Any) -> tuple[Address, ...]:
+    given = value if isinstance(value, list | tuple) else () if value is None else (value,)
+    peers = tuple(_peer(each) for each in given)
+    for number, peer in enumerate(peers):
+        if peer in peers[:number]:
+            raise ConfigError(f"{peer} is named twice; name each server once")
+    return peers
+
+
+def _say_peers(peers: tuple[Address, ...]) -> str | list[str] | None:
+    said = [str(peer) for peer in peers]
+    return said if len(said) > 1 else said[0] if said else None
+
+
 ListenAddress = Annotated[Address, PlainValidator(_listen), PlainSerializer(str)]
 """A setting that says where to listen; port 0 takes a free one."""
 
 PeerAddress = Annotated[Address, PlainValidator(_peer), PlainSerializer(str)]
 """A setting that names a peer to connect to."""
+
+PeerAddresses = Annotated[tuple[Address, ...], PlainValidator(_peers), PlainSerializer(_say_peers)]
+"""A setting that names peers, the best first: one address, a list of several, or none."""

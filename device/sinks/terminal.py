@@ -27,6 +27,7 @@ class TerminalSink:
         self._recent: collections.deque[dict[str, Any]] = collections.deque(maxlen=_RECENT)
         self._tally: collections.Counter[str] = collections.Counter()
         self._reasons: collections.Counter[str] = collections.Counter()
+        self._servers: collections.Counter[str] = collections.Counter()
         self._bandwidth = ""
         self._bar = sample_progress(self._console)
         self._task = self._bar.add_task("samples", total=count, status="starting")
@@ -39,6 +40,8 @@ class TerminalSink:
                 self._open(line)
             case "result":
                 self._tally[line["status"]] += 1
+                if server := line.get("server"):
+                    self._servers[server] += 1
                 if reason := line.get("reason"):
                     self._reasons[reason] += 1
                 self._recent.append(line)
@@ -62,8 +65,7 @@ class TerminalSink:
                     f"tested on: {told}; calibrate it on samples like these",
                 )
             case "link":
-                state = "connected" if line["up"] else f"not connected: {line['reason']}"
-                self._say_at(line, state)
+                self._say_at(line, _state(line))
 
     def close(self) -> None:
         """Leave the terminal as it was, with a last line that counts."""
@@ -71,6 +73,8 @@ class TerminalSink:
         if self._recent:
             counts = ", ".join(f"{count} {status}" for status, count in self._tally.most_common())
             self._say(f"{self._tally.total()} samples: {counts}; the last ones: {self._now()}")
+        for server, count in self._servers.most_common():
+            self._say(f"{server} answered {count}")
         for reason, count in self._reasons.most_common(_REASONS):
             self._say(f"not as planned, {count} times: {reason}")
 
@@ -105,3 +109,10 @@ class TerminalSink:
         latencies_s = sorted(line.get("latency_s", 0.0) for line in self._recent)
         median = f"p50 {say_time(latencies_s[len(latencies_s) // 2])}"
         return "; ".join(filter(None, (median, shares, self._bandwidth)))
+
+
+def _state(line: dict[str, Any]) -> str:
+    state = "connected" if line["up"] else "not connected"
+    if "server" in line:
+        state += f" to {line['server']}"
+    return f"{state}: {line['reason']}" if line["reason"] else state

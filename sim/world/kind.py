@@ -76,7 +76,7 @@ def build_kind(group: GroupSettings, run: Run) -> Kind:
     planner, processor = run.library.planner(group, server)
     arrivals = build_arrivals(group.arrivals) if group.arrivals else None
     told = {
-        "server": Address(server.name, 1) if server else None,
+        "server": (Address(server.name, 1),) if server else (),
         "rate_hz": None if arrivals is None else arrivals.mean_rate_hz,
         "strategy": run.strategy,
     }

@@ -55,6 +55,24 @@ def quick_to_send(make_profile):
 
 
 @pytest.fixture(scope="session")
+def embedded_profile(embedded, make_profile, tmp_path_factory):
+    """A profile in proportion to the work, 6 ms in all, whatever else runs here now."""
+    manifest = embedded.manifest
+    macs = np.cumsum([0] + [segment.macs for segment in manifest.segments])
+    per_mac_s = 0.006 / macs[-1]
+    keys = [f"{at}/{level}" for at, b in enumerate(manifest.boundaries) for level in b.levels]
+    codec_s = dict.fromkeys(keys, 0.0003)
+    exits_s = [spec.macs * per_mac_s for spec in manifest.exits]
+    made = make_profile(embedded.digest, macs * per_mac_s, exits_s, codec_s, codec_s)
+    version = backends.get(made.main.backend).version()
+    runner = made.main.model_copy(update={"version": version})
+    made = made.model_copy(update={"machine": this_machine(), "runners": (runner,)})
+    path = tmp_path_factory.mktemp("profile") / "here.json"
+    path.write_text(made.model_dump_json())
+    return path
+
+
+@pytest.fixture(scope="session")
 def with_one_plan():
     """Writes a bundle that allows no plan but to send from a place, or to stay."""
 

@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 
 import device.channel
+from device.choice_of_server import ChoiceOfServer
 from device.remote import Remote
 from device.security import SecuritySettings
-from offramp import backends
 from offramp.address import Address
 from offramp.bundle import Manifest, open_bundle, write_bundle
 from offramp.embedded.cluttered_digits import load
 from offramp.network import Network
-from partitioner.machine import this_machine
 
 pytestmark = pytest.mark.e2e
 
@@ -41,22 +40,9 @@ def samples(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def profile(embedded, make_profile, tmp_path_factory):
-    """A profile in proportion to the work, 6 ms in all, whatever else runs here now."""
-    manifest = embedded.manifest
-    macs = np.cumsum([0] + [segment.macs for segment in manifest.segments])
-    per_mac_s = 0.006 / macs[-1]
-    keys = [f"{at}/{level}" for at, b in enumerate(manifest.boundaries) for level in b.levels]
-    codec_s = dict.fromkeys(keys, 0.0003)
-    exits_s = [spec.macs * per_mac_s for spec in manifest.exits]
-    made = make_profile(embedded.digest, macs * per_mac_s, exits_s, codec_s, codec_s)
-    version = backends.get(made.main.backend).version()
-    runner = made.main.model_copy(update={"version": version})
-    made = made.model_copy(update={"machine": this_machine(), "runners": (runner,)})
-    path = tmp_path_factory.mktemp("profile") / "here.json"
-    path.write_text(made.model_dump_json())
-    return path
+@pytest.fixture
+def profile(embedded_profile):
+    return embedded_profile
 
 
 @pytest.fixture
@@ -254,19 +240,20 @@ def test_a_peer_that_falls_silent_is_noticed_by_keepalive(server, monkeypatch):
     states = queue.SimpleQueue()
 
     class Listener:
-        def on_message(self, message):
+        def on_message(self, server, message):
             pass
 
-        def on_catalogue(self, catalogue):
+        def on_catalogue(self, server, catalogue):
             pass
 
         def on_ready(self):
             pass
 
-        def on_state(self, up, reason):
+        def on_state(self, server, up, reason):
             states.put((up, reason))
 
-    remote = Remote(Address.parse(server.address), Listener(), SecuritySettings())
+    choice = ChoiceOfServer(1, 10.0, lambda: 0.0)
+    remote = Remote([Address.parse(server.address)], SecuritySettings(), choice, Listener())
     remote.start()
     try:
         assert states.get(timeout=10) == (True, "")

@@ -19,6 +19,7 @@ from device.deployment import Deployment
 from device.head import Head
 from device.settings import AgentSettings
 from device.sources import Sample
+from offramp.address import Address
 from offramp.boundary_codec import BundleCodecs
 from offramp.catalogue import Offer
 from offramp.codecs import encode, get
@@ -83,12 +84,13 @@ class Wire:
 
     refusal = None
 
-    def __init__(self, address, listener, security):
+    def __init__(self, addresses, security, choice, listener):
+        (self.address,) = addresses
         self.listener = listener
         self.requests = []
 
     def start(self):
-        self.listener.on_state(True, "")
+        self.listener.on_state(self.address, True, "")
         self.listener.on_ready()
 
     def send(self, message):
@@ -103,7 +105,7 @@ class Wire:
     def _deliver(self, answer):
         self.listener.on_ready()
         if answer is not None:
-            self.listener.on_message(answer)
+            self.listener.on_message(self.address, answer)
 
     def close(self):
         pass
@@ -316,7 +318,7 @@ def test_a_lost_connection_forgets_what_was_kept(start):
     )
     agent.run(Source([Sample((IMAGE,))]))
     assert agent._head.latest.at(0, 1).id == 0
-    agent.on_state(False, "gone")
+    agent.on_state(Address("edge", 1), False, "gone")
     assert agent._head.latest.at(0, 1) is None
 
 
@@ -354,7 +356,9 @@ def test_second_answers_and_those_to_no_sample_change_nothing(start):
         deliver(wire, answer)
         if isinstance(answer, Answer):
             for number in (answer.id, answer.id + 1000):
-                wire.listener.on_message(replace(logits(answer, 1, 0), id=number, kept=True))
+                wire.listener.on_message(
+                    wire.address, replace(logits(answer, 1, 0), id=number, kept=True)
+                )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Wire, "_deliver", deliver_more)
@@ -369,7 +373,7 @@ def test_an_answer_to_a_sample_that_was_not_sent_yet_is_left_aside(start):
     """Numbers of samples can be guessed."""
     agent, sink = start("server_only", lambda request: logits(request, 0, 1), deadline_s=2.0)
     waiting = agent._cargo[7] = Cargo.of(Sample((IMAGE,)))
-    agent.on_message(logits(Answer(7), 1, 0))
+    agent.on_message(Address("edge", 1), logits(Answer(7), 1, 0))
     assert waiting.served is None
     agent.run(Source([Sample((IMAGE,))]))
     assert [line["answer"] for line in sink.of("result")] == [1]

@@ -47,6 +47,7 @@ SEND_HARD = Plan(1, "raw", "confidence", (0.9,))
 SEND_NOTHING = Plan(2, None, "confidence", (CLOSED,))
 SIZES = {0: 10_000, 1: 1000}
 BROKEN = "the stream broke"
+MOVED = "the server is stopping"
 
 
 class Fixed(Strategy):
@@ -870,7 +871,9 @@ def test_a_segment_that_fails_after_the_server_answered_is_nothing(planner):
 def test_a_move_to_another_server_costs_no_answer(planner):
     """Sample 0 is at the old server, sample 1 has not gone out: it goes to the new one."""
     story = Story(planner, SEND_INPUT, lambda sample: 0.1 if sample == 0 else 0.02).connect()
-    story.at(0.0, story.stall).at(0.001, "stream_ready").at(0.04, "moved").at(0.045, story.resume)
+    story.at(0.0, story.stall).at(0.001, "stream_ready").at(0.04, "moved", MOVED).at(
+        0.045, story.resume
+    )
     assert story.arrive(0.0, 0.03, 0.06).run() == [
         (0, "up"),
         (0, "head 0"),
@@ -891,7 +894,7 @@ def test_a_new_server_is_not_blamed_for_the_old_one(planner):
     told = {0: (0.05, refusal(OverloadError, 9.0)), 1: (0.05, refusal(UnknownBundleError))}
     story = Story(planner, SEND_INPUT, lambda sample: told.get(sample), deadline_s=0.4)
     seen = []
-    story.connect().at(0.04, "moved").at(0.041, "stream_ready")
+    story.connect().at(0.04, "moved", MOVED).at(0.041, "stream_ready")
     look = (story.controller.breaker, story.dispatch._stream)
     story.at(0.6, lambda now_s: seen.append((look[0].closed, look[1].is_welcome(now_s))))
     story.arrive(0.0, 0.01, 0.02).run()
@@ -908,7 +911,7 @@ def test_a_move_closes_the_breaker_and_makes_the_link_uncertain(planner):
         link = story.controller.estimator.estimate(now_s)
         seen.append((story.controller.breaker.closed, link.s_per_bit_sigma * link.bandwidth_bps))
 
-    story.at(0.6, look).at(0.7, "moved").at(0.7, look)
+    story.at(0.6, look).at(0.7, "moved", MOVED).at(0.7, look)
     story.arrive(0.0).run()
     assert seen[0][0] is False
     assert seen[1][0] is True
@@ -982,7 +985,7 @@ def stories(draw, shortest_gap_s):
             if later_s is not None:
                 story.at(time_s, "left", BROKEN)
             back_s = time_s + (later_s or 0.0)
-            story.at(back_s, "moved").at(back_s, "stream_ready")
+            story.at(back_s, "moved", MOVED).at(back_s, "stream_ready")
         for time_s, back in deploys:
             story.deploy(time_s, planner if back else successor)
         for time_s, later_s in stalls:

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.timed
 
 SETTINGS = AgentSettings(server="edge:1", slowdown=2)
 
+SERVER = Address("edge", 1)
+
 
 @pytest.fixture(scope="module")
 def bundles(tiny, tmp_path_factory):
@@ -114,9 +116,7 @@ def follow(deployment, bundles, monkeypatch, tmp_path):
     monkeypatch.setattr(Depot, "held", {bundle.digest: bundle for bundle in bundles.values()})
     monkeypatch.setattr(Depot, "asked", [])
     cache = Cache(tmp_path / "cache")
-    supplier = Supplier(
-        Address("edge", 1), SecuritySettings(), None, cache, [BACKENDS["onnxruntime"]]
-    )
+    supplier = Supplier((SERVER,), SecuritySettings(), None, cache, [BACKENDS["onnxruntime"]])
     following, taker = Renewal(deployment, SETTINGS, supplier), Taker()
     following.start(taker)
     yield following, taker, supplier
@@ -125,7 +125,7 @@ def follow(deployment, bundles, monkeypatch, tmp_path):
 
 def announce(follow, *offers):
     following, taker, _ = follow
-    following.announced(Catalogue(offers))
+    following.announced(SERVER, Catalogue(offers))
     assert taker.happened.wait(20)
     taker.happened.clear()
 
@@ -145,7 +145,7 @@ def test_what_is_announced_again_is_not_taken_again(follow, bundles):
     announce(follow, offer(bundles["retrained"]))
     following, taker, _ = follow
     asked = len(Depot.asked)
-    following.announced(Catalogue((offer(bundles["retrained"]),)))
+    following.announced(SERVER, Catalogue((offer(bundles["retrained"]),)))
     announce(follow, offer(bundles["heavier"]))
     assert [d.bundle.digest for d in taker.took] == [
         bundles["retrained"].digest,
@@ -157,7 +157,7 @@ def test_what_is_announced_again_is_not_taken_again(follow, bundles):
 def test_other_names_and_the_same_digest_are_left_alone(follow, bundles):
     following, _, _ = follow
     other = Offer("ab" * 32, "another model", manifest_bytes=10)
-    following.announced(Catalogue((offer(bundles["tiny"]), other)))
+    following.announced(SERVER, Catalogue((offer(bundles["tiny"]), other)))
     time.sleep(0.2)
     assert Depot.asked == []
 
@@ -184,7 +184,7 @@ def test_what_cannot_run_here_is_refused_once_and_the_next_one_taken(follow, bun
 def test_pieces_wait_for_samples(follow, bundles):
     following, taker, _ = follow
     taker.busy = True
-    following.announced(Catalogue((offer(bundles["retrained"]),)))
+    following.announced(SERVER, Catalogue((offer(bundles["retrained"]),)))
     time.sleep(0.08)
     assert Depot.asked == []
     taker.busy = False
@@ -194,7 +194,7 @@ def test_pieces_wait_for_samples(follow, bundles):
 def test_the_end_of_the_run_ends_a_fetch(follow, bundles):
     following, taker, _ = follow
     taker.busy = True
-    following.announced(Catalogue((offer(bundles["retrained"]),)))
+    following.announced(SERVER, Catalogue((offer(bundles["retrained"]),)))
     while not Depot.asked:  # a tenth of a second, while samples wait
         time.sleep(0.01)
     following.close(5.0)
@@ -213,7 +213,7 @@ def test_the_end_of_the_run_does_not_wait_for_a_stalled_server(follow, bundles, 
 
     monkeypatch.setattr(Depot, "read", read)
     monkeypatch.setattr(Depot, "close", lambda self: closed.set())
-    following.announced(Catalogue((offer(bundles["retrained"]),)))
+    following.announced(SERVER, Catalogue((offer(bundles["retrained"]),)))
     assert stalled.wait(10)
     started_s = time.monotonic()
     following.close(10.0)
@@ -244,7 +244,7 @@ def test_the_end_of_the_run_ends_a_measurement_and_leaves_none(follow, bundles, 
         return measure_profile(bundle, runners, **{**options, "rounds": 1_000_000})
 
     monkeypatch.setattr(deployment_module, "measure_profile", endless)
-    following.announced(Catalogue((offer(bundles["heavier"]),)))
+    following.announced(SERVER, Catalogue((offer(bundles["heavier"]),)))
     assert begun.wait(20)
     following.close(10.0)
     assert not following._thread.is_alive()

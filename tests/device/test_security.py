@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from device.choice_of_server import ChoiceOfServer
 from device.reconnect import REFUSED_S, Reconnection
 from device.remote import Remote
 from device.security import SecuritySettings
@@ -86,23 +87,30 @@ class Listener:
     def __init__(self) -> None:
         self.states: queue.SimpleQueue[tuple[bool, str]] = queue.SimpleQueue()
 
-    def on_message(self, message: object) -> None:
+    def on_message(self, server: object, message: object) -> None:
         pass
 
-    def on_catalogue(self, catalogue: object) -> None:
+    def on_catalogue(self, server: object, catalogue: object) -> None:
         pass
+
+    def on_left(self, server: object, reason: str) -> None:
+        pass
+
+    def serves(self, catalogue: object) -> bool:
+        return True
 
     def on_ready(self) -> None:
         pass
 
-    def on_state(self, up: bool, reason: str) -> None:
+    def on_state(self, server: object, up: bool, reason: str) -> None:
         self.states.put((up, reason))
 
 
 def test_a_file_that_goes_while_the_device_runs_is_told_and_not_the_end(
     token_file: Path,
 ) -> None:
-    remote = Remote(HERE, Listener(), SecuritySettings(token_file=token_file))
+    choice = ChoiceOfServer(1, 10.0, lambda: 0.0)
+    remote = Remote([HERE], SecuritySettings(token_file=token_file), choice, Listener())
     token_file.unlink()
     listener = remote._listener
     assert isinstance(listener, Listener)

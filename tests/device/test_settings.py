@@ -9,7 +9,7 @@ from offramp.errors import ConfigError
 from offramp.settings import build_settings, load_settings
 from partitioner.objective import Objective
 
-OPTIONS = dict.fromkeys(parameter.name for parameter in run.params)
+OPTIONS = dict.fromkeys(parameter.name for parameter in run.params) | {"server": ()}
 
 
 @pytest.fixture
@@ -55,6 +55,9 @@ def test_options_win_over_the_file_and_leave_the_rest_of_it(file):
     assert (settings.threads, settings.deadline_s) == (2, 0.08)
     assert settings.objective == Objective(minimise="p95", max_accuracy_drop=0.02, deadline_s=0.08)
     assert _settings(OPTIONS) == AgentSettings()
+    file.write_text("server: [a:1, b:2]\n")
+    assert [str(each) for each in _settings(given).server] == ["a:1", "b:2"]
+    assert [str(each) for each in _settings({**given, "server": ("c:3",)}).server] == ["c:3"]
     file.write_text("objective: {minimize: p95}\n")
     with pytest.raises(ConfigError, match=r"'objective\.minimize'; did you mean 'minimise'"):
         _settings(given)

@@ -60,10 +60,14 @@ def test_settings_hold_addresses_and_write_them_as_text(tmp_path: Path) -> None:
     file = tmp_path / "agent.yaml"
     file.write_text("server: '[::1]:50051'\n")
     settings = load_settings(AgentSettings, file)
-    assert settings.server == Address("::1", 50051)
+    assert settings.server == (Address("::1", 50051),)
     assert settings.model_dump()["server"] == "[::1]:50051"
     assert load_settings(AgentSettings, file, settings.model_dump()) == settings
     assert AgentSettings().model_dump()["server"] is None
+    several = AgentSettings(server=["a:1", "b:2"])
+    assert several.server == (Address("a", 1), Address("b", 2))
+    assert several.model_dump()["server"] == ["a:1", "b:2"]
+    assert AgentSettings(**several.model_dump()) == several
     assert ServerSettings(bundles=(Path("a"),)).listen == Address("127.0.0.1", 50051)
 
 
@@ -74,6 +78,8 @@ def test_settings_hold_addresses_and_write_them_as_text(tmp_path: Path) -> None:
         ("server: 50051", "server: '50051' is not HOST:PORT"),
         ("server: {host: here, port: 70000}", "server: .* is not HOST:PORT"),
         ("server: edge:0", "server: 'edge:0' names no port"),
+        ("server: [edge:1, here]", "server: 'here' is not HOST:PORT"),
+        ("server: [edge:1, edge:1]", "server: edge:1 is named twice; name each server once"),
     ],
 )
 def test_a_wrong_address_fails_when_settings_are_built(
