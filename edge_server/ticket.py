@@ -73,27 +73,27 @@ def deadline_s(received_s: float, timeout_s: float, longest_s: float) -> float:
 
 def queue_full(retry_after_s: float) -> Failure:
     """Return why a sample is refused when as many wait as may."""
-    return _refused("the server's queue is full", retry_after_s)
+    return _refused("queue_full", "the server's queue is full", retry_after_s)
 
 
 def too_late(late_s: float, retry_after_s: float) -> Failure:
     """Return why a sample is refused whose answer, or another one for its sake, would be late."""
-    return _refused(
-        f"the server is too busy to keep its deadlines by {late_s * 1e3:.1f} ms", retry_after_s
-    )
+    why = f"the server is too busy to keep its deadlines by {late_s * 1e3:.1f} ms"
+    return _refused("too_late", why, retry_after_s)
 
 
 def gave_way(retry_after_s: float) -> Failure:
     """Return why a sample that waited is refused after all."""
-    return _refused("the server is full and others have had less of it of late", retry_after_s)
+    why = "the server is full and others have had less of it of late"
+    return _refused("gave_way", why, retry_after_s)
 
 
-def _refused(why: str, retry_after_s: float) -> Failure:
+def _refused(cause: str, why: str, retry_after_s: float) -> Failure:
     return Failure(
         "RESOURCE_EXHAUSTED",
         f"{why}; try again in {retry_after_s * 1e3:.0f} ms or run the sample on the device",
         retry_after_s,
-        cause="queue_full",
+        cause=cause,
     )
 
 
