@@ -12,8 +12,8 @@ __all__ = ["Client", "peer_client"]
 class Client:
     """Who sends requests, by name, with a ``weight`` in the sharing of the server.
 
-    ``models`` are the names of those that it may use, all if None. It may send ``rate_hz`` samples
-    a second, any number if None. ``may_administer`` lets it load and unload bundles.
+    ``models`` are the names of those that it may use, all if None. It may send ``rate_hz`` messages
+    a second, as many as others if None. ``may_administer`` lets it load and unload bundles.
     """
 
     name: str

@@ -16,9 +16,10 @@ from edge_server.ending import end_call
 from edge_server.files import read_span
 from edge_server.history import History
 from edge_server.identity import Identity
+from edge_server.rate_limits import RateLimits
 from edge_server.session import Arrival, Notice, Reply, Session, answer_one, stamp
 from edge_server.settings import ServerSettings
-from edge_server.ticket import STOPPING
+from edge_server.ticket import STOPPING, too_often
 from edge_server.watching import Ledger, Watcher
 from edge_server.workers import WorkerPool
 from offramp import __version__
@@ -60,6 +61,7 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         self._pool = pool
         self._identity = identity
         self._settings = settings
+        self._rates = RateLimits(settings.max_rate_hz)
         self._draining = False
         self._streams: set[asyncio.Task[None]] = set()
         self._sessions: dict[Session, Client] = {}
@@ -102,7 +104,8 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         with closing(ledger):
             if isinstance(content, Request):
                 ledger.came(content)
-                content = self._allowed(content, client, timeline)
+                wait_s = self._rates.take(time.monotonic(), client)
+                content = self._allowed(content, client, timeline, wait_s)
             if isinstance(content, Request):
                 content = await answer_one(self._pool, client, content, timeline)
             answer = stamp(content, self._pool)
@@ -171,8 +174,13 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
                     f"client {client.name!r} may not use model {name!r}; ask the server's operator"
                 )
 
-    def _allowed(self, request: Request, client: Client, timeline: Timeline) -> Request | Answer:
-        """Return a sample, or the refusal if its client may not send it."""
+    def _allowed(
+        self, request: Request, client: Client, timeline: Timeline, wait_s: float
+    ) -> Request | Answer:
+        """Return a sample, or the refusal if its client may not send it, or not for ``wait_s``."""
+        if wait_s:
+            failure = too_often(client.name, wait_s)
+            return Answer(request.id, failure=failure, timeline=timeline)
         try:
             self._check_right(client, request.digest)
         except RightsError as error:
@@ -183,16 +191,23 @@ class EdgeService(edge_pb2_grpc.EdgeServicer):
         client = self._identity.client_of(context)
         ledger = Ledger(client.name, next(self._numbers), self.watchers)
 
+        wait_s = 0.0
+
         async def read() -> Arrival | None:
-            while (message := await context.read()) is not _END:
-                arrival = _arrival(message)
-                if arrival:
+            nonlocal wait_s
+            while True:
+                if wait_s:  # a flood is not read faster than it is allowed to come
+                    await asyncio.sleep(wait_s)
+                message = await context.read()
+                if message is _END:
+                    return None
+                wait_s = self._rates.take(time.monotonic(), client)
+                if arrival := _arrival(message):
                     content, timeline = arrival
                     if isinstance(content, Request):
                         ledger.came(content)
-                        content = self._allowed(content, client, timeline)
+                        content = self._allowed(content, client, timeline, wait_s)
                     return content, timeline
-            return None
 
         async def write(reply: Reply | Notice) -> None:
             if not isinstance(reply, Answer):

@@ -43,6 +43,7 @@ class ServerSettings(Settings):
     queue_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 1 << 28
     max_wait_s: Seconds = 10.0
     max_in_flight: Count = 16
+    max_rate_hz: Annotated[float, Field(gt=0, le=1e6)] = 5000.0
     max_streams: Count = 256
     history_bytes: Annotated[int, Field(ge=0, le=1 << 30)] = 9 << 18
     max_calls: Count = 1024

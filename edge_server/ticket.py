@@ -19,6 +19,7 @@ __all__ = [
     "gave_way",
     "queue_full",
     "too_late",
+    "too_often",
 ]
 
 STOPPING = Failure(
@@ -86,6 +87,11 @@ def gave_way(retry_after_s: float) -> Failure:
     """Return why a sample that waited is refused after all."""
     why = "the server is full and others have had less of it of late"
     return _refused("gave_way", why, retry_after_s)
+
+
+def too_often(client: str, retry_after_s: float) -> Failure:
+    """Return why a sample is refused whose client sends more than it may."""
+    return _refused("too_often", f"client {client!r} sends more than it may", retry_after_s)
 
 
 def _refused(cause: str, why: str, retry_after_s: float) -> Failure:

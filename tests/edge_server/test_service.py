@@ -193,6 +193,27 @@ def test_changes_are_for_streams_that_keep_their_samples(
     play(Engine([network], 1 << 20), story)
 
 
+def test_who_sends_more_than_it_may_is_refused_and_read_more_slowly(
+    play: Play, engine: Engine, sample: Any
+) -> None:
+    async def story(served: Any) -> None:
+        stream = served.stream()
+        began_s = time.monotonic()
+        await stream.send(*(sample.request(number=number) for number in range(40)))
+        answers = [await stream.receive() for _ in range(40)]
+        took_s = time.monotonic() - began_s
+        refused = [answer.failure for answer in answers if answer.failure]
+        assert {failure.status for failure in refused} == {"RESOURCE_EXHAUSTED"}
+        assert all("sends more than it may" in failure.message for failure in refused)
+        assert 0 < refused[0].retry_after_s <= 0.1
+        # Twenty at once; behind one that is refused nothing is read until the next token.
+        assert 20 <= 40 - len(refused) <= 20 + 20 * took_s
+        error = await served.refusal(sample.request())
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    play(engine, story, max_rate_hz=20, max_in_flight=40)
+
+
 def test_failures_of_single_calls_are_their_status(play: Play, engine: Engine, sample: Any) -> None:
     async def story(served: Any) -> None:
         for name, (request, status, part) in bad_requests(sample).items():
