@@ -15,6 +15,7 @@ from device.reconnect import Reconnection
 __all__ = ["Check", "ChoiceOfServer", "Connect", "Step"]
 
 _UNHELD_S = 5.0  # a server that does not hold the bundle may hold it later
+_LASTS_S = 1.0  # a stream that ended sooner counts as an attempt that failed
 _CHECK_S = 1.0
 _CHECK_PAUSES_S = (1.0, 2.0, 5.0, 10.0)
 
@@ -64,6 +65,7 @@ class ChoiceOfServer:
         self._servers = [_Server() for _ in range(count)]
         self._return_s, self._draw = return_s, draw
         self._busy = self._leaving = False
+        self._opened_s = -math.inf
         self.current: int | None = None
 
     def next(self, now_s: float) -> Step | None:
@@ -91,7 +93,7 @@ class ChoiceOfServer:
         """Take in that the stream to a server is open: it is in use from now on."""
         self._busy = False
         self._put_off_current(now_s)
-        self.current, self._leaving = number, False
+        self.current, self._leaving, self._opened_s = number, False, now_s
         for server in self._servers:
             server.tried_s, server.ill, server.return_s = -math.inf, 0, None
 
@@ -141,4 +143,5 @@ class ChoiceOfServer:
     def _put_off_current(self, now_s: float) -> None:
         if self.current is not None:
             server = self._servers[self.current]
-            server.again_s = now_s + server.attempts.ended(opened=True)
+            lasted = now_s - self._opened_s >= _LASTS_S
+            server.again_s = now_s + server.attempts.ended(opened=lasted)

@@ -232,3 +232,18 @@ def test_what_breaks_while_a_better_one_is_opened_is_lost_at_once():
     choice.opened(2.2, 0)
     assert choice.current == 0
     assert choice.next(99.0) is None
+
+
+def test_a_server_that_ends_each_stream_at_once_is_connected_to_ever_more_rarely():
+    choice, now_s, pauses = ChoiceOfServer(1, 30.0, lambda: 0.0), 0.0, []
+    for _ in range(5):
+        assert isinstance(choice.next(now_s), Connect)
+        choice.opened(now_s, 0)
+        choice.lost(now_s + 0.01)
+        pauses.append(round(choice.wake_s() - now_s - 0.01, 6))
+        now_s = choice.wake_s()
+    assert pauses == [0.2, 0.5, 1.0, 1.0, 1.0]
+    choice.next(now_s)
+    choice.opened(now_s, 0)
+    choice.lost(now_s + 60.0)
+    assert round(choice.wake_s() - now_s - 60.0, 6) == 0.1

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import device.remote
+from device.choice_of_server import ChoiceOfServer
 from device.controller import Controller
 from device.remote import Remote
 from device.security import SecuritySettings
@@ -170,7 +171,8 @@ def mean_server() -> Iterator[Any]:
 
 def open_remote(address: Address) -> tuple[Remote, Listener]:
     listener = Listener()
-    remote = Remote(address, listener, SecuritySettings())
+    choice = ChoiceOfServer(1, 10.0, lambda: 0.0)
+    remote = Remote([address], SecuritySettings(), choice, listener)
     remote.start()
     return remote, listener
 
@@ -178,7 +180,7 @@ def open_remote(address: Address) -> tuple[Remote, Listener]:
 def test_one_that_takes_the_connection_and_says_nothing_is_no_server(
     mean_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device.remote, "_FIRST_WORD_S", 0.2)
+    monkeypatch.setattr(device.remote, "_OPEN_S", 0.5)
 
     def says(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         yield from (pb.StreamResponse() for _ in requests)
