@@ -154,6 +154,9 @@ def join(parts: Sequence[Calibration]) -> Calibration:
             place: np.concatenate([part.together[place] for part in parts])
             for place in first.together
         },
+        leaves={
+            place: np.concatenate([part.leaves[place] for part in parts]) for place in first.leaves
+        },
     )
 
 

@@ -12,8 +12,8 @@ from offramp import backends
 from offramp.agreement import largest_difference
 from offramp.bundle import Bundle
 from offramp.bundle.quantised import Accuracy, Quantised
-from offramp.capture.calibrate import unfaithful
 from offramp.capture.levels import batches
+from offramp.capture.passes import unfaithful
 from offramp.capture.quantisation import EXACT, QUANTISED
 from offramp.errors import CaptureError
 from offramp.network import Network
