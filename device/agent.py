@@ -143,6 +143,8 @@ class Agent:
 
     def on_catalogue(self, server: Address, catalogue: Catalogue) -> None:
         """Take what the server holds, when the stream opens and when that changes."""
+        if server == self._server and self.serves(catalogue):
+            self._tell(self._dispatch.served)
         if self._renewal is not None:
             self._renewal.announced(server, catalogue)
 

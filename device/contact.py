@@ -42,7 +42,7 @@ class Contact:
         self._unserved = True
 
     def renewed(self) -> None:
-        """Take in that it is another bundle from now on."""
+        """Take in that it is another bundle from now on, or that the server holds it again."""
         self._unserved = False
 
     def moved(self) -> None:

@@ -212,12 +212,16 @@ class Controller:
         """Take in that the server answered with a failure.
 
         ``for_good`` if it will do so every time, because it does not hold the bundle; nothing is
-        sent then until there is a new connection.
+        sent then until there is a new connection, or the server is said to hold it again.
         """
         sent = self._awaited.pop(message)
         if sent is not None and sent.plan is not None and for_good:
             self._contact.unserved()  # a sample of another bundle says nothing of this one
         self._contact.failed(now_s)
+
+    def served(self) -> None:
+        """Take in that the server says that it holds the bundle."""
+        self._contact.renewed()
 
     def deferred(self, message: int) -> None:
         """Take in that the server, which is well, did not take this sample."""

@@ -210,6 +210,11 @@ class Dispatch:
             self._in_flight.forsake(work, refusal(failure))
         return self._settle(now_s)
 
+    def served(self, now_s: float) -> list[Action]:
+        """The server says that it holds the bundle."""
+        self._controller.served()
+        return self._settle(now_s)
+
     def connected(self, now_s: float) -> list[Action]:
         """The stream opened."""
         self._actions.extend(self._stream.opened(now_s))

@@ -750,6 +750,16 @@ def test_a_server_that_no_longer_holds_the_old_bundle_still_serves_the_new_one(p
     assert story.controller.conditions(1.0).reachable
 
 
+def test_a_server_that_holds_the_bundle_again_is_counted_on_again(planner):
+    gone = refusal(UnknownBundleError)
+    story = Story(planner, SEND_FEATURE, lambda sample: (0.02, gone) if sample == 0 else 0.02)
+    seen = []
+    for time_s in (0.3, 0.6):
+        story.at(time_s, lambda now_s: seen.append(story.controller.conditions(now_s).reachable))
+    story.connect().at(0.5, "served").arrive(0.0).run()
+    assert seen == [False, True]
+
+
 def test_an_old_answer_from_a_deeper_cut_than_the_new_bundle_has_is_taken(planner, successor):
     controller = Controller(planner, Objective(max_accuracy_drop=0.0), Fixed(SEND_FEATURE))
     controller.sent(0.0, 7, 1000, SEND_FEATURE)
