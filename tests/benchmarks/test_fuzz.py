@@ -39,7 +39,7 @@ ELSEWHERE = {
     "device.administrator": "gRPC; the messages are a target",
     "device.bundles_command": "reads no file of settings",
     "device.depot": "gRPC; the messages are a target",
-    "device.remote": "gRPC; the messages are a target",
+    "device.line": "gRPC; the messages are a target",
     "device.sources": "looks whether a file is there",
     "edge_server.files": "sends what a checked bundle holds",
     "edge_server.service": "gRPC; the messages are a target, and the live attack",
