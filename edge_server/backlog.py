@@ -83,21 +83,14 @@ class Backlog(Generic[S]):
 
         What would come too late even if it ran now is dropped, unless nothing else waits.
         """
-        turned = self._expire(now_s) + self._drop_hopeless(now_s)
-        batch: list[Entry[S]] = []
-        if len(self._schedule):
-            patience_s = self._patience.shortest_s(now_s)
-            place = place_to_run(self._schedule, self._costs, now_s, patience_s)
-            first = self._schedule.first(place)
-            assert first is not None
-            most, way = (
-                self._costs.most(place, patience_s),
-                self._costs.to_end(place, begun=first.item.begun),
-            )
-            batch = self._schedule.take(place, way.fitting(most, first.deadline_s - now_s))
-            until_s = now_s + self._costs.step(place).time_s(len(batch))
+        turned = self._expire(now_s)
+        if len(self._schedule) > 1:
+            turned += self._drop_hopeless(now_s)
+        batch = self._next_batch(now_s)
+        if batch:
+            until_s = now_s + self._costs.step(batch[0].place).time_s(len(batch))
             self._underway.begin(batch, until_s)
-        self.running += len(batch)
+            self.running += len(batch)
         self._note(now_s)
         return Taken(batch, turned)
 
@@ -142,6 +135,18 @@ class Backlog(Generic[S]):
     def load(self, now_s: float, cpu_share: float) -> Load:
         """Return what an answer that leaves now tells its device."""
         return self._meter.load(len(self._schedule), self.running, cpu_share, now_s)
+
+    def _next_batch(self, now_s: float) -> list[Entry[S]]:
+        first = self._schedule.first()
+        if first is None or len(self._schedule) == 1:
+            return [] if first is None else self._schedule.take(first.place, 1)
+        patience_s = self._patience.shortest_s(now_s)
+        place = place_to_run(self._schedule, self._costs, now_s, patience_s)
+        first = self._schedule.first(place)
+        assert first is not None
+        most = self._costs.most(place, patience_s)
+        way = self._costs.to_end(place, begun=first.item.begun)
+        return self._schedule.take(place, way.fitting(most, first.deadline_s - now_s))
 
     def _late_s(self, now_s: float, new: Entry[S]) -> float:
         """Return by how much a sample, or another for its sake, would be late; infinity if full."""

@@ -40,7 +40,9 @@ class FairShares:
 
     def _had_s(self, now_s: float, name: str) -> float:
         had_s, at_s = self._had.get(name, (0.0, now_s))
-        return had_s * math.exp(-max(now_s - at_s, 0.0) / self._time_constant_s)
+        if now_s <= at_s:
+            return had_s
+        return had_s * math.exp((at_s - now_s) / self._time_constant_s)
 
     def _forget(self, now_s: float) -> None:
         """Drop the half of the clients that have had the least: nothing, as a rule."""

@@ -28,11 +28,12 @@ def place_to_run(
     """
     first = schedule.first()
     assert first is not None
+    behind = [place for place in schedule.places if first.place in costs.onward(place)]
+    if not behind:
+        return first.place
     here, best = _group(schedule, costs, first.place, patience_s), (0.0, first.place)
     most, room_s = costs.most(first.place, patience_s), first.deadline_s - now_s
-    for place in schedule.places:
-        if place == first.place or first.place not in costs.onward(place):
-            continue
+    for place in behind:
         there = _group(schedule, costs, place, patience_s)
         fits = here.size + there.size <= here.way.fitting(most, room_s - there.time_to_s(here))
         saved_s = there.saved_s(here, len(schedule)) if fits else 0.0

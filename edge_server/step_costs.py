@@ -118,7 +118,10 @@ class StepCosts:
         return place in self._known
 
     def _at(self, place: Hashable) -> _Known:
-        return self._known.setdefault(place, _Known())
+        known = self._known.get(place)
+        if known is None:
+            known = self._known[place] = _Known()
+        return known
 
     def _to_end(self, place: Hashable) -> Parts:
         known = self._known.get(place)

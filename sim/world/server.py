@@ -203,5 +203,7 @@ class VirtualServer:
 
 def _exits_s(tail: Tail, jobs: Sequence[Job], at: int) -> float:
     """Return how long the exits at a boundary take that are asked about jobs which come to it."""
-    asked = Counter(number for job in jobs for stop, number in job.asks if stop == at)
-    return sum(tail.exit_s(number, count) for number, count in asked.items())
+    asked = [number for job in jobs for stop, number in job.asks if stop == at]
+    if not asked:
+        return 0.0
+    return sum(tail.exit_s(number, count) for number, count in Counter(asked).items())
