@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from edge_server.bundles.holdings import Holdings
+from edge_server.bundles.loading import make_book, try_out
 from edge_server.fusing import TailFusing
 from edge_server.history import History
-from edge_server.holdings import Holdings
-from edge_server.loading import make_book, try_out
 from edge_server.passage import Passage, Place, advance
-from edge_server.step_costs import Step
+from edge_server.scheduling.step_costs import Step
 from offramp import backends, codecs
 from offramp.catalogue import Catalogue
 from offramp.errors import InputError

@@ -17,22 +17,22 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from edge_server.access import Access
-from edge_server.admin_service import AdminService
-from edge_server.administration import Administration
-from edge_server.diary import Diary
+from edge_server.bundles.admin_service import AdminService
+from edge_server.bundles.administration import Administration
+from edge_server.bundles.holdings import Holdings
+from edge_server.bundles.intake import Intake
+from edge_server.bundles.librarian import Librarian
+from edge_server.bundles.loading import Loader
 from edge_server.engine import Engine
 from edge_server.front import Front
-from edge_server.gate import CallLimits, Gate
-from edge_server.holdings import Holdings
-from edge_server.intake import Intake
-from edge_server.librarian import Librarian
-from edge_server.loading import Loader
 from edge_server.processor import ProcessorMeter, memory_bytes
-from edge_server.sample import Room
+from edge_server.scheduling.sample import Room
+from edge_server.security.access import Access
+from edge_server.security.gate import CallLimits, Gate
+from edge_server.seeing.diary import Diary
+from edge_server.seeing.watching import Watcher
 from edge_server.service import EdgeService
 from edge_server.settings import ServerSettings
-from edge_server.watching import Watcher
 from edge_server.workers import WorkerPool
 from offramp.address import Address
 from offramp.bundle import Bundle
@@ -90,7 +90,7 @@ async def run_server(
 
 
 def _show_metrics(server: EdgeServer, listen: Address) -> MetricsEndpoint:
-    from edge_server.metrics import ServerMetrics
+    from edge_server.seeing.metrics import ServerMetrics
     from offramp.exposition import MetricsEndpoint
 
     metrics = ServerMetrics(server)
@@ -102,7 +102,7 @@ def _show_metrics(server: EdgeServer, listen: Address) -> MetricsEndpoint:
 
 
 def _trace(server: EdgeServer, collector: str) -> Recorder:
-    from edge_server.traces import ServerTraces
+    from edge_server.seeing.traces import ServerTraces
 
     recorder = open_recorder("offramp-server", collector)
     server.watch(ServerTraces(recorder))

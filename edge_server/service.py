@@ -11,16 +11,16 @@ from contextlib import closing, suppress
 
 import grpc
 
-from edge_server.clients import Client
 from edge_server.ending import end_call
 from edge_server.files import read_span
 from edge_server.history import History
-from edge_server.identity import Identity
-from edge_server.rate_limits import RateLimits
+from edge_server.security.clients import Client
+from edge_server.security.identity import Identity
+from edge_server.security.rate_limits import RateLimits
+from edge_server.seeing.watching import Ledger, Watcher
 from edge_server.session import Arrival, Notice, Reply, Session, answer_one, stamp
 from edge_server.settings import ServerSettings
 from edge_server.ticket import STOPPING, too_often
-from edge_server.watching import Ledger, Watcher
 from edge_server.workers import WorkerPool
 from offramp import __version__
 from offramp.catalogue import Catalogue, FileRequest

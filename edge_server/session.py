@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from edge_server.clients import Client
 from edge_server.history import History
+from edge_server.security.clients import Client
 from edge_server.ticket import DEADLINE_PASSED, Ticket
 from edge_server.workers import WorkerPool
 from offramp.catalogue import Catalogue

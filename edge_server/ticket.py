@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from edge_server.clients import Client
 from edge_server.history import History
+from edge_server.security.clients import Client
 from offramp.messages import Answer, Failure, Request, Timeline
 
 __all__ = [

@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from edge_server.backlog import Backlog
-from edge_server.clients import Client
 from edge_server.engine import Engine
 from edge_server.passage import Passage, Place
-from edge_server.sample import Room, Turned
-from edge_server.schedule import Entry
+from edge_server.scheduling.backlog import Backlog
+from edge_server.scheduling.sample import Room, Turned
+from edge_server.scheduling.schedule import Entry
+from edge_server.security.clients import Client
 from edge_server.ticket import STOPPING, Ticket
 from offramp.errors import EngineError, OfframpError
 from offramp.messages import Answer, Failure, Load, failure_of

@@ -75,4 +75,6 @@ def test_the_time_of_day_decides_nothing_but_the_end_of_tokens(repository: Path)
     parts = [*(repository / "device").rglob("*.py"), *(repository / "edge_server").rglob("*.py")]
     parts += [repository / "offramp" / "messages.py", repository / "offramp" / "catalogue.py"]
     found = {str(p.relative_to(repository)) for p in parts if reads.search(p.read_text())}
-    assert found - {"device/traces.py", "edge_server/traces.py"} == {"edge_server/identity.py"}
+    assert found - {"device/traces.py", "edge_server/seeing/traces.py"} == {
+        "edge_server/security/identity.py"
+    }

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from device.metrics import MetricsSink
-from edge_server.metrics import ServerMetrics
+from edge_server.seeing.metrics import ServerMetrics
 from offramp.messages import Load
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -9,9 +9,9 @@ from typing import Any
 
 from benchmarks.fuzzing.target import Attack, Target, WrongError, of_file
 from device.security import SecuritySettings
-from edge_server.administration import Administration
-from edge_server.clients import Client
-from edge_server.roster import ClientsFile, Roster
+from edge_server.bundles.administration import Administration
+from edge_server.security.clients import Client
+from edge_server.security.roster import ClientsFile, Roster
 from offramp.address import Address
 from offramp.development_authority import Signed, make_authority, open_authority
 from offramp.errors import InputError
@@ -36,10 +36,10 @@ clients:
 def targets() -> tuple[Target, ...]:
     """Return the targets of certificates, tokens and clients."""
     return (
-        Target("clients files", ("edge_server.access",), _clients, weight=3),
+        Target("clients files", ("edge_server.security.access",), _clients, weight=3),
         Target("token files", ("device.security",), _tokens, weight=20),
         Target("certificates", ("offramp.pem",), _certificates, weight=4),
-        Target("paths to load", ("edge_server.administration",), _paths, weight=4),
+        Target("paths to load", ("edge_server.bundles.administration",), _paths, weight=4),
         Target("authorities", ("offramp.development_authority",), _authorities, weight=4),
     )
 

@@ -10,8 +10,8 @@ from random import Random
 
 from device.heed import draw_heed
 from device.work import Finish
-from edge_server.clients import Client
-from edge_server.sample import Room
+from edge_server.scheduling.sample import Room
+from edge_server.security.clients import Client
 from partitioner import strategies
 from sim.model import Link
 from sim.world.clairvoyant import make_controller

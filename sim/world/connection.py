@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from edge_server.clients import Client
+from edge_server.security.clients import Client
 from offramp.messages import Failure, Load, Probe, Timeline
 from partitioner.costs import FRAME_OVERHEAD_BYTES
 from sim.world.clock import Clock

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from edge_server.clients import Client
 from edge_server.passage import Place
+from edge_server.security.clients import Client
 from offramp.messages import Failure, Load, Timeline
 
 __all__ = ["Job", "Sender"]

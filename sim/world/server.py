@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from edge_server.backlog import Backlog
-from edge_server.sample import Room, Turned
-from edge_server.schedule import Entry
-from edge_server.step_costs import Step, StepCosts
+from edge_server.scheduling.backlog import Backlog
+from edge_server.scheduling.sample import Room, Turned
+from edge_server.scheduling.schedule import Entry
+from edge_server.scheduling.step_costs import Step, StepCosts
 from edge_server.ticket import deadline_s
 from offramp.fusing import FUSE_AFTER, Streak
 from offramp.messages import Load, Timeline

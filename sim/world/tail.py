@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from edge_server.cost_curve import SIZES
 from edge_server.passage import Place
-from edge_server.step_costs import Step, StepCosts
+from edge_server.scheduling.cost_curve import SIZES
+from edge_server.scheduling.step_costs import Step, StepCosts
 from partitioner.profile import Profile
 
 __all__ = ["Tail"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_server.tokens import token_hash
+from edge_server.security.tokens import token_hash
 from offramp.embedded.cluttered_digits import load
 from tests.edge_server.pki import Pki
 

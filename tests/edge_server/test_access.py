@@ -14,10 +14,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from edge_server.access import Access
 from edge_server.engine import Engine
+from edge_server.security.access import Access
+from edge_server.security.tokens import token_hash
 from edge_server.settings import ServerSettings
-from edge_server.tokens import token_hash
 from offramp.catalogue import Catalogue
 from offramp.errors import ConfigError
 from offramp.messages import Answer, Request

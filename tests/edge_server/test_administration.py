@@ -11,10 +11,10 @@ from typing import Any
 import grpc
 import pytest
 
-from edge_server.administration import Administration
-from edge_server.clients import Client
+from edge_server.bundles.administration import Administration
 from edge_server.engine import Engine
-from edge_server.tokens import token_hash
+from edge_server.security.clients import Client
+from edge_server.security.tokens import token_hash
 from offramp.bundle import Bundle
 from offramp.errors import BundleError, ConfigError, InputError, RightsError
 from offramp.network import Network

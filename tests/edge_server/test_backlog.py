@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_server.backlog import Backlog
-from edge_server.clients import Client
 from edge_server.passage import Place
-from edge_server.sample import Room, Turned
-from edge_server.schedule import Entry
-from edge_server.step_costs import Step, StepCosts
+from edge_server.scheduling.backlog import Backlog
+from edge_server.scheduling.sample import Room, Turned
+from edge_server.scheduling.schedule import Entry
+from edge_server.scheduling.step_costs import Step, StepCosts
+from edge_server.security.clients import Client
 from edge_server.ticket import deadline_s
 
 BOARD, OTHER = Client("board"), Client("other")

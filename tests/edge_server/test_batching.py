@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_server.clients import Client
 from edge_server.engine import Engine
 from edge_server.passage import Place
-from edge_server.sample import Room
-from edge_server.step_costs import Step
+from edge_server.scheduling.sample import Room
+from edge_server.scheduling.step_costs import Step
+from edge_server.security.clients import Client
 from edge_server.ticket import Ticket
 from edge_server.workers import WorkerPool
 from offramp.errors import EngineError

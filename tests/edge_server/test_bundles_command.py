@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from edge_server.tokens import new_token, token_hash
+from edge_server.security.tokens import new_token, token_hash
 from offramp.network import Network
 from tests.edge_server.server_process import Device, ServerProcess, serving
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_server.clients import Client, peer_client
+from edge_server.security.clients import Client, peer_client
 
 
 @pytest.mark.parametrize(

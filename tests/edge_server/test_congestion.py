@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.congestion import MOST_UTILISATION, Traffic
+from edge_server.scheduling.congestion import MOST_UTILISATION, Traffic
 
 SERVICE_S = 0.01
 SCV = {"equal": 0.0, "exponential": 1.0, "two kinds": 0.81, "long ones": 2.0}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.cost_curve import MOST, CostCurve, Parts
+from edge_server.scheduling.cost_curve import MOST, CostCurve, Parts
 
 
 def curve_of(fixed_s: float, each_s: float, sizes: tuple[int, ...] = (1, 2, 4, 8)) -> CostCurve:

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from edge_server.clients import Client
-from edge_server.fair_shares import TIME_CONSTANT_S, FairShares
+from edge_server.scheduling.fair_shares import TIME_CONSTANT_S, FairShares
+from edge_server.security.clients import Client
 
 A, HEAVY = Client("a"), Client("heavy", weight=4.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from edge_server.folder import Changes, FolderWatch, Stamp, scan
+from edge_server.bundles.folder import Changes, FolderWatch, Stamp, scan
 
 
 def stamp(changed_ns: int = 1, size_bytes: int = 5) -> Stamp:

@@ -15,8 +15,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from edge_server.engine import Engine
-from edge_server.log_limit import LogLimit
-from edge_server.tokens import token_hash
+from edge_server.security.tokens import token_hash
+from edge_server.seeing.log_limit import LogLimit
 from protos.offramp.v1 import edge_pb2_grpc
 from protos.offramp.v1 import inference_pb2 as pb
 from tests.edge_server.conftest import DeviceStream, Play, Served
@@ -318,7 +318,7 @@ def test_calls_that_are_refused_are_told_and_logged_once_a_second(
 
     play(engine, story, clients=clients)
     assert refused == ["UNAUTHENTICATED"] * 5
-    lines = [line.message for line in caplog.records if line.name == "edge_server.gate"]
+    lines = [line.message for line in caplog.records if line.name == "edge_server.security.gate"]
     assert len(lines) < 5
     assert "the token is missing" in lines[0]
 

@@ -14,14 +14,14 @@ from typing import Any, cast
 
 import pytest
 
-from edge_server import librarian
-from edge_server.books import Book, Stage
-from edge_server.holdings import Holdings
-from edge_server.intake import Intake
-from edge_server.librarian import Librarian
-from edge_server.loading import Loader
+from edge_server.bundles import librarian
+from edge_server.bundles.books import Book, Stage
+from edge_server.bundles.holdings import Holdings
+from edge_server.bundles.intake import Intake
+from edge_server.bundles.librarian import Librarian
+from edge_server.bundles.loading import Loader
 from edge_server.passage import Place
-from edge_server.step_costs import Step
+from edge_server.scheduling.step_costs import Step
 from offramp.bundle import Bundle
 from offramp.catalogue import Offer
 from offramp.errors import AbsentBundleError, BundleError, UnknownBundleError

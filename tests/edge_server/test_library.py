@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_server.books import Book, Load, Stage
-from edge_server.library import Library
+from edge_server.bundles.books import Book, Load, Stage
+from edge_server.bundles.library import Library
 from offramp.bundle import Bundle
 from offramp.catalogue import MAX_OFFERS, Offer
 from offramp.errors import OverloadError

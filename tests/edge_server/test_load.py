@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.congestion import Traffic
-from edge_server.load import Arrivals, LoadMeter, RecentLevel, RecentSpread
+from edge_server.scheduling.congestion import Traffic
+from edge_server.scheduling.load import Arrivals, LoadMeter, RecentLevel, RecentSpread
 from offramp.messages import Load
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_server import loading
-from edge_server.loading import Loader
+from edge_server.bundles import loading
+from edge_server.bundles.loading import Loader
 from edge_server.passage import Place
-from edge_server.step_costs import Step, StepCosts
+from edge_server.scheduling.step_costs import Step, StepCosts
 from offramp.bundle import Bundle
 from offramp.errors import ConfigError
 from offramp.network import Network

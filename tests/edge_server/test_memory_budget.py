@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge_server.loading import Loader
+from edge_server.bundles.loading import Loader
 from offramp.network import Network
 from tests.edge_server.server_process import Device, serving
 

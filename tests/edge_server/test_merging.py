@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from edge_server.merging import place_to_run
-from edge_server.schedule import Schedule
-from edge_server.step_costs import Step, StepCosts
+from edge_server.scheduling.merging import place_to_run
+from edge_server.scheduling.schedule import Schedule
+from edge_server.scheduling.step_costs import Step, StepCosts
 
 
 def learnt(*parts: tuple[float, float]) -> StepCosts:

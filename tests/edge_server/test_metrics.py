@@ -13,9 +13,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from edge_server.engine import Engine
-from edge_server.metrics import ServerMetrics
 from edge_server.passage import Place
-from edge_server.watching import Asked
+from edge_server.seeing.metrics import ServerMetrics
+from edge_server.seeing.watching import Asked
 from offramp.bundle import Bundle
 from offramp.errors import UnknownBundleError
 from offramp.messages import Answer, Failure, Load, Timeline

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from edge_server.patience import WINDOW_S, Patience
+from edge_server.scheduling.patience import WINDOW_S, Patience
 
 
 def test_the_shortest_time_counts_for_one_window_at_least_and_two_at_most() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_server.clients import Client
-from edge_server.rate_limits import RateLimits
+from edge_server.security.clients import Client
+from edge_server.security.rate_limits import RateLimits
 
 USUAL, SLOW = Client("usual"), Client("slow", rate_hz=0.5)
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_server.clients import Client
-from edge_server.retry_times import LONGEST_S, RetryTimes
+from edge_server.scheduling.retry_times import LONGEST_S, RetryTimes
+from edge_server.security.clients import Client
 
 A, B = Client("a"), Client("b")
 

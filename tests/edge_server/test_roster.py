@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_server.clients import Client
-from edge_server.roster import ClientEntry, ClientsFile, Credentials, Roster, TokenEntry
-from edge_server.tokens import new_token, token_hash
+from edge_server.security.clients import Client
+from edge_server.security.roster import ClientEntry, ClientsFile, Credentials, Roster, TokenEntry
+from edge_server.security.tokens import new_token, token_hash
 from offramp.errors import AuthenticationError, ConfigError
 from offramp.settings import load_settings
 

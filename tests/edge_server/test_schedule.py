@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.schedule import Entry, Schedule
+from edge_server.scheduling.schedule import Entry, Schedule
 
 
 def filled(*items: tuple[str, float, int]) -> Schedule[str]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from edge_server.clients import Client
 from edge_server.engine import Engine
 from edge_server.history import History
-from edge_server.sample import Room
+from edge_server.scheduling.sample import Room
+from edge_server.security.clients import Client
 from edge_server.session import Arrival, Reply, Session
 from edge_server.workers import WorkerPool
 from offramp.messages import Answer, Failure, Probe, Request, Timeline

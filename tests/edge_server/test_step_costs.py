@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from edge_server.step_costs import Step, StepCosts
+from edge_server.scheduling.step_costs import Step, StepCosts
 
 
 def chain(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge_server.engine import Engine
-from edge_server.traces import ServerTraces
+from edge_server.seeing.traces import ServerTraces
 from offramp.tracing import Span, Trace
 
 TRACE = Trace(7, 9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_server.watching import Asked, Ledger
+from edge_server.seeing.watching import Asked, Ledger
 from offramp.messages import Answer, Failure, Request
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from edge_server.clients import Client
 from edge_server.engine import Engine
-from edge_server.sample import Room
+from edge_server.scheduling.sample import Room
+from edge_server.security.clients import Client
 from edge_server.ticket import STOPPING, Ticket
 from edge_server.workers import WorkerPool
 from offramp.errors import EngineError

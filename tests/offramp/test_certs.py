@@ -10,9 +10,9 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from edge_server.roster import ClientsFile
-from edge_server.token_command import token
-from edge_server.tokens import token_hash
+from edge_server.security.roster import ClientsFile
+from edge_server.security.token_command import token
+from edge_server.security.tokens import token_hash
 from offramp.certs_command import certs
 from offramp.errors import ConfigError
 

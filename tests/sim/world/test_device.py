@@ -10,7 +10,7 @@ import pytest
 
 from device.controller import Controller
 from device.settings import AgentSettings
-from edge_server.clients import Client
+from edge_server.security.clients import Client
 from partitioner.candidates import CLOSED
 from partitioner.conditions import Conditions
 from partitioner.objective import Objective

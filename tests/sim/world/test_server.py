@@ -4,8 +4,8 @@ from random import Random
 
 import pytest
 
-from edge_server.clients import Client
-from edge_server.sample import Room
+from edge_server.scheduling.sample import Room
+from edge_server.security.clients import Client
 from sim.world.clock import Clock
 from sim.world.course import LoadCourse
 from sim.world.job import Job

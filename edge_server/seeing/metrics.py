@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from edge_server.passage import Place
-from edge_server.watching import Asked
+from edge_server.seeing.watching import Asked
 from offramp.bundle import Bundle, Manifest
 from offramp.errors import UnknownBundleError
 from offramp.messages import Answer, Failure, Load

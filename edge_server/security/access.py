@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from edge_server.certificates import CertificateFiles, Certificates
-from edge_server.identity import Identity
-from edge_server.roster import ClientsFile, Roster
+from edge_server.security.certificates import CertificateFiles, Certificates
+from edge_server.security.identity import Identity
+from edge_server.security.roster import ClientsFile, Roster
 from edge_server.settings import ServerSettings
 from offramp.errors import ConfigError
 from offramp.files import file_stamp

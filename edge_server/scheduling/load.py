@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from edge_server.congestion import Traffic
+from edge_server.scheduling.congestion import Traffic
 from offramp.messages import Load
 
 __all__ = ["Arrivals", "LoadMeter", "RecentLevel", "RecentSpread"]

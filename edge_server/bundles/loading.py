@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_server.books import Book
-from edge_server.measuring import measure_steps
+from edge_server.bundles.books import Book
+from edge_server.bundles.measuring import measure_steps
 from edge_server.passage import Place
-from edge_server.step_costs import StepCosts
+from edge_server.scheduling.step_costs import StepCosts
 from offramp.backends import Backend
 from offramp.bundle import Bundle, open_bundle
 from offramp.catalogue import Offer

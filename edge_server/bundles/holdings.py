@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from edge_server.books import Book, Load, Stock, Unload
-from edge_server.library import InFlight, Library
+from edge_server.bundles.books import Book, Load, Stock, Unload
+from edge_server.bundles.library import InFlight, Library
 from edge_server.passage import Place
-from edge_server.step_costs import StepCosts
+from edge_server.scheduling.step_costs import StepCosts
 from offramp.bundle import Bundle
 from offramp.catalogue import Catalogue
 from offramp.errors import AbsentBundleError, UnknownBundleError

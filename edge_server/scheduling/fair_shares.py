@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from edge_server.clients import Client
+from edge_server.security.clients import Client
 
 __all__ = ["TIME_CONSTANT_S", "FairShares"]
 

@@ -9,10 +9,10 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edge_server.books import Book, Load, Unload
-from edge_server.holdings import Holdings
-from edge_server.library import InFlight
-from edge_server.loading import Loader
+from edge_server.bundles.books import Book, Load, Unload
+from edge_server.bundles.holdings import Holdings
+from edge_server.bundles.library import InFlight
+from edge_server.bundles.loading import Loader
 from offramp.catalogue import Catalogue
 from offramp.memory import return_unused_memory
 

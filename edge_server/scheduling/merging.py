@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import NamedTuple, TypeVar
 
-from edge_server.cost_curve import Parts
-from edge_server.schedule import Schedule
-from edge_server.step_costs import StepCosts
+from edge_server.scheduling.cost_curve import Parts
+from edge_server.scheduling.schedule import Schedule
+from edge_server.scheduling.step_costs import StepCosts
 
 __all__ = ["place_to_run"]
 

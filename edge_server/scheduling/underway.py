@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from edge_server.schedule import Entry
+from edge_server.scheduling.schedule import Entry
 
 __all__ = ["Underway"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from edge_server.watching import Asked
+from edge_server.seeing.watching import Asked
 from offramp.messages import Answer, Failure, Timeline
 from offramp.tracing import Recorder, Span, Trace
 

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_server.folder import FolderWatch, scan
-from edge_server.holdings import ARGUMENTS
-from edge_server.librarian import Librarian, one_line
+from edge_server.bundles.folder import FolderWatch, scan
+from edge_server.bundles.holdings import ARGUMENTS
+from edge_server.bundles.librarian import Librarian, one_line
 
 __all__ = ["Intake"]
 

@@ -7,10 +7,10 @@ from collections.abc import Hashable, Iterable, Iterator
 from operator import attrgetter
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from edge_server.cost_curve import Parts
-from edge_server.schedule import Entry, Schedule
-from edge_server.step_costs import StepCosts
-from edge_server.underway import Underway
+from edge_server.scheduling.cost_curve import Parts
+from edge_server.scheduling.schedule import Entry, Schedule
+from edge_server.scheduling.step_costs import StepCosts
+from edge_server.scheduling.underway import Underway
 
 __all__ = ["Forecast"]
 

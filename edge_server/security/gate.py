@@ -17,11 +17,11 @@ from typing import Any
 
 import grpc
 
-from edge_server.clients import Client, peer_client
 from edge_server.ending import end_call
-from edge_server.identity import Identity
-from edge_server.log_limit import LogLimit
-from edge_server.watching import Watcher
+from edge_server.security.clients import Client, peer_client
+from edge_server.security.identity import Identity
+from edge_server.seeing.log_limit import LogLimit
+from edge_server.seeing.watching import Watcher
 from offramp.errors import AuthenticationError, OfframpError, OverloadError
 from offramp.messages import Failure, failure_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_server.clients import Client
+from edge_server.security.clients import Client
 
 __all__ = ["LONGEST_S", "RetryTimes"]
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from edge_server.books import Book, Load, Stage, Stock, Unload
+from edge_server.bundles.books import Book, Load, Stage, Stock, Unload
 from offramp.catalogue import MAX_OFFERS, Catalogue
 from offramp.errors import OverloadError
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_server.books import Stock
-from edge_server.clients import Client
-from edge_server.librarian import Librarian
-from edge_server.library import InFlight
+from edge_server.bundles.books import Stock
+from edge_server.bundles.librarian import Librarian
+from edge_server.bundles.library import InFlight
+from edge_server.security.clients import Client
 from offramp.administration import HeldBundle
 from offramp.errors import InputError, RightsError, UnknownBundleError
 

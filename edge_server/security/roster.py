@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from edge_server.clients import Client
-from edge_server.tokens import token_hash
+from edge_server.security.clients import Client
+from edge_server.security.tokens import token_hash
 from offramp.errors import AuthenticationError
 from offramp.names import check_name
 from offramp.settings import Settings

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
-from edge_server.clients import Client, peer_client
-from edge_server.roster import Credentials, Roster
+from edge_server.security.clients import Client, peer_client
+from edge_server.security.roster import Credentials, Roster
 
 __all__ = ["Caller", "Identity"]
 

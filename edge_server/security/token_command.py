@@ -18,7 +18,7 @@ def token(name: str) -> None:
     --token-file FILE. Its hash goes to standard error, for the file of offramp serve --clients. A
     client may have several tokens: the old one is taken out when the device has the new one.
     """
-    from edge_server.tokens import new_token, token_hash
+    from edge_server.security.tokens import new_token, token_hash
     from offramp.names import check_name
 
     try:

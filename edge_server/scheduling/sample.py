@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from edge_server.clients import Client
 from edge_server.passage import Place
-from edge_server.schedule import Entry
+from edge_server.scheduling.schedule import Entry
+from edge_server.security.clients import Client
 from offramp.messages import Failure
 
 __all__ = ["Admission", "Room", "Sample", "Taken", "Turned"]

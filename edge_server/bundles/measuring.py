@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edge_server.cost_curve import SIZES
 from edge_server.passage import Place
-from edge_server.step_costs import Step, StepCosts
+from edge_server.scheduling.cost_curve import SIZES
+from edge_server.scheduling.step_costs import Step, StepCosts
 from offramp.network import Network
 from offramp.tensors import Array
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
-from edge_server.cost_curve import CostCurve, Parts
+from edge_server.scheduling.cost_curve import CostCurve, Parts
 
 __all__ = ["Step", "StepCosts"]
 

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import grpc
 
-from edge_server.administration import Administration
-from edge_server.clients import Client
+from edge_server.bundles.administration import Administration
 from edge_server.ending import end_call
-from edge_server.identity import Identity
+from edge_server.security.clients import Client
+from edge_server.security.identity import Identity
 from offramp.errors import InputError, OfframpError
 from offramp.messages import failure_of
 from protos.offramp.v1 import admin_pb2 as pb

@@ -10,16 +10,17 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from edge_server.clients import Client
-from edge_server.fair_shares import FairShares
-from edge_server.forecast import Forecast
-from edge_server.load import LoadMeter
-from edge_server.merging import place_to_run
-from edge_server.patience import Patience
-from edge_server.retry_times import RetryTimes
-from edge_server.sample import Admission, Room, Sample, Taken, Turned
-from edge_server.schedule import Entry, Schedule
-from edge_server.step_costs import StepCosts
+from edge_server.scheduling.fair_shares import FairShares
+from edge_server.scheduling.forecast import Forecast
+from edge_server.scheduling.load import LoadMeter
+from edge_server.scheduling.merging import place_to_run
+from edge_server.scheduling.patience import Patience
+from edge_server.scheduling.retry_times import RetryTimes
+from edge_server.scheduling.sample import Admission, Room, Sample, Taken, Turned
+from edge_server.scheduling.schedule import Entry, Schedule
+from edge_server.scheduling.step_costs import StepCosts
+from edge_server.scheduling.underway import Underway
+from edge_server.security.clients import Client
 from edge_server.ticket import (
     expired_in_queue,
     expired_on_the_way,
@@ -27,7 +28,6 @@ from edge_server.ticket import (
     queue_full,
     too_late,
 )
-from edge_server.underway import Underway
 from offramp.messages import Failure, Load
 
 __all__ = ["Backlog"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from edge_server.watching import Asked
+from edge_server.seeing.watching import Asked
 from offramp.messages import Answer, Failure
 
 __all__ = ["Diary"]

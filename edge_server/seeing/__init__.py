@@ -1,0 +1,1 @@
+"""Seeing: what is shown of a server to those who run it."""
