@@ -114,6 +114,8 @@ class Line:
             reason = str(error)
         except grpc.RpcError as error:
             reason = self._why(error)
+        except Exception as error:  # whatever it is: who owns the line has to try another one
+            reason = f"{self.address}: the connection failed ({error!r})"
         self._outbox.put(None)
         self._owner.on_ended(self, reason)
 
