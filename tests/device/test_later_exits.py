@@ -72,12 +72,12 @@ def answer_of(logits, **fields):
 
 def test_logits_of_an_exit_are_taken_at_its_temperature(bundle, cargo):
     found, finish = cargo
-    found.unpack(answer_of([1, 2, 3], exit=0))
+    found.unpack(answer_of([1, 2, 3], exit=0), "edge:1")
     output = found.output(finish)
     (spec,) = bundle.manifest.exits
     assert (output.by, output.later, output.ensemble) == ("server", f"exit {spec.name}", "")
     assert output.temperature == spec.temperature != bundle.manifest.temperature
-    found.unpack(answer_of([1, 2, 3]))
+    found.unpack(answer_of([1, 2, 3]), "edge:1")
     output = found.output(finish)
     assert (output.later, output.temperature) == ("", bundle.manifest.temperature)
 
@@ -86,7 +86,7 @@ def test_logits_of_an_exit_are_taken_at_its_temperature(bundle, cargo):
 def test_the_answer_of_an_exit_that_may_not_answer_is_refused(cargo, number):
     found, _ = cargo
     with pytest.raises(FrameError, match=f"of exit number {number}, which answers nothing"):
-        found.unpack(answer_of([1, 2, 3], exit=number))
+        found.unpack(answer_of([1, 2, 3], exit=number), "edge:1")
     assert found.served is None
 
 
@@ -94,7 +94,7 @@ def test_an_exits_answer_is_refused_at_a_cut_without_later_exits(cargo, bundle):
     found, _ = cargo
     found.progress.sent_at = 1
     with pytest.raises(FrameError, match=r"of exit number 0, which .* at cut 1"):
-        found.unpack(answer_of([1, 2, 3], exit=0))
+        found.unpack(answer_of([1, 2, 3], exit=0), "edge:1")
 
 
 def test_an_exits_answer_is_joined_with_no_other(cargo, bundle, monkeypatch):
@@ -103,9 +103,9 @@ def test_an_exits_answer_is_joined_with_no_other(cargo, bundle, monkeypatch):
     joined = Ensemble(exit=1.0, end=1.0)
     monkeypatch.setattr(type(bundle.manifest), "ensemble_at", lambda manifest, cut: (0, joined))
     found.progress.logits[0] = np.array([[9, 0, 0]], np.float32)
-    found.unpack(answer_of([1, 2, 3]))
+    found.unpack(answer_of([1, 2, 3]), "edge:1")
     assert found.output(finish).ensemble
-    found.unpack(answer_of([1, 2, 3], exit=0))
+    found.unpack(answer_of([1, 2, 3], exit=0), "edge:1")
     output = found.output(finish)
     assert not output.ensemble
     np.testing.assert_array_equal(output.tensor, [1, 2, 3])

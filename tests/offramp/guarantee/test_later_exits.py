@@ -94,8 +94,12 @@ def test_the_threshold_is_the_lowest_that_is_allowed(seed: int, exits: int, coun
     crossed = _crossed(seed, exits, count)
     fitted = fit_later_exits(_manifest((1,) * exits), 0, crossed)
     opened = list(range(exits))
-    if fitted is None:
-        assert _expected(crossed, opened) is None
+    if fitted is None:  # none is allowed, or so few samples would leave that it is not worth it
+        lowest = _expected(crossed, opened)
+        assert (
+            lowest is None
+            or np.mean([r is not None for r in _leaves(crossed, opened, lowest)]) < 0.16
+        )
         return
     opened = [row for row in opened if fitted.thresholds[row] != CLOSED]
     (threshold,) = {t for t in fitted.thresholds if t != CLOSED}

@@ -154,4 +154,5 @@ def test_what_the_package_says_it_has_is_there() -> None:
         *("adaptive", "beta_mixture", "budget", "certificate", "drift", "frontier"),
         *("measures", "outcomes", "p_values", "path", "plan_frontier", "plans", "recorded"),
         *("calibrating", "device_costs", "refusals", "tables", "wish"),  # `offramp calibrate`
+        "later_exits",
     }
