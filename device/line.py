@@ -72,6 +72,7 @@ class Line:
         self.refusal: AuthenticationError | None = None
         self._security = security
         self.due: set[int] = set()
+        self._probes: set[int] = set()
         self.kept: deque[int] = deque(maxlen=_KEPT)
         self.is_ready = self._asked_well = False
         self._owner, self._patient, self._look = owner, patient, look
@@ -86,8 +87,7 @@ class Line:
 
     def send(self, message: Request | Probe) -> None:
         """Hand the stream a message; lost if it has ended or was left."""
-        if isinstance(message, Request):
-            self.due.add(message.id)
+        (self.due if isinstance(message, Request) else self._probes).add(message.id)
         self._outbox.put(message)
 
     def leave(self) -> None:
@@ -169,11 +169,16 @@ class Line:
             case "infer":
                 self._take(Answer.from_proto(message.infer))
             case "probe":
-                self._owner.on_message(self, ProbeReply.from_proto(message.probe))
+                self._take_reply(ProbeReply.from_proto(message.probe))
             case "catalogue":
                 self._owner.on_catalogue(self, _catalogue(message.catalogue))
             case "draining":
                 self._owner.on_draining(self, Draining.from_proto(message.draining))
+
+    def _take_reply(self, reply: ProbeReply) -> None:
+        if reply.id in self._probes:  # else it may have the id of a sample
+            self._probes.discard(reply.id)
+            self._owner.on_message(self, reply)
 
     def _take(self, answer: Answer) -> None:
         if answer.id not in self.due:  # another server may have it, and this one has guessed

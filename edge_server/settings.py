@@ -39,7 +39,7 @@ class ServerSettings(Settings):
     backend: str | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     workers: Annotated[int, Field(ge=1, le=256)] = 1
-    queue_length: Count = 1024
+    queue_length: Count = 256
     queue_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 1 << 28
     max_wait_s: Seconds = 10.0
     max_in_flight: Count = 16

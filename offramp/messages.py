@@ -11,6 +11,7 @@ from offramp.errors import AbsentBundleError, InputError, OfframpError
 from protos.offramp.v1 import inference_pb2 as pb
 
 __all__ = [
+    "LONGEST_DRAIN_S",
     "MAX_TENSORS",
     "STATUS_CODES",
     "TRACE_BYTES",
@@ -30,6 +31,9 @@ MAX_TENSORS = 256
 
 TRACE_BYTES = 24
 """The length of a request's trace, if it has one."""
+
+LONGEST_DRAIN_S = 60.0
+"""The longest that a device waits for what a server still owes when it stops."""
 
 STATUS_CODES = {
     "OK": 0,
@@ -309,6 +313,7 @@ class Draining:
     """The notice of a server that is about to stop, with the time that this leaves.
 
     Samples are still taken for ``accepts_s``; those that were are still answered for ``answers_s``.
+    What a server says beyond `LONGEST_DRAIN_S` is taken for that.
     """
 
     accepts_s: float
@@ -323,7 +328,8 @@ class Draining:
     @classmethod
     def from_proto(cls, message: pb.Draining) -> Draining:
         """Read a received message."""
-        return cls(accepts_s=message.accepts_us / 1e6, answers_s=message.answers_us / 1e6)
+        accepts_s, answers_s = message.accepts_us / 1e6, message.answers_us / 1e6
+        return cls(min(accepts_s, LONGEST_DRAIN_S), min(answers_s, LONGEST_DRAIN_S))
 
 
 def failure_of(error: Exception) -> Failure:

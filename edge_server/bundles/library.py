@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from edge_server.bundles.books import Book, Load, Stage, Stock, Unload
 from offramp.catalogue import MAX_OFFERS, Catalogue
-from offramp.errors import OverloadError
+from offramp.errors import OverloadError, UnknownBundleError
 
 __all__ = ["InFlight", "Library"]
 
@@ -89,10 +89,18 @@ class Library:
         self._dismiss()
 
     def give(self, source: str, digests: Iterable[str]) -> None:
-        """Take in what a source gives from now on, all of it known or entered; maybe nothing."""
+        """Take in what a source gives from now on, all of it known or entered; maybe nothing.
+
+        Raises `UnknownBundleError` if some of it was let go meanwhile; then nothing has changed.
+        """
+        now = tuple(dict.fromkeys(digests))
+        for digest in now:
+            if digest not in self._copies:
+                raise UnknownBundleError(
+                    f"bundle {digest[:12]} was let go while others were loaded; load it again"
+                )
         given = set(self._given())
         before = self._sources.pop(source, ())
-        now = tuple(dict.fromkeys(digests))
         if now:
             self._sources[source] = now
         if now == before:

@@ -63,16 +63,18 @@ class Backlog(Generic[S]):
 
     def admit(self, now_s: float, sample: S, deadline_s: float) -> Admission[S]:
         """Let a sample wait until its deadline, or refuse it; the expired make room first."""
-        self._patience.note(now_s, deadline_s - now_s)
         turned = self._expire(now_s)
         entry = self._schedule.entry(sample, deadline_s, sample.place)
         late_s = self._late_s(now_s, entry)
+        hopeless = self._forecast.is_hopeless(now_s, entry)
         if late_s > 0:
-            yielded = self._make_room(now_s, entry)
+            yielded = [] if hopeless else self._make_room(now_s, entry, late_s)
             if not yielded:
                 return Admission(self._refusal(now_s, entry, late_s), turned)
             for one in yielded:
                 turned.append(Turned(one.item, gave_way(self._retry_s(now_s, one, 0.0))))
+        if not hopeless:
+            self._patience.note(now_s, deadline_s - now_s)
         self._let_in(now_s, entry)
         self._meter.arrived(now_s)
         self._note(now_s)
@@ -157,10 +159,10 @@ class Backlog(Generic[S]):
             return math.inf
         return self._forecast.late_s(now_s, new, self._patience.shortest_s(now_s))
 
-    def _make_room(self, now_s: float, new: Entry[S]) -> list[Entry[S]]:
-        """Remove those who give way to a sample; nobody if that does not help."""
+    def _make_room(self, now_s: float, new: Entry[S], late_s: float) -> list[Entry[S]]:
+        """Remove those who give way to a sample that is late; nobody if that does not help."""
         yielded: list[Entry[S]] = []
-        while self._late_s(now_s, new) > 0:
+        while late_s > 0:
             one = self._furthest_ahead(now_s, new) if len(yielded) < _MOST_GIVE_WAY else None
             if one is None:
                 for one in yielded:
@@ -169,6 +171,9 @@ class Backlog(Generic[S]):
             self._schedule.remove(one)
             self._left(now_s, one)
             yielded.append(one)
+            late_s -= self._cost_s(one) / self._room.workers
+            if late_s <= 0 or late_s == math.inf:  # a forecast costs more than a guess
+                late_s = self._late_s(now_s, new)
         return yielded
 
     def _furthest_ahead(self, now_s: float, new: Entry[S]) -> Entry[S] | None:

@@ -51,7 +51,7 @@ class Room(NamedTuple):
     """How many samples run at once, and how many and how large ones may be in the server."""
 
     workers: int = 1
-    queue_length: int = 1024
+    queue_length: int = 256
     queue_bytes: int = 1 << 28
 
 

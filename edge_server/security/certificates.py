@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +49,7 @@ class Certificates:
         self._stamps = files.stamps
         self._now = files.read()
         self._next: grpc.ServerCertificateConfiguration | None = None
+        self._lock = threading.Lock()
         warn_if_open(files.key)
 
     def credentials(self) -> grpc.ServerCredentials:
@@ -64,13 +66,16 @@ class Certificates:
             return
         self._stamps = stamps
         try:
-            self._next = self._files.read()
+            fresh = self._files.read()
         except ConfigError as error:
             _log.error("the certificate stays as it is: %s", error)
         else:
+            with self._lock:
+                self._now = self._next = fresh
             _log.info("%s is in force for new connections", self._files.certificate)
 
     def _take(self) -> grpc.ServerCertificateConfiguration | None:
         """Return what is new, for gRPC, which asks on its own threads at each connection."""
-        fresh, self._next = self._next, None
+        with self._lock:
+            fresh, self._next = self._next, None
         return fresh

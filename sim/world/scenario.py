@@ -46,7 +46,7 @@ class ServerSettings(Settings):
     name: Name = "edge"
     profiles: tuple[FileBeside, ...] = ()
     workers: Annotated[int, Field(ge=1, le=256)] = 1
-    queue_length: Count = 1024
+    queue_length: Count = 256
     max_wait_s: Seconds = 10.0
     slowdown: Annotated[float, Field(gt=0, le=1000)] = 1.0
     batch_fixed_share: Annotated[float, Field(ge=0, le=1)] = 0.1

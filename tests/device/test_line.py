@@ -8,6 +8,8 @@ from device import line as line_module
 from device.line import Line
 from device.security import SecuritySettings
 from offramp.address import Address
+from offramp.messages import Probe, Request
+from protos.offramp.v1 import inference_pb2 as pb
 
 
 class Owner:
@@ -15,9 +17,25 @@ class Owner:
 
     def __init__(self):
         self.ended = queue.SimpleQueue()
+        self.messages = []
+
+    def on_message(self, line, message):
+        self.messages.append(message.id)
 
     def on_ended(self, line, reason):
         self.ended.put(reason)
+
+
+def test_a_reply_to_what_was_no_probe_is_not_taken():
+    """Probes and samples share their ids: a reply to a sample would end it without an answer."""
+    owner = Owner()
+    line = Line(Address("edge", 1), SecuritySettings(), owner)
+    line.send(Request(1, "00" * 32, 0, (b"",)))
+    line.send(Probe(2))
+    for number in (1, 2, 2, 3):
+        line._deliver(pb.StreamResponse(probe=pb.ProbeResponse(id=number)))
+    assert owner.messages == [2]
+    assert line.due == {1}
 
 
 @pytest.mark.parametrize(

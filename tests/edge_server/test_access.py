@@ -165,6 +165,28 @@ def test_a_wrong_certificate_does_not_replace_the_right_one(
     assert "the certificate stays as it is" in said
 
 
+def test_a_new_certificate_is_also_that_of_a_front_that_is_set_up_again(
+    pki: Pki, bundle_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC is given the certificate of the moment, not that with which the server started."""
+    access = Access(ServerSettings(bundles=(bundle_file,), **pki.settings()))
+    certificates, given = access.certificates, list[Any]()
+    assert certificates is not None
+    monkeypatch.setattr(
+        grpc, "dynamic_ssl_server_credentials", lambda now, take, required: given.append(now)
+    )
+    certificates.credentials()
+    certificates.credentials()
+    pki.path("server").write_bytes(pki.path("server").read_bytes() + b"\n")
+    access.refresh()
+    certificates.credentials()
+    before, again, after = given
+    assert before is again
+    assert after is not before
+    assert certificates._take() is after
+    assert certificates._take() is None
+
+
 # -- mutual TLS
 
 

@@ -224,6 +224,16 @@ def test_a_client_that_has_had_more_gives_way_to_one_that_has_had_less() -> None
     assert failure.retry_after_s > 0
 
 
+def test_who_asks_for_the_impossible_is_refused_at_once_and_changes_nothing_for_others() -> None:
+    backlog = backlog_of(costs_of(0.004, 0.001, largest=32))
+    for _ in range(20):
+        let_in(backlog, 0.0, 1.0)
+    refusal, turned = backlog.admit(0.0, Sample(0.0, client=OTHER), 0.001)
+    assert refusal is not None
+    assert (turned, len(backlog)) == ([], 20)
+    assert len(backlog.take(0.0).batch) == 20  # no patience counts that cannot be kept
+
+
 def test_nobody_gives_way_in_vain() -> None:
     """No place in the queue is early enough for what has 15 ms while a worker is busy for 10."""
     backlog = backlog_of(costs_of(0.0, 0.010))

@@ -15,7 +15,7 @@ from edge_server.bundles.books import Book, Load, Stage
 from edge_server.bundles.library import Library
 from offramp.bundle import Bundle
 from offramp.catalogue import MAX_OFFERS, Offer
-from offramp.errors import OverloadError
+from offramp.errors import OverloadError, UnknownBundleError
 
 
 def book(digest: str, size_bytes: int = 10, name: str | None = None) -> Book:
@@ -276,3 +276,24 @@ def test_memory_is_kept_within_its_budget_and_samples_end_where_they_began(
             rounds += 1
             assert rounds <= len(sizes)
     assert {one.stage for one in shelf.library.stock()} <= {Stage.OPEN, Stage.ABSENT}
+
+
+def test_what_was_let_go_while_others_were_loaded_changes_nothing() -> None:
+    """A source that gives `a` anew beside `b`, while `a` is taken away from it by hand."""
+    shelf = Shelf()
+    shelf.library.enter(0.0, book("a"))
+    shelf.do(0.0)
+    shelf.library.give("arguments", ["a"])
+    assert not shelf.library.enter(1.0, book("a"))
+    shelf.library.enter(1.0, book("b"))
+    shelf.library.drop("a")
+    shelf.do(1.0)
+    with pytest.raises(UnknownBundleError, match="bundle a was let go while others were loaded"):
+        shelf.library.give("arguments", ["a", "b"])
+    shelf.library.abandon()
+    shelf.do(2.0)
+    assert shelf.library.catalogue().offers == ()
+    shelf.library.enter(3.0, book("b"))
+    shelf.do(3.0)
+    shelf.library.give("arguments", ["b"])
+    assert [offer.digest for offer in shelf.library.catalogue().offers] == ["b"]

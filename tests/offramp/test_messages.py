@@ -163,6 +163,8 @@ def test_golden_bytes_of_a_notice_to_leave() -> None:
     assert sent.SerializeToString() == golden
     assert Draining.from_proto(pb.StreamResponse.FromString(golden).draining) == notice
     assert Draining.from_proto(pb.Draining()) == Draining(0.0, 0.0)
+    endless = pb.Draining(accepts_us=2**32 - 1, answers_us=2**32 - 1)
+    assert Draining.from_proto(endless) == Draining(60.0, 60.0)
 
 
 def test_golden_bytes_of_a_load() -> None:
