@@ -16,7 +16,7 @@ from offramp.address import Address
 from offramp.backends import Backend
 from offramp.bundle import Bundle, open_bundle
 from offramp.bundle.cache import Cache, cache_folder
-from offramp.errors import AuthenticationError, ConfigError, LinkError, UnknownBundleError
+from offramp.errors import AuthenticationError, BundleError, ConfigError, LinkError
 
 __all__ = ["Obtained", "Supplier", "obtain_bundle"]
 
@@ -109,7 +109,7 @@ def obtain_bundle(
 def _fetch_from_any(supplier: Supplier, connect_s: float, *, patient: bool, show: bool) -> Obtained:
     if len(supplier.addresses) > 1:
         for address in supplier.addresses:
-            with contextlib.suppress(LinkError, AuthenticationError, UnknownBundleError):
+            with contextlib.suppress(LinkError, AuthenticationError, BundleError):
                 return _fetch(supplier, address, connect_s, patient=False, show=show)
     return _fetch(supplier, supplier.addresses[0], connect_s, patient=patient, show=show)
 

@@ -96,10 +96,14 @@ class WorkerPool:
         """Accept a ticket, or say why it is refused; then `Ticket.deliver` is not called."""
         with self._settled:
             self._due[ticket.request.digest] += 1  # before the check: no bundle leaves in between
-        refusal = self._admit(ticket)
-        if refusal:
-            with self._settled:
-                self._settle([ticket])
+        accepted = False
+        try:
+            refusal = self._admit(ticket)
+            accepted = refusal is None
+        finally:
+            if not accepted:
+                with self._settled:
+                    self._settle([ticket])
         return refusal
 
     def _admit(self, ticket: Ticket) -> Failure | None:

@@ -48,7 +48,8 @@ def run_cells(cells: Sequence[Cell], jobs: int) -> Generator[Ended]:
             for future in as_completed(futures):
                 yield futures[future], _plainly(future.exception())
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for future in futures:
+                future.cancel()
             for process in set(active_children()) - others:
                 process.terminate()
             raise

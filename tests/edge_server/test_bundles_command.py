@@ -92,6 +92,7 @@ def test_what_goes_wrong_is_told_in_words(
     async def story() -> None:
         with serving(tmp_path, *options, token=operator.token) as server:
             for words, said in (
+                (("unload", ""), "give its first digits"),
                 (("unload", "ffff"), "has no bundle 'ffff'; offramp bundles list shows"),
                 (("load", "missing.offramp"), "missing.offramp"),
                 (("load", "/etc/passwd"), "is in no folder that bundles may be loaded from"),
