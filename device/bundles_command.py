@@ -113,11 +113,11 @@ def unload(administrator: Administrator, digest: str) -> None:
 
     Samples that have come for it are answered; new ones are refused.
     """
-    from offramp.errors import UnknownBundleError
+    from offramp.errors import ConfigError, UnknownBundleError
 
     given = digest.lower()
     if not given:
-        raise click.BadParameter("an empty digest is that of any bundle; give its first digits")
+        raise ConfigError("an empty digest is that of any bundle; give its first digits")
     found = [one.offer for one in administrator.list() if one.offer.digest.startswith(given)]
     if len(found) > 1:
         raise click.BadParameter(f"{len(found)} bundles begin with {digest!r}; give more digits")
