@@ -12,8 +12,8 @@ import base64
 import json
 import sys
 import time
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections import defaultdict
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -56,7 +56,7 @@ class Outcome:
     """
 
     latencies_s: list[float] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
+    statuses: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     kept: int = 0
     lost: int = 0
 
@@ -149,4 +149,4 @@ async def run(load: Load) -> Outcome:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(asyncio.run(run(Load(**json.load(sys.stdin)))))))
+    print(json.dumps(vars(asyncio.run(run(Load(**json.load(sys.stdin)))))))

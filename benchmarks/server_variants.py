@@ -20,10 +20,11 @@ _ALONE = (
 _PLAIN = f"""
 import sys
 from concurrent import futures
+from pathlib import Path
 import grpc, numpy as np
 from offramp.bundle import open_bundle
 from offramp.network import Network
-network = Network(open_bundle(sys.argv[1]), "onnxruntime", 1)
+network = Network(open_bundle(Path(sys.argv[1])), "onnxruntime", 1)
 (spec,) = network.bundle.manifest.boundaries[0].tensors
 network.fuse((0, network.depth))
 def run(request, context):
