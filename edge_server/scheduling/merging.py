@@ -24,7 +24,8 @@ def place_to_run(
     there, whose way here takes ``d``, merging makes each of the ``n`` later by ``d + m * each`` and
     each of the ``m``, and of all others that wait, earlier by the fixed cost of the way from here:
     it pays where it takes less time of all together (algorithm of the merge rule:
-    docs/design/2026-11-24-edge-server.md). None of those that wait may become late by it.
+    docs/design/2026-11-24-edge-server.md). The first of those here may not become late
+    by it.
     """
     first = schedule.first()
     assert first is not None

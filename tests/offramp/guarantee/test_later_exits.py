@@ -88,22 +88,43 @@ def _expected(crossed: Crossed, opened: list[int]) -> float | None:
     return found
 
 
+def _mean_macs(crossed: Crossed, opened: list[int], threshold: float) -> float:
+    """Return what a sample takes where a segment takes 1,000 multiply-adds and a head one."""
+    segments = len(crossed.answers.exits) + 1
+    spent = []
+    for row in _leaves(crossed, opened, threshold):
+        stop = segments if row is None else row + 1
+        spent.append(1000 * stop + sum(at < stop for at in opened))
+    return float(np.mean(spent))
+
+
+def _worth_opening(crossed: Crossed) -> tuple[list[int], float | None]:
+    """Return which exits are open by the definition, and at which threshold."""
+    opened = list(range(len(crossed.answers.exits)))
+    least = 0.02 * 1000 * (len(opened) + 1)
+    while opened and (lowest := _expected(crossed, opened)) is not None:
+        without = {w: _mean_macs(crossed, [o for o in opened if o != w], lowest) for w in opened}
+        idlest = min(opened, key=lambda at: without[at])
+        if without[idlest] > _mean_macs(crossed, opened, lowest) + least:
+            return opened, lowest
+        opened.remove(idlest)
+    return [], None
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 3), st.sampled_from([300, 700]))
-def test_the_threshold_is_the_lowest_that_is_allowed(seed: int, exits: int, count: int) -> None:
+def test_the_threshold_is_the_lowest_that_is_allowed_and_what_saves_little_is_closed(
+    seed: int, exits: int, count: int
+) -> None:
     crossed = _crossed(seed, exits, count)
     fitted = fit_later_exits(_manifest((1,) * exits), 0, crossed)
-    opened = list(range(exits))
-    if fitted is None:  # none is allowed, or so few samples would leave that it is not worth it
-        lowest = _expected(crossed, opened)
-        assert (
-            lowest is None
-            or np.mean([r is not None for r in _leaves(crossed, opened, lowest)]) < 0.16
-        )
+    opened, lowest = _worth_opening(crossed)
+    if fitted is None:
+        assert opened == []
         return
-    opened = [row for row in opened if fitted.thresholds[row] != CLOSED]
+    assert [row for row in range(exits) if fitted.thresholds[row] != CLOSED] == opened
     (threshold,) = {t for t in fitted.thresholds if t != CLOSED}
-    assert threshold == pytest.approx(_expected(crossed, opened), abs=1e-12)
+    assert threshold == pytest.approx(lowest, abs=1e-12)
     leaves = _leaves(crossed, opened, threshold)
     assert (fitted.worse, fitted.better) == _counts(crossed, leaves)
 
